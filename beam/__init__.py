@@ -1,0 +1,1 @@
+"""The project: wiring, settings, and what everyone shares."""

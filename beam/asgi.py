@@ -1,0 +1,59 @@
+"""Owns what the server serves: HTTP by Django, WebSockets by the consumers.
+
+`daphne beam.asgi:application` and any other ASGI server serve Beam correctly.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "beam.settings")
+
+from django.conf import settings
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.core.asgi import get_asgi_application
+
+http = get_asgi_application()
+
+from rooms.consumer import SocketConsumer, plain_http
+
+_SLASHES = re.compile("/+")
+
+
+class Application:
+    """Sockets at their mounts, all else to Django.
+
+    A mount `/socket` answers at `/socket/websocket`, with doubled or trailing
+    slashes too (section 1.1 of the wire protocol).
+    """
+
+    def __init__(self, mounts: Mapping[str, Any]) -> None:
+        self._sockets = {f"{mount}/websocket": app for mount, app in mounts.items()}
+        self._http = ASGIStaticFilesHandler(http) if settings.DEBUG else http
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one connection."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        path = _SLASHES.sub("/", scope["path"]).rstrip("/")
+        socket = self._sockets.get(path)
+        if scope["type"] == "http":
+            await (plain_http if socket else self._http)(scope, receive, send)
+        elif socket is not None:
+            await socket(scope, receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close"})
+
+
+async def _lifespan(receive: Any, send: Any) -> None:
+    while (await receive())["type"] == "lifespan.startup":
+        await send({"type": "lifespan.startup.complete"})
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+application = Application({"/socket": SocketConsumer.as_asgi()})

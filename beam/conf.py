@@ -1,0 +1,109 @@
+"""Owns Beam's settings: every one typed, with a default, checked at start.
+
+`settings.BEAM` overrides by name. `docs/settings.md` has a row for each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+from django.core.signals import setting_changed
+
+
+@dataclass(frozen=True, slots=True)
+class Conf:
+    """Beam's settings. Sizes are bytes, times are seconds."""
+
+    api_secret: str = field(default="", repr=False)
+    token_secrets: tuple[str, ...] = field(default=(), repr=False)
+    token_leeway: float = 30.0
+    backend_url: str = ""
+    backend_timeout: float = 2.0
+    backend_cache_seconds: float = 30.0
+    verifier: str = "rooms.access.default_verifier"
+    # None: any origin. Empty: the host that was asked.
+    allowed_origins: tuple[str, ...] | None = ()
+    redis_url: str = ""
+    redis_prefix: str = "beam"
+    channels: dict[str, str] = field(default_factory=dict)
+    idle_timeout: float = 60.0
+    max_channels: int = 100
+    max_message_bytes: int = 65_536
+    max_message_depth: int = 64
+    max_meta_bytes: int = 4_096
+    max_frame_bytes: int = 1_048_576
+    outbound_limit: int = 1_048_576
+    drain_seconds: float = 10.0
+    drain_batch: int = 200
+
+
+POSITIVE = (
+    "backend_timeout",
+    "idle_timeout",
+    "max_channels",
+    "max_message_bytes",
+    "max_message_depth",
+    "max_meta_bytes",
+    "max_frame_bytes",
+    "outbound_limit",
+    "drain_batch",
+)
+DEEPEST_MESSAGE = 1_000
+
+
+@cache
+def conf() -> Conf:
+    """The settings in force. Raises `TypeError` for a name that is none."""
+    return Conf(**getattr(settings, "BEAM", {}))
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting == "BEAM":
+        conf.cache_clear()
+
+
+# Connected by name: `@setting_changed.connect` would return None.
+setting_changed.connect(_forget)
+
+
+@register
+def check_settings(**_: Any) -> list[CheckMessage]:
+    """Unknown names (E001) and absurd values (E002, E003) of `settings.BEAM`."""
+    given = getattr(settings, "BEAM", {})
+    known = {item.name for item in fields(Conf)}
+    problems: list[CheckMessage] = [
+        Error(
+            f"BEAM has no setting {name!r}.",
+            hint="docs/settings.md lists them all.",
+            id="beam.E001",
+        )
+        for name in sorted(set(given) - known)
+    ]
+    if problems:
+        return problems
+    current = Conf(**given)
+    problems += [
+        Error(f"BEAM[{name!r}] must be above 0.", id="beam.E002")
+        for name in POSITIVE
+        if not getattr(current, name) > 0
+    ]
+    if current.max_message_depth > DEEPEST_MESSAGE:
+        problems.append(
+            Error(
+                f"BEAM['max_message_depth'] is at most {DEEPEST_MESSAGE}.",
+                id="beam.E003",
+            )
+        )
+    if current.max_message_bytes > current.max_frame_bytes:
+        problems.append(
+            Error(
+                "BEAM['max_message_bytes'] is above BEAM['max_frame_bytes'].",
+                hint="A message travels in one frame.",
+                id="beam.E003",
+            )
+        )
+    return problems

@@ -1,0 +1,219 @@
+"""Owns the server: daphne, with what Beam needs and plain daphne lacks.
+
+Finished WebSocket frames are written as they are, output is bounded, every
+end of a socket is told by a close frame, and SIGTERM drains. Import this
+module before anything that imports Twisted's reactor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import signal
+import time
+from typing import Any
+
+try:
+    import uvloop
+except ImportError:  # pragma: no cover - Windows
+    pass
+else:
+    # Before daphne.server, which makes the loop when it is imported.
+    uvloop.install()
+
+from daphne.endpoints import build_endpoint_description_strings
+from daphne.server import Server as DaphneServer
+from daphne.ws_protocol import WebSocketProtocol
+from twisted.python.failure import Failure
+
+from beam import metrics, redis
+from beam.conf import conf
+from rooms.connections import connections
+from rooms.hub import hub
+from rooms.socket import EXTENSION
+from rooms.wire import Close
+
+logger = logging.getLogger(__name__)
+
+NEVER = 10**9
+CLOSE_SECONDS = 2.0
+
+
+class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
+    """daphne's WebSocket; is also the `rooms.socket.FrameWriter` of its scope."""
+
+    _heard = 0.0
+
+    def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
+        """A handshake is about to begin."""
+        self._heard = _now()
+        super().connectionMade()
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        """Bytes of any kind show that the client is there."""
+        self._heard = _now()
+        super().dataReceived(data)
+
+    def idle_for(self) -> float:
+        """See `rooms.socket.FrameWriter`."""
+        return _now() - self._heard
+
+    def write(self, data: bytes) -> None:
+        """Send finished frames: at once where nothing is queued, else behind it."""
+        if self.state != self.STATE_OPEN:
+            return
+        transport = self.transport
+        queued = self._queued()
+        if not queued:
+            sent = transport.writeSomeData(data)
+            if not isinstance(sent, int):
+                transport.connectionLost(_failure(sent))
+                return
+            if sent == len(data):
+                return
+            data = data[sent:]
+        if queued + len(data) > conf().outbound_limit:
+            metrics.SLOW_CONSUMERS.value += 1
+            self.close(Close.SLOW_CONSUMER)
+            return
+        transport.write(data)
+
+    def _queued(self) -> int:
+        """Bytes that Twisted's transport holds for this client."""
+        transport = self.transport
+        held = len(transport.dataBuffer) - transport.offset
+        return int(held + transport._tempDataLen)
+
+    def close(self, code: int) -> None:
+        """See `rooms.socket.FrameWriter`."""
+        if self.state == self.STATE_OPEN:
+            # `sendClose` knows applications' codes only (3000 and above).
+            self.sendCloseFrame(code=int(code))
+
+    def sendCloseFrame(  # noqa: N802 - autobahn's name
+        self,
+        code: int | None = None,
+        reasonUtf8: bytes | None = None,  # noqa: N803 - autobahn's name
+        isReply: bool = False,  # noqa: N803 - autobahn's name
+    ) -> None:
+        """Close reasons are always empty, as Phoenix's are."""
+        super().sendCloseFrame(code=code, isReply=isReply)
+
+    def failHandshake(  # noqa: N802 - autobahn's name
+        self,
+        reason: str,
+        code: int = 400,
+        responseHeaders: Any = None,  # noqa: N803
+    ) -> None:
+        """An origin that autobahn cannot read is refused like any other."""
+        code = 403 if "origin" in reason.lower() else code
+        super().failHandshake(reason, code, responseHeaders)
+
+
+def _now() -> float:
+    return time.monotonic()
+
+
+def _failure(error: Exception) -> Any:
+    return Failure(error)  # type: ignore[no-untyped-call]
+
+
+class Server(DaphneServer):  # type: ignore[misc]
+    """daphne's server with Beam's protocol, limits and way to stop."""
+
+    def __init__(self, application: Any, host: str, port: int) -> None:
+        super().__init__(
+            application,
+            endpoints=build_endpoint_description_strings(host=host, port=port),
+            signal_handlers=False,
+            websocket_timeout=-1,
+            ping_interval=NEVER,
+            ping_timeout=None,
+            websocket_max_message_size=conf().max_frame_bytes,
+            websocket_max_frame_size=conf().max_frame_bytes,
+            ready_callable=self._ready,
+            server_name="beam",
+        )
+        self._draining: asyncio.Task[None] | None = None
+        self.failed = False
+
+    def _ready(self) -> None:
+        self.ws_factory.protocol = FrameProtocol
+        # A close frame tells why; a dropped connection does not.
+        self.ws_factory.setProtocolOptions(
+            failByDrop=False,
+            closeHandshakeTimeout=CLOSE_SECONDS,
+            # Not sticky: every call sets it.
+            allowNullOrigin=True,
+        )
+        loop = asyncio.get_event_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        """Offer the frame writer to WebSocket applications."""
+        if scope["type"] == "websocket":
+            scope["extensions"] = {EXTENSION: protocol}
+        return super().create_application(protocol, scope)
+
+    def listen_success(self, port: Any) -> None:
+        """Tell where the server listens, once it does."""
+        super().listen_success(port)
+        self._port = port
+        host = port.getHost()
+        logger.info("Listening on http://%s:%s", host.host, host.port)
+
+    def listen_error(self, failure: Any) -> None:
+        """Say why the server cannot listen, and stop."""
+        self.failed = True
+        logger.critical("Cannot listen: %s", failure.getErrorMessage())
+        self.stop()
+
+    def _on_signal(self) -> None:
+        if self._draining is None:
+            self._draining = asyncio.get_event_loop().create_task(self._drain())
+
+    async def _drain(self) -> None:
+        """Close every socket with 1012, in batches, then stop.
+
+        New joins are refused and `/readyz` says so meanwhile. Bounded by
+        `drain_seconds` and what a close handshake may take.
+        """
+        connections.draining = True
+        everyone = connections.everyone()
+        logger.info("Stopping: %d connections to close", len(everyone))
+        try:
+            await self._port.stopListening().asFuture(asyncio.get_event_loop())
+            await self._close_all(everyone)
+            await asyncio.wait_for(self._all_gone(), CLOSE_SECONDS + 1)
+            await asyncio.wait_for(hub().stop(), CLOSE_SECONDS)
+        except TimeoutError:
+            logger.warning("Some connections did not end in time")
+        finally:
+            await redis.close()
+            self.stop()
+
+    async def _close_all(self, everyone: list[Any]) -> None:
+        random.shuffle(everyone)
+        size = conf().drain_batch
+        batches = [everyone[at : at + size] for at in range(0, len(everyone), size)]
+        # All of them within the limit, and none later than half a second.
+        pause = min(0.5, conf().drain_seconds / max(1, len(batches)))
+        for batch in batches:
+            for consumer in batch:
+                consumer.close(Close.RESTART)
+            if batch is not batches[-1]:
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
+
+    async def _all_gone(self) -> None:
+        # daphne keeps times, not events; a look every 20 ms until the limit.
+        while any("disconnected" not in known for known in self.connections.values()):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+    def kill_all_applications(self) -> Any:
+        """Cancel what still runs. daphne's own trips over half-open requests."""
+        for details in self.connections.values():
+            application = details.get("application_instance")
+            if application is not None and not application.done():
+                application.cancel()

@@ -1,0 +1,161 @@
+"""Owns the Django settings, all read from the environment.
+
+`docs/settings.md` has a row for each variable. With `DEBUG=0` a missing or a
+development secret stops the start.
+"""
+
+import os
+from pathlib import Path
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+DEV_SECRET_KEY = "beam-development-secret-key-never-for-production"  # noqa: S105
+DEV_API_SECRET = "dev-secret"  # noqa: S105
+DEV_TOKEN_SECRET = "beam-development-token-secret-never-for-production"  # noqa: S105
+
+
+def _flag(name: str) -> bool:
+    return os.environ.get(name, "0").strip().lower() in {"1", "true", "yes", "on"}
+
+
+def _list(name: str) -> tuple[str, ...]:
+    items = (item.strip() for item in os.environ.get(name, "").split(","))
+    return tuple(item for item in items if item)
+
+
+def _secret(name: str, development: str) -> str:
+    return os.environ.get(name, "").strip() or (development if DEBUG else "")
+
+
+DEBUG = _flag("DEBUG")
+HOST = os.environ.get("HOST") or "127.0.0.1"
+PORT = int(os.environ.get("PORT") or 5000)
+SECRET_KEY = _secret("SECRET_KEY", DEV_SECRET_KEY)
+ALLOWED_HOSTS = list(_list("ALLOWED_HOSTS")) or (["*"] if DEBUG else [])
+REDIS_URL = os.environ.get("REDIS_URL", "").strip()
+BACKEND_URL = os.environ.get("BEAM_BACKEND_URL", "").strip()
+API_SECRET = _secret("BEAM_API_SECRET", DEV_API_SECRET)
+TOKEN_SECRETS = _list("BEAM_TOKEN_SECRET") or ((DEV_TOKEN_SECRET,) if DEBUG else ())
+
+
+def _refuse_unsafe() -> None:
+    """Name everything that production lacks, at once."""
+    lacking = [
+        name
+        for name, value, development in (
+            ("SECRET_KEY", SECRET_KEY, DEV_SECRET_KEY),
+            ("BEAM_API_SECRET", API_SECRET, DEV_API_SECRET),
+            ("ALLOWED_HOSTS", ",".join(ALLOWED_HOSTS), None),
+        )
+        if not value or value == development
+    ]
+    if not BACKEND_URL and (not TOKEN_SECRETS or DEV_TOKEN_SECRET in TOKEN_SECRETS):
+        lacking.append("BEAM_TOKEN_SECRET (or BEAM_BACKEND_URL)")
+    if lacking:
+        raise ImproperlyConfigured(
+            f"Set {', '.join(lacking)} in the environment: Beam does not start "
+            "without them, nor with the development secrets. "
+            "DEBUG=1 gives all of them defaults, for development only."
+        )
+
+
+if not DEBUG:
+    _refuse_unsafe()
+
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "presence",
+    "rooms",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.common.CommonMiddleware",
+]
+
+ROOT_URLCONF = "beam.urls"
+ASGI_APPLICATION = "beam.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": ["django.template.context_processors.request"]
+        },
+    },
+]
+
+DATABASES = {
+    "default": dj_database_url.config(
+        default=f"sqlite:///{BASE_DIR / 'beam.sqlite3'}", conn_max_age=60
+    )
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+
+if REDIS_URL:
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [REDIS_URL], "prefix": "beam"},
+        }
+    }
+else:
+    # One mailbox a process takes everything: the default capacity of 100
+    # would drop messages silently.
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels.layers.InMemoryChannelLayer",
+            "CONFIG": {"capacity": 1_000_000},
+        }
+    }
+
+BEAM = {
+    "api_secret": API_SECRET,
+    "token_secrets": TOKEN_SECRETS,
+    "backend_url": BACKEND_URL,
+    "redis_url": REDIS_URL,
+    "allowed_origins": _list("BEAM_ALLOWED_ORIGINS") or (None if DEBUG else ()),
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": [
+        "rest_framework.parsers.JSONParser",
+        "rest_framework.parsers.FormParser",
+        "rest_framework.parsers.MultiPartParser",
+    ],
+    "EXCEPTION_HANDLER": "rooms.api.answer_error",
+    "UNAUTHENTICATED_USER": None,
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {
+        # A line a request is a line a message.
+        "httpx": {"level": "WARNING"},
+        "daphne": {"level": "WARNING"},
+        # 4xx answers are the caller's business, not ours.
+        "django.request": {"level": "ERROR"},
+    },
+}

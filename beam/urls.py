@@ -1,0 +1,5 @@
+"""Owns the HTTP routes of the project."""
+
+from django.urls import include, path
+
+urlpatterns = [path("", include("rooms.urls"))]

@@ -1,0 +1,1 @@
+"""Who is here. Knows nothing of rooms; returns diffs and never sends."""

@@ -1,0 +1,1 @@
+"""Relay: rooms, their members and the road of every event."""

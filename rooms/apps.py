@@ -1,0 +1,13 @@
+"""Owns the app `rooms`."""
+
+from django.apps import AppConfig
+
+
+class RoomsConfig(AppConfig):
+    """Rooms, their members, and the road of every event."""
+
+    name = "rooms"
+
+    def ready(self) -> None:
+        """Register the system checks of Beam's settings."""
+        from beam import conf  # noqa: F401

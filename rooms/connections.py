@@ -1,0 +1,67 @@
+"""Owns the open connections of this process, by user, and whether it drains."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import orjson
+
+from rooms.access import Identity
+from rooms.event import Delivery, Event
+from rooms.hub import CONTROL_TOPIC
+from rooms.socket import Socket
+from rooms.wire import Close
+
+DISCONNECT: Final = "disconnect"
+
+
+class Closeable(Protocol):
+    """An open connection."""
+
+    identity: Identity
+    socket: Socket
+
+    def close(self, code: Close) -> None:
+        """End it: its channels at once, the socket by handshake."""
+
+
+class Connections:
+    """Every open connection. `draining`: no more are taken."""
+
+    def __init__(self) -> None:
+        self._by_user: dict[str, set[Closeable]] = {}
+        self.draining = False
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_user.values()))
+
+    def add(self, connection: Closeable) -> None:
+        """Know a connection from now on."""
+        self._by_user.setdefault(connection.identity.user_id, set()).add(connection)
+
+    def discard(self, connection: Closeable) -> None:
+        """Forget a connection; one that is not known is no error."""
+        user_id = connection.identity.user_id
+        mine = self._by_user.get(user_id, set())
+        mine.discard(connection)
+        if not mine:
+            self._by_user.pop(user_id, None)
+
+    def everyone(self) -> list[Closeable]:
+        """All of them, as a list of its own."""
+        return [connection for mine in self._by_user.values() for connection in mine]
+
+    def hear(self, delivery: Delivery) -> None:
+        """Do what an event of the control topic says."""
+        if delivery.name == DISCONNECT:
+            user_id = orjson.loads(delivery.payload)["user_id"]
+            for connection in list(self._by_user.get(user_id, ())):
+                connection.close(Close.GOING_AWAY)
+
+
+def disconnect_event(user_id: str) -> Event:
+    """The event that closes every connection of a user, in all processes."""
+    return Event(topic=CONTROL_TOPIC, name=DISCONNECT, payload={"user_id": user_id})
+
+
+connections = Connections()

@@ -1,0 +1,284 @@
+"""Owns the WebSocket door: one consumer per connection.
+
+A bare ASGI loop: read, decode, ask the rules, do what they say. It has no
+mailbox and no task of its own beside the server's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from channels.consumer import AsyncConsumer
+
+from beam import metrics
+from beam.conf import conf
+from rooms import access, wire
+from rooms.channel import Channel, Patterns, Refused, patterns
+from rooms.connections import connections
+from rooms.handshake import Handshake, negotiate
+from rooms.handshake import Refused as HandshakeRefused
+from rooms.hub import hub, release
+from rooms.protocol import Connection, Join, Leave, Push, Send, refuse
+from rooms.socket import EXTENSION, AsgiSocket, PreparedSocket, Socket
+from rooms.wire import BadFrame, Close, Frame, Reason, TooDeep
+
+logger = logging.getLogger(__name__)
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send_ = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class SocketConsumer(AsyncConsumer):
+    """One WebSocket that speaks Phoenix Channels.
+
+    `idle_timeout`: seconds without anything from the client until the socket
+    is closed with 1002; None takes the setting.
+    """
+
+    # An alias that names no layer: the hub's mailbox is the only one.
+    channel_layer_alias = ""
+
+    identity: access.Identity
+    socket: Socket
+    params: dict[str, Any]
+    auth_token: str | None
+
+    def __init__(self, idle_timeout: float | None = None) -> None:
+        self._idle_timeout = idle_timeout or conf().idle_timeout
+        self._timer: asyncio.TimerHandle | None = None
+        self._ended = False
+        self._channels: dict[str, Channel] = {}
+        self._patterns: Patterns = patterns()
+        self._connection = Connection(
+            matches=lambda topic: self._patterns.find(topic) is not None,
+            max_channels=conf().max_channels,
+        )
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one connection to its end."""
+        await receive()  # websocket.connect
+        shake = await self.authenticate(scope)
+        if shake is None or connections.draining:
+            metrics.REFUSED.value += 1
+            await send({"type": "websocket.close"})
+            return
+        self.params, self.auth_token = shake.params, shake.auth_token
+        await send({"type": "websocket.accept", "subprotocol": shake.subprotocol})
+        self.socket = _socket(scope, send, shake)
+        await self._serve(receive)
+
+    async def authenticate(self, scope: Any) -> Handshake | None:
+        """Check a connect request; None where it is refused."""
+        try:
+            shake = _negotiate(scope)
+            token = shake.params.get("user_token") or shake.auth_token
+            self.identity = await access.identify(token)
+        except (HandshakeRefused, access.Unauthorized) as refusal:
+            logger.debug("Refused to connect: %s", refusal)
+            return None
+        except access.BackendAway:
+            return None
+        return shake
+
+    async def _serve(self, receive: Receive) -> None:
+        connections.add(self)
+        metrics.CONNECTED.value += 1
+        self._watch()
+        self._hear_control()
+        heard = getattr(self.socket, "heard", None)
+        try:
+            while (message := await receive())["type"] == "websocket.receive":
+                if heard is not None:
+                    heard()
+                data = message.get("text")
+                if not self._ended:
+                    await self._read(message["bytes"] if data is None else data)
+        except Exception:
+            logger.exception("A connection failed")
+            self.socket.close(Close.BAD_FRAME)
+        finally:
+            self._end()
+
+    @staticmethod
+    def _hear_control() -> None:
+        """A hub that was never started, or could not be, is started now."""
+        mine = hub()
+        mine.on_control = connections.hear
+        if not mine.alive:
+            mine.spawn(mine.start())
+
+    def close(self, code: Close) -> None:
+        """End the connection: its channels at once, the socket by handshake."""
+        self.socket.close(code)
+        self._end()
+
+    def _end(self) -> None:
+        """Give everything back, once.
+
+        Never awaits: it runs in a cancelled task too.
+        """
+        if self._ended:
+            return
+        self._ended = True
+        connections.discard(self)
+        metrics.CLOSED.value += 1
+        if self._timer is not None:
+            self._timer.cancel()
+        for channel in list(self._channels.values()):
+            channel.close()
+            channel.terminate()
+        self._channels.clear()
+
+    def _watch(self) -> None:
+        """Close a socket that fell silent; looks again when it could have."""
+        left = self._idle_timeout - self.socket.idle_for()
+        if left <= 0:
+            self.close(Close.PROTOCOL_ERROR)
+            return
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(left + 0.001, self._watch)
+
+    async def _read(self, data: str | bytes) -> None:
+        metrics.FRAMES_IN.value += 1
+        try:
+            frame = wire.decode(data, self.socket.vsn, conf().max_message_depth)
+        except TooDeep as error:
+            self._refuse(error.frame, Reason.MESSAGE_TOO_DEEP)
+            return
+        except BadFrame:
+            metrics.BAD_FRAMES.value += 1
+            self.close(Close.BAD_FRAME)
+            return
+        if len(data) > conf().max_message_bytes:
+            self._refuse(frame, Reason.MESSAGE_TOO_LARGE)
+        else:
+            await self._step(frame)
+
+    def _refuse(self, frame: Frame, reason: Reason) -> None:
+        self.socket.send(refuse(frame, reason, frame.join_ref).frames)
+
+    async def _step(self, frame: Frame) -> None:
+        match self._connection.receive(frame):
+            case Send(frames):
+                self.socket.send(frames)
+            case Push(frame):
+                self._channels[frame.topic].handle(frame)
+            case Join(frame):
+                await self._join(frame)
+            case Leave(frame):
+                self._leave(frame)
+            case _:
+                metrics.STALE.value += 1
+
+    def _leave(self, frame: Frame) -> None:
+        channel = self._channels[frame.topic]
+
+        def leave() -> None:
+            self.socket.send((wire.reply(frame, "ok", {}, channel.join_ref),))
+            self.ended(channel)
+
+        channel.leave(leave)
+
+    async def _join(self, frame: Frame) -> None:
+        if (old := self._channels.pop(frame.topic, None)) is not None:
+            old.close()
+        kind = self._patterns.find(frame.topic)
+        if kind is None or connections.draining:
+            self._reject(frame, {"reason": Reason.SHUTTING_DOWN})
+            return
+        channel = kind(frame.topic, frame, self)
+        try:
+            response = await channel.join(frame.payload)
+        except Refused as refusal:
+            channel.close()
+            self._reject(frame, refusal.response)
+        except Exception:
+            logger.exception("A join of %s crashed", kind.__name__)
+            metrics.CRASHES.value += 1
+            channel.close()
+            self._reject(frame, {"reason": Reason.JOIN_CRASHED})
+        except BaseException:
+            channel.close()
+            raise
+        else:
+            if self._ended:
+                channel.close()
+            else:
+                await self._accept(frame, channel, response)
+
+    def _reject(self, frame: Frame, response: Any) -> None:
+        metrics.JOINS_REFUSED.value += 1
+        self.socket.send(self._connection.reject(frame, response))
+
+    async def _accept(self, frame: Frame, channel: Channel, response: Any) -> None:
+        metrics.JOINS.value += 1
+        self._channels[frame.topic] = channel
+        self.socket.send(self._connection.accept(frame, response))
+        try:
+            await channel.joined()
+        except Exception as error:  # noqa: BLE001 - a channel may raise anything
+            self.crashed(channel, error)
+        release(channel)
+
+    def ended(self, channel: Channel) -> None:
+        """See `rooms.channel.Owner`."""
+        if self._forget(channel):
+            self.socket.send(self._connection.end(channel.topic))
+            channel.close()
+            channel.terminate()
+
+    def crashed(self, channel: Channel, error: Exception) -> None:
+        """See `rooms.channel.Owner`."""
+        metrics.CRASHES.value += 1
+        logger.error("%s crashed", type(channel).__name__, exc_info=error)
+        if self._forget(channel):
+            channel.close()
+            channel.terminate()
+            self.socket.send(self._connection.crash(channel.topic))
+
+    def _forget(self, channel: Channel) -> bool:
+        if self._channels.get(channel.topic) is not channel:
+            return False
+        del self._channels[channel.topic]
+        return True
+
+
+def _socket(scope: Any, send: Send_, shake: Handshake) -> Socket:
+    if (writer := scope.get("extensions", {}).get(EXTENSION)) is not None:
+        return PreparedSocket(writer, shake.vsn)
+    return AsgiSocket(send, shake.vsn, conf().outbound_limit)
+
+
+def _negotiate(scope: Any) -> Handshake:
+    headers: dict[bytes, str] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name, value.decode("latin-1"))
+    offered = scope.get("subprotocols") or []
+    if not offered and (raw := headers.get(b"sec-websocket-protocol")):
+        offered = [item.strip() for item in raw.split(",")]
+    return negotiate(
+        scope["query_string"],
+        list(offered),
+        headers.get(b"origin"),
+        headers.get(b"host", ""),
+        conf().allowed_origins,
+    )
+
+
+async def plain_http(scope: Any, receive: Any, send: Any) -> None:
+    """The WebSocket path asked without an upgrade: 403 as above, else 400."""
+    status, body = 400, b""
+    if scope["method"] == "GET":
+        consumer = SocketConsumer()
+        good = await consumer.authenticate(scope) is not None
+        status, body = (400, b"this is a WebSocket endpoint") if good else (403, b"")
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    start = {"type": "http.response.start", "status": status, "headers": headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": body})

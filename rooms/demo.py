@@ -1,0 +1,41 @@
+"""Owns the demo page and its open token endpoint. Only routed when DEBUG=1."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from rooms import access
+from rooms.channel import room_topic
+
+TOKEN_SECONDS = 24 * 3_600
+
+
+@require_GET
+def page(request: HttpRequest) -> HttpResponse:
+    """The demo: one page, no build step."""
+    return render(request, "rooms/demo.html", {"secret": settings.API_SECRET})
+
+
+@require_GET
+def token(request: HttpRequest) -> JsonResponse:
+    """Tokens for whoever asks: `?user_id=U&room_id=R`. For development only."""
+    user_id, room_id = request.GET.get("user_id", ""), request.GET.get("room_id", "")
+    try:
+        room_topic(room_id)
+    except ValueError as error:
+        return _refuse(str(error))
+    if not 0 < len(user_id) <= access.MAX_USER_ID:
+        return _refuse(f"user_id has 1 to {access.MAX_USER_ID} characters")
+    return JsonResponse(
+        {
+            "user_token": access.mint_user(user_id, TOKEN_SECONDS),
+            "room_token": access.mint_room(room_id, TOKEN_SECONDS),
+        }
+    )
+
+
+def _refuse(message: str) -> JsonResponse:
+    return JsonResponse({"error": {"code": "invalid", "message": message}}, status=400)

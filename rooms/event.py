@@ -1,0 +1,103 @@
+"""Owns `Event`: what is to be delivered, and its form on the channel layer.
+
+An event is encoded once, by its publisher, with serializer V2; a process that
+has V1 sockets derives their bytes. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+from rooms.wire import Frame, Vsn, dumps, encode, is_binary, prepared
+
+MESSAGE_TYPE: Final = "beam.event"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A name and a payload for the members of a topic.
+
+    `skip`: the id of the one membership that is left out.
+    `to`: the labels of those that are meant; None means everyone.
+    `version`: the presence version, for members whose state is newer.
+    `receipt`: the publisher waits until its own process has delivered.
+    """
+
+    topic: str
+    name: str
+    payload: Any = field(repr=False)
+    skip: str | None = None
+    to: tuple[str, ...] | None = None
+    version: int = 0
+    receipt: str | None = None
+
+    def pack(self) -> dict[str, Any]:
+        """The message for the channel layer; unset fields are absent.
+
+        Raises `ValueError` where the event cannot be encoded.
+        """
+        frame = Frame(None, None, self.topic, self.name, self.payload)
+        message: dict[str, Any] = {
+            "type": MESSAGE_TYPE,
+            "topic": self.topic,
+            "event": self.name,
+            "data": encode(frame, Vsn.V2),
+        }
+        if is_binary(frame):
+            message["binary"] = True
+        for name in ("skip", "version", "receipt"):
+            if value := getattr(self, name):
+                message[name] = value
+        if self.to is not None:
+            message["to"] = list(self.to)
+        return message
+
+
+class Delivery:
+    """A packed event as a receiving process uses it: encoded lazily, once."""
+
+    def __init__(self, message: dict[str, Any]) -> None:
+        self.topic: str = message["topic"]
+        self.name: str = message["event"]
+        self.data: bytes = message["data"]
+        self.binary: bool = message.get("binary", False)
+        self.skip: str | None = message.get("skip")
+        self.to: list[str] | None = message.get("to")
+        self.version: int = message.get("version", 0)
+        self.receipt: str | None = message.get("receipt")
+
+    @cached_property
+    def _head(self) -> int:
+        """Where the payload begins in `data`."""
+        if self.binary:
+            return 3 + self.data[1] + self.data[2]
+        return len(dumps([None, None, self.topic, self.name]))
+
+    @property
+    def payload(self) -> bytes:
+        """The payload: JSON text, or the bytes of a binary broadcast."""
+        return self.data[self._head :] if self.binary else self.data[self._head : -1]
+
+    @cached_property
+    def v1(self) -> bytes:
+        """The V1 text. A binary broadcast has none: never ask for it."""
+        head = dumps({"topic": self.topic, "event": self.name})
+        return b'%b,"payload":%b,"ref":null}' % (head[:-1], self.payload)
+
+    @cached_property
+    def prepared_v2(self) -> bytes:
+        """A finished WebSocket frame for V2 sockets."""
+        return prepared(self.data, self.binary)
+
+    @cached_property
+    def prepared_v1(self) -> bytes:
+        """A finished WebSocket frame for V1 sockets, empty for a binary one."""
+        return b"" if self.binary else prepared(self.v1, False)
+
+    def encoded(self, vsn: Vsn) -> bytes | None:
+        """The data for a socket; None where the serializer cannot say it."""
+        if vsn is Vsn.V2:
+            return self.data
+        return None if self.binary else self.v1

@@ -1,0 +1,192 @@
+"""Owns the rules of a connect request: params, version, origin, subprotocol.
+
+Sections 1.1 to 1.4 and 2.3 of the Phoenix wire protocol. Pure.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from rooms.wire import Vsn
+
+TOKEN_PREFIX = "base64url.bearer.phx."  # noqa: S105 - a prefix, no secret
+SUBPROTOCOLS = ("phoenix",)
+MAX_PARAMS = 200
+MAX_NESTING = 8
+
+_SEMVER = re.compile(
+    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
+    r"(-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
+    r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?",
+    re.ASCII,
+)
+_KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
+
+
+class Refused(Exception):
+    """The handshake is answered with 403; the message is for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What a connect request said. Params are as the client sent them."""
+
+    vsn: Vsn
+    params: dict[str, Any] = field(repr=False)
+    auth_token: str | None = field(repr=False)
+    subprotocol: str | None
+
+
+def negotiate(
+    query: bytes,
+    offered: list[str],
+    origin: str | None,
+    host: str,
+    allowed: tuple[str, ...] | None,
+) -> Handshake:
+    """Check a connect request, in Phoenix's order.
+
+    `allowed` is the list of origins; None means any, an empty one means the
+    host that was asked. Raises `Refused`.
+    """
+    if not origin_allowed(origin, host, allowed):
+        raise Refused("origin not allowed")
+    auth_token, rest = extract_token(offered)
+    subprotocol = choose_subprotocol(rest)
+    params = parse_params(query)
+    return Handshake(choose_vsn(params), params, auth_token, subprotocol)
+
+
+def origin_allowed(
+    origin: str | None, host: str, allowed: tuple[str, ...] | None
+) -> bool:
+    """Whether a page of this origin may connect. No origin: a native client."""
+    if origin is None or allowed is None:
+        return True
+    try:
+        asked = urlsplit(origin)
+        name, port = asked.hostname, asked.port
+        if not name:
+            return False
+        if not allowed:
+            return name == urlsplit(f"//{host}").hostname
+    except ValueError:
+        return False
+    return any(_origin_fits(asked.scheme, name, port, entry) for entry in allowed)
+
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def _origin_fits(scheme: str, name: str, port: int | None, entry: str) -> bool:
+    """`https://a.b`, `//a.b:8443`, `//*.b` (the apex too) or a bare `a.b`."""
+    if entry == "*":
+        return True
+    want = urlsplit(entry if "//" in entry else f"//{entry}")
+    if want.scheme and want.scheme != scheme:
+        return False
+    want_port = want.port or _PORTS.get(want.scheme)
+    if want_port and want_port != (port or _PORTS.get(scheme)):
+        return False
+    host = want.hostname or ""
+    if host.startswith("*."):
+        return name == host[2:] or name.endswith(host[1:])
+    return name == host
+
+
+def extract_token(offered: list[str]) -> tuple[str | None, list[str]]:
+    """The client option `authToken`: (token, the other subprotocols).
+
+    Two or more such elements: none is taken. Both base64 alphabets, with or
+    without padding. Raises `Refused` for what is neither.
+    """
+    tokens = [item for item in offered if item.startswith(TOKEN_PREFIX)]
+    if len(tokens) != 1:
+        return None, offered
+    text = tokens[0].removeprefix(TOKEN_PREFIX).replace("-", "+").replace("_", "/")
+    text = text.rstrip("=")
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise Refused("auth token is not base64") from None
+    # btoa() encodes the token's Latin-1 bytes.
+    return raw.decode("latin-1"), [item for item in offered if item != tokens[0]]
+
+
+def choose_subprotocol(offered: list[str]) -> str | None:
+    """The first of ours that was offered. Raises `Refused` if none fits."""
+    if not offered:
+        return None
+    for ours in SUBPROTOCOLS:
+        if ours in offered:
+            return ours
+    raise Refused("no known subprotocol")
+
+
+def choose_vsn(params: dict[str, Any]) -> Vsn:
+    """`vsn` as a semantic version: 1.0.x is V1, 2.0.x is V2, missing is V1.
+
+    Raises `Refused` for every other.
+    """
+    vsn = params.get("vsn", "1.0.0")
+    match = _SEMVER.fullmatch(vsn) if isinstance(vsn, str) else None
+    if match is None:
+        raise Refused("vsn is no version")
+    major, minor, patch, pre = match.groups()
+    # A pre-release sorts before its release: 2.0.0-rc.1 is below 2.0.0.
+    if minor != "0" or major not in "12" or (pre and patch == "0"):
+        raise Refused("vsn is not supported")
+    return Vsn(major)
+
+
+def parse_params(query: bytes) -> dict[str, Any]:
+    """A query string as Plug reads it: `a[b]=1` nests, `a[]=1` is a list.
+
+    Empty pairs (`a=1&&b=2`) are skipped, of a repeated key the last wins.
+    Raises `Refused` for invalid UTF-8 or far too many params.
+    """
+    params: dict[str, Any] = {}
+    pairs = [pair for pair in query.split(b"&") if pair]
+    if len(pairs) > MAX_PARAMS:
+        raise Refused("too many params")
+    for pair in pairs:
+        key, _, value = pair.partition(b"=")
+        _assign(params, _text(key), _text(value))
+    return params
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return unquote_to_bytes(raw.replace(b"+", b" ")).decode()
+    except UnicodeDecodeError:
+        raise Refused("query is not UTF-8") from None
+
+
+def _assign(params: dict[str, Any], key: str, value: str) -> None:
+    match = _KEY.fullmatch(key)
+    if match is None:
+        params[key] = value
+        return
+    name, rest = match.groups()
+    steps = rest[1:-1].split("][") if rest else []
+    if len(steps) > MAX_NESTING:
+        raise Refused("params nested too deeply")
+    place = params
+    for step in steps:
+        if step == "":
+            # `a[]=1`: what would follow a list's brackets has no meaning here.
+            place[name] = [*_as(list, place.get(name)), value]
+            return
+        inner: dict[str, Any] = _as(dict, place.get(name))
+        place[name] = inner
+        place, name = inner, step
+    place[name] = value
+
+
+def _as(kind: type, value: Any) -> Any:
+    return value if isinstance(value, kind) else kind()

@@ -1,0 +1,301 @@
+"""Owns which local sockets are in which topic, and writes events to them.
+
+One hub an event loop, one mailbox on the channel layer a hub. The hub
+subscribes to a topic's group with its first member here and discards it with
+the last. Every event is encoded once, and every socket gets the events of one
+turn of the loop in one write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from hashlib import blake2b
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+from channels.layers import get_channel_layer
+
+from beam import metrics
+from rooms.event import Delivery
+from rooms.socket import Socket, join_prepared
+from rooms.wire import Vsn
+
+logger = logging.getLogger(__name__)
+
+# What no client may join: the hub's own topic, heard by every process.
+CONTROL_TOPIC = "$beam"
+
+
+class Member(Protocol):
+    """A membership: one joined topic of one socket.
+
+    `held`: not None while the join is under way; events wait there.
+    `since`: presence changes up to this version are known to the client.
+    """
+
+    id: str
+    topic: str
+    socket: Socket
+    labels: tuple[str, ...]
+    held: list[Delivery] | None
+    since: int
+    intercepts: frozenset[str]
+
+    def handle_out(self, delivery: Delivery) -> None:
+        """Take an intercepted event instead of the socket."""
+
+
+def group_name(topic: str) -> str:
+    """The layer's group for a topic: any text in, `[a-z0-9.]{38}` out."""
+    return "topic." + blake2b(topic.encode(), digest_size=16).hexdigest()
+
+
+class Topic:
+    """The local members of one topic, by id and by label."""
+
+    __slots__ = ("by_label", "intercepts", "members")
+
+    def __init__(self) -> None:
+        self.members: dict[str, Member] = {}
+        self.by_label: dict[str, dict[str, Member]] = {}
+        self.intercepts: frozenset[str] = frozenset()
+
+    def add(self, member: Member) -> None:
+        self.members[member.id] = member
+        self.intercepts |= member.intercepts
+        for label in member.labels:
+            self.by_label.setdefault(label, {})[member.id] = member
+
+    def remove(self, member: Member) -> bool:
+        """Whether the member was there."""
+        if self.members.pop(member.id, None) is None:
+            return False
+        for label in member.labels:
+            self.by_label[label].pop(member.id, None)
+            if not self.by_label[label]:
+                del self.by_label[label]
+        return True
+
+    def addressed(self, labels: Iterable[str]) -> dict[str, Member]:
+        """The members that have one of the labels; looks at no others."""
+        found: dict[str, Member] = {}
+        for label in labels:
+            found |= self.by_label.get(label, {})
+        return found
+
+
+class Hub:
+    """The local members of all topics and the loop that serves them.
+
+    `attach`, `detach` and `deliver` change tables before any await.
+    """
+
+    def __init__(self) -> None:
+        self._layer: Any = get_channel_layer()
+        self._topics: dict[str, Topic] = {}
+        self._subscribed: set[str] = set()
+        self._lock = asyncio.Lock()
+        self._mailbox: str | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._background: set[asyncio.Task[Any]] = set()
+        self._pending: dict[str, list[Delivery]] = {}
+        self._receipts: dict[str, asyncio.Future[None]] = {}
+        self.on_control: Callable[[Delivery], None] = lambda _: None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the mailbox is being read."""
+        return self._task is not None and not self._task.done()
+
+    async def start(self) -> None:
+        """Open the mailbox and hear the control topic. Idempotent.
+
+        Raises what the channel layer raises where it is away.
+        """
+        async with self._lock:
+            if self.alive:
+                return
+            self._mailbox = await self._layer.new_channel()
+            for topic in (CONTROL_TOPIC, *self._subscribed):
+                await self._layer.group_add(group_name(topic), self._mailbox)
+            loop = asyncio.get_running_loop()
+            self._task = loop.create_task(self._serve(self._mailbox))
+
+    async def stop(self) -> None:
+        """Finish the background work, then close the mailbox."""
+        while self._background:
+            await asyncio.gather(*self._background, return_exceptions=True)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def attach(self, member: Member) -> None:
+        """Let a member hear its topic. Returns when the layer is subscribed."""
+        self._topics.setdefault(member.topic, Topic()).add(member)
+        if not self.alive:
+            await self.start()
+        if member.topic not in self._subscribed:
+            await self._reconcile(member.topic)
+
+    def detach(self, member: Member) -> None:
+        """Stop delivering to a member, at once. A member that is gone is no error."""
+        topic = self._topics.get(member.topic)
+        if topic is None or not topic.remove(member) or topic.members:
+            return
+        del self._topics[member.topic]
+        self.spawn(self._reconcile(member.topic))
+
+    def size(self, topic: str) -> int:
+        """How many members the topic has in this process."""
+        return len(self._topics[topic].members) if topic in self._topics else 0
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run something in the background; `stop` waits for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("Background work failed: %r", error)
+
+    async def _reconcile(self, topic: str) -> None:
+        """Make the layer's group agree with the local table."""
+        async with self._lock:
+            wanted = topic in self._topics
+            if wanted and topic not in self._subscribed:
+                await self._layer.group_add(group_name(topic), self._mailbox)
+                self._subscribed.add(topic)
+            elif not wanted and topic in self._subscribed:
+                self._subscribed.discard(topic)
+                await self._layer.group_discard(group_name(topic), self._mailbox)
+
+    async def _serve(self, mailbox: str) -> None:
+        healthy, delay = True, 0.1
+        while True:
+            try:
+                message = await self._layer.receive(mailbox)
+                self.deliver(message)
+            except Exception as error:  # noqa: BLE001 - the loop must outlive any layer
+                metrics.MAILBOX_ERRORS.value += 1
+                if healthy:
+                    logger.error("Cannot read the hub's mailbox: %r", error)
+                healthy = False
+                await asyncio.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311
+                delay = min(delay * 2, 5.0)
+                continue
+            if not healthy:
+                logger.info("The hub's mailbox is read again")
+                healthy, delay = True, 0.1
+
+    def deliver(self, message: dict[str, Any]) -> None:
+        """Take one message of the layer; written at the end of this loop turn."""
+        delivery = Delivery(message)
+        if not self._pending:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._pending.setdefault(delivery.topic, []).append(delivery)
+
+    def expect(self, receipt: str) -> asyncio.Future[None]:
+        """Done once this process has delivered the event of that receipt."""
+        future = asyncio.get_running_loop().create_future()
+        self._receipts[receipt] = future
+        future.add_done_callback(lambda _: self._receipts.pop(receipt, None))
+        return future
+
+    def _flush(self) -> None:
+        pending, self._pending = self._pending, {}
+        for name, batch in pending.items():
+            if name == CONTROL_TOPIC:
+                for delivery in batch:
+                    self.on_control(delivery)
+            elif (topic := self._topics.get(name)) is not None:
+                self._write(topic, batch)
+            for delivery in batch:
+                if delivery.receipt in self._receipts:
+                    self._receipts[delivery.receipt].set_result(None)
+
+    def _write(self, topic: Topic, batch: list[Delivery]) -> None:
+        """Write a topic's events in order: runs of like ones in one go."""
+        run: list[Delivery] = []
+        for delivery in batch:
+            if self._is_plain(topic, delivery):
+                run.append(delivery)
+                continue
+            if run:
+                _write_to_all(topic, run)
+                run = []
+            _write_one(topic, delivery)
+        if run:
+            _write_to_all(topic, run)
+
+    @staticmethod
+    def _is_plain(topic: Topic, delivery: Delivery) -> bool:
+        return (
+            delivery.to is None
+            and not delivery.version
+            and delivery.name not in topic.intercepts
+        )
+
+
+def release(member: Member) -> None:
+    """End a member's hold: write what came in meanwhile."""
+    held, member.held = member.held or [], None
+    for delivery in held:
+        if _is_for(member, delivery):
+            _hand(member, delivery)
+
+
+def _is_for(member: Member, delivery: Delivery) -> bool:
+    if member.id == delivery.skip or 0 < delivery.version <= member.since:
+        return False
+    return delivery.to is None or any(label in member.labels for label in delivery.to)
+
+
+def _hand(member: Member, delivery: Delivery) -> None:
+    if delivery.name in member.intercepts:
+        member.handle_out(delivery)
+    else:
+        member.socket.deliver((delivery,), None)
+
+
+def _write_one(topic: Topic, delivery: Delivery) -> None:
+    """An event that is direct, intercepted, or known to some already."""
+    found = topic.members if delivery.to is None else topic.addressed(delivery.to)
+    for member in list(found.values()):
+        if member.held is not None:
+            member.held.append(delivery)
+        elif _is_for(member, delivery):
+            _hand(member, delivery)
+
+
+def _write_to_all(topic: Topic, run: Sequence[Delivery]) -> None:
+    """Events for everyone but their senders: the same bytes for all."""
+    skipped = {delivery.skip for delivery in run if delivery.skip}
+    joined: dict[Vsn, bytes] = {}
+    for member in list(topic.members.values()):
+        socket = member.socket
+        if member.held is not None:
+            member.held.extend(run)
+        elif member.id in skipped:
+            if rest := [delivery for delivery in run if delivery.skip != member.id]:
+                socket.deliver(rest, None)
+        else:
+            vsn = socket.vsn
+            if vsn not in joined:
+                joined[vsn] = join_prepared(run, vsn)
+            socket.deliver(run, joined[vsn])
+
+
+_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
+
+
+def hub() -> Hub:
+    """The running loop's hub."""
+    loop = asyncio.get_running_loop()
+    if loop not in _hubs:
+        _hubs[loop] = Hub()
+    return _hubs[loop]

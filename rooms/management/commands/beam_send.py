@@ -1,0 +1,81 @@
+"""`manage.py beam_send`: publishes an event to a room."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+import httpx
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from beam.conf import conf
+from rooms import relay
+from rooms.channel import room_topic
+from rooms.event import Event
+from rooms.wire import is_reserved
+
+
+class Command(BaseCommand):
+    """Send an event to everybody in a room.
+
+    With `REDIS_URL` it goes to Redis; without, to the server that listens on
+    `HOST` and `PORT`, which is the only process that has the room.
+    """
+
+    help = __doc__ or ""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """The room, the event's name, and its payload as JSON."""
+        parser.add_argument("room_id", metavar="ROOM_ID")
+        parser.add_argument("event", metavar="EVENT")
+        parser.add_argument("payload", metavar="JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Raises `CommandError` where the event is not valid or not taken."""
+        room_id, name = options["room_id"], options["event"]
+        payload = _payload(options["payload"])
+        try:
+            topic = room_topic(room_id)
+        except ValueError as error:
+            raise CommandError(f"{room_id!r}: {error}") from None
+        if not name or is_reserved(name):
+            raise CommandError(f"{name!r} is a reserved event name.")
+        if conf().redis_url:
+            async_to_sync(_publish)(Event(topic=topic, name=name, payload=payload))
+        else:
+            _post({"room_id": room_id, "event": name, "payload": payload})
+        self.stderr.write(f"Sent {name} to {room_id}.")
+
+
+def _payload(text: str) -> dict[str, Any]:
+    try:
+        payload = json.loads(text)
+    except ValueError as error:
+        raise CommandError(f"The payload is no JSON: {error}") from None
+    if not isinstance(payload, dict):
+        raise CommandError("The payload is a JSON object.")
+    return payload
+
+
+async def _publish(event: Event) -> None:
+    try:
+        await relay.publish(event)
+    except relay.Unavailable as error:
+        raise CommandError(f"Not sent: {error}.") from None
+
+
+def _post(body: dict[str, Any]) -> None:
+    url = f"http://{settings.HOST}:{settings.PORT}/api/v1/push_room_event"
+    try:
+        answer = httpx.post(url, json=body, headers={"secret": conf().api_secret})
+        answer.raise_for_status()
+    except httpx.HTTPStatusError as error:
+        raise CommandError(f"Not sent: {error.response.text}") from None
+    except httpx.HTTPError as error:
+        raise CommandError(
+            f"Not sent: no Beam answers at {url} ({error}). Without REDIS_URL the "
+            "event goes to the running server: start it, or set HOST and PORT."
+        ) from None

@@ -1,0 +1,86 @@
+"""`manage.py beam_token`: prints a user or a room token."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from beam.conf import conf
+from rooms import access
+from rooms.channel import room_topic
+
+HOUR = 3_600
+
+
+class Command(BaseCommand):
+    """Print a token signed with `BEAM_TOKEN_SECRET`, and nothing else."""
+
+    help = __doc__ or ""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """`user USER_ID` or `room ROOM_ID`, each with its options."""
+        kinds = parser.add_subparsers(dest="kind", required=True)
+        user = kinds.add_parser("user", help="who somebody is")
+        user.add_argument("id", metavar="USER_ID")
+        room = kinds.add_parser("room", help="which room somebody may join")
+        room.add_argument("id", metavar="ROOM_ID")
+        room.add_argument("--user", help="only this user may use it")
+        room.add_argument("--can", help="push,presence (default: both)")
+        room.add_argument("--meta", help="trusted presence meta, a JSON object")
+        for kind in (user, room):
+            kind.add_argument("--ttl", type=float, default=HOUR, metavar="SECONDS")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Raises `CommandError` for what cannot become a token."""
+        if not conf().token_secrets:
+            raise CommandError("Set BEAM_TOKEN_SECRET: tokens are signed with it.")
+        mint = self._user if options["kind"] == "user" else self._room
+        self.stdout.write(mint(options))
+
+    def _user(self, options: dict[str, Any]) -> str:
+        return access.mint_user(_user_id(options["id"]), options["ttl"])
+
+    def _room(self, options: dict[str, Any]) -> str:
+        try:
+            room_topic(options["id"])
+        except ValueError as error:
+            raise CommandError(f"{options['id']!r}: {error}") from None
+        user = options["user"]
+        return access.mint_room(
+            options["id"],
+            options["ttl"],
+            user_id=None if user is None else _user_id(user),
+            can=_can(options["can"]),
+            meta=_meta(options["meta"]),
+        )
+
+
+def _user_id(text: str) -> str:
+    if not 0 < len(text) <= access.MAX_USER_ID:
+        raise CommandError(f"A user id has 1 to {access.MAX_USER_ID} characters.")
+    return text
+
+
+def _can(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    verbs = [verb.strip() for verb in text.split(",") if verb.strip()]
+    if unknown := set(verbs) - access.VERBS:
+        known = ", ".join(sorted(access.VERBS))
+        raise CommandError(f"--can knows {known}; not {', '.join(sorted(unknown))}.")
+    return verbs
+
+
+def _meta(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        meta = json.loads(text)
+    except ValueError as error:
+        raise CommandError(f"--meta is no JSON: {error}") from None
+    if not isinstance(meta, dict):
+        raise CommandError("--meta is a JSON object.")
+    return meta

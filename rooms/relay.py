@@ -1,0 +1,119 @@
+"""Owns the one road of every event to its recipients: `publish`.
+
+Clients, REST, commands and presence diffs all enter here. What the channel
+layer took is delivered at most once to each member, in the order in which
+one process published it; what it refused raises, and is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from dataclasses import replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from channels.layers import get_channel_layer
+
+from beam import metrics
+from rooms.event import Event
+from rooms.hub import group_name, hub
+
+logger = logging.getLogger(__name__)
+
+# How long a publisher waits for its own event to come back.
+RECEIPT_SECONDS = 5.0
+
+
+class Unavailable(Exception):
+    """The channel layer is away; nothing was relayed. Worth trying again."""
+
+
+Sent = asyncio.Future[None]
+
+
+class _Outbox:
+    """Events of one loop turn, on their way to the layer together."""
+
+    def __init__(self) -> None:
+        self._layer: Any = get_channel_layer()
+        self._waiting: list[tuple[dict[str, Any], Sent]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._healthy = True
+
+    def put(self, message: dict[str, Any]) -> Sent:
+        loop = asyncio.get_running_loop()
+        sent: Sent = loop.create_future()
+        # Nobody has to look: a failure is counted and logged in any case.
+        sent.add_done_callback(_retrieve)
+        self._waiting.append((message, sent))
+        if self._task is None:
+            self._task = loop.create_task(self._drain())
+        return sent
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                for message, sent in batch:
+                    await self._send(message, sent)
+        finally:
+            self._task = None
+
+    async def _send(self, message: dict[str, Any], sent: Sent) -> None:
+        try:
+            await self._layer.group_send(group_name(message["topic"]), message)
+        except Exception as error:  # noqa: BLE001 - any layer, any error
+            metrics.UNPUBLISHED.value += 1
+            if self._healthy:
+                logger.error("The channel layer refuses events: %r", error)
+            self._healthy = False
+            if not sent.done():
+                sent.set_exception(Unavailable("the channel layer is away"))
+            return
+        metrics.PUBLISHED.value += 1
+        if not self._healthy:
+            logger.info("The channel layer takes events again")
+        self._healthy = True
+        if not sent.done():
+            sent.set_result(None)
+
+
+def _retrieve(sent: Sent) -> None:
+    if not sent.cancelled():
+        sent.exception()
+
+
+_outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Outbox] = WeakKeyDictionary()
+
+
+def publish(event: Event) -> Sent:
+    """Send an event to the members of its topic, in all processes.
+
+    The future is done when the layer took the event and raises `Unavailable`
+    where it did not; it need not be awaited. Raises `ValueError` at once where
+    the event cannot be encoded. Must be called in the event loop.
+    """
+    message = event.pack()
+    loop = asyncio.get_running_loop()
+    if loop not in _outboxes:
+        _outboxes[loop] = _Outbox()
+    return _outboxes[loop].put(message)
+
+
+async def publish_and_deliver(event: Event) -> None:
+    """Like `publish`; returns when this process has written the event.
+
+    For handlers that answer after their own broadcast (Phoenix's order).
+    Raises `Unavailable` also where the event did not come back in 5 s.
+    """
+    receipt = secrets.token_urlsafe(9)
+    delivered = hub().expect(receipt)
+    try:
+        await publish(replace(event, receipt=receipt))
+        await asyncio.wait_for(delivered, RECEIPT_SECONDS)
+    except TimeoutError:
+        raise Unavailable("the event did not come back") from None
+    finally:
+        delivered.cancel()

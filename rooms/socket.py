@@ -1,0 +1,178 @@
+"""Owns the way out of one WebSocket: everything a client is sent goes here.
+
+`PreparedSocket` hands finished WebSocket frames to Beam's server through the
+ASGI extension `beam.frames`; `AsgiSocket` uses ordinary ASGI sends on any
+other server. Same behaviour, other speed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from beam import metrics
+from rooms.event import Delivery
+from rooms.wire import Close, Frame, Vsn, encode, is_binary, prepared
+
+EXTENSION = "beam.frames"
+
+# What is added to a close code where the server refuses it: 1012 is 4012.
+APPLICATION_CODES = 3_000
+
+
+class FrameWriter(Protocol):
+    """What the server's extension offers a connection."""
+
+    def write(self, data: bytes) -> None:
+        """Queue finished frames, in order; over the limit the socket ends."""
+
+    def close(self, code: int) -> None:
+        """Send a close frame behind what is queued."""
+
+    def idle_for(self) -> float:
+        """Seconds since the client last sent anything, pings included."""
+
+
+class Socket(Protocol):
+    """One WebSocket, seen from inside. Writes never raise and keep order."""
+
+    vsn: Vsn
+
+    def send(self, frames: Iterable[Frame]) -> None:
+        """Write frames meant for this socket alone."""
+
+    def deliver(self, batch: Sequence[Delivery], joined: bytes | None) -> None:
+        """Write a batch of events; `joined` is their prepared form, if known."""
+
+    def close(self, code: Close) -> None:
+        """Close the socket, behind what was written."""
+
+    def idle_for(self) -> float:
+        """Seconds since the client last sent anything that the server saw."""
+
+
+def join_prepared(batch: Sequence[Delivery], vsn: Vsn) -> bytes:
+    """The finished WebSocket frames of a batch, one behind the other."""
+    if vsn is Vsn.V2:
+        return b"".join([delivery.prepared_v2 for delivery in batch])
+    return b"".join([delivery.prepared_v1 for delivery in batch])
+
+
+def _count(batch: Sequence[Delivery], vsn: Vsn) -> None:
+    lost = 0
+    if vsn is Vsn.V1:
+        lost = sum(delivery.binary for delivery in batch)
+        metrics.UNDELIVERABLE.value += lost
+    metrics.DELIVERED.value += len(batch) - lost
+
+
+class PreparedSocket:
+    """A socket on Beam's own server."""
+
+    prepares = True
+
+    def __init__(self, writer: FrameWriter, vsn: Vsn) -> None:
+        self.vsn = vsn
+        self._writer = writer
+        self.idle_for = writer.idle_for
+
+    def send(self, frames: Iterable[Frame]) -> None:
+        self._writer.write(
+            b"".join(
+                [
+                    prepared(encode(frame, self.vsn), is_binary(frame))
+                    for frame in frames
+                ]
+            )
+        )
+
+    def deliver(self, batch: Sequence[Delivery], joined: bytes | None) -> None:
+        _count(batch, self.vsn)
+        self._writer.write(join_prepared(batch, self.vsn) if joined is None else joined)
+
+    def close(self, code: Close) -> None:
+        self._writer.close(code)
+
+
+AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class AsgiSocket:
+    """A socket on any other ASGI server: one task while there is work."""
+
+    prepares = False
+
+    def __init__(self, send: AsgiSend, vsn: Vsn, limit: int) -> None:
+        self.vsn = vsn
+        self._asgi_send = send
+        self._limit = limit
+        self._queue: deque[dict[str, Any]] = deque()
+        self._queued_bytes = 0
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+        self._heard = asyncio.get_running_loop().time()
+
+    def send(self, frames: Iterable[Frame]) -> None:
+        for frame in frames:
+            self._put(encode(frame, self.vsn), is_binary(frame))
+
+    def deliver(self, batch: Sequence[Delivery], joined: bytes | None) -> None:
+        _count(batch, self.vsn)
+        for delivery in batch:
+            data = delivery.encoded(self.vsn)
+            if data is not None:
+                self._put(data, delivery.binary)
+
+    def close(self, code: Close) -> None:
+        if not self._closing:
+            self._closing = True
+            self._start({"type": "websocket.close", "code": int(code)})
+
+    def heard(self) -> None:
+        """The client sent a frame. Pings stay the server's secret."""
+        self._heard = asyncio.get_running_loop().time()
+
+    def idle_for(self) -> float:
+        return asyncio.get_running_loop().time() - self._heard
+
+    def _put(self, data: bytes, binary: bool) -> None:
+        if self._closing:
+            return
+        self._queued_bytes += len(data)
+        if self._queued_bytes > self._limit:
+            metrics.SLOW_CONSUMERS.value += 1
+            self._queue.clear()
+            self.close(Close.SLOW_CONSUMER)
+            return
+        body = {"bytes": data} if binary else {"text": data.decode()}
+        self._start({"type": "websocket.send", **body})
+
+    def _start(self, message: dict[str, Any]) -> None:
+        self._queue.append(message)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._drain())
+
+    async def _send_close(self, message: dict[str, Any]) -> None:
+        try:
+            await self._asgi_send(message)
+        except Exception:  # noqa: BLE001 - plain daphne sends applications' codes only
+            code = message["code"] + APPLICATION_CODES
+            await self._asgi_send(message | {"code": code})
+
+    async def _drain(self) -> None:
+        try:
+            while self._queue:
+                message = self._queue.popleft()
+                if message["type"] == "websocket.close":
+                    await self._send_close(message)
+                    return
+                await self._asgi_send(message)
+                sent = message.get("bytes") or message.get("text", "")
+                self._queued_bytes -= len(sent.encode() if type(sent) is str else sent)
+        except Exception:  # noqa: BLE001 - servers raise what they like once a peer is gone
+            self._closing = True
+            self._queue.clear()
+        finally:
+            self._task = None

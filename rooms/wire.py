@@ -1,0 +1,320 @@
+"""Owns the wire: bytes to `Frame` and back, and every word a client can see.
+
+Phoenix Channels serializers V1 (JSON objects) and V2 (JSON arrays, binary
+frames). Pure: no clock, no network, no framework.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+Json = Any
+"""A JSON value: object, array, string, number, bool or None."""
+
+
+class Vsn(enum.Enum):
+    """The serializer of a connection, chosen once by the query's `vsn`."""
+
+    V1 = "1"
+    V2 = "2"
+
+
+class Reason(enum.StrEnum):
+    """Why a request was refused: `response.reason` of an error reply.
+
+    The first three are Phoenix's own words. Each has a row in
+    `docs/protocol.md`.
+    """
+
+    UNMATCHED_TOPIC = "unmatched topic"
+    JOIN_CRASHED = "join crashed"
+    TOO_MANY_CHANNELS = "too many channels joined"
+    UNAUTHORIZED = "unauthorized"
+    UNAVAILABLE = "unavailable"
+    FORBIDDEN = "forbidden"
+    INVALID_PAYLOAD = "invalid_payload"
+    INVALID_ROOM_ID = "invalid_room_id"
+    RESERVED_EVENT = "reserved_event"
+    MESSAGE_TOO_LARGE = "message_too_large"
+    MESSAGE_TOO_DEEP = "message_too_deep"
+    SHUTTING_DOWN = "shutting_down"
+
+
+class Close(enum.IntEnum):
+    """WebSocket close codes that Beam sends (RFC 6455 section 7.4).
+
+    phoenix.js up to 1.8.15 stays away only after 1000, so Beam never sends it
+    of its own accord. Each has a row in `docs/protocol.md`.
+    """
+
+    GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002
+    INVALID_UTF8 = 1007
+    TOO_BIG = 1009
+    BAD_FRAME = 1011
+    RESTART = 1012
+    SLOW_CONSUMER = 1013
+
+
+class Frame(NamedTuple):
+    """One message on the wire. Refs are whatever JSON value the client sent.
+
+    `payload` is JSON, or `bytes` for a V2 binary frame.
+    """
+
+    join_ref: Json
+    ref: Json
+    topic: Json
+    event: Json
+    payload: Json
+
+
+class BadFrame(ValueError):
+    """The bytes are no frame. The whole socket is closed with 1011."""
+
+
+class TooDeep(BadFrame):
+    """The payload nests deeper than allowed; `frame` has an empty payload."""
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__("payload nested too deeply")
+        self.frame = frame
+
+
+PUSH: Final = 0
+REPLY: Final = 1
+BROADCAST: Final = 2
+
+_SCALAR: Final = r'(?:"(?:[^"\\]|\\.)*"|[-+.\w]+)'
+_ENVELOPE: Final = re.compile(rf"\s*\[((?:\s*{_SCALAR}\s*,){{3}}\s*{_SCALAR}\s*),")
+
+# orjson reads 1,024 levels. Frames themselves are one level.
+DEEPEST: Final = 1_000
+_V1_KEYS: Final = ("topic", "event", "payload", "ref")
+
+
+def decode(data: str | bytes, vsn: Vsn, max_depth: int = DEEPEST) -> Frame:
+    """One WebSocket message as a `Frame`.
+
+    `bytes` are a binary message, `str` a text message. A V1 socket reads both
+    as JSON, as Phoenix does. On duplicate keys the first counts, as in
+    Phoenix; integers of any size stay exact.
+
+    Raises `BadFrame` for anything else, and `TooDeep` where all but the
+    payload could be read.
+    """
+    if vsn is Vsn.V2:
+        return _decode_binary(data) if type(data) is bytes else _v2(data, max_depth)
+    return _v1(data, max_depth)
+
+
+def _v2(text: str | bytes, max_depth: int) -> Frame:
+    parts = _loads(text, max_depth + 1)
+    if type(parts) is not list or len(parts) < 5:
+        raise BadFrame("a V2 frame is an array of five")
+    return Frame._make(parts[:5])
+
+
+def _v1(data: str | bytes, max_depth: int) -> Frame:
+    parts = _loads(data, max_depth + 1)
+    if type(parts) is not dict:
+        raise BadFrame("a V1 frame is an object")
+    if any(key not in parts for key in _V1_KEYS):
+        raise BadFrame("a V1 frame has topic, event, payload and ref")
+    topic, event, payload, ref = (parts[key] for key in _V1_KEYS)
+    return Frame(parts.get("join_ref"), ref, topic, event, payload)
+
+
+def _loads(data: str | bytes, max_depth: int) -> Json:
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        if "depth" in error.msg:
+            raise TooDeep(_envelope(data)) from None
+        raise BadFrame(error.msg) from None
+    keys, depth, exact = _census(value)
+    if depth > max_depth:
+        raise TooDeep(_emptied(value))
+    if not exact or keys != _pairs(data):
+        return _loads_exactly(data)
+    return value
+
+
+def _census(value: Json) -> tuple[int, int, bool]:
+    """Keys, levels, and whether orjson kept every integer exact."""
+    keys, depth, exact, level = 0, 0, True, [value]
+    while level:
+        below: list[Json] = []
+        nested = False
+        for item in level:
+            kind = type(item)
+            if kind is dict:
+                nested = True
+                keys += len(item)
+                below.extend(item.values())
+            elif kind is list:
+                nested = True
+                below.extend(item)
+            elif kind is float and not -1e15 < item < 1e15:
+                exact = False
+        depth += nested
+        level = below
+    return keys, depth, exact
+
+
+def _pairs(data: str | bytes) -> int:
+    """How many members the text seems to have; more where a string holds `":`."""
+    return data.count('":') if isinstance(data, str) else data.count(b'":')
+
+
+def _loads_exactly(data: str | bytes) -> Json:
+    """The slow road: first of duplicate keys, integers of any size.
+
+    orjson has accepted the text, so it is valid JSON of a bounded depth.
+    """
+    try:
+        return json.loads(data, object_pairs_hook=_first_wins)
+    except (ValueError, RecursionError):
+        # Python refuses integers over 4,300 digits, and recurses.
+        raise BadFrame("numbers too long or nesting too deep") from None
+
+
+def _first_wins(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    return dict(reversed(pairs)) if len(dict(pairs)) < len(pairs) else dict(pairs)
+
+
+def _emptied(value: Json) -> Frame:
+    """What is left of a frame whose payload is too deep to be handled."""
+    if type(value) is list:
+        return _scalars(value[:4])
+    return _scalars([value.get(key) for key in ("join_ref", "ref", "topic", "event")])
+
+
+def _scalars(parts: list[Json]) -> Frame:
+    if len(parts) < 4 or any(type(part) in (list, dict) for part in parts):
+        raise BadFrame("nested too deeply")
+    return Frame._make([*parts, {}])
+
+
+def _envelope(data: str | bytes) -> Frame:
+    """The first four elements of a V2 text that orjson found too deep."""
+    text = data if isinstance(data, str) else data.decode()
+    head = _ENVELOPE.match(text)
+    if head is None:
+        raise BadFrame("nested too deeply")
+    return _scalars(orjson.loads(f"[{head[1]}]"))
+
+
+def _decode_binary(data: bytes) -> Frame:
+    """A client's push, kind 0: five size bytes, four strings, the data."""
+    if len(data) < 5 or data[0] != PUSH:
+        raise BadFrame("only pushes (kind 0) come from a client")
+    sizes, at = data[1:5], 5
+    parts: list[Json] = []
+    if len(data) < 5 + sum(sizes):
+        raise BadFrame("truncated binary frame")
+    for size in sizes:
+        try:
+            parts.append(data[at : at + size].decode())
+        except UnicodeDecodeError:
+            raise BadFrame("binary frame header is not UTF-8") from None
+        at += size
+    return Frame._make([*parts, data[at:]])
+
+
+def dumps(value: Json) -> bytes:
+    """Compact UTF-8 JSON: the Kotlin client cuts frames at `,` and `"`.
+
+    Raises `TypeError` or `ValueError` for what JSON cannot say.
+    """
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        # Over 254 levels, or integers over 64 bits.
+        text = json.dumps(
+            value, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        )
+        return text.encode()
+
+
+def encode(frame: Frame, vsn: Vsn) -> bytes:
+    """A server's frame in the connection's serializer, as UTF-8 or binary.
+
+    Binary exactly where `is_binary(frame)`. Raises `ValueError` where the
+    frame cannot be said: binary to V1, or a binary header over 255 bytes.
+    """
+    if is_binary(frame):
+        return _encode_binary(frame, vsn)
+    if vsn is Vsn.V2:
+        return dumps(frame)
+    return dumps(
+        {
+            "topic": frame.topic,
+            "event": frame.event,
+            "payload": frame.payload,
+            "ref": frame.ref,
+        }
+    )
+
+
+def is_binary(frame: Frame) -> bool:
+    """Whether the frame travels as a binary message."""
+    payload = frame.payload
+    if type(payload) is dict and frame.event == "phx_reply":
+        payload = payload.get("response")
+    return type(payload) is bytes
+
+
+def _encode_binary(frame: Frame, vsn: Vsn) -> bytes:
+    if vsn is Vsn.V1:
+        raise ValueError("serializer V1 has no binary frames")
+    join_ref, ref, topic, event, payload = frame
+    fields: tuple[Json, ...]
+    if event == "phx_reply":
+        fields, kind = (join_ref, ref, topic, payload["status"]), REPLY
+        payload = payload["response"]
+    elif join_ref is None:
+        fields, kind = (topic, event), BROADCAST
+    else:
+        fields, kind = (join_ref, topic, event), PUSH
+    parts = [b"" if field is None else str(field).encode() for field in fields]
+    if any(len(part) > 255 for part in parts):
+        raise ValueError("a field of a binary frame has at most 255 bytes")
+    return b"".join((bytes((kind, *map(len, parts))), *parts, payload))
+
+
+def reply(to: Frame, status: str, response: Json, join_ref: Json) -> Frame:
+    """The answer to a frame: `phx_reply` with its ref."""
+    body = {"status": status, "response": response}
+    return Frame(join_ref, to.ref, to.topic, "phx_reply", body)
+
+
+def prepared(data: bytes, binary: bool) -> bytes:
+    """A finished server-to-client WebSocket frame (RFC 6455 section 5.2).
+
+    Unmasked, uncompressed, unfragmented: the same bytes for every recipient.
+    """
+    first, size = b"\x82" if binary else b"\x81", len(data)
+    if size < 126:
+        return first + bytes((size,)) + data
+    if size < 65_536:
+        return first + b"\x7e" + size.to_bytes(2, "big") + data
+    return first + b"\x7f" + size.to_bytes(8, "big") + data
+
+
+RESERVED: Final = frozenset(
+    {"presence_state", "presence_diff", "presence_update", "access_token"}
+)
+
+
+def is_reserved(event: str) -> bool:
+    """Whether neither clients nor backends may send this event name.
+
+    Phoenix's own names, presence, and `beam_` for what Beam itself says.
+    """
+    return event.startswith(("phx_", "beam_")) or event in RESERVED

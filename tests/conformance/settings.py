@@ -1,0 +1,23 @@
+"""Beam's settings with the fixture of `vectors.json`."""
+
+import os
+from typing import Any
+
+os.environ.setdefault("DEBUG", "1")
+
+from beam import settings
+from beam.settings import *  # noqa: F403
+
+BEAM: dict[str, Any] = settings.BEAM | {  # type: ignore[no-redef]
+    "api_secret": "abcd",
+    "allowed_origins": ("//example.com", "//*.wild.test"),
+    "verifier": "tests.conformance.fixture.FixtureVerifier",
+    "channels": {
+        "test:*": "tests.conformance.fixture.FixtureChannel",
+        "plain": "tests.conformance.fixture.PlainChannel",
+    },
+    # Phoenix's own: the fixture is Phoenix, the rooms' limits are Beam's.
+    "max_frame_bytes": 10_000_000,
+    "max_message_bytes": 10_000_000,
+    "max_message_depth": 1_000,
+}
