@@ -86,6 +86,7 @@ class Channel:
         self.held: list[Delivery] | None = []
         self.since = 0
         self.stopped = False
+        self.gone: asyncio.Task[Any] | None = None
         self._inbox: deque[Work] = deque()
         self._busy: asyncio.Task[None] | None = None
 
@@ -111,8 +112,12 @@ class Channel:
     def terminate(self) -> None:
         """The channel ends, by whatever way but a second join."""
 
-    def cleanup(self) -> None:
-        """Give back what the channel holds. Runs on every way out."""
+    def cleanup(self) -> asyncio.Task[Any] | None:
+        """Give back what the channel holds, on every way out.
+
+        What takes time is a task: a second join of the topic waits for it.
+        """
+        return None
 
     # What a subclass calls.
 
@@ -170,7 +175,7 @@ class Channel:
         hub().detach(self)
         if self._busy is not None and self._busy is not asyncio.current_task():
             self._busy.cancel()
-        self.cleanup()
+        self.gone = self.cleanup()
 
     def _receive(self, frame: Frame) -> Awaitable[None] | None:
         try:
@@ -376,10 +381,11 @@ class RoomChannel(Channel):
             raise Refused(Reason.UNAVAILABLE) from None
         self.reply(ref)
 
-    def cleanup(self) -> None:
-        if self._ref is not None:
-            hub().spawn(untrack(self.topic, [self._ref]))
-            self._ref = None
+    def cleanup(self) -> asyncio.Task[Any] | None:
+        if self._ref is None:
+            return None
+        ref, self._ref = self._ref, None
+        return hub().spawn(untrack(self.topic, [ref]))
 
 
 async def _after(sent: relay.Sent, done: Callable[[], None]) -> None:

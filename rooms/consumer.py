@@ -185,6 +185,8 @@ class SocketConsumer(AsyncConsumer):
     async def _join(self, frame: Frame) -> None:
         if (old := self._channels.pop(frame.topic, None)) is not None:
             old.close()
+            if old.gone is not None:
+                await asyncio.wait([old.gone])
         kind = self._patterns.find(frame.topic)
         if kind is None or connections.draining:
             self._reject(frame, {"reason": Reason.SHUTTING_DOWN})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
@@ -77,10 +78,9 @@ class FixtureChannel(Channel):
         if self.topic.startswith("test:bye"):
             self.push("you_left", {})
 
-    def cleanup(self) -> None:
+    def cleanup(self) -> asyncio.Task[Any] | None:
         refs, self._refs = list(self._refs.values()), {}
-        if refs:
-            hub().spawn(untrack(self.topic, refs))
+        return hub().spawn(untrack(self.topic, refs)) if refs else None
 
     def on_echo(self, payload: Any, ref: Any) -> None:
         self.reply(ref, "ok", payload)

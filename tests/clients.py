@@ -1,0 +1,100 @@
+"""A Phoenix client for tests, straight on the ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+from channels.testing import WebsocketCommunicator
+
+from beam.asgi import application
+from rooms import access
+
+REFUSED = object()
+
+
+class Client:
+    """One V2 connection; refs are counted, frames come as lists."""
+
+    def __init__(self, user_id: str = "ada", **query: str) -> None:
+        self.user_id = user_id
+        if not query:
+            query = {"user_token": access.mint_user(user_id, 60)}
+        path = "/socket/websocket?" + urlencode({"vsn": "2.0.0", **query})
+        self.wire = WebsocketCommunicator(application, path)
+        self._refs = itertools.count(1)
+
+    async def connect(self) -> Client:
+        """Open the connection; an `AssertionError` where it is refused."""
+        connected, _ = await self.wire.connect()
+        assert connected
+        return self
+
+    async def is_refused(self) -> bool:
+        """Whether the handshake is refused."""
+        connected, _ = await self.wire.connect()
+        return not connected
+
+    async def send(self, *frame: Any) -> None:
+        """Send [join_ref, ref, topic, event, payload]."""
+        await self.wire.send_to(text_data=json.dumps(frame))
+
+    async def get(self) -> Any:
+        """The next frame; fails after a second."""
+        return json.loads(await self.wire.receive_from(timeout=1))
+
+    async def is_silent(self) -> bool:
+        """Whether nothing is there, after everything due has been done."""
+        quiet: bool = await self.wire.receive_nothing(timeout=0.05)
+        return quiet
+
+    async def closed_with(self) -> int:
+        """The code of the server's close, which must be the next thing."""
+        message = await self.wire.receive_output(timeout=1)
+        assert message["type"] == "websocket.close", message
+        code: int = message["code"]
+        return code
+
+    async def ask(
+        self, topic: str, event: str, payload: Any, join_ref: Any = "j"
+    ) -> Any:
+        """Push and return the reply's payload, passing over other frames."""
+        ref = f"r{next(self._refs)}"
+        await self.send(join_ref, ref, topic, event, payload)
+        while True:
+            frame = await self.get()
+            if frame[1] == ref and frame[3] == "phx_reply":
+                return frame[4]
+
+    async def try_join(self, room_id: str, **payload: Any) -> Any:
+        """Join with a good token unless told otherwise: the reply's payload."""
+        token = {"room_token": access.mint_room(room_id, 60), "session_id": "1"}
+        return await self.ask(f"room:{room_id}", "phx_join", token | payload)
+
+    async def join(self, room_id: str, **payload: Any) -> Any:
+        """Join, and pass over one's own presence: the state as it was before."""
+        reply = await self.try_join(room_id, **payload)
+        assert reply == {"status": "ok", "response": {}}, reply
+        state = await self.get()
+        assert state[3] == "presence_state", state
+        await self.event("presence_diff")
+        return state[4]
+
+    async def event(self, name: str) -> Any:
+        """The payload of the next event of that name; passes over others."""
+        while True:
+            frame = await self.get()
+            if frame[3] == name:
+                return frame[4]
+
+    async def close(self) -> None:
+        """Disconnect, and wait for the application's end."""
+        await self.wire.disconnect()
+
+
+async def connected(*user_ids: str) -> list[Client]:
+    """One connection for each user."""
+    return list(await asyncio.gather(*(Client(name).connect() for name in user_ids)))

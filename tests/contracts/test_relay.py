@@ -1,0 +1,289 @@
+"""What hub and relay promise on any channel layer, in process and over Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import secrets
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
+
+from rooms import relay
+from rooms.event import Delivery, Event
+from rooms.hub import Hub, release
+from rooms.socket import Socket
+from rooms.wire import Close, Frame, Vsn, encode
+
+_ids = itertools.count()
+
+
+class FakeSocket:
+    """A socket that keeps what it was given, per write."""
+
+    def __init__(self, vsn: Vsn = Vsn.V2) -> None:
+        self.vsn = vsn
+        self.writes: list[list[bytes]] = []
+
+    def send(self, frames: Iterable[Frame]) -> None:
+        self.writes.append([encode(frame, self.vsn) for frame in frames])
+
+    def deliver(self, batch: Sequence[Delivery], joined: bytes | None) -> None:
+        data = (delivery.encoded(self.vsn) for delivery in batch)
+        self.writes.append([item for item in data if item is not None])
+
+    def close(self, code: Close) -> None:
+        raise AssertionError("nobody closes this socket")
+
+    def idle_for(self) -> float:
+        return 0.0
+
+    @property
+    def got(self) -> list[Any]:
+        """The payloads, in order."""
+        parsed = [json.loads(data) for write in self.writes for data in write]
+        return [x[4] if type(x) is list else x["payload"] for x in parsed]
+
+
+class FakeMember:
+    """A membership without a channel."""
+
+    intercepts: frozenset[str] = frozenset()
+
+    def __init__(self, topic: str, *labels: str, vsn: Vsn = Vsn.V2) -> None:
+        self.id = f"m{next(_ids)}"
+        self.topic = topic
+        self.fake = FakeSocket(vsn)
+        self.socket: Socket = self.fake
+        self.labels = labels
+        self.held: list[Delivery] | None = None
+        self.since = 0
+        self.intercepted: list[str] = []
+
+    def handle_out(self, delivery: Delivery) -> None:
+        self.intercepted.append(delivery.name)
+
+
+@pytest.fixture
+def topic() -> str:
+    return f"room:{secrets.token_hex(4)} any/script é"
+
+
+@pytest.fixture
+def own(backend: str, running_hub: Hub) -> None:
+    """Every test here runs on both back ends."""
+
+
+pytestmark = pytest.mark.usefixtures("own")
+
+
+async def send(topic: str, payload: Any, **fields: Any) -> None:
+    """Publish, and wait until this process has delivered."""
+    name = fields.pop("name", "msg")
+    event = Event(topic=topic, name=name, payload=payload, **fields)
+    await relay.publish_and_deliver(event)
+
+
+async def test_an_event_reaches_every_member_of_its_topic_only(
+    running_hub: Hub, topic: str
+) -> None:
+    here, also, other = FakeMember(topic), FakeMember(topic), FakeMember(topic + "x")
+    for member in (here, also, other):
+        await running_hub.attach(member)
+
+    await send(topic, {"n": 1})
+
+    assert (here.fake.got, also.fake.got, other.fake.got) == (
+        [{"n": 1}],
+        [{"n": 1}],
+        [],
+    )
+
+
+async def test_a_v1_and_a_v2_socket_get_their_own_serializer(
+    running_hub: Hub, topic: str
+) -> None:
+    old, new = FakeMember(topic, vsn=Vsn.V1), FakeMember(topic)
+    await running_hub.attach(old)
+    await running_hub.attach(new)
+
+    await send(topic, {"ü": 1})
+
+    assert json.loads(old.fake.writes[0][0]) == {
+        "topic": topic,
+        "event": "msg",
+        "payload": {"ü": 1},
+        "ref": None,
+    }
+    assert json.loads(new.fake.writes[0][0]) == [None, None, topic, "msg", {"ü": 1}]
+
+
+async def test_events_of_one_publisher_keep_their_order(
+    running_hub: Hub, topic: str
+) -> None:
+    member = FakeMember(topic)
+    await running_hub.attach(member)
+
+    for n in range(300):
+        relay.publish(Event(topic=topic, name="msg", payload={"n": n}))
+    await send(topic, {"n": 300})
+
+    assert [payload["n"] for payload in member.fake.got] == list(range(301))
+
+
+async def test_the_skipped_member_alone_is_left_out(
+    running_hub: Hub, topic: str
+) -> None:
+    sender, other = FakeMember(topic), FakeMember(topic)
+    await running_hub.attach(sender)
+    await running_hub.attach(other)
+
+    relay.publish(Event(topic=topic, name="msg", payload={"n": 1}, skip=sender.id))
+    await send(topic, {"n": 2})
+
+    assert sender.fake.got == [{"n": 2}]
+    assert other.fake.got == [{"n": 1}, {"n": 2}]
+
+
+async def test_a_direct_event_reaches_those_with_a_label_once(
+    running_hub: Hub, topic: str
+) -> None:
+    one = FakeMember(topic, "user:a", "session:a:1")
+    two = FakeMember(topic, "user:a", "session:a:2")
+    three = FakeMember(topic, "user:b", "session:b:1")
+    for member in (one, two, three):
+        await running_hub.attach(member)
+
+    await send(topic, {"n": 1}, to=("user:a", "session:a:1"))
+    await send(topic, {"n": 2}, to=("session:a:2",))
+    await send(topic, {"n": 3}, to=())
+
+    assert one.fake.got == [{"n": 1}]
+    assert two.fake.got == [{"n": 1}, {"n": 2}]
+    assert three.fake.got == []
+
+
+async def test_a_member_that_left_gets_nothing_more(
+    running_hub: Hub, topic: str
+) -> None:
+    gone, here = FakeMember(topic, "user:a"), FakeMember(topic, "user:a")
+    await running_hub.attach(gone)
+    await running_hub.attach(here)
+
+    running_hub.detach(gone)
+    running_hub.detach(gone)
+    await send(topic, {"n": 1})
+    await send(topic, {"n": 2}, to=("user:a",))
+
+    assert (gone.fake.got, here.fake.got) == ([], [{"n": 1}, {"n": 2}])
+
+
+async def test_a_topic_can_be_left_and_joined_again_in_a_hurry(
+    running_hub: Hub, topic: str
+) -> None:
+    for _ in range(5):
+        passing = FakeMember(topic)
+        await running_hub.attach(passing)
+        running_hub.detach(passing)
+    member = FakeMember(topic)
+    await running_hub.attach(member)
+
+    await send(topic, {"n": 1})
+
+    assert member.fake.got == [{"n": 1}]
+    assert running_hub.size(topic) == 1
+
+
+async def test_a_held_member_gets_what_came_meanwhile_on_release(
+    running_hub: Hub, topic: str
+) -> None:
+    member = FakeMember(topic, "user:a")
+    member.held = []
+    await running_hub.attach(member)
+    await send(topic, {"n": 1})
+    await send(topic, {"n": 2}, skip=member.id)
+    await send(topic, {"n": 3}, to=("user:b",))
+    await send(topic, {"n": 4}, to=("user:a",))
+    held = list(member.fake.got)
+
+    release(member)
+    await send(topic, {"n": 5})
+
+    assert held == []
+    assert [payload["n"] for payload in member.fake.got] == [1, 4, 5]
+
+
+async def test_presence_that_a_member_knows_is_not_repeated(
+    running_hub: Hub, topic: str
+) -> None:
+    fresh, older = FakeMember(topic), FakeMember(topic)
+    fresh.since, older.since = 10, 5
+    await running_hub.attach(fresh)
+    await running_hub.attach(older)
+
+    for version in (5, 6, 10, 11):
+        await send(topic, {"v": version}, version=version)
+
+    assert [payload["v"] for payload in older.fake.got] == [6, 10, 11]
+    assert [payload["v"] for payload in fresh.fake.got] == [11]
+
+
+async def test_an_intercepted_event_goes_to_the_channel_alone(
+    running_hub: Hub, topic: str
+) -> None:
+    member = FakeMember(topic)
+    member.intercepts = frozenset({"secret"})
+    await running_hub.attach(member)
+
+    await send(topic, {}, name="secret")
+    await send(topic, {"n": 1})
+
+    assert member.intercepted == ["secret"]
+    assert member.fake.got == [{"n": 1}]
+
+
+async def test_a_binary_event_is_left_out_for_v1(running_hub: Hub, topic: str) -> None:
+    old, new = FakeMember(topic, vsn=Vsn.V1), FakeMember(topic)
+    await running_hub.attach(old)
+    await running_hub.attach(new)
+
+    await send(topic, b"\x00\xff")
+
+    assert old.fake.writes == [[]]
+    assert new.fake.writes[0][0].endswith(b"msg\x00\xff")
+
+
+async def test_events_of_one_moment_are_one_write(running_hub: Hub, topic: str) -> None:
+    member = FakeMember(topic)
+    await running_hub.attach(member)
+
+    messages = [
+        Event(topic=topic, name="msg", payload={"n": n}).pack() for n in range(3)
+    ]
+    for message in messages:
+        running_hub.deliver(message)
+    await asyncio.sleep(0)
+
+    assert [len(write) for write in member.fake.writes] == [3]
+
+
+async def test_a_layer_that_is_away_refuses_and_is_counted(
+    topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from beam import metrics
+
+    async def away(*args: Any) -> None:
+        raise ConnectionError("away")
+
+    event = Event(topic=topic, name="msg", payload={})
+    await relay.publish(event)
+    [outbox] = [box for loop, box in relay._outboxes.items() if loop.is_running()]
+    monkeypatch.setattr(outbox._layer, "group_send", away, raising=False)
+    before = metrics.UNPUBLISHED.value
+
+    with pytest.raises(relay.Unavailable):
+        await relay.publish(event)
+
+    assert metrics.UNPUBLISHED.value == before + 1

@@ -1,0 +1,439 @@
+"""Rooms as the contract describes them, on both back ends."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import pytest
+
+from rooms import access
+from rooms.channel import Channel, Patterns, room_topic
+from rooms.hub import Hub
+from tests.clients import Client, connected
+
+INVALID = "invalid_payload"
+
+
+@pytest.fixture
+def room(backend: str, running_hub: Hub) -> str:
+    return f"r{secrets.token_hex(4)}"
+
+
+def reason(reply: Any) -> str:
+    """The reason of an error reply."""
+    assert reply["status"] == "error", reply
+    text: str = reply["response"]["reason"]
+    return text
+
+
+async def test_a_joiner_gets_reply_state_and_its_own_join(room: str) -> None:
+    [ada] = await connected("ada")
+    token = {"room_token": access.mint_room(room, 60), "session_id": 7}
+
+    await ada.send("1", "1", f"room:{room}", "phx_join", token)
+
+    reply, state, diff = [await ada.get() for _ in range(3)]
+    assert reply == [
+        "1", "1", f"room:{room}", "phx_reply", {"status": "ok", "response": {}},
+    ]  # fmt: skip
+    assert state == ["1", None, f"room:{room}", "presence_state", {}]
+    [meta] = diff[4]["joins"]["ada:7"]["metas"]
+    assert diff[:4] == [None, None, f"room:{room}", "presence_diff"]
+    assert meta["online_at"].isdigit()
+    await ada.close()
+
+
+async def test_a_broadcast_reaches_all_but_the_sender(room: str) -> None:
+    ada, bob, eve = await connected("ada", "bob", "eve")
+    for client in (ada, bob, eve):
+        await client.join(room)
+
+    reply = await ada.ask(
+        f"room:{room}", "typing", {"broadcast": True, "x": 1, "from": "forged"}
+    )
+
+    source = {"user_id": "ada", "session": "ada:1"}
+    expected = {"broadcast": True, "x": 1, "from": source}
+    assert reply == {"status": "ok", "response": {}}
+    assert await bob.event("typing") == expected
+    assert await eve.event("typing") == expected
+    assert await ada.is_silent()
+
+
+@pytest.mark.parametrize(
+    ("entry", "hears"),
+    [
+        ({"session": "bob:1"}, {"bob:1"}),
+        ({"userId": "bob"}, {"bob:1", "bob:2"}),
+        ({"user_id": "bob"}, {"bob:1", "bob:2"}),
+        ({"session": "bob:2", "userId": "eve"}, {"bob:2"}),
+        ({"user_id": "nobody"}, set()),
+        ({"session": "bob:1", "from": "ignored"}, {"bob:1"}),
+    ],
+)
+async def test_a_direct_message_reaches_exactly_those(
+    room: str, entry: Any, hears: set[str]
+) -> None:
+    ada, one, two, eve = await connected("ada", "bob", "bob", "eve")
+    for client, session in ((ada, "1"), (one, "1"), (two, "2"), (eve, "1")):
+        await client.join(room, session_id=session)
+
+    await ada.ask(f"room:{room}", "new_msg", {"to": [entry], "n": 1})
+    await ada.ask(f"room:{room}", "last", {"broadcast": True})
+
+    heard = set()
+    for client, session in ((one, "bob:1"), (two, "bob:2"), (eve, "eve:1")):
+        while (frame := await client.get())[3] != "last":
+            if frame[3] == "new_msg":
+                heard.add(session)
+                assert frame[4]["to"] == [entry]
+    assert heard == hears
+
+
+async def test_the_sender_is_left_out_but_not_its_other_sessions(room: str) -> None:
+    here, there = await connected("ada", "ada")
+    await here.join(room, session_id="1")
+    await there.join(room, session_id="2")
+
+    await here.ask(f"room:{room}", "new_msg", {"to": [{"user_id": "ada"}]})
+
+    assert await there.event("new_msg")
+    assert await here.is_silent()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {},
+        {"broadcast": False},
+        {"broadcast": "true"},
+        {"broadcast": 1},
+        {"to": "bob"},
+        {"to": {}},
+        {"to": [{}]},
+        {"to": ["bob:1"]},
+        {"to": [{"session": "bob:1"}, {"bogus": 1}]},
+        {"to": [{"session": 5}]},
+        {"to": [{"session": None, "userId": "bob"}]},
+        {"to": [{"user_id": ["bob"]}]},
+        [],
+        "text",
+        None,
+        5,
+    ],
+)
+async def test_what_names_nobody_is_answered_to_the_sender_alone(
+    room: str, payload: Any
+) -> None:
+    ada, bob = await connected("ada", "bob")
+    await ada.join(room)
+    await bob.join(room)
+
+    reply = await ada.ask(f"room:{room}", "new_msg", payload)
+
+    assert reason(reply) == INVALID
+    assert await bob.is_silent()
+    ok = await ada.ask(f"room:{room}", "new_msg", {"broadcast": True})
+    assert ok["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "phx_reply",
+        "phx_close",
+        "phx_error",
+        "phx_anything",
+        "presence_state",
+        "presence_diff",
+        "beam_gap",
+        "access_token",
+    ],
+)
+async def test_reserved_events_are_refused(room: str, event: str) -> None:
+    ada, bob = await connected("ada", "bob")
+    await ada.join(room)
+    await bob.join(room)
+
+    reply = await ada.ask(f"room:{room}", event, {"broadcast": True})
+
+    assert reason(reply) == "reserved_event"
+    assert await bob.is_silent()
+
+
+@pytest.mark.parametrize("event", [5, None, [], {}, ""])
+async def test_an_event_name_that_is_no_text_is_refused(room: str, event: Any) -> None:
+    [ada] = await connected("ada")
+    await ada.join(room)
+
+    reply = await ada.ask(f"room:{room}", event, {"broadcast": True})
+
+    assert reason(reply) == INVALID
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"session_id": "a:b"},
+        {"session_id": ""},
+        {"session_id": "x" * 65},
+        {"session_id": True},
+        {"session_id": None},
+        {"session_id": ["1"]},
+        {"session_id": {}},
+        {"meta": "text"},
+        {"meta": []},
+        {"meta": {"x": "y" * 5_000}},
+        {"meta": {"x": 2**70}},
+    ],
+)
+async def test_a_join_of_the_wrong_shape_is_refused(room: str, payload: Any) -> None:
+    [ada] = await connected("ada")
+
+    reply = await ada.try_join(room, **payload)
+
+    assert reason(reply) == INVALID
+    assert (await ada.try_join(room))["status"] == "ok"
+
+
+@pytest.mark.parametrize("payload", [None, [], "x", {}, {"session_id": "1"}])
+async def test_a_join_without_a_room_token_is_refused(room: str, payload: Any) -> None:
+    [ada] = await connected("ada")
+
+    reply = await ada.ask(f"room:{room}", "phx_join", payload)
+
+    assert reason(reply) == INVALID
+
+
+async def test_session_ids_may_be_numbers(room: str) -> None:
+    ada, bob = await connected("ada", "bob")
+    await ada.join(room, session_id=42)
+
+    state = await bob.join(room)
+
+    assert list(state) == ["ada:42"]
+
+
+@pytest.mark.parametrize(
+    "room_id", ["", "x" * 201, "x" * 10_000, "a\nb", "a\u0000b", "\u007f", "a\u0085b"]
+)
+async def test_a_room_id_that_is_none_is_refused(backend: str, room_id: str) -> None:
+    [ada] = await connected("ada")
+    token = access.mint_room(room_id or "x", 60)
+
+    reply = await ada.try_join(room_id, room_token=token)
+
+    assert reason(reply) == "invalid_room_id"
+
+
+@pytest.mark.parametrize(
+    "room_id",
+    ["a/b", "日本", "a'b\"c", "a b", "../..", "%2F", "{x}", "x" * 200, "🎉", "*"],
+)
+async def test_room_ids_of_any_script_work(
+    backend: str, running_hub: Hub, room_id: str
+) -> None:
+    ada, bob = await connected("ada", "bob")
+    await ada.join(room_id)
+    await bob.join(room_id)
+
+    await ada.ask(f"room:{room_id}", "new_msg", {"broadcast": True, "n": 1})
+
+    assert (await bob.event("new_msg"))["n"] == 1
+    for client in (ada, bob):
+        await client.close()
+
+
+async def test_a_token_without_push_only_listens(room: str) -> None:
+    ada, bob = await connected("ada", "bob")
+    token = access.mint_room(room, 60, can=["presence"])
+    await ada.join(room, room_token=token)
+    await bob.join(room)
+
+    reply = await ada.ask(f"room:{room}", "new_msg", {"broadcast": True})
+
+    assert reason(reply) == "forbidden"
+    assert (await bob.ask(f"room:{room}", "new_msg", {"broadcast": True}))["status"]
+    assert await ada.event("new_msg")
+
+
+async def test_a_token_without_presence_sees_and_is_not_seen(room: str) -> None:
+    ghost, bob = await connected("ghost", "bob")
+    await bob.join(room)
+    token = access.mint_room(room, 60, can=["push"])
+
+    reply = await ghost.try_join(room, room_token=token)
+
+    assert reply["status"] == "ok"
+    assert list(await ghost.event("presence_state")) == ["bob:1"]
+    assert await bob.is_silent()
+    update = await ghost.ask(f"room:{room}", "presence_update", {"meta": {}})
+    assert reason(update) == "forbidden"
+
+
+async def test_the_tokens_meta_wins_over_the_clients(room: str) -> None:
+    ada, bob = await connected("ada", "bob")
+    token = access.mint_room(room, 60, meta={"role": "owner"})
+    mine = {"role": "forged", "name": "Ada", "online_at": "0", "phx_ref": "forged"}
+    await ada.join(room, room_token=token, meta=mine)
+
+    [meta] = (await bob.join(room))["ada:1"]["metas"]
+
+    assert (meta["role"], meta["name"]) == ("owner", "Ada")
+    assert meta["online_at"] != "0"
+    assert meta["phx_ref"] != "forged"
+
+
+async def test_presence_update_replaces_the_meta_in_one_diff(room: str) -> None:
+    ada, bob = await connected("ada", "bob")
+    token = access.mint_room(room, 60, meta={"role": "owner"})
+    await ada.join(room, room_token=token, meta={"mood": "ok"})
+    state = await bob.join(room)
+    [before] = state["ada:1"]["metas"]
+
+    reply = await ada.ask(
+        f"room:{room}", "presence_update", {"meta": {"mood": "great"}}
+    )
+
+    diff = await bob.event("presence_diff")
+    [after] = diff["joins"]["ada:1"]["metas"]
+    assert reply == {"status": "ok", "response": {}}
+    assert diff["leaves"] == {"ada:1": {"metas": [before]}}
+    assert after == before | {
+        "mood": "great",
+        "phx_ref": after["phx_ref"],
+        "phx_ref_prev": before["phx_ref"],
+    }
+
+
+@pytest.mark.parametrize("payload", [{}, {"meta": 5}, {"meta": {"x": "y" * 5_000}}, []])
+async def test_a_presence_update_of_the_wrong_shape_is_refused(
+    room: str, payload: Any
+) -> None:
+    [ada] = await connected("ada")
+    await ada.join(room)
+
+    assert reason(await ada.ask(f"room:{room}", "presence_update", payload)) == INVALID
+
+
+async def test_a_session_on_two_connections_has_two_metas(room: str) -> None:
+    one, two, bob = await connected("ada", "ada", "bob")
+    await one.join(room)
+    await two.join(room)
+    state = await bob.join(room)
+    first, second = state["ada:1"]["metas"]
+
+    await one.close()
+
+    diff = await bob.event("presence_diff")
+    assert diff == {"joins": {}, "leaves": {"ada:1": {"metas": [first]}}}
+    eve = await Client("eve").connect()
+    assert (await eve.join(room))["ada:1"] == {"metas": [second]}
+
+
+@pytest.mark.parametrize("how", ["phx_leave", "close", "crash"])
+async def test_a_member_leaves_presence_by_every_way_out(
+    room: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, bob = await connected("ada", "bob")
+    await ada.join(room)
+    await bob.join(room)
+
+    if how == "phx_leave":
+        assert (await ada.ask(f"room:{room}", "phx_leave", {}))["status"] == "ok"
+    elif how == "close":
+        await ada.close()
+    else:
+        from rooms.channel import RoomChannel
+
+        def boom(*args: Any) -> None:
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr(RoomChannel, "receive", boom)
+        await ada.send("j", "9", f"room:{room}", "new_msg", {})
+        assert await ada.event("phx_error") == {"reason": "channel_crash"}
+
+    diff = await bob.event("presence_diff")
+    assert list(diff["leaves"]) == ["ada:1"]
+    assert diff["joins"] == {}
+
+
+async def test_a_second_join_replaces_the_first_without_a_ghost(room: str) -> None:
+    [ada] = await connected("ada")
+    await ada.join(room)
+
+    await ada.try_join(room)
+
+    assert (await ada.event("phx_close")) == {}
+    await ada.event("presence_diff")
+    bob = await Client("bob").connect()
+    state = await bob.join(room)
+    assert len(state["ada:1"]["metas"]) == 1
+
+
+async def test_no_diff_comes_before_the_state_nor_repeats_it(room: str) -> None:
+    many = await connected(*(f"u{n}" for n in range(12)))
+    late = await Client("late").connect()
+    for client in many[:6]:
+        await client.join(room)
+
+    for client in many[6:]:
+        token = {"room_token": access.mint_room(room, 60), "session_id": "1"}
+        await client.send("j", "1", f"room:{room}", "phx_join", token)
+    reply = await late.try_join(room)
+
+    assert reply["status"] == "ok"
+    state = (await late.get())[4]
+    seen = set(state)
+    while len(seen) < 13:
+        frame = await late.get()
+        assert frame[3] == "presence_diff"
+        joined = set(frame[4]["joins"])
+        assert not joined & seen
+        seen |= joined
+
+
+async def test_answers_come_before_the_answer_to_a_leave(room: str) -> None:
+    [ada] = await connected("ada")
+    await ada.join(room)
+
+    await ada.send("j", "a", f"room:{room}", "new_msg", {"broadcast": True})
+    await ada.send("j", "b", f"room:{room}", "phx_leave", {})
+
+    frames = [await ada.get() for _ in range(3)]
+    assert [(frame[1], frame[3]) for frame in frames] == [
+        ("a", "phx_reply"),
+        ("b", "phx_reply"),
+        ("j", "phx_close"),
+    ]
+
+
+def test_a_room_topic_has_the_rooms_id() -> None:
+    assert room_topic("a:b") == "room:a:b"
+
+
+@pytest.mark.parametrize("room_id", [5, None, b"x", ["a"]])
+def test_a_room_id_is_text(room_id: object) -> None:
+    with pytest.raises(ValueError, match="1 to 200 characters"):
+        room_topic(room_id)
+
+
+class One(Channel):
+    """For patterns."""
+
+
+class Two(Channel):
+    """For patterns."""
+
+
+@pytest.mark.parametrize(
+    ("topic", "found"),
+    [("a:", One), ("a:b", One), ("a", None), ("plain", Two), ("plainx", None)],
+)
+def test_a_pattern_is_exact_or_a_prefix(topic: str, found: type | None) -> None:
+    assert Patterns({"a:*": One, "plain": Two}).find(topic) is found
+
+
+def test_the_first_pattern_wins() -> None:
+    assert Patterns({"a:*": One, "a:b*": Two}).find("a:bc") is One
