@@ -183,33 +183,27 @@ class SocketConsumer(AsyncConsumer):
         channel.leave(leave)
 
     async def _join(self, frame: Frame) -> None:
-        if (old := self._channels.pop(frame.topic, None)) is not None:
-            old.close()
-            if old.gone is not None:
-                await asyncio.wait([old.gone])
+        await self._give_way(frame.topic)
         kind = self._patterns.find(frame.topic)
         if kind is None or connections.draining:
             self._reject(frame, {"reason": Reason.SHUTTING_DOWN})
             return
         channel = kind(frame.topic, frame, self)
-        try:
-            response = await channel.join(frame.payload)
-        except Refused as refusal:
+        response, good = await _run_join(channel, frame.payload)
+        if not good or self._ended:
             channel.close()
-            self._reject(frame, refusal.response)
-        except Exception:
-            logger.exception("A join of %s crashed", kind.__name__)
-            metrics.CRASHES.value += 1
-            channel.close()
-            self._reject(frame, {"reason": Reason.JOIN_CRASHED})
-        except BaseException:
-            channel.close()
-            raise
+        if good and not self._ended:
+            await self._accept(frame, channel, response)
         else:
-            if self._ended:
-                channel.close()
-            else:
-                await self._accept(frame, channel, response)
+            self._reject(frame, response)
+
+    async def _give_way(self, topic: str) -> None:
+        """A second join: the first is off the topic and out of presence."""
+        old = self._channels.pop(topic, None)
+        if old is not None:
+            old.close()
+            if old.gone is not None:
+                await asyncio.wait([old.gone])
 
     def _reject(self, frame: Frame, response: Any) -> None:
         metrics.JOINS_REFUSED.value += 1
@@ -246,6 +240,21 @@ class SocketConsumer(AsyncConsumer):
             return False
         del self._channels[channel.topic]
         return True
+
+
+async def _run_join(channel: Channel, payload: Any) -> tuple[Any, bool]:
+    """The body of the join's reply, and whether the client is in."""
+    try:
+        return await channel.join(payload), True
+    except Refused as refusal:
+        return refusal.response, False
+    except asyncio.CancelledError:
+        channel.close()
+        raise
+    except Exception:
+        logger.exception("A join of %s crashed", type(channel).__name__)
+        metrics.CRASHES.value += 1
+        return {"reason": Reason.JOIN_CRASHED}, False
 
 
 def _socket(scope: Any, send: Send_, shake: Handshake) -> Socket:

@@ -1,0 +1,292 @@
+"""One connection: the handshake, its frames, its limits and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+from typing import Any
+
+import pytest
+from asgiref.testing import ApplicationCommunicator
+from channels.testing import WebsocketCommunicator
+from pytest_django.fixtures import Settings
+
+from beam import metrics
+from beam.asgi import application
+from rooms import access, relay
+from rooms.connections import connections, disconnect_event
+from rooms.consumer import SocketConsumer
+from rooms.hub import Hub
+from tests.clients import Client, connected
+
+pytestmark = pytest.mark.usefixtures("running_hub")
+
+
+def subprotocols(token: str) -> list[str]:
+    """What the client option `authToken` offers."""
+    text = base64.b64encode(token.encode()).decode().rstrip("=")
+    return ["phoenix", f"base64url.bearer.phx.{text}"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"vsn": "2.0.0"},
+        {"user_token": ""},
+        {"user_token": "garbage"},
+        {"user_token": access.mint_user("ada", -60)},
+        {"user_token": access.mint_room("r", 60, user_id="ada")},
+        {"user_token": "x" * 20_000},
+    ],
+)
+async def test_a_token_that_is_not_good_is_refused(query: dict[str, str]) -> None:
+    before = metrics.REFUSED.value
+
+    assert await Client("ada", **query).is_refused()
+    assert metrics.REFUSED.value == before + 1
+
+
+async def test_auth_token_is_taken_in_place_of_user_token() -> None:
+    wire = WebsocketCommunicator(
+        application,
+        "/socket/websocket?vsn=2.0.0",
+        subprotocols=subprotocols(access.mint_user("ada", 60)),
+    )
+
+    assert await wire.connect() == (True, "phoenix")
+    await wire.disconnect()
+
+
+async def test_another_origin_is_refused_where_origins_are_checked(
+    settings: Settings,
+) -> None:
+    settings.BEAM = settings.BEAM | {"allowed_origins": ()}
+    path = f"/socket/websocket?user_token={access.mint_user('ada', 60)}"
+    ours = [(b"host", b"beam.test:5000"), (b"origin", b"https://beam.test")]
+    other = [(b"host", b"beam.test:5000"), (b"origin", b"https://evil.test")]
+
+    good = WebsocketCommunicator(application, path, headers=ours)
+    bad = WebsocketCommunicator(application, path, headers=other)
+
+    assert (await good.connect())[0]
+    assert not (await bad.connect())[0]
+    await good.disconnect()
+
+
+@pytest.mark.parametrize(
+    "path", ["/socket/websocket/", "/socket//websocket", "/socket/websocket"]
+)
+async def test_slashes_are_forgiven(path: str) -> None:
+    wire = WebsocketCommunicator(
+        application, f"{path}?user_token={access.mint_user('ada', 60)}"
+    )
+
+    assert (await wire.connect())[0]
+    await wire.disconnect()
+
+
+@pytest.mark.parametrize("path", ["/socket", "/Socket/websocket", "/other/websocket"])
+async def test_there_is_no_socket_elsewhere(path: str) -> None:
+    wire = WebsocketCommunicator(
+        application, f"{path}?user_token={access.mint_user('ada', 60)}"
+    )
+
+    assert not (await wire.connect())[0]
+
+
+async def plain(method: str, query: bytes) -> tuple[int, bytes]:
+    """The WebSocket path asked without an upgrade."""
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": "/socket/websocket",
+        "query_string": query,
+        "headers": [],
+    }
+    wire = ApplicationCommunicator(application, scope)
+    start = await wire.receive_output()
+    body = await wire.receive_output()
+    return start["status"], body["body"]
+
+
+async def test_without_an_upgrade_the_checks_come_first() -> None:
+    good = b"user_token=" + access.mint_user("ada", 60).encode()
+
+    assert await plain("GET", b"user_token=bad") == (403, b"")
+    assert (await plain("GET", good))[0] == 400
+    assert await plain("POST", good) == (400, b"")
+
+
+@pytest.mark.parametrize("text", ["", "no json", "{}", "[1,2,3]", '["a","b","c","d"]'])
+async def test_a_bad_frame_ends_this_socket_alone(text: str) -> None:
+    bad, other = await connected("ada", "bob")
+    await bad.join("bad-frame")
+    await other.join("bad-frame")
+
+    await bad.wire.send_to(text_data=text)
+
+    assert await bad.closed_with() == 1011
+    assert list((await other.event("presence_diff"))["leaves"]) == ["ada:1"]
+    assert (await other.ask("phoenix", "heartbeat", {}))["status"] == "ok"
+
+
+async def test_a_large_message_is_refused_and_the_socket_lives() -> None:
+    ada, bob = await connected("ada", "bob")
+    await ada.join("large")
+    await bob.join("large")
+
+    reply = await ada.ask(
+        "room:large", "new_msg", {"broadcast": True, "x": "y" * 70_000}
+    )
+
+    assert reply["response"] == {"reason": "message_too_large"}
+    assert await bob.is_silent()
+    assert (await ada.ask("room:large", "m", {"broadcast": True}))["status"] == "ok"
+
+
+@pytest.mark.parametrize("depth", [65, 500, 5_000])
+async def test_a_deep_message_is_refused_and_the_socket_lives(depth: int) -> None:
+    [ada] = await connected("ada")
+    await ada.join("deep")
+    payload = "[" * (depth - 1) + "]" * (depth - 1)
+    text = f'["j","r","room:deep","new_msg",{{"broadcast":true,"x":{payload}}}]'
+
+    await ada.wire.send_to(text_data=text)
+
+    reply = await ada.get()
+    assert reply[:4] == ["j", "r", "room:deep", "phx_reply"]
+    assert reply[4]["response"] == {"reason": "message_too_deep"}
+    assert (await ada.ask("room:deep", "m", {"broadcast": True}))["status"] == "ok"
+
+
+async def test_a_message_as_deep_as_allowed_is_relayed() -> None:
+    ada, bob = await connected("ada", "bob")
+    await ada.join("deepest")
+    await bob.join("deepest")
+    nested: Any = []
+    for _ in range(62):
+        nested = [nested]
+
+    await ada.ask("room:deepest", "m", {"broadcast": True, "x": nested})
+
+    assert (await bob.event("m"))["x"] == nested
+
+
+async def test_a_user_is_disconnected_everywhere_with_1001() -> None:
+    one, two, bob = await connected("ada", "ada", "bob")
+    await asyncio.gather(one.join("gone"), two.join("gone", session_id="2"))
+    await bob.join("gone")
+
+    await relay.publish(disconnect_event("ada"))
+
+    assert [await client.closed_with() for client in (one, two)] == [1001, 1001]
+    leaves = [await bob.event("presence_diff") for _ in range(2)]
+    assert {key for diff in leaves for key in diff["leaves"]} == {"ada:1", "ada:2"}
+
+
+async def test_a_connection_that_joined_nothing_is_disconnected_too() -> None:
+    [ada] = await connected("ada")
+
+    await relay.publish(disconnect_event("ada"))
+
+    assert await ada.closed_with() == 1001
+
+
+async def test_a_silent_client_is_closed_with_1002() -> None:
+    path = f"/?vsn=2.0.0&user_token={access.mint_user('ada', 60)}"
+    app = SocketConsumer.as_asgi(idle_timeout=0.15)
+    wire = WebsocketCommunicator(app, path)
+    await wire.connect()
+
+    for _ in range(3):
+        await asyncio.sleep(0.08)
+        await wire.send_to(text_data='[null,"1","phoenix","heartbeat",{}]')
+        assert json.loads(await wire.receive_from())[1] == "1"
+
+    message = await wire.receive_output()
+    assert (message["type"], message["code"]) == ("websocket.close", 1002)
+
+
+async def test_a_draining_server_takes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    [ada] = await connected("ada")
+    monkeypatch.setattr(connections, "draining", True)
+
+    reply = await ada.try_join("drain")
+
+    assert reply["response"] == {"reason": "shutting_down"}
+    assert await Client("bob").is_refused()
+
+
+async def test_the_101st_topic_is_refused_until_one_is_left() -> None:
+    [ada] = await connected("ada")
+    for n in range(100):
+        await ada.join(f"many-{n}")
+
+    full = await ada.try_join("many-100")
+    again = await ada.try_join("many-5")
+    await ada.ask("room:many-7", "phx_leave", {})
+    after = await ada.try_join("many-100")
+
+    assert full["response"] == {"reason": "too many channels joined"}
+    assert (again["status"], after["status"]) == ("ok", "ok")
+
+
+async def test_every_end_gives_back_what_the_connection_held(running_hub: Hub) -> None:
+    before = len(connections)
+    [ada] = await connected("ada")
+    await ada.join("held")
+    assert len(connections) == before + 1
+
+    await ada.close()
+
+    assert len(connections) == before
+    assert running_hub.size("room:held") == 0
+
+
+async def test_a_join_of_an_unknown_topic_is_unmatched() -> None:
+    [ada] = await connected("ada")
+
+    reply = await ada.ask("nope:1", "phx_join", {})
+
+    assert reply["response"] == {"reason": "unmatched topic"}
+
+
+class AwayVerifier(access.JwtVerifier):
+    """A backend that answers for users and is away for rooms."""
+
+    async def room(self, token: str) -> access.RoomGrant:
+        raise access.BackendAway
+
+
+class AwayForAll(AwayVerifier):
+    """A backend that is away."""
+
+    async def user(self, token: str) -> access.Identity:
+        raise access.BackendAway
+
+
+async def test_a_backend_that_is_away_is_told_apart(settings: Settings) -> None:
+    settings.BEAM = settings.BEAM | {"verifier": f"{__name__}.AwayVerifier"}
+    [ada] = await connected("ada")
+
+    reply = await ada.try_join("away")
+
+    assert reply["response"] == {"reason": "unavailable"}
+
+
+async def test_nobody_connects_while_the_backend_is_away(settings: Settings) -> None:
+    settings.BEAM = settings.BEAM | {"verifier": f"{__name__}.AwayForAll"}
+
+    assert await Client("ada").is_refused()
+
+
+async def test_tokens_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    token = access.mint_user("ada", -60)
+
+    await Client("ada", user_token=token).is_refused()
+
+    assert token not in caplog.text
+    assert "Refused to connect" in caplog.text
