@@ -229,6 +229,12 @@ class BackendVerifier:
             self._clients[loop] = httpx.AsyncClient(timeout=conf().backend_timeout)
         return self._clients[loop]
 
+    async def close(self) -> None:
+        """Close the running loop's client, if there is one."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+
     def _log_state(self, *, reachable: bool, error: Exception | None = None) -> None:
         """One line a change, not one a request."""
         if reachable != self._reachable:

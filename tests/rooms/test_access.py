@@ -1,0 +1,264 @@
+"""Tokens: who they are for, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import jwt
+import orjson
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from django.conf import settings as django_settings
+from pytest_django.fixtures import Settings
+
+from rooms import access
+
+ADA = access.Identity("ada")
+SECRET = django_settings.TOKEN_SECRETS[0]
+
+
+def token(secret: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str:
+    """A token with these claims, good for a minute unless told otherwise."""
+    return jwt.encode({"exp": time.time() + 60, **claims}, secret, algorithm)
+
+
+async def test_a_user_token_says_who() -> None:
+    assert await access.identify(access.mint_user("ada", 60)) == ADA
+    assert await access.identify(token(user_id=5)) == access.Identity("5")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        None,
+        5,
+        ["x"],
+        "",
+        "x.y.z",
+        token(user_id="ada", exp=time.time() - 31),
+        token("another-secret-that-is-long-enough-for-hs256", user_id="ada"),
+        token(user_id=""),
+        token(user_id=None),
+        token(user_id=True),
+        token(user_id=["ada"]),
+        token(user_id="x" * 201),
+        token(),
+        token(user_id="ada", room_id="r"),
+        token(user_id="ada", nbf=time.time() + 600),
+        jwt.encode({"user_id": "ada"}, SECRET, "HS256"),
+        token(SECRET * 2, "HS512", user_id="ada"),
+        token("", "none", user_id="ada"),
+    ],
+)
+async def test_a_user_token_that_is_not_good_is_refused(bad: object) -> None:
+    with pytest.raises(access.Unauthorized):
+        await access.identify(bad)
+
+
+async def test_a_token_signed_with_a_private_key_is_refused() -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    foreign = jwt.encode({"user_id": "ada", "exp": time.time() + 60}, key, "RS256")
+
+    with pytest.raises(access.Unauthorized):
+        await access.identify(foreign)
+
+
+async def test_expiry_has_a_leeway_of_30_seconds() -> None:
+    assert await access.identify(token(user_id="ada", exp=time.time() - 25)) == ADA
+
+
+async def test_every_secret_verifies_and_the_first_signs(settings: Settings) -> None:
+    old, new = "o" * 32, "n" * 32
+    signed_before = token(old, user_id="ada")
+    settings.BEAM = settings.BEAM | {"token_secrets": (new, old)}
+
+    assert await access.identify(signed_before) == ADA
+    assert jwt.decode(access.mint_user("ada", 60), new, algorithms=["HS256"])
+
+
+async def test_a_room_token_says_which_room_and_what() -> None:
+    text = access.mint_room("r", 60, user_id="ada", can=["push"], meta={"x": 1})
+
+    grant = await access.enter(text, "r", ADA)
+
+    assert grant == access.RoomGrant("r", "ada", frozenset({"push"}), {"x": 1})
+
+
+async def test_a_room_token_allows_everything_by_default() -> None:
+    grant = await access.enter(access.mint_room("r", 60), "r", ADA)
+
+    assert grant.can == {"push", "presence"}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        access.mint_user("ada", 60),
+        access.mint_room("other", 60),
+        access.mint_room("r", 60, user_id="bob"),
+        access.mint_room("r", -31),
+        token(room_id="r", can="push"),
+        token(room_id="r", meta=[]),
+        token(room_id=["r"]),
+        token("another-secret-that-is-long-enough-for-hs256", room_id="r"),
+        {"room_id": "r"},
+    ],
+)
+async def test_a_room_token_that_is_not_good_is_refused(bad: object) -> None:
+    with pytest.raises(access.Unauthorized):
+        await access.enter(bad, "r", ADA)
+
+
+class Backend(BaseHTTPRequestHandler):
+    """The original's backend, as far as `decode_token` goes."""
+
+    requests: list[dict[str, Any]]
+    answers: dict[str, tuple[int, Any]]
+
+    def do_POST(self) -> None:
+        """Answer as told for this token."""
+        size = int(self.headers["content-length"])
+        body = orjson.loads(self.rfile.read(size))
+        secret = self.headers["oorja-secret"]
+        self.requests.append(body | {"path": self.path, "secret": secret})
+        status, data = self.answers[body["token"]]
+        raw = data if isinstance(data, bytes) else orjson.dumps(data)
+        self.send_response(status)
+        self.send_header("content-length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def log_message(self, *args: object) -> None:
+        """Keep the test's output clean."""
+
+
+@pytest.fixture
+def backend_door(settings: Settings) -> Iterator[type[Backend]]:
+    """A backend that decodes tokens, and the settings that use it."""
+    kind = type("OneBackend", (Backend,), {"requests": [], "answers": {}})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}/"
+    settings.BEAM = settings.BEAM | {
+        "backend_url": url,
+        "api_secret": "abcd",
+        "backend_timeout": 0.5,
+    }
+    yield kind
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+async def client_closed() -> Any:
+    """The backend's client of this loop is closed with the test."""
+    yield
+    verifier = access.verifier()
+    if isinstance(verifier, access.BackendVerifier):
+        await verifier.close()
+
+
+pytestmark = pytest.mark.usefixtures("client_closed")
+
+
+async def test_the_backend_is_asked_as_the_original_asked(
+    backend_door: type[Backend],
+) -> None:
+    backend_door.answers["t"] = (200, {"status": 200, "data": {"user_id": "ada"}})
+
+    assert await access.identify("t") == ADA
+    assert backend_door.requests == [
+        {
+            "type": "user",
+            "token": "t",
+            "path": "/api/v1/private/decode_token",
+            "secret": "abcd",
+        }
+    ]
+
+
+async def test_a_positive_answer_is_kept_for_a_while(
+    backend_door: type[Backend],
+) -> None:
+    backend_door.answers["t"] = (200, {"data": {"user_id": "ada", "room_id": "r"}})
+
+    for _ in range(3):
+        assert await access.identify("t") == ADA
+        assert (await access.enter("t", "r", ADA)).room_id == "r"
+
+    assert [request["type"] for request in backend_door.requests] == ["user", "room"]
+
+
+@pytest.mark.parametrize("data", [None, {}, {"user_id": None}, {"room_id": "r"}, []])
+async def test_the_backends_refusal_is_unauthorized(
+    backend_door: type[Backend], data: Any
+) -> None:
+    backend_door.answers["t"] = (200, {"data": data})
+
+    for _ in range(2):
+        with pytest.raises(access.Unauthorized):
+            await access.identify("t")
+
+    assert len(backend_door.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "answer", [(500, b"oops"), (401, {}), (200, b"no json"), (200, []), (200, {"x": 1})]
+)
+async def test_a_backend_in_trouble_is_no_refusal(
+    backend_door: type[Backend],
+    answer: tuple[int, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    backend_door.answers["secret-token"] = answer
+
+    for _ in range(3):
+        with pytest.raises(access.BackendAway):
+            await access.identify("secret-token")
+
+    lines = [line for line in caplog.messages if "backend" in line]
+    assert len(lines) == 1
+    assert "secret-token" not in caplog.text
+
+
+async def test_a_backend_that_comes_back_is_asked_again(
+    backend_door: type[Backend], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    backend_door.answers["t"] = (500, b"")
+    with pytest.raises(access.BackendAway):
+        await access.identify("t")
+    backend_door.answers["t"] = (200, {"data": {"user_id": "ada"}})
+
+    assert await access.identify("t") == ADA
+    assert "The backend decodes tokens again" in caplog.messages
+
+
+async def test_nobody_listening_is_no_refusal(settings: Settings) -> None:
+    settings.BEAM = settings.BEAM | {"backend_url": "http://127.0.0.1:1"}
+
+    with pytest.raises(access.BackendAway):
+        await access.identify("t")
+
+
+async def test_the_cache_is_bounded(
+    backend_door: type[Backend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access.BackendVerifier, "MAX_CACHED", 2)
+    for name in ("t1", "t2", "t3"):
+        backend_door.answers[name] = (200, {"data": {"user_id": name}})
+        await access.identify(name)
+
+    await asyncio.gather(*(access.identify(name) for name in ("t2", "t3")))
+    await access.identify("t1")
+
+    assert [request["token"] for request in backend_door.requests] == [
+        "t1", "t2", "t3", "t1",
+    ]  # fmt: skip
