@@ -130,15 +130,13 @@ BEAM = {
     "allowed_origins": _list("BEAM_ALLOWED_ORIGINS") or (None if DEBUG else ()),
 }
 
+# Bodies are bounded by the API itself, which answers 413.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000_000
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": [
-        "rest_framework.parsers.JSONParser",
-        "rest_framework.parsers.FormParser",
-        "rest_framework.parsers.MultiPartParser",
-    ],
     "EXCEPTION_HANDLER": "rooms.api.answer_error",
     "UNAUTHENTICATED_USER": None,
 }

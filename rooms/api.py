@@ -7,10 +7,12 @@ import logging
 from typing import Any
 
 from asgiref.sync import async_to_sync
+from django.core.exceptions import RequestDataTooBig
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.http import JsonResponse
 from rest_framework import exceptions, serializers, status
+from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -21,8 +23,9 @@ from rooms import relay
 from rooms.channel import room_topic
 from rooms.connections import connections
 from rooms.event import Event
+from rooms.handshake import Refused, assign, parse_params
 from rooms.hub import hub
-from rooms.wire import is_reserved
+from rooms.wire import BadFrame, is_reserved, loads
 
 logger = logging.getLogger(__name__)
 
@@ -46,10 +49,66 @@ class SharedSecret:
         return True
 
 
+class JsonParser(BaseParser):
+    """`application/json`, by the same rules as a client's frame."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: Any = None, context: Any = None) -> Any:
+        """Raises `ParseError` for what is no JSON or nests too deeply."""
+        try:
+            return loads(stream.read(), conf().max_message_depth + 1)
+        except BadFrame as error:
+            raise exceptions.ParseError(f"not JSON: {error}") from None
+
+
+class BracketFormParser(BaseParser):
+    """`application/x-www-form-urlencoded` with nesting: `payload[a]=1`."""
+
+    media_type = "application/x-www-form-urlencoded"
+
+    def parse(self, stream: Any, media_type: Any = None, context: Any = None) -> Any:
+        """Raises `ParseError` for what is no form."""
+        try:
+            return parse_params(stream.read())
+        except Refused as error:
+            raise exceptions.ParseError(str(error)) from None
+
+
+class BracketMultiPartParser(MultiPartParser):
+    """`multipart/form-data` with the same nesting; files are passed over."""
+
+    def parse(self, stream: Any, media_type: Any = None, context: Any = None) -> Any:
+        """Raises `ParseError` for what is no form."""
+        form = super().parse(stream, media_type, context)
+        params: dict[str, Any] = {}
+        try:
+            for key, value in form.data.items():
+                assign(params, key, str(value))
+        except Refused as error:
+            raise exceptions.ParseError(str(error)) from None
+        return params
+
+
+class TooLarge(exceptions.APIException):
+    """The body is larger than Beam takes."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_code = "too_large"
+
+
 class BackendView(APIView):
     """A view for backends."""
 
     permission_classes = (SharedSecret,)  # type: ignore[assignment]
+    parser_classes = (JsonParser, BracketFormParser, BracketMultiPartParser)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Who may call comes first, then how much they may send."""
+        super().initial(request, *args, **kwargs)
+        limit = conf().max_message_bytes
+        if len(request._request.body) > limit:
+            raise TooLarge(f"the body has at most {limit} bytes")
 
 
 class RoomId(serializers.CharField):
@@ -135,13 +194,6 @@ class Health(BackendView):
         return Response()
 
 
-class TooLarge(exceptions.APIException):
-    """The body is larger than Beam takes."""
-
-    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_code = "too_large"
-
-
 CODES = {
     400: "invalid",
     401: "unauthorized",
@@ -159,6 +211,8 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
     """Every refusal in one shape: `{"error": {"code", "message", "fields"?}}`."""
     if isinstance(error, relay.Unavailable):
         return _error(503, "unavailable", "the channel layer is away; try again")
+    if isinstance(error, RequestDataTooBig):
+        return _error(413, "too_large", "the body is far too large")
     if isinstance(error, exceptions.ValidationError):
         fields = error.get_full_details()
         return _error(400, "invalid", "the request is not valid", fields)

@@ -156,7 +156,7 @@ def parse_params(query: bytes) -> dict[str, Any]:
         raise Refused("too many params")
     for pair in pairs:
         key, _, value = pair.partition(b"=")
-        _assign(params, _text(key), _text(value))
+        assign(params, _text(key), _text(value))
     return params
 
 
@@ -167,7 +167,8 @@ def _text(raw: bytes) -> str:
         raise Refused("query is not UTF-8") from None
 
 
-def _assign(params: dict[str, Any], key: str, value: str) -> None:
+def assign(params: dict[str, Any], key: str, value: str) -> None:
+    """Put a pair where its brackets say, as Plug does. Raises `Refused`."""
     match = _KEY.fullmatch(key)
     if match is None:
         params[key] = value

@@ -5,8 +5,6 @@ from django.urls import path
 
 from rooms import api, demo
 
-handler404 = api.not_found
-
 urlpatterns = [
     path("healthz", api.healthz),
     path("readyz", api.readyz),

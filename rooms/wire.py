@@ -114,14 +114,14 @@ def decode(data: str | bytes, vsn: Vsn, max_depth: int = DEEPEST) -> Frame:
 
 
 def _v2(text: str | bytes, max_depth: int) -> Frame:
-    parts = _loads(text, max_depth + 1)
+    parts = loads(text, max_depth + 1)
     if type(parts) is not list or len(parts) < 5:
         raise BadFrame("a V2 frame is an array of five")
     return Frame._make(parts[:5])
 
 
 def _v1(data: str | bytes, max_depth: int) -> Frame:
-    parts = _loads(data, max_depth + 1)
+    parts = loads(data, max_depth + 1)
     if type(parts) is not dict:
         raise BadFrame("a V1 frame is an object")
     if any(key not in parts for key in _V1_KEYS):
@@ -130,7 +130,11 @@ def _v1(data: str | bytes, max_depth: int) -> Frame:
     return Frame(parts.get("join_ref"), ref, topic, event, payload)
 
 
-def _loads(data: str | bytes, max_depth: int) -> Json:
+def loads(data: str | bytes, max_depth: int = DEEPEST) -> Json:
+    """Any JSON text, by the book: first of duplicate keys, exact integers.
+
+    Raises `BadFrame`; `TooDeep` where a frame could still be made out.
+    """
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:

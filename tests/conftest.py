@@ -36,7 +36,7 @@ def shared_redis() -> Iterator[RedisServer]:
 
 
 @pytest.fixture(params=["in process", pytest.param("redis", marks=pytest.mark.redis)])
-def backend(request: pytest.FixtureRequest, settings: Settings) -> Iterator[str]:
+def backend(request: pytest.FixtureRequest, settings: Settings) -> str:
     """Each back end in turn: the channel layer and presence both use it."""
     if request.param == "redis":
         url = request.getfixturevalue("shared_redis").url
@@ -47,7 +47,7 @@ def backend(request: pytest.FixtureRequest, settings: Settings) -> Iterator[str]
             }
         }
         settings.BEAM = settings.BEAM | {"redis_url": url}
-    yield request.param
+    return request.param
 
 
 @pytest.fixture

@@ -1,0 +1,318 @@
+"""The backend's door: the original's calls, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.test import AsyncClient, RequestFactory
+from pytest_django.fixtures import Settings
+
+from beam import metrics
+from rooms import demo, relay
+from rooms.connections import connections
+from tests.clients import connected
+
+PUSH = "/api/v1/push_room_event"
+SECRET = {"secret": django_settings.API_SECRET}
+
+pytestmark = [
+    pytest.mark.usefixtures("running_hub"),
+    pytest.mark.django_db(transaction=True),
+]
+
+
+async def post(
+    http: AsyncClient, body: Any, headers: dict[str, str] | None = None
+) -> Any:
+    """POST a body, JSON unless it is text, to `push_room_event`."""
+    data = body if isinstance(body, str) else json.dumps(body)
+    given = SECRET if headers is None else headers
+    return await http.post(
+        PUSH, data=data, content_type="application/json", headers=given
+    )
+
+
+async def test_an_event_reaches_everybody_in_the_room(
+    async_client: AsyncClient,
+) -> None:
+    ada, bob, other = await connected("ada", "bob", "eve")
+    await ada.join("doc")
+    await bob.join("doc")
+    await other.join("doc2")
+
+    answer = await post(
+        async_client,
+        {"room_id": "doc", "event": "changed", "payload": {"rev": 2}},
+    )
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert await ada.event("changed") == {"rev": 2}
+    assert await bob.event("changed") == {"rev": 2}
+    assert await other.is_silent()
+
+
+async def test_event_and_payload_have_defaults(async_client: AsyncClient) -> None:
+    [ada] = await connected("ada")
+    await ada.join("doc")
+
+    answer = await post(async_client, {"room_id": "doc"})
+
+    assert answer.status_code == 200
+    assert await ada.event("new_msg") == {}
+
+
+async def test_a_room_without_members_is_no_error(async_client: AsyncClient) -> None:
+    answer = await post(async_client, {"room_id": "nobody/é", "payload": {"a": 1}})
+
+    assert answer.status_code == 200
+
+
+async def test_a_form_body_works_as_it_did(async_client: AsyncClient) -> None:
+    [ada] = await connected("ada")
+    await ada.join("form")
+
+    answer = await async_client.post(
+        PUSH,
+        data="room_id=form&event=changed&payload%5Ba%5D=1&payload%5Bb%5D%5Bc%5D=x",
+        content_type="application/x-www-form-urlencoded",
+        headers=SECRET,
+    )
+
+    assert answer.status_code == 200
+    assert await ada.event("changed") == {"a": "1", "b": {"c": "x"}}
+
+
+async def test_health_answers_with_nothing(async_client: AsyncClient) -> None:
+    answer = await async_client.get("/api/v1/health", headers=SECRET)
+
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"secret": ""},
+        {"secret": "wrong"},
+        {"secret": "ünïcode"},
+        {"secret": "x" * 9},
+    ],
+)
+async def test_a_missing_and_a_wrong_secret_look_the_same(
+    async_client: AsyncClient, headers: dict[str, str]
+) -> None:
+    before = metrics.API_REFUSED.value
+
+    push = await post(async_client, {"room_id": "doc"}, headers)
+    health = await async_client.get("/api/v1/health", headers=headers)
+
+    expected = {"code": "unauthorized", "message": "missing or wrong secret"}
+    for answer in (push, health):
+        assert answer.status_code == 401
+        assert answer.json() == {"error": expected}
+    assert metrics.API_REFUSED.value == before + 2
+
+
+async def test_an_empty_secret_lets_nobody_in(
+    async_client: AsyncClient, settings: Settings
+) -> None:
+    settings.BEAM = settings.BEAM | {"api_secret": ""}
+
+    answer = await post(async_client, {"room_id": "doc"}, {"secret": ""})
+
+    assert answer.status_code == 401
+
+
+async def test_the_secret_comes_before_the_body(async_client: AsyncClient) -> None:
+    answer = await post(async_client, "no json", {})
+
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "room_id"),
+        ({"room_id": ""}, "room_id"),
+        ({"room_id": None}, "room_id"),
+        ({"room_id": ["a"]}, "room_id"),
+        ({"room_id": {"a": 1}}, "room_id"),
+        ({"room_id": True}, "room_id"),
+        ({"room_id": "x" * 201}, "room_id"),
+        ({"room_id": "a\nb"}, "room_id"),
+        ({"room_id": "a\u0000b"}, "room_id"),
+        ({"room_id": "a", "event": ""}, "event"),
+        ({"room_id": "a", "event": 5}, "event"),
+        ({"room_id": "a", "event": None}, "event"),
+        ({"room_id": "a", "event": "x" * 201}, "event"),
+        ({"room_id": "a", "payload": []}, "payload"),
+        ({"room_id": "a", "payload": "x"}, "payload"),
+        ({"room_id": "a", "payload": None}, "payload"),
+    ],
+)
+async def test_an_invalid_body_names_the_field(
+    async_client: AsyncClient, body: Any, field: str
+) -> None:
+    answer = await post(async_client, body)
+
+    error = answer.json()["error"]
+    assert answer.status_code == 400
+    assert error["code"] == "invalid"
+    assert list(error["fields"]) == [field]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "phx_close",
+        "phx_error",
+        "phx_reply",
+        "phx_join",
+        "presence_state",
+        "presence_update",
+    ],
+)
+async def test_reserved_events_are_refused(
+    async_client: AsyncClient, event: str
+) -> None:
+    [ada] = await connected("ada")
+    await ada.join("doc")
+
+    answer = await post(async_client, {"room_id": "doc", "event": event})
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["fields"]["event"][0]["code"] == "reserved_event"
+    assert await ada.is_silent()
+
+
+@pytest.mark.parametrize("body", ["", "{", "no json", '{"room_id": NaN}', "[]", '"x"'])
+async def test_a_malformed_body_is_a_400(async_client: AsyncClient, body: str) -> None:
+    answer = await post(async_client, body)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] in {"malformed", "invalid"}
+
+
+async def test_a_body_nested_too_deeply_is_a_400(async_client: AsyncClient) -> None:
+    nested = "[" * 20_000 + "]" * 20_000
+
+    deep = await post(async_client, f'{{"room_id":"a","payload":{{"x":{nested}}}}}')
+    deeper = await post(
+        async_client, '{"room_id":"a","payload":{"x":' + "[" * 70 + "]" * 70 + "}}"
+    )
+
+    assert (deep.status_code, deeper.status_code) == (400, 400)
+
+
+async def test_a_payload_above_the_limit_is_a_413(async_client: AsyncClient) -> None:
+    answer = await post(async_client, {"room_id": "a", "payload": {"x": "y" * 70_000}})
+
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "too_large"
+
+
+async def test_a_body_above_every_limit_is_a_413(async_client: AsyncClient) -> None:
+    answer = await post(
+        async_client, {"room_id": "a", "payload": {"x": "y" * 3_000_000}}
+    )
+
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "too_large"
+
+
+async def test_another_method_is_a_405(async_client: AsyncClient) -> None:
+    answer = await async_client.get(PUSH, headers=SECRET)
+
+    assert answer.status_code == 405
+    assert answer.json()["error"]["code"] == "method_not_allowed"
+
+
+async def test_an_unknown_path_is_a_404_in_json(async_client: AsyncClient) -> None:
+    answer = await async_client.get("/api/v1/nothing")
+
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "not_found"
+
+
+async def test_a_layer_that_is_away_is_a_503(
+    async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(event: Any) -> None:
+        raise relay.Unavailable("away")
+
+    monkeypatch.setattr(relay, "publish", refuse)
+
+    answer = await post(async_client, {"room_id": "doc"})
+
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "unavailable"
+
+
+async def test_healthz_is_open(async_client: AsyncClient) -> None:
+    answer = await async_client.get("/healthz")
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+async def test_readyz_names_every_check(async_client: AsyncClient) -> None:
+    answer = await async_client.get("/readyz")
+
+    checks = {"database": "ok", "server": "ok", "hub": "ok"}
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ready", "checks": checks}
+
+
+async def test_readyz_says_what_is_wrong(
+    async_client: AsyncClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.BEAM = settings.BEAM | {"redis_url": "redis://127.0.0.1:1/0"}
+    monkeypatch.setattr(connections, "draining", True)
+
+    answer = await async_client.get("/readyz")
+
+    body = answer.json()
+    assert answer.status_code == 503
+    assert body["status"] == "unready"
+    assert body["checks"]["server"] == "draining"
+    assert body["checks"]["redis"] == "ConnectionError"
+    assert body["checks"]["hub"] == "ok"
+
+
+async def test_a_multipart_body_works_as_it_did(async_client: AsyncClient) -> None:
+    [ada] = await connected("ada")
+    await ada.join("form")
+
+    answer = await async_client.post(
+        PUSH,
+        data={"room_id": "form", "event": "changed", "payload[a]": "1"},
+        headers=SECRET,
+    )
+
+    assert answer.status_code == 200
+    assert await ada.event("changed") == {"a": "1"}
+
+
+async def test_the_demo_is_not_there_in_production(async_client: AsyncClient) -> None:
+    for path in ("/", "/demo/token?user_id=ada&room_id=r"):
+        assert (await async_client.get(path)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("?user_id=ada&room_id=é/x", 200),
+        ("?user_id=ada&room_id=", 400),
+        ("?room_id=r", 400),
+    ],
+)
+async def test_the_demo_hands_out_tokens_in_development(
+    rf: RequestFactory, query: str, status: int
+) -> None:
+    answer = demo.token(rf.get(f"/demo/token{query}"))
+
+    assert answer.status_code == status
+    if status == 200:
+        assert set(json.loads(answer.content)) == {"user_token", "room_token"}
