@@ -47,7 +47,7 @@ def backend(request: pytest.FixtureRequest, settings: Settings) -> str:
             }
         }
         settings.BEAM = settings.BEAM | {"redis_url": url}
-    return request.param
+    return str(request.param)
 
 
 @pytest.fixture

@@ -29,6 +29,8 @@ STOP_SECONDS = 15.0
 # The servers that must serve the same journeys.
 SERVERS = {
     "beam": ("-m", "tests.serve", "{port}"),
+    # The fixture of `vectors.json`; over Redis where `REDIS_URL` is given.
+    "conformance": ("-m", "tests.conformance", "--port", "{port}"),
     "daphne": ("-m", "daphne", "-p", "{port}", "beam.asgi:application"),
     "uvicorn": ("-m", "uvicorn", "--port", "{port}", "beam.asgi:application"),
 }
@@ -83,6 +85,8 @@ class Server:
     def start(self) -> None:
         """Start and wait until it answers."""
         command = [part.format(port=self.port) for part in self.command]
+        if "tests.conformance" in command and self.env["REDIS_URL"]:
+            command += ["--redis", self.env["REDIS_URL"]]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *command],
