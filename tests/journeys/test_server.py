@@ -1,0 +1,180 @@
+"""The server as an operator sees it: start, limits, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from rooms import access
+from tests.conftest import Serve
+from tests.processes import ROOT, SERVERS, Server
+
+KINDS = ["beam", "daphne", "uvicorn"]
+
+
+async def join(server: Server, user_id: str, room_id: str) -> ClientConnection:
+    """A connection whose user has joined a room and seen itself there."""
+    token = access.mint_user(user_id, 60)
+    url = f"{server.socket_url}/websocket?vsn=2.0.0&user_token={token}"
+    client = await connect(url, max_size=None, ping_interval=None, proxy=None)
+    payload = {"room_token": access.mint_room(room_id, 60), "session_id": "1"}
+    await client.send(json.dumps(["1", "1", f"room:{room_id}", "phx_join", payload]))
+    for name in ("phx_reply", "presence_state", "presence_diff"):
+        assert json.loads(await client.recv())[3] == name
+    return client
+
+
+async def event(client: ClientConnection, name: str) -> Any:
+    """The payload of the next event of that name; passes over others."""
+    while True:
+        frame = json.loads(await asyncio.wait_for(client.recv(), 5))
+        if frame[3] == name:
+            return frame[4]
+
+
+async def close_code(client: ClientConnection) -> int | None:
+    """The code of the server's close frame; None where the connection dropped."""
+    try:
+        while True:
+            await asyncio.wait_for(client.recv(), 5)
+    except ConnectionClosed as closed:
+        return closed.rcvd.code if closed.rcvd else None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_members_talk_and_a_backend_reaches_them(
+    beam_server: Serve, kind: str
+) -> None:
+    server = beam_server(kind)
+    ada = await join(server, "ada", "r")
+    bob = await join(server, "bob", "r")
+
+    await ada.send('["1","2","room:r","new_msg",{"broadcast":true,"n":1}]')
+    answer = httpx.post(
+        f"{server.url}/api/v1/push_room_event",
+        json={"room_id": "r", "event": "changed", "payload": {"n": 2}},
+        headers={"secret": "dev-secret"},
+    )
+
+    assert answer.status_code == 200
+    source = {"user_id": "ada", "session": "ada:1"}
+    assert await event(bob, "new_msg") == {"broadcast": True, "n": 1, "from": source}
+    assert await event(bob, "changed") == {"n": 2}
+    assert await event(ada, "changed") == {"n": 2}
+    for client in (ada, bob):
+        await client.close()
+
+
+async def test_sigterm_drains_with_1012_and_exit_code_0(beam_server: Serve) -> None:
+    server = beam_server()
+    clients = [await join(server, f"u{n}", "r") for n in range(20)]
+
+    codes = asyncio.gather(*map(close_code, clients))
+    status = await asyncio.to_thread(server.stop)
+
+    assert status == 0
+    assert set(await codes) == {1012}
+    assert "Traceback" not in server.text()
+
+
+async def test_a_client_that_stops_reading_is_closed_alone(
+    beam_server: Serve,
+) -> None:
+    server = beam_server()
+    slow, bob = await join(server, "slow", "r"), await join(server, "bob", "r")
+    ada = await join(server, "ada", "r")
+    slow.transport.pause_reading()
+    payload = {"broadcast": True, "x": "y" * 60_000}
+
+    for n in range(200):
+        frame = ["1", str(n + 2), "room:r", "new_msg", payload | {"n": n}]
+        await ada.send(json.dumps(frame))
+        assert (await event(bob, "new_msg"))["n"] == n
+
+    leaves: dict[str, Any] = {}
+    while "slow:1" not in leaves:
+        leaves = (await event(bob, "presence_diff"))["leaves"]
+    slow.transport.abort()
+    await slow.wait_closed()
+    for client in (ada, bob):
+        await client.close()
+
+
+async def test_a_frame_above_the_limit_is_closed_with_1009(beam_server: Serve) -> None:
+    server = beam_server()
+    ada, bob = await join(server, "ada", "r"), await join(server, "bob", "r")
+
+    await ada.send("x" * 1_100_000)
+
+    assert await close_code(ada) == 1009
+    assert list((await event(bob, "presence_diff"))["leaves"]) == ["ada:1"]
+    await bob.close()
+
+
+async def test_a_taken_port_is_said_and_exits_with_1(beam_server: Serve) -> None:
+    server = beam_server()
+    command = [sys.executable, "manage.py", "beam_serve", "--port", str(server.port)]
+
+    second = await asyncio.to_thread(
+        subprocess.run,
+        command,
+        cwd=ROOT,
+        env=os.environ | server.env,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+
+    assert second.returncode == 1
+    assert "Cannot listen" in second.stderr
+    assert "in use" in second.stderr
+
+
+async def test_tokens_do_not_reach_the_log(beam_server: Serve) -> None:
+    server = beam_server()
+    token = access.mint_user("ada", 60)
+    ada = await join(server, "ada", "r")
+    bad = httpx.get(f"{server.url}/socket/websocket?user_token={token}x")
+    await ada.close()
+
+    server.stop()
+
+    assert bad.status_code == 403
+    assert token not in server.text()
+    assert "user_token" not in server.text()
+
+
+def test_every_server_of_the_journeys_is_known() -> None:
+    assert set(KINDS) <= set(SERVERS)
+
+
+async def test_beam_send_reaches_the_server_without_redis(
+    beam_server: Serve, tmp_path: Path
+) -> None:
+    server = beam_server()
+    ada = await join(server, "ada", "r é")
+    command = [sys.executable, "manage.py", "beam_send", "r é", "hello", '{"n": 1}']
+
+    done = await asyncio.to_thread(
+        subprocess.run,
+        command,
+        cwd=ROOT,
+        env=os.environ | server.env | {"PORT": str(server.port)},
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert await event(ada, "hello") == {"n": 1}
+    await ada.close()
