@@ -78,13 +78,15 @@ def apply(state: State, change: Diff) -> State:
 def merge(changes: Iterable[Diff]) -> Diff:
     """Several diffs, in order, as one.
 
-    A meta that joined and left within is in neither: nobody needs to know.
+    A meta that joined and left within is in neither, nor is one that left and
+    came back: nobody needs to know.
     """
     joins: dict[str, tuple[str, Meta]] = {}
     leaves: dict[str, tuple[str, Meta]] = {}
     version = 0
     for change in changes:
-        joins |= by_ref(change.joins)
+        came = by_ref(change.joins)
+        joins |= {ref: came[ref] for ref in came if leaves.pop(ref, None) is None}
         gone = by_ref(change.leaves)
         leaves |= {ref: gone[ref] for ref in gone if joins.pop(ref, None) is None}
         version = max(version, change.version)

@@ -139,7 +139,7 @@ def choose_vsn(params: dict[str, Any]) -> Vsn:
         raise Refused("vsn is no version")
     major, minor, patch, pre = match.groups()
     # A pre-release sorts before its release: 2.0.0-rc.1 is below 2.0.0.
-    if minor != "0" or major not in "12" or (pre and patch == "0"):
+    if minor != "0" or major not in ("1", "2") or (pre and patch == "0"):
         raise Refused("vsn is not supported")
     return Vsn(major)
 

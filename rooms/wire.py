@@ -183,9 +183,8 @@ def _loads_exactly(data: str | bytes) -> Json:
     """
     try:
         return json.loads(data, object_pairs_hook=_first_wins)
-    except (ValueError, RecursionError):
-        # Python refuses integers over 4,300 digits, and recurses.
-        raise BadFrame("numbers too long or nesting too deep") from None
+    except RecursionError:
+        raise BadFrame("nested too deeply") from None
 
 
 def _first_wins(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

@@ -1,0 +1,67 @@
+"""An event on its way: packed once, derived for V1."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from rooms.event import Delivery, Event
+from rooms.wire import Frame, Vsn, encode, prepared
+from tests.rooms.test_wire import JSON, TEXT
+
+
+def arrive(**fields: Any) -> Delivery:
+    """An event as the other process gets it."""
+    return Delivery(Event(**{"topic": "t", "name": "e", "payload": {}} | fields).pack())
+
+
+@given(TEXT, TEXT, JSON)
+def test_v1_is_what_the_serializer_would_have_said(
+    topic: str, name: str, payload: Any
+) -> None:
+    delivery = arrive(topic=topic, name=name, payload=payload)
+
+    frame = Frame(None, None, topic, name, payload)
+    assert json.loads(delivery.v1) == json.loads(encode(frame, Vsn.V1))
+    assert json.loads(delivery.payload) == payload
+    assert delivery.encoded(Vsn.V2) == encode(frame, Vsn.V2)
+    assert delivery.encoded(Vsn.V1) == delivery.v1
+
+
+def test_a_binary_event_has_no_v1() -> None:
+    delivery = arrive(payload=b"\x00\xff")
+
+    assert delivery.payload == b"\x00\xff"
+    assert delivery.encoded(Vsn.V1) is None
+    assert delivery.prepared_v1 == b""
+    assert delivery.prepared_v2 == prepared(delivery.data, True)
+
+
+def test_prepared_forms_are_the_encoded_ones() -> None:
+    delivery = arrive(payload={"n": 1})
+
+    assert delivery.prepared_v2 == prepared(delivery.data, False)
+    assert delivery.prepared_v1 == prepared(delivery.v1, False)
+
+
+def test_all_fields_survive_the_way() -> None:
+    delivery = arrive(skip="s", to=("a", "b"), version=5, receipt="r")
+
+    assert (delivery.skip, delivery.to) == ("s", ["a", "b"])
+    assert (delivery.version, delivery.receipt) == (5, "r")
+
+
+def test_fields_that_are_not_set_take_no_room() -> None:
+    message = Event(topic="t", name="e", payload={}).pack()
+
+    assert set(message) == {"type", "topic", "event", "data"}
+    assert arrive().to is None
+    assert arrive(to=()).to == []
+
+
+def test_what_cannot_be_encoded_is_refused_at_the_publisher() -> None:
+    with pytest.raises(ValueError, match="255 bytes"):
+        Event(topic="x" * 256, name="e", payload=b"").pack()

@@ -1,0 +1,230 @@
+"""A connect request: params, version, origin, subprotocol."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rooms.handshake import (
+    Refused,
+    choose_subprotocol,
+    choose_vsn,
+    extract_token,
+    negotiate,
+    origin_allowed,
+    parse_params,
+)
+from rooms.wire import Vsn
+
+P = "base64url.bearer.phx."
+
+
+@pytest.mark.parametrize(
+    ("vsn", "chosen"),
+    [
+        ("1.0.0", Vsn.V1),
+        ("1.0.9", Vsn.V1),
+        ("2.0.0", Vsn.V2),
+        ("2.0.7", Vsn.V2),
+        ("2.0.0+x.1", Vsn.V2),
+        ("2.0.1-rc.1", Vsn.V2),
+        ("1.0.1-a+b", Vsn.V1),
+    ],
+)
+def test_a_version_chooses_its_serializer(vsn: str, chosen: Vsn) -> None:
+    assert choose_vsn({"vsn": vsn}) is chosen
+
+
+def test_no_version_means_v1() -> None:
+    assert choose_vsn({}) is Vsn.V1
+
+
+@pytest.mark.parametrize(
+    "vsn",
+    [
+        "1.1.0",
+        "2.1.0",
+        "3.0.0",
+        "0.0.0",
+        "12.0.0",
+        "2.0",
+        "2",
+        "",
+        "abc",
+        "02.0.0",
+        "2.0.0-rc.1",
+        "1.0.0-a",
+        "2.0.0 ",
+        "2.0.0\n",
+        "٢.0.0",
+        "2.0.0-",
+        "2.00.0",
+    ],
+)
+def test_other_versions_are_refused(vsn: str) -> None:
+    with pytest.raises(Refused):
+        choose_vsn({"vsn": vsn})
+
+
+@pytest.mark.parametrize("vsn", [["2.0.0"], {"a": "2.0.0"}, None])
+def test_a_version_that_is_no_text_is_refused(vsn: Any) -> None:
+    with pytest.raises(Refused):
+        choose_vsn({"vsn": vsn})
+
+
+LIST = ("https://example.com", "//another.com:888", "//*.other.com", "bare.org")
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed", "fits"),
+    [
+        (None, (), True),
+        ("http://evil.test", None, True),
+        ("null", None, True),
+        ("null", (), False),
+        ("null", LIST, False),
+        ("", (), False),
+        ("nonsense", (), False),
+        ("http://[::1", LIST, False),
+        ("http://x:99999", LIST, False),
+        ("https://host.test:1", (), True),
+        ("http://HOST.test", (), True),
+        ("http://other.test", (), False),
+        ("https://example.com", LIST, True),
+        ("https://example.com:443", LIST, True),
+        ("https://example.com:8443", LIST, False),
+        ("http://example.com", LIST, False),
+        ("https://sub.example.com", LIST, False),
+        ("ws://another.com:888", LIST, True),
+        ("https://another.com", LIST, False),
+        ("http://other.com", LIST, True),
+        ("https://a.b.other.com:9", LIST, True),
+        ("https://another-other.com", LIST, False),
+        ("http://bare.org:3000", LIST, True),
+        ("http://evil.test", LIST, False),
+        ("http://evil.test", ("*",), True),
+    ],
+)
+def test_origins_are_checked_as_phoenix_does(
+    origin: str | None,
+    allowed: tuple[str, ...] | None,
+    fits: bool,
+) -> None:
+    assert origin_allowed(origin, "host.test:4000", allowed) is fits
+
+
+@pytest.mark.parametrize(
+    ("offered", "token", "rest"),
+    [
+        ([], None, []),
+        (["phoenix"], None, ["phoenix"]),
+        (["phoenix", P + "YQ"], "a", ["phoenix"]),
+        ([P + "YQ==", "phoenix"], "a", ["phoenix"]),
+        ([P + "dG9rZW4tMTIz"], "token-123", []),
+        ([P + "_-4"], "ÿî", []),
+        ([P + "/+4"], "ÿî", []),
+        ([P], "", []),
+        ([P + "YQ", P + "Yg"], None, [P + "YQ", P + "Yg"]),
+    ],
+)
+def test_a_token_is_taken_out_of_the_subprotocols(
+    offered: list[str], token: str | None, rest: list[str]
+) -> None:
+    assert extract_token(offered) == (token, rest)
+
+
+@pytest.mark.parametrize("text", ["!", "a", "YQ YQ", "é", "YQ==YQ"])
+def test_a_token_that_is_no_base64_is_refused(text: str) -> None:
+    with pytest.raises(Refused):
+        extract_token(["phoenix", P + text])
+
+
+@given(st.text(st.characters(max_codepoint=255)))
+def test_what_btoa_encodes_comes_back(token: str) -> None:
+    text = base64.b64encode(token.encode("latin-1")).decode().rstrip("=")
+
+    assert extract_token([P + text])[0] == token
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"), [([], None), (["phoenix"], "phoenix"), (["x", "phoenix"], "phoenix")]
+)  # fmt: skip
+def test_phoenix_is_chosen_where_it_is_offered(
+    offered: list[str], chosen: str | None
+) -> None:
+    assert choose_subprotocol(offered) == chosen
+
+
+def test_other_subprotocols_are_refused() -> None:
+    with pytest.raises(Refused):
+        choose_subprotocol(["graphql-ws"])
+
+
+@pytest.mark.parametrize(
+    ("query", "params"),
+    [
+        (b"", {}),
+        (b"a=1", {"a": "1"}),
+        (b"a=1&&t=true&", {"a": "1", "t": "true"}),
+        (b"a=1&a=2", {"a": "2"}),
+        (b"a", {"a": ""}),
+        (b"=x", {"": "x"}),
+        (b"a=b=c", {"a": "b=c"}),
+        (b"a=%C3%BC+x%2B", {"a": "ü x+"}),
+        (b"nested%5Ba%5D=1&nested[b][0]=2", {"nested": {"a": "1", "b": {"0": "2"}}}),
+        (b"v[]=1&v[]=2", {"v": ["1", "2"]}),
+        (b"a=1&a[b]=2", {"a": {"b": "2"}}),
+        (b"a[b]=2&a=1", {"a": "1"}),
+        (b"a[x]=1&a[]=2", {"a": ["2"]}),
+        (b"a[b][]=1&a[b][]=2", {"a": {"b": ["1", "2"]}}),
+        (b"[a]=1&b]=2&c[=3", {"[a]": "1", "b]": "2", "c[": "3"}),
+    ],
+)
+def test_params_are_read_as_plug_reads_them(
+    query: bytes, params: dict[str, Any]
+) -> None:
+    assert parse_params(query) == params
+
+
+@pytest.mark.parametrize(
+    "query", [b"a=%ff", b"%ff=1", b"&".join([b"a=1"] * 201), b"a" + b"[b]" * 9 + b"=1"]
+)
+def test_params_that_are_hostile_are_refused(query: bytes) -> None:
+    with pytest.raises(Refused):
+        parse_params(query)
+
+
+@given(
+    st.binary(max_size=60),
+    st.lists(st.text(max_size=12) | st.text(max_size=12).map(P.__add__), max_size=3),
+    st.none() | st.text(max_size=20),
+    st.text(max_size=20),
+)
+def test_no_request_raises_anything_but_refused(
+    query: bytes, offered: list[str], origin: str | None, host: str
+) -> None:
+    for allowed in (None, (), LIST):
+        try:
+            shake = negotiate(query, offered, origin, host, allowed)
+        except Refused:
+            continue
+        assert shake.vsn in Vsn
+
+
+def test_all_of_it_together() -> None:
+    shake = negotiate(
+        b"x=1&vsn=2.0.0", ["phoenix", P + "YQ"], "http://h.test", "h.test", ()
+    )
+
+    assert (shake.vsn, shake.subprotocol, shake.auth_token) == (Vsn.V2, "phoenix", "a")
+    assert shake.params == {"x": "1", "vsn": "2.0.0"}
+    assert "x" not in repr(shake).split("vsn")[0]
+
+
+def test_an_origin_that_is_not_allowed_is_refused() -> None:
+    with pytest.raises(Refused, match="origin"):
+        negotiate(b"", [], "http://evil.test", "h.test", ())
