@@ -23,8 +23,8 @@ from django.utils.module_loading import import_string
 from beam import metrics
 from beam.conf import conf
 from beam.redis import RedisError
-from presence.state import Diff
-from presence.tracker import NotTracked, Tracked, tracker
+from presence.state import Diff, State
+from presence.tracker import NotTracked, tracker
 from rooms import access, relay
 from rooms.event import Delivery, Event
 from rooms.hub import hub, release
@@ -55,6 +55,7 @@ class Owner(Protocol):
     identity: access.Identity
     params: dict[str, Any]
     auth_token: str | None
+    departed: dict[str, State]
 
     def ended(self, channel: Channel) -> None:
         """The channel stopped in order: tell the client, forget it."""
@@ -271,7 +272,8 @@ class RoomChannel(Channel):
     meta: dict[str, Any]
     online_at: str
     _ref: str | None = None
-    _tracked: Tracked | None = None
+    _diff: Diff | None = None
+    _own: State
     _sent: relay.Sent | None = None
 
     async def join(self, payload: Any) -> Any:
@@ -306,10 +308,10 @@ class RoomChannel(Channel):
             if "presence" not in self.grant.can:
                 before = await tracker().list(self.topic)
             else:
-                self._tracked = await tracker().track(
+                self._ref, self._diff, before = await tracker().track(
                     self.topic, self.session, self._own_meta(meta)
                 )
-                self._ref, before = self._tracked.ref, self._tracked.before
+                self._own = self._diff.joins
         except (RedisError, OSError):
             raise Refused(Reason.UNAVAILABLE) from None
         self.since = before.version
@@ -321,10 +323,22 @@ class RoomChannel(Channel):
     async def joined(self) -> None:
         self.push("presence_state", self._before)
         del self._before
+        self._forget_former_self()
         release(self)
-        if self._tracked is not None:
-            publish_diff(self.topic, self._tracked.diff)
-            self._tracked = None
+        if self._diff is not None:
+            publish_diff(self.topic, self._diff)
+            self._diff = None
+
+    def _forget_former_self(self) -> None:
+        """Take back the presence this connection had here a moment ago.
+
+        A client that leaves and joins at once gives its new channel the join
+        that was still on its way to the old one; the leave is in the new state
+        already and would never come.
+        """
+        former = self.owner.departed.pop(self.topic, None)
+        if former is not None:
+            self.push("presence_diff", Diff(leaves=former).payload())
 
     def receive(self, event: Any, payload: Any, ref: Any) -> Awaitable[None] | None:
         if type(event) is not str or not event:
@@ -376,6 +390,7 @@ class RoomChannel(Channel):
         try:
             own = self._own_meta(meta)
             self._ref, diff = await tracker().update(self.topic, self._ref, own)
+            self._own = diff.joins
             publish_diff(self.topic, diff)
         except (RedisError, OSError, NotTracked):
             raise Refused(Reason.UNAVAILABLE) from None
@@ -385,6 +400,7 @@ class RoomChannel(Channel):
         if self._ref is None:
             return None
         ref, self._ref = self._ref, None
+        self.owner.departed[self.topic] = self._own
         return hub().spawn(untrack(self.topic, [ref]))
 
 

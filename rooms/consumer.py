@@ -15,6 +15,7 @@ from channels.consumer import AsyncConsumer
 
 from beam import metrics
 from beam.conf import conf
+from presence.state import State
 from rooms import access, wire
 from rooms.channel import Channel, Patterns, Refused, patterns
 from rooms.connections import connections
@@ -50,6 +51,7 @@ class SocketConsumer(AsyncConsumer):
         self._idle_timeout = idle_timeout or conf().idle_timeout
         self._timer: asyncio.TimerHandle | None = None
         self._ended = False
+        self.departed: dict[str, State] = {}
         self._channels: dict[str, Channel] = {}
         self._patterns: Patterns = patterns()
         self._connection = Connection(
@@ -131,6 +133,7 @@ class SocketConsumer(AsyncConsumer):
             channel.close()
             channel.terminate()
         self._channels.clear()
+        self.departed.clear()
 
     def _watch(self) -> None:
         """Close a socket that fell silent; looks again when it could have."""

@@ -366,7 +366,10 @@ async def test_a_second_join_replaces_the_first_without_a_ghost(room: str) -> No
     await ada.try_join(room)
 
     assert (await ada.event("phx_close")) == {}
-    await ada.event("presence_diff")
+    assert await ada.event("presence_state") == {}
+    former, mine = [await ada.event("presence_diff") for _ in range(2)]
+    assert (list(former["leaves"]), former["joins"]) == (["ada:1"], {})
+    assert (list(mine["joins"]), mine["leaves"]) == (["ada:1"], {})
     bob = await Client("bob").connect()
     state = await bob.join(room)
     assert len(state["ada:1"]["metas"]) == 1

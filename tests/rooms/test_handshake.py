@@ -151,8 +151,9 @@ def test_what_btoa_encodes_comes_back(token: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("offered", "chosen"), [([], None), (["phoenix"], "phoenix"), (["x", "phoenix"], "phoenix")]
-)  # fmt: skip
+    ("offered", "chosen"),
+    [([], None), (["phoenix"], "phoenix"), (["x", "phoenix"], "phoenix")],
+)
 def test_phoenix_is_chosen_where_it_is_offered(
     offered: list[str], chosen: str | None
 ) -> None:

@@ -291,15 +291,20 @@ def test_deep_payloads_are_written_too() -> None:
     [
         (Frame("12", None, "t", "ev", b"\xff"), b"\x00\x02\x01\x0212tev\xff"),
         (Frame(None, None, "t", "ev", b"\x00"), b"\x02\x01\x02tev\x00"),
-        (reply(Frame("1", "2", "t", "", b""), "ok", b"x", "1"), b"\x01\x01\x01\x01\x0212toxkx"),
-        (reply(Frame(None, None, "t", "", b""), "error", b"", None), b"\x01\x00\x00\x01\x05terror"),
+        (
+            reply(Frame("1", "2", "t", "", b""), "ok", b"x", "1"),
+            b"\x01\x01\x01\x01\x0212tokx",
+        ),
+        (
+            reply(Frame(None, None, "t", "", b""), "error", b"", None),
+            b"\x01\x00\x00\x01\x05terror",
+        ),
     ],
-)  # fmt: skip
+)
 def test_binary_frames_have_phoenix_layout(frame: Frame, raw: bytes) -> None:
-    expected = raw.replace(b"12toxkx", b"12tokx")
 
     assert is_binary(frame)
-    assert encode(frame, Vsn.V2) == expected
+    assert encode(frame, Vsn.V2) == raw
 
 
 def test_binary_fields_hold_255_bytes_and_no_more() -> None:

@@ -1,0 +1,184 @@
+"""The official phoenix client in node, unmodified, old and new."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+
+from rooms import access
+from tests.conftest import Serve
+from tests.processes import NODE_FOLDER, Server, find_node, serve
+
+pytestmark = pytest.mark.node
+
+KINDS = ["beam", "daphne", "uvicorn"]
+ROOM = "lobby"
+FAR = 600
+
+
+def arguments(server: Server, **more: Any) -> str:
+    """What every scenario gets: the mount, and tokens for ada and bob."""
+    return json.dumps(
+        {
+            "url": server.socket_url,
+            "http": server.url,
+            "room": ROOM,
+            "ada": access.mint_user("ada", FAR),
+            "bob": access.mint_user("bob", FAR),
+            "room_token": access.mint_room(more.get("room", ROOM), FAR),
+        }
+        | more
+    )
+
+
+def node(script: str, arguments: str) -> Any:
+    """Run a scenario; what it finished with."""
+    done = subprocess.run(
+        [find_node(), f"{script}.mjs", arguments],
+        cwd=NODE_FOLDER,
+        capture_output=True,
+        text=True,
+        timeout=40,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def any_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """Each server in turn, for all scenarios of this module."""
+    with serve(tmp_path_factory.mktemp("server"), request.param) as server:
+        yield server
+
+
+@pytest.mark.parametrize("vsn", ["1.0.0", "2.0.0"])
+def test_members_join_talk_and_leave(any_server: Server, vsn: str) -> None:
+    got = node("talk", arguments(any_server, vsn=vsn, room=f"talk {vsn}"))
+
+    source = {"user_id": "ada", "session": "ada:1"}
+    assert got["join"] == got["ok"] == got["left"] == got["rejoin"] == ["ok", {}]
+    assert [message.get("n") for message in got["heard"]][:3] == [1, 2, 3]
+    assert all(message["from"] == source for message in got["heard"])
+    assert got["error"][0] == "error"
+    assert got["error"][1]["reason"] == "invalid_payload"
+    assert got["reserved"][1]["reason"] == "reserved_event"
+    assert got["timeout"][0] == "timeout"
+
+
+@pytest.mark.parametrize("vsn", ["1.0.0", "2.0.0"])
+def test_presence_follows_every_way_in_and_out(any_server: Server, vsn: str) -> None:
+    got = node("presence", arguments(any_server, vsn=vsn, room=f"presence {vsn}"))
+
+    assert got["keys"] == ["ada:1", "ada:2", "bob:w"]
+    assert got["oldestFirst"] == [0, 2]
+    assert got["update"] == ["ok", {}]
+    assert got["chained"]
+    assert got["onlineAt"]
+    assert got["left"] == ["bob:w"]
+    assert sorted(key for key, _ in got["joins"]) == [
+        "ada:1", "ada:1", "ada:2", "ada:2", "ada:child", "bob:w",
+    ]  # fmt: skip
+
+
+def test_auth_token_takes_the_place_of_user_token(any_server: Server) -> None:
+    got = node("talk", arguments(any_server, auth=True, room="auth"))
+
+    assert got["join"] == ["ok", {}]
+
+
+def test_tokens_that_are_not_good_are_refused(any_server: Server) -> None:
+    far = int(time.time()) + FAR
+    tokens = {
+        "garbage": "garbage",
+        "expired": access.mint_room("refused", -60),
+        "other room": access.mint_room("other", FAR),
+        "other user": access.mint_room("refused", FAR, user_id="bob"),
+        "foreign": jwt.encode({"room_id": "refused", "exp": far}, "x" * 32, "HS256"),
+        "user token": access.mint_user("ada", FAR),
+    }
+
+    got = node("refusals", arguments(any_server, tokens=tokens, room="refused"))
+
+    assert (got["open"], got["status"]) == (False, 403)
+    assert got["joins"] == {
+        name: ["error", {"reason": "unauthorized"}] for name in tokens
+    }
+
+
+def test_a_second_channel_object_takes_over(any_server: Server) -> None:
+    got = node("twice", arguments(any_server, room="twice"))
+
+    assert got["second"] == got["push"] == ["ok", {}]
+    assert (got["firstClosed"], got["secondClosed"]) == (1, 0)
+    assert got["states"] == ["closed", "joined"]
+
+
+def test_the_old_client_counts_everybody_once(any_server: Server) -> None:
+    got = node("old", arguments(any_server, room="old"))
+
+    assert got["join"] == got["push"] == ["ok", {}]
+    assert got["joins"] == {"ada:1": 1, "ada:2": 1, "ada:3": 1, "bob:b": 1}
+    assert got["order"][:2] == ["state", "diff"]
+    assert got["order"].count("state") == 1
+    assert got["metas"] == [1, 1, 1]
+    assert got["heard"] == [1, 2]
+
+
+def test_the_originals_web_client_works(any_server: Server) -> None:
+    got = node("original", arguments(any_server, room="original"))
+
+    ada = {"user_id": "ada", "session": "ada:4711"}
+    assert got["status"] == 200
+    assert [(message["type"], message.get("from")) for message in got["bob"]] == [
+        ("SIGNAL", ada),
+        ("SIGNAL", ada),
+        ("CHAT", ada),
+        ("ROOM_UPDATED", None),
+    ]
+    assert [message["type"] for message in got["ada"]] == ["ANSWER", "ROOM_UPDATED"]
+
+
+def test_binary_payloads_go_both_ways(beam_server: Serve) -> None:
+    got = node("binary", arguments(beam_server("conformance")))
+
+    assert got["echo"] == ["ok", [0, 1, 255]]
+    assert (got["pushed"], got["heard"]) == ([[7]], [[8, 9]])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_client_comes_back_after_a_restart(
+    beam_server: Serve, kind: str
+) -> None:
+    server = beam_server(kind)
+    scenario = await asyncio.create_subprocess_exec(
+        find_node(),
+        "restart.mjs",
+        arguments(server),
+        cwd=NODE_FOLDER,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert scenario.stdout is not None
+    assert await scenario.stdout.readline() == b"joined\n"
+
+    await asyncio.to_thread(server.restart)
+    assert await scenario.stdout.readline() == b"rejoined\n"
+    answer = httpx.post(
+        f"{server.url}/api/v1/push_room_event",
+        json={"room_id": ROOM, "payload": {"n": 1}},
+        headers={"secret": "dev-secret"},
+    )
+
+    assert answer.status_code == 200
+    got = json.loads(await scenario.stdout.readline())
+    await scenario.wait()
+    assert got == {"opens": 2, "heard": [{"n": 1}], "keys": ["ada:1"]}
