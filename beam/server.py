@@ -11,7 +11,9 @@ import asyncio
 import logging
 import random
 import signal
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 try:
@@ -25,6 +27,7 @@ else:
 from daphne.endpoints import build_endpoint_description_strings
 from daphne.server import Server as DaphneServer
 from daphne.ws_protocol import WebSocketProtocol
+from django.conf import settings
 from twisted.python.failure import Failure
 
 from beam import metrics, redis
@@ -111,6 +114,12 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         super().failHandshake(reason, code, responseHeaders)
 
 
+def _python() -> str:
+    """The interpreter as one would type it."""
+    path = Path(sys.executable)
+    return str(path.relative_to(Path.cwd()) if Path.cwd() in path.parents else path)
+
+
 def _now() -> float:
     return time.monotonic()
 
@@ -162,7 +171,11 @@ class Server(DaphneServer):  # type: ignore[misc]
         super().listen_success(port)
         self._port = port
         host = port.getHost()
-        logger.info("Listening on http://%s:%s", host.host, host.port)
+        url = f"http://{host.host}:{host.port}"
+        logger.info("Listening on %s", url)
+        if settings.DEBUG:
+            logger.info("Try it: %s/ is a demo, in as many windows as you like", url)
+            logger.info("Tokens: DEBUG=1 %s manage.py beam_token user ada", _python())
 
     def listen_error(self, failure: Any) -> None:
         """Say why the server cannot listen, and stop."""

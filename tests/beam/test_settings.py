@@ -1,0 +1,84 @@
+"""Settings: production refuses to start unsafe, development has defaults."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.processes import ROOT
+
+SAFE = {
+    "DEBUG": "0",
+    "SECRET_KEY": "k" * 50,
+    "ALLOWED_HOSTS": "beam.test",
+    "BEAM_API_SECRET": "s" * 32,
+    "BEAM_TOKEN_SECRET": "t" * 32,
+}
+
+
+def check(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """`manage.py check` with nothing of Beam's in the environment but this."""
+    kept = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
+    return subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env=kept | env,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+def test_production_starts_with_everything_set() -> None:
+    done = check(SAFE)
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_development_starts_with_nothing_set() -> None:
+    assert check({"DEBUG": "1"}).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"SECRET_KEY": ""}, "SECRET_KEY"),
+        ({"ALLOWED_HOSTS": ""}, "ALLOWED_HOSTS"),
+        ({"BEAM_API_SECRET": ""}, "BEAM_API_SECRET"),
+        ({"BEAM_API_SECRET": "dev-secret"}, "BEAM_API_SECRET"),
+        ({"BEAM_TOKEN_SECRET": ""}, "BEAM_TOKEN_SECRET"),
+        ({"BEAM_TOKEN_SECRET": " , "}, "BEAM_TOKEN_SECRET"),
+        (
+            {
+                "BEAM_TOKEN_SECRET": "t,"
+                "beam-development-token-secret-never-for-production"
+            },
+            "BEAM_TOKEN_SECRET",
+        ),
+    ],
+)
+def test_production_refuses_what_is_missing_or_known(
+    changes: dict[str, str], named: str
+) -> None:
+    done = check(SAFE | changes)
+
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert f"Set {named}" in last
+    assert "t,beam" not in done.stderr
+
+
+def test_everything_missing_is_named_at_once() -> None:
+    last = check({}).stderr.strip().splitlines()[-1]
+
+    for name in ("SECRET_KEY", "BEAM_API_SECRET", "ALLOWED_HOSTS", "BEAM_TOKEN_SECRET"):
+        assert name in last
+
+
+def test_a_backend_that_decodes_tokens_needs_no_token_secret() -> None:
+    env = SAFE | {"BEAM_TOKEN_SECRET": "", "BEAM_BACKEND_URL": "http://127.0.0.1:1"}
+
+    assert check(env).returncode == 0

@@ -1,0 +1,123 @@
+"""The commands: what they print, and what they refuse."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django.fixtures import Settings
+
+from beam.conf import conf
+from rooms import relay
+from rooms.event import Event
+
+
+def run(*args: str) -> str:
+    """What a command printed."""
+    out = StringIO()
+    call_command(*args, stdout=out, stderr=StringIO())
+    return out.getvalue()
+
+
+def claims(text: str) -> dict[str, Any]:
+    """What a printed token says."""
+    assert text.endswith("\n")
+    [line] = text.splitlines()
+    decoded: dict[str, Any] = jwt.decode(line, conf().token_secrets[0], ["HS256"])
+    return decoded
+
+
+def test_a_user_token_and_nothing_else_is_printed() -> None:
+    said = claims(run("beam_token", "user", "ada", "--ttl", "60"))
+
+    assert said == {"user_id": "ada", "exp": said["exp"]}
+
+
+def test_a_room_token_says_all_that_was_asked() -> None:
+    options = ["--user", "ada", "--can", "push, presence", "--meta", '{"role": "x"}']
+
+    said = claims(run("beam_token", "room", "a/é", *options))
+
+    del said["exp"]
+    assert said == {
+        "room_id": "a/é",
+        "user_id": "ada",
+        "can": ["push", "presence"],
+        "meta": {"role": "x"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["user", ""], "1 to 200 characters"),
+        (["room", ""], "1 to 200 characters"),
+        (["room", "a\nb"], "control characters"),
+        (["room", "r", "--user", "x" * 201], "1 to 200 characters"),
+        (["room", "r", "--can", "push,fly"], "not fly"),
+        (["room", "r", "--meta", "{"], "no JSON"),
+        (["room", "r", "--meta", "[]"], "JSON object"),
+    ],
+)
+def test_what_cannot_be_a_token_is_explained(args: list[str], says: str) -> None:
+    with pytest.raises(CommandError, match=says):
+        run("beam_token", *args)
+
+
+def test_no_token_without_a_secret(settings: Settings) -> None:
+    settings.BEAM = settings.BEAM | {"token_secrets": ()}
+
+    with pytest.raises(CommandError, match="BEAM_TOKEN_SECRET"):
+        run("beam_token", "user", "ada")
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["", "e", "{}"], "1 to 200"),
+        (["r", "phx_close", "{}"], "reserved"),
+        (["r", "", "{}"], "reserved"),
+        (["r", "e", "{"], "no JSON"),
+        (["r", "e", "[]"], "JSON object"),
+    ],
+)
+def test_what_cannot_be_sent_is_explained(args: list[str], says: str) -> None:
+    with pytest.raises(CommandError, match=says):
+        run("beam_send", *args)
+
+
+def test_sending_without_a_server_says_what_to_do(settings: Settings) -> None:
+    settings.PORT = 1
+
+    with pytest.raises(CommandError, match="start it, or set HOST and PORT"):
+        run("beam_send", "r", "e", "{}")
+
+
+def test_a_servers_refusal_is_shown(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(url: str, **_: Any) -> httpx.Response:
+        request = httpx.Request("POST", url)
+        return httpx.Response(401, text="wrong secret", request=request)
+
+    monkeypatch.setattr(httpx, "post", refuse)
+
+    with pytest.raises(CommandError, match="wrong secret"):
+        run("beam_send", "r", "e", "{}")
+
+
+def test_a_layer_that_is_away_is_said(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(event: Event) -> None:
+        raise relay.Unavailable("the channel layer is away")
+
+    settings.BEAM = settings.BEAM | {"redis_url": "redis://127.0.0.1:1/0"}
+    monkeypatch.setattr(relay, "publish", refuse)
+
+    with pytest.raises(CommandError, match="channel layer is away"):
+        run("beam_send", "r", "e", "{}")
