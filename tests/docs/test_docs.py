@@ -1,0 +1,92 @@
+"""The documentation says what the code does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from beam.conf import Conf
+from beam.metrics import COUNTERS
+from rooms.wire import RESERVED, Close, Reason
+from tests.processes import ROOT
+
+DOCS = ROOT / "docs"
+
+
+def rows(page: str) -> list[list[str]]:
+    """The cells of all table rows of a page."""
+    lines = (DOCS / page).read_text().splitlines()
+    table = (line for line in lines if line.startswith("| "))
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table]
+
+
+def firsts(page: str) -> set[str]:
+    """The first cell of every row, without its back-quotes."""
+    return {row[0].strip("` ") for row in rows(page)}
+
+
+def test_every_reason_has_a_row() -> None:
+    assert {str(reason) for reason in Reason} <= firsts("protocol.md")
+
+
+def test_every_close_code_has_a_row() -> None:
+    assert {str(int(code)) for code in Close} <= firsts("protocol.md")
+
+
+def test_every_reserved_event_has_a_row() -> None:
+    assert firsts("protocol.md") >= RESERVED
+
+
+def test_every_setting_has_a_row_with_its_default() -> None:
+    defaults = {row[0].strip("` "): row[1] for row in rows("settings.md")}
+
+    for item in fields(Conf):
+        assert item.name in defaults
+        if isinstance(item.default, int | float):
+            assert defaults[item.name] == str(item.default)
+
+
+def test_every_variable_has_a_row() -> None:
+    source = (ROOT / "beam" / "settings.py").read_text()
+    read = set(re.findall(r'(?:get|_flag|_list|_secret)\("([A-Z_]+)"', source))
+    documented = (DOCS / "settings.md").read_text()
+
+    assert len(read) > 8
+    assert [name for name in read if f"`{name}`" not in documented] == []
+
+
+def test_every_counter_has_a_row() -> None:
+    assert set(COUNTERS) <= firsts("operations.md")
+
+
+PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in DOCS.glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text()
+
+    for link in re.findall(r"\]\(([^)#]+)\)", text):
+        if not link.startswith("http"):
+            assert (ROOT / page).parent.joinpath(link).exists(), link
+
+
+def test_the_readme_lists_every_page() -> None:
+    readme = (ROOT / "README.md").read_text()
+
+    assert [p.name for p in DOCS.glob("*.md") if f"docs/{p.name}" not in readme] == []
+
+
+def readme_blocks(language: str) -> list[str]:
+    """The fenced blocks of the README in a language."""
+    return re.findall(
+        rf"```{language}\n(.*?)```", Path(ROOT / "README.md").read_text(), re.DOTALL
+    )
+
+
+def test_the_readme_has_its_examples() -> None:
+    assert len(readme_blocks("js")) == 1
+    assert any("curl" in block for block in readme_blocks("sh"))
