@@ -30,7 +30,7 @@ $(VENV)/.developed: requirements-dev.txt | $(VENV)/bin/pip
 $(NODE)/node_modules/.installed: $(NODE)/package-lock.json
 	@if command -v npm >/dev/null; then \
 	  echo "Installing the official clients ..."; \
-	  npm ci --silent --no-audit --no-fund --prefix $(NODE) && touch $@; \
+	  npm ci --loglevel=error --no-audit --no-fund --prefix $(NODE) && touch $@; \
 	else echo "npm is missing: journeys with the official clients will be skipped"; fi
 
 install: $(VENV)/.installed  ## Build the environment in .venv
