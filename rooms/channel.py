@@ -127,7 +127,8 @@ class Channel:
         await hub().attach(self)
 
     def push(self, event: str, payload: Any) -> None:
-        """Send an event to this client."""
+        """Send an event to this client. `payload` is an object, or bytes."""
+        _check(payload)
         self.socket.send((Frame(self.join_ref, None, self.topic, event, payload),))
 
     def reply(self, ref: Any, status: str = "ok", response: Any = None) -> None:
@@ -141,8 +142,9 @@ class Channel:
     ) -> None:
         """Send to everyone on the topic; returns when it was delivered here.
 
-        Raises `relay.Unavailable`.
+        `payload` is an object, or bytes. Raises `relay.Unavailable`.
         """
+        _check(payload)
         skip = None if to_self else self.id
         message = Event(topic=self.topic, name=event, payload=payload, skip=skip)
         await relay.publish_and_deliver(message)
@@ -220,6 +222,12 @@ class Channel:
                 self.owner.crashed(self, error)
         finally:
             self._busy = None
+
+
+def _check(payload: Any) -> None:
+    """Clients cannot read other payloads; Phoenix lets the channel crash."""
+    if type(payload) not in (dict, bytes):
+        raise TypeError(f"a payload is an object or bytes, not {type(payload)}")
 
 
 MAX_ROOM_ID = 200

@@ -97,9 +97,9 @@ class Connection:
         return type(topic) is str and topic in self.joined
 
     def _is_stale(self, frame: Frame) -> bool:
-        """Null on either side fits (Phoenix since 1.8.3); else equal, with type."""
+        """Null fits always, all else if it is equal, with type (Phoenix 1.8.12)."""
         sent, known = frame.join_ref, self.joined[frame.topic]
-        if sent is None or known is None:
+        if sent is None:
             return False
         return type(sent) is not type(known) or bool(sent != known)
 

@@ -132,7 +132,7 @@ def test_a_second_join_that_is_refused_closes_the_first_too() -> None:
         ("1", "1", True),
         ("1", None, True),
         (None, None, True),
-        (None, "1", True),
+        (None, "1", False),
         ("1", "2", False),
         ("1", "", False),
         ("", "", True),
