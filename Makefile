@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 NODE := tests/journeys/node
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev node run test check format cover lock clean
+.PHONY: help install dev node run test check format cover bench lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,12 @@ format: $(VENV)/.developed  ## Format the code and mend what can be mended
 
 cover: $(VENV)/.developed node  ## The suite with branch coverage
 	@$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered $(T)
+
+bench/baselines/node_modules/.installed: bench/baselines/package-lock.json
+	@npm ci --loglevel=error --no-audit --no-fund --prefix bench/baselines && touch $@
+
+bench: $(VENV)/.developed bench/baselines/node_modules/.installed  ## Measure Beam beside its peers (ARGS=--short for 2 minutes)
+	@$(BIN)/python -m bench $(ARGS)
 
 lock: $(VENV)/.developed  ## Compile the pinned requirements from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \

@@ -1,0 +1,107 @@
+"""Owns how the load generator speaks to each kind of server.
+
+Every dialect carries the same body: `{"s": sender, "n": number, "x": padding}`,
+100 bytes in all, to everyone in the room but the sender.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from rooms import access
+
+BODY_BYTES = 100
+TTL = 3_600
+
+
+def body(sender: int, number: int) -> str:
+    """The members of a message's payload, padded to 100 bytes."""
+    text = f'"s":{sender},"n":{number},"x":"'
+    return text + "x" * (BODY_BYTES - len(text) - 3) + '"'
+
+
+class Dialect(Protocol):
+    """One connection's way of talking."""
+
+    def url(self, base: str) -> str:
+        """Where to connect."""
+
+    def hello(self) -> list[bytes]:
+        """What to send when the connection is open."""
+
+    def greeting(self, frame: bytes) -> list[bytes] | None:
+        """What to answer while joining; None once the member is in the room."""
+
+    def message(self, number: int) -> bytes:
+        """A message to everyone else in the room."""
+
+
+@dataclass(slots=True)
+class Phoenix:
+    """Beam: serializer V2, real tokens, replies and presence."""
+
+    member: int
+    room: str
+
+    def url(self, base: str) -> str:
+        token = access.mint_user(f"u{self.member}", TTL)
+        return f"{base}/socket/websocket?vsn=2.0.0&user_token={token}"
+
+    def hello(self) -> list[bytes]:
+        token = access.mint_room(self.room, TTL)
+        payload = f'{{"room_token":"{token}","session_id":"1"}}'
+        return [f'["1","1","room:{self.room}","phx_join",{payload}]'.encode()]
+
+    def greeting(self, frame: bytes) -> list[bytes] | None:
+        if b'"phx_reply"' not in frame:
+            return []
+        if b'"status":"ok"' not in frame:
+            raise RuntimeError(f"the join was refused: {frame!r}")
+        return None
+
+    def message(self, number: int) -> bytes:
+        payload = f'{{"broadcast":true,{body(self.member, number)}}}'
+        return f'["1","m","room:{self.room}","msg",{payload}]'.encode()
+
+
+@dataclass(slots=True)
+class Plain:
+    """Plain Channels and node `ws`: the room is in the path, bodies are JSON."""
+
+    member: int
+    room: str
+
+    def url(self, base: str) -> str:
+        return f"{base}/{self.room}"
+
+    def hello(self) -> list[bytes]:
+        return []
+
+    def greeting(self, frame: bytes) -> list[bytes] | None:
+        return None if frame == b'"joined"' else []
+
+    def message(self, number: int) -> bytes:
+        return f"{{{body(self.member, number)}}}".encode()
+
+
+@dataclass(slots=True)
+class SocketIo:
+    """Socket.IO 4 over WebSocket: engine.io packet 4, socket.io event 2."""
+
+    member: int
+    room: str
+
+    def url(self, base: str) -> str:
+        return f"{base}/socket.io/?EIO=4&transport=websocket&room={self.room}"
+
+    def hello(self) -> list[bytes]:
+        return []
+
+    def greeting(self, frame: bytes) -> list[bytes] | None:
+        if frame.startswith(b"0"):
+            return [b"40"]
+        return None if b'"joined"' in frame else []
+
+    def message(self, number: int) -> bytes:
+        return f'42["msg",{{{body(self.member, number)}}}]'.encode()

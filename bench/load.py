@@ -1,0 +1,180 @@
+"""Owns the load generator: members, their messages, and the check of each delivery."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+from bench.dialects import Dialect
+
+MakeDialect = Callable[[int, str], Dialect]
+CONNECT_AT_ONCE = 50
+STALL_SECONDS = 20.0
+
+
+class Wrong(Exception):
+    """A delivery was lost, doubled or out of order: the figures mean nothing."""
+
+
+class Member(WSListener):
+    """One member of a room. Checks that every sender's numbers come in order."""
+
+    def __init__(self, dialect: Dialect, crowd: Crowd) -> None:
+        self.dialect = dialect
+        self.crowd = crowd
+        self.joined = asyncio.get_running_loop().create_future()
+        self.heard: dict[bytes, int] = {}
+        self.transport: WSTransport | None = None
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """Say hello."""
+        self.transport = transport
+        for frame in self.dialect.hello():
+            transport.send(WSMsgType.TEXT, frame)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Count a message, or go on joining."""
+        if frame.msg_type is not WSMsgType.TEXT:
+            return
+        data = frame.get_payload_as_bytes()
+        at = data.find(b'"s":')
+        if at >= 0:
+            self._take(data, at)
+        elif not self.joined.done():
+            self._greet(transport, data)
+        elif data == b"2":  # engine.io asks for a sign of life
+            transport.send(WSMsgType.TEXT, b"3")
+
+    def _greet(self, transport: WSTransport, data: bytes) -> None:
+        answers = self.dialect.greeting(data)
+        if answers is None:
+            self.joined.set_result(None)
+            return
+        for answer in answers:
+            transport.send(WSMsgType.TEXT, answer)
+
+    def _take(self, data: bytes, at: int) -> None:
+        comma = data.index(b",", at)
+        end = data.index(b",", comma + 1)
+        sender, number = data[at + 4 : comma], int(data[comma + 5 : end])
+        expected = self.heard.get(sender, -1) + 1
+        if number != expected:
+            self.crowd.fail(f"{number} from {sender!r} where {expected} was due")
+        self.heard[sender] = number
+        self.crowd.delivered(number)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """A connection that ends during a run spoils it."""
+        if not self.crowd.closing:
+            self.crowd.fail("a connection was closed")
+
+
+@dataclass
+class Crowd:
+    """All members of a run, and what they were told."""
+
+    rooms: dict[str, list[Member]] = field(default_factory=dict)
+    deliveries: int = 0
+    wrong: str = ""
+    closing: bool = False
+    latencies: list[float] = field(default_factory=list)
+    timed: bool = False
+    sent_at: dict[int, float] = field(default_factory=dict)
+    _goal: int = 0
+    _reached: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def fail(self, why: str) -> None:
+        """Remember the first thing that went wrong, and end the wait."""
+        self.wrong = self.wrong or why
+        self._reached.set()
+
+    def delivered(self, number: int) -> None:
+        """One message reached one member."""
+        self.deliveries += 1
+        if self.timed:
+            self.latencies.append(time.perf_counter() - self.sent_at[number])
+        if self.deliveries >= self._goal:
+            self._reached.set()
+
+    async def reach(self, goal: int) -> None:
+        """Wait until so many deliveries were made. Raises `Wrong`."""
+        self._goal = goal
+        if self.deliveries < goal:
+            self._reached.clear()
+            try:
+                await asyncio.wait_for(self._reached.wait(), STALL_SECONDS)
+            except TimeoutError:
+                raise Wrong(f"{goal - self.deliveries} deliveries missing") from None
+        if self.wrong:
+            raise Wrong(self.wrong)
+
+    async def gather(
+        self, base: str, make: MakeDialect, rooms: int, size: int
+    ) -> float:
+        """Connect and join everybody; the seconds it took."""
+        began = time.perf_counter()
+        gate = asyncio.Semaphore(CONNECT_AT_ONCE)
+
+        async def enter(number: int) -> None:
+            name = f"r{number // size}"
+            dialect = make(number, name)
+            async with gate:
+                member = Member(dialect, self)
+                await ws_connect(lambda: member, dialect.url(base))
+                await asyncio.wait_for(member.joined, STALL_SECONDS)
+            self.rooms.setdefault(name, []).append(member)
+
+        await asyncio.gather(*map(enter, range(rooms * size)))
+        return time.perf_counter() - began
+
+    async def flood(self, messages: int, window: int) -> float:
+        """Send to each room as fast as answers come; the seconds it took.
+
+        One sender a room. `window` messages of a room are under way at a time.
+        """
+        began = time.perf_counter()
+        start, sent = self.deliveries, 0
+        fan = sum(len(members) - 1 for members in self.rooms.values())
+        while sent < messages:
+            burst = min(window, messages - sent)
+            for members in self.rooms.values():
+                self._send(members[0], sent, burst)
+            sent += burst
+            # Half a window is always under way.
+            await self.reach(start + (sent - window // 2) * fan)
+        await self.reach(start + messages * fan)
+        return time.perf_counter() - began
+
+    @staticmethod
+    def _send(sender: Member, first: int, burst: int) -> None:
+        transport, dialect = sender.transport, sender.dialect
+        if transport is None:
+            return
+        for number in range(first, first + burst):
+            transport.send(WSMsgType.TEXT, dialect.message(number))
+
+    async def pace(self, messages: int, rate: float) -> None:
+        """Send to the first room at a fixed rate, and time each delivery."""
+        self.timed = True
+        [members, *_] = self.rooms.values()
+        began, start = time.perf_counter(), self.deliveries
+        for number in range(messages):
+            await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
+            self.sent_at[number] = time.perf_counter()
+            self._send(members[0], number, 1)
+        await self.reach(start + messages * (len(members) - 1))
+
+    async def leave(self) -> None:
+        """Close everybody's connection."""
+        self.closing = True
+        everybody = [m for members in self.rooms.values() for m in members]
+        for member in everybody:
+            if member.transport is not None:
+                member.transport.disconnect()
+        for member in everybody:
+            if member.transport is not None:
+                await member.transport.wait_disconnected()
