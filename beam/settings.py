@@ -108,19 +108,12 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 if REDIS_URL:
     CHANNEL_LAYERS = {
         "default": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "BACKEND": "beam.layer.RedisLayer",
             "CONFIG": {"hosts": [REDIS_URL], "prefix": "beam"},
         }
     }
 else:
-    # One mailbox a process takes everything: the default capacity of 100
-    # would drop messages silently.
-    CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "channels.layers.InMemoryChannelLayer",
-            "CONFIG": {"capacity": 1_000_000},
-        }
-    }
+    CHANNEL_LAYERS = {"default": {"BACKEND": "beam.layer.InProcessLayer"}}
 
 BEAM = {
     "api_secret": API_SECRET,

@@ -178,12 +178,8 @@ class PushRoomEvent(BackendView):
             name=given["event"],
             payload=given["payload"],
         )
-        async_to_sync(_publish)(event)
+        async_to_sync(relay.published)(event)
         return Response()
-
-
-async def _publish(event: Event) -> None:
-    await relay.publish(event)
 
 
 class Health(BackendView):

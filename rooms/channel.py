@@ -373,7 +373,10 @@ class RoomChannel(Channel):
             to=to,
         )
         self._sent = relay.publish(message)
-        self._sent.add_done_callback(partial(self._relayed, ref))
+        if self._sent is None:
+            self.reply(ref)
+        else:
+            self._sent.add_done_callback(partial(self._relayed, ref))
 
     def leave(self, done: Callable[[], None]) -> None:
         """The answers that are still under way come before the leave's."""

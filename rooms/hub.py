@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 from channels.layers import get_channel_layer
 
 from beam import metrics
+from beam.layer import unbundle
 from rooms.event import Delivery
 from rooms.socket import Socket, join_prepared
 from rooms.wire import Vsn
@@ -99,6 +100,7 @@ class Hub:
         self._subscribed: set[str] = set()
         self._lock = asyncio.Lock()
         self._mailbox: str | None = None
+        self._listening = False
         self._task: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
         self._pending: dict[str, list[Delivery]] = {}
@@ -108,7 +110,7 @@ class Hub:
     @property
     def alive(self) -> bool:
         """Whether the mailbox is being read."""
-        return self._task is not None and not self._task.done()
+        return self._listening or (self._task is not None and not self._task.done())
 
     async def start(self) -> None:
         """Open the mailbox and hear the control topic. Idempotent.
@@ -121,13 +123,18 @@ class Hub:
             self._mailbox = await self._layer.new_channel()
             for topic in (CONTROL_TOPIC, *self._subscribed):
                 await self._layer.group_add(group_name(topic), self._mailbox)
-            loop = asyncio.get_running_loop()
-            self._task = loop.create_task(self._serve(self._mailbox))
+            if hasattr(self._layer, "listen"):
+                self._layer.listen(self._mailbox, self.deliver)
+                self._listening = True
+            else:
+                loop = asyncio.get_running_loop()
+                self._task = loop.create_task(self._serve(self._mailbox))
 
     async def stop(self) -> None:
         """Finish the background work, then close the mailbox."""
         while self._background:
             await asyncio.gather(*self._background, return_exceptions=True)
+        self._listening = False
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -179,8 +186,8 @@ class Hub:
         healthy, delay = True, 0.1
         while True:
             try:
-                message = await self._layer.receive(mailbox)
-                self.deliver(message)
+                for message in unbundle(await self._layer.receive(mailbox)):
+                    self.deliver(message)
             except Exception as error:  # noqa: BLE001 - the loop must outlive any layer
                 metrics.MAILBOX_ERRORS.value += 1
                 if healthy:

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import secrets
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -34,15 +35,30 @@ Sent = asyncio.Future[None]
 
 
 class _Outbox:
-    """Events of one loop turn, on their way to the layer together."""
+    """The way to one event loop's channel layer, and whether it is open."""
 
     def __init__(self) -> None:
         self._layer: Any = get_channel_layer()
+        self._direct = hasattr(self._layer, "publish")
         self._waiting: list[tuple[dict[str, Any], Sent]] = []
         self._task: asyncio.Task[None] | None = None
         self._healthy = True
 
-    def put(self, message: dict[str, Any]) -> Sent:
+    def put(self, message: dict[str, Any]) -> Sent | None:
+        """None: the layer took it already."""
+        if self._direct:
+            sent = self._layer.publish(group_name(message["topic"]), message)
+            if sent is None:
+                metrics.PUBLISHED.value += 1
+                return None
+            taken: Sent = asyncio.get_running_loop().create_future()
+            taken.add_done_callback(_retrieve)
+            sent.add_done_callback(partial(self._settle, taken))
+            return taken
+        return self._queue(message)
+
+    def _queue(self, message: dict[str, Any]) -> Sent:
+        """For any other layer: one await a message, in order."""
         loop = asyncio.get_running_loop()
         sent: Sent = loop.create_future()
         # Nobody has to look: a failure is counted and logged in any case.
@@ -65,19 +81,30 @@ class _Outbox:
         try:
             await self._layer.group_send(group_name(message["topic"]), message)
         except Exception as error:  # noqa: BLE001 - any layer, any error
+            self._tell(sent, error)
+        else:
+            self._tell(sent, None)
+
+    def _settle(self, taken: Sent, sent: Sent) -> None:
+        self._tell(taken, None if sent.cancelled() else sent.exception())
+
+    def _tell(self, sent: Sent, error: BaseException | None) -> None:
+        """Count what became of an event; one log line a change of state."""
+        if error is None:
+            metrics.PUBLISHED.value += 1
+            if not self._healthy:
+                logger.info("The channel layer takes events again")
+        else:
             metrics.UNPUBLISHED.value += 1
             if self._healthy:
                 logger.error("The channel layer refuses events: %r", error)
-            self._healthy = False
-            if not sent.done():
-                sent.set_exception(Unavailable("the channel layer is away"))
+        self._healthy = error is None
+        if sent.done():
             return
-        metrics.PUBLISHED.value += 1
-        if not self._healthy:
-            logger.info("The channel layer takes events again")
-        self._healthy = True
-        if not sent.done():
+        if error is None:
             sent.set_result(None)
+        else:
+            sent.set_exception(Unavailable("the channel layer is away"))
 
 
 def _retrieve(sent: Sent) -> None:
@@ -88,18 +115,26 @@ def _retrieve(sent: Sent) -> None:
 _outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Outbox] = WeakKeyDictionary()
 
 
-def publish(event: Event) -> Sent:
+def publish(event: Event) -> Sent | None:
     """Send an event to the members of its topic, in all processes.
 
-    The future is done when the layer took the event and raises `Unavailable`
-    where it did not; it need not be awaited. Raises `ValueError` at once where
-    the event cannot be encoded. Must be called in the event loop.
+    None: the layer took it. A future is done when the layer took the event and
+    raises `Unavailable` where it did not; it need not be awaited. Raises
+    `ValueError` at once where the event cannot be encoded. Must be called in
+    the event loop.
     """
     message = event.pack()
     loop = asyncio.get_running_loop()
     if loop not in _outboxes:
         _outboxes[loop] = _Outbox()
     return _outboxes[loop].put(message)
+
+
+async def published(event: Event) -> None:
+    """`publish`, and wait until the layer took it. Raises `Unavailable`."""
+    sent = publish(event)
+    if sent is not None:
+        await sent
 
 
 async def publish_and_deliver(event: Event) -> None:
@@ -111,7 +146,7 @@ async def publish_and_deliver(event: Event) -> None:
     receipt = secrets.token_urlsafe(9)
     delivered = hub().expect(receipt)
     try:
-        await publish(replace(event, receipt=receipt))
+        await published(replace(event, receipt=receipt))
         await asyncio.wait_for(delivered, RECEIPT_SECONDS)
     except TimeoutError:
         raise Unavailable("the event did not come back") from None

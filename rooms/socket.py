@@ -76,24 +76,34 @@ class PreparedSocket:
     def __init__(self, writer: FrameWriter, vsn: Vsn) -> None:
         self.vsn = vsn
         self._writer = writer
+        self._waiting: list[bytes] = []
         self.idle_for = writer.idle_for
 
     def send(self, frames: Iterable[Frame]) -> None:
-        self._writer.write(
-            b"".join(
-                [
-                    prepared(encode(frame, self.vsn), is_binary(frame))
-                    for frame in frames
-                ]
-            )
-        )
+        finished = [
+            prepared(encode(frame, self.vsn), is_binary(frame)) for frame in frames
+        ]
+        if not self._waiting:
+            # A client that pushes in bursts gets its answers in one write.
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._waiting += finished
 
     def deliver(self, batch: Sequence[Delivery], joined: bytes | None) -> None:
         _count(batch, self.vsn)
-        self._writer.write(join_prepared(batch, self.vsn) if joined is None else joined)
+        data = join_prepared(batch, self.vsn) if joined is None else joined
+        if self._waiting:
+            self._waiting.append(data)
+        else:
+            self._writer.write(data)
 
     def close(self, code: Close) -> None:
+        self._flush()
         self._writer.close(code)
+
+    def _flush(self) -> None:
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            self._writer.write(b"".join(waiting))
 
 
 AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]

@@ -254,7 +254,8 @@ def encode(frame: Frame, vsn: Vsn) -> bytes:
     if is_binary(frame):
         return _encode_binary(frame, vsn)
     if vsn is Vsn.V2:
-        return dumps(frame)
+        # orjson knows tuples, not their subclasses.
+        return dumps(tuple(frame))
     return dumps(
         {
             "topic": frame.topic,

@@ -35,18 +35,31 @@ def shared_redis() -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.fixture(params=["in process", pytest.param("redis", marks=pytest.mark.redis)])
+IN_PROCESS = {
+    "in process": "beam.layer.InProcessLayer",
+    "stock in process": "channels.layers.InMemoryChannelLayer",
+}
+OVER_REDIS = {
+    "redis": "beam.layer.RedisLayer",
+    "stock redis": "channels_redis.pubsub.RedisPubSubChannelLayer",
+}
+
+
+@pytest.fixture(
+    params=[
+        *IN_PROCESS,
+        *(pytest.param(name, marks=pytest.mark.redis) for name in OVER_REDIS),
+    ]
+)
 def backend(request: pytest.FixtureRequest, settings: Settings) -> str:
-    """Each back end in turn: the channel layer and presence both use it."""
-    if request.param == "redis":
+    """Each channel layer in turn; presence is in Redis where the layer is."""
+    if request.param in IN_PROCESS:
+        layer = {"BACKEND": IN_PROCESS[request.param], "CONFIG": {"capacity": 10_000}}
+    else:
         url = request.getfixturevalue("shared_redis").url
-        settings.CHANNEL_LAYERS = {
-            "default": {
-                "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-                "CONFIG": {"hosts": [url]},
-            }
-        }
+        layer = {"BACKEND": OVER_REDIS[request.param], "CONFIG": {"hosts": [url]}}
         settings.BEAM = settings.BEAM | {"redis_url": url}
+    settings.CHANNEL_LAYERS = {"default": layer}
     return str(request.param)
 
 

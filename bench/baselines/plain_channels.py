@@ -49,7 +49,7 @@ class RoomConsumer(AsyncWebsocketConsumer):
 application = ProtocolTypeRouter(
     {
         "websocket": URLRouter(
-            [re_path(r"(?P<room>\w+)$", RoomConsumer.as_asgi())]  # type: ignore[arg-type]
+            [re_path(r"(?P<room>\w+)$", RoomConsumer.as_asgi())]  # type: ignore[arg-type, list-item]
         )
     }
 )

@@ -180,7 +180,7 @@ class FixtureChannel(Channel):
         self.push("presence_state", (await tracker().list(self.topic)).state)
 
     async def on_disconnect_user(self, payload: Any, ref: Any) -> None:
-        await relay.publish(disconnect_event(payload["id"]))
+        await relay.published(disconnect_event(payload["id"]))
 
     def on_drain(self, payload: Any, ref: Any) -> None:
         for connection in connections.everyone():

@@ -277,13 +277,19 @@ async def test_a_layer_that_is_away_refuses_and_is_counted(
     async def away(*args: Any) -> None:
         raise ConnectionError("away")
 
+    def failed(*args: Any) -> asyncio.Future[None]:
+        sent = asyncio.get_running_loop().create_future()
+        sent.set_exception(ConnectionError("away"))
+        return sent
+
     event = Event(topic=topic, name="msg", payload={})
-    await relay.publish(event)
+    await relay.published(event)
     [outbox] = [box for loop, box in relay._outboxes.items() if loop.is_running()]
     monkeypatch.setattr(outbox._layer, "group_send", away, raising=False)
+    monkeypatch.setattr(outbox._layer, "publish", failed, raising=False)
     before = metrics.UNPUBLISHED.value
 
     with pytest.raises(relay.Unavailable):
-        await relay.publish(event)
+        await relay.published(event)
 
     assert metrics.UNPUBLISHED.value == before + 1

@@ -243,7 +243,7 @@ async def test_a_layer_that_is_away_is_a_503(
     async def refuse(event: Any) -> None:
         raise relay.Unavailable("away")
 
-    monkeypatch.setattr(relay, "publish", refuse)
+    monkeypatch.setattr(relay, "published", refuse)
 
     answer = await post(async_client, {"room_id": "doc"})
 

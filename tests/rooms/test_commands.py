@@ -117,7 +117,7 @@ def test_a_layer_that_is_away_is_said(
         raise relay.Unavailable("the channel layer is away")
 
     settings.BEAM = settings.BEAM | {"redis_url": "redis://127.0.0.1:1/0"}
-    monkeypatch.setattr(relay, "publish", refuse)
+    monkeypatch.setattr(relay, "published", refuse)
 
     with pytest.raises(CommandError, match="channel layer is away"):
         run("beam_send", "r", "e", "{}")

@@ -182,7 +182,7 @@ async def test_a_user_is_disconnected_everywhere_with_1001() -> None:
     await asyncio.gather(one.join("gone"), two.join("gone", session_id="2"))
     await bob.join("gone")
 
-    await relay.publish(disconnect_event("ada"))
+    await relay.published(disconnect_event("ada"))
 
     assert [await client.closed_with() for client in (one, two)] == [1001, 1001]
     leaves = [await bob.event("presence_diff") for _ in range(2)]
@@ -192,7 +192,7 @@ async def test_a_user_is_disconnected_everywhere_with_1001() -> None:
 async def test_a_connection_that_joined_nothing_is_disconnected_too() -> None:
     [ada] = await connected("ada")
 
-    await relay.publish(disconnect_event("ada"))
+    await relay.published(disconnect_event("ada"))
 
     assert await ada.closed_with() == 1001
 

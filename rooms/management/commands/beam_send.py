@@ -62,7 +62,7 @@ def _payload(text: str) -> dict[str, Any]:
 
 async def _publish(event: Event) -> None:
     try:
-        await relay.publish(event)
+        await relay.published(event)
     except relay.Unavailable as error:
         raise CommandError(f"Not sent: {error}.") from None
 

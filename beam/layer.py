@@ -1,0 +1,172 @@
+"""Owns Beam's channel layers: the stock ones, with a short road for the hub.
+
+Both are ordinary channel layers. What they add is an extension that the hub
+and the relay use where a layer offers it: `listen` hands messages to a
+callback instead of a queue, `publish` takes a message without an await.
+In process nothing is copied; over Redis all messages of one turn of the loop
+leave in one pipeline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from channels.layers import InMemoryChannelLayer
+from channels_redis.pubsub import (
+    RedisPubSubChannelLayer,
+    RedisPubSubLoopLayer,
+    RedisSingleShardConnection,
+)
+
+Message = dict[str, Any]
+Listener = Callable[[Message], None]
+Sent = asyncio.Future[None]
+
+BUNDLE = "beam.bundle"
+
+
+class InProcessLayer(InMemoryChannelLayer):
+    """All in one process, one event loop a channel."""
+
+    def __init__(self, **config: Any) -> None:
+        super().__init__(**config)
+        self._listeners: dict[str, Listener] = {}
+
+    def listen(self, channel: str, listener: Listener) -> None:
+        """Hand a channel's messages to a callback. They are not copied: read only."""
+        self._listeners[channel] = listener
+
+    def publish(self, group: str, message: Message) -> Sent | None:
+        """Send to the listeners of a group, at once. None: it is done."""
+        for channel in self.groups.get(group, ()):
+            if (listener := self._listeners.get(channel)) is not None:
+                listener(message)
+        return None
+
+    async def flush(self) -> None:
+        """Forget everything."""
+        self._listeners.clear()
+        await super().flush()
+
+
+class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
+    """One Redis host, and what is on its way there."""
+
+    def __init__(self, host: Any, channel_layer: _LoopLayer) -> None:
+        super().__init__(host, channel_layer)
+        self._waiting: dict[str, list[Message]] = {}
+        self._sent: Sent | None = None
+        self._sender: asyncio.Task[None] | None = None
+
+    def put(self, channel: str, message: Message) -> Sent:
+        """Send with all others of this turn; one future for all of them."""
+        if self._sent is None:
+            loop = asyncio.get_running_loop()
+            self._sent = loop.create_future()
+            # Nobody has to look at it.
+            self._sent.add_done_callback(_retrieve)
+            if self._sender is None:
+                self._sender = loop.create_task(self._send())
+        self._waiting.setdefault(channel, []).append(message)
+        return self._sent
+
+    async def _send(self) -> None:
+        try:
+            while self._sent is not None:
+                (batch, self._waiting), sent = (self._waiting, {}), self._sent
+                self._sent = None
+                await self._send_batch(batch, sent)
+        finally:
+            self._sender = None
+
+    async def _send_batch(self, batch: dict[str, list[Message]], sent: Sent) -> None:
+        try:
+            self._ensure_redis()
+            pipeline = self._redis.pipeline(transaction=False)
+            serialize = self.channel_layer.channel_layer.serialize
+            for channel, messages in batch.items():
+                pipeline.publish(channel, serialize(_bundle(messages)))
+            await pipeline.execute()
+        except Exception as error:  # noqa: BLE001 - told to all who sent
+            if not sent.done():
+                sent.set_exception(error)
+        else:
+            if not sent.done():
+                sent.set_result(None)
+
+    def _receive_message(self, message: Any) -> None:
+        """Straight to the listeners; a queue only where nobody listens."""
+        layer = self.channel_layer
+        if message is None or not layer.listeners:
+            super()._receive_message(message)
+            return
+        group = message["channel"].decode()
+        messages: list[Message] | None = None
+        for channel in layer.groups.get(group, ()):
+            if (listener := layer.listeners.get(channel)) is not None:
+                if messages is None:
+                    decoded = layer.channel_layer.deserialize(message["data"])
+                    messages = unbundle(decoded)
+                for each in messages:
+                    listener(each)
+
+
+def _bundle(messages: list[Message]) -> Message:
+    """What a group gets in one turn is one message to Redis."""
+    if len(messages) == 1:
+        return messages[0]
+    return {"type": BUNDLE, "messages": messages}
+
+
+def unbundle(message: Message) -> list[Message]:
+    """The messages of a bundle, or the message itself."""
+    if message["type"] == BUNDLE:
+        messages: list[Message] = message["messages"]
+        return messages
+    return [message]
+
+
+def _retrieve(sent: Sent) -> None:
+    if not sent.cancelled():
+        sent.exception()
+
+
+class _LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
+    """The layer of one event loop."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.listeners: dict[str, Listener] = {}
+        stock: list[Any] = vars(self)["_shards"]
+        self._shards = [_Shard(shard.host, self) for shard in stock]
+
+    def publish(self, group: str, message: Message) -> Sent:
+        """Send to a group; the future is done when Redis took it."""
+        channel = self._get_group_channel_name(group)
+        sent: Sent = self._get_shard(channel).put(channel, message)
+        return sent
+
+
+class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
+    """Redis pub/sub: one message a group and process, one pipeline a turn."""
+
+    def _get_layer(self) -> Any:
+        loop = asyncio.get_running_loop()
+        if loop not in self._layers:
+            # The parent makes its own kind and watches for the loop's end.
+            super()._get_layer()
+            self._layers[loop] = _LoopLayer(
+                *self._args, **self._kwargs, channel_layer=self
+            )
+        return self._layers[loop]
+
+    def listen(self, channel: str, listener: Listener) -> None:
+        """Hand a channel's messages to a callback."""
+        self._get_layer().listeners[channel] = listener
+
+    def publish(self, group: str, message: Message) -> Sent:
+        """Send to a group; the future is done when Redis took it."""
+        sent: Sent = self._get_layer().publish(group, message)
+        return sent
