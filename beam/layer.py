@@ -38,6 +38,10 @@ class InProcessLayer(InMemoryChannelLayer):
         """Hand a channel's messages to a callback. They are not copied: read only."""
         self._listeners[channel] = listener
 
+    def here(self) -> InProcessLayer:
+        """The part that belongs to the running loop: there is but one."""
+        return self
+
     def publish(self, group: str, message: Message) -> Sent | None:
         """Send to the listeners of a group, at once. None: it is done."""
         for channel in self.groups.get(group, ()):
@@ -57,18 +61,18 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
     def __init__(self, host: Any, channel_layer: _LoopLayer) -> None:
         super().__init__(host, channel_layer)
         self._waiting: dict[str, list[Message]] = {}
+        self._loop = asyncio.get_running_loop()
         self._sent: Sent | None = None
         self._sender: asyncio.Task[None] | None = None
 
     def put(self, channel: str, message: Message) -> Sent:
         """Send with all others of this turn; one future for all of them."""
         if self._sent is None:
-            loop = asyncio.get_running_loop()
-            self._sent = loop.create_future()
+            self._sent = self._loop.create_future()
             # Nobody has to look at it.
             self._sent.add_done_callback(_retrieve)
             if self._sender is None:
-                self._sender = loop.create_task(self._send())
+                self._sender = self._loop.create_task(self._send())
         self._waiting.setdefault(channel, []).append(message)
         return self._sent
 
@@ -166,7 +170,7 @@ class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
         """Hand a channel's messages to a callback."""
         self._get_layer().listeners[channel] = listener
 
-    def publish(self, group: str, message: Message) -> Sent:
-        """Send to a group; the future is done when Redis took it."""
-        sent: Sent = self._get_layer().publish(group, message)
-        return sent
+    def here(self) -> _LoopLayer:
+        """The part that belongs to the running loop; it publishes."""
+        layer: _LoopLayer = self._get_layer()
+        return layer

@@ -282,6 +282,7 @@ class RoomChannel(Channel):
     _ref: str | None = None
     _diff: Diff | None = None
     _own: State
+    _road: relay.Relay
     _sent: relay.Sent | None = None
 
     async def join(self, payload: Any) -> Any:
@@ -311,6 +312,7 @@ class RoomChannel(Channel):
 
     async def _enter(self, meta: dict[str, Any]) -> None:
         """Subscribe first, then read; whoever may not be present only reads."""
+        self._road = relay.relay()
         try:
             await self.subscribe()
             if "presence" not in self.grant.can:
@@ -372,7 +374,7 @@ class RoomChannel(Channel):
             skip=self.id,
             to=to,
         )
-        self._sent = relay.publish(message)
+        self._sent = self._road.publish(message)
         if self._sent is None:
             self.reply(ref)
         else:

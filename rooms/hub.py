@@ -96,6 +96,8 @@ class Hub:
 
     def __init__(self) -> None:
         self._layer: Any = get_channel_layer()
+        # Asking for the running loop asks for the process id: a system call.
+        self._loop = asyncio.get_running_loop()
         self._topics: dict[str, Topic] = {}
         self._subscribed: set[str] = set()
         self._lock = asyncio.Lock()
@@ -127,8 +129,7 @@ class Hub:
                 self._layer.listen(self._mailbox, self.deliver)
                 self._listening = True
             else:
-                loop = asyncio.get_running_loop()
-                self._task = loop.create_task(self._serve(self._mailbox))
+                self._task = self._loop.create_task(self._serve(self._mailbox))
 
     async def stop(self) -> None:
         """Finish the background work, then close the mailbox."""
@@ -161,7 +162,7 @@ class Hub:
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run something in the background; `stop` waits for it."""
-        task = asyncio.get_running_loop().create_task(work)
+        task = self._loop.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._finished)
         return task
@@ -204,12 +205,12 @@ class Hub:
         """Take one message of the layer; written at the end of this loop turn."""
         delivery = Delivery(message)
         if not self._pending:
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._loop.call_soon(self._flush)
         self._pending.setdefault(delivery.topic, []).append(delivery)
 
     def expect(self, receipt: str) -> asyncio.Future[None]:
         """Done once this process has delivered the event of that receipt."""
-        future = asyncio.get_running_loop().create_future()
+        future = self._loop.create_future()
         self._receipts[receipt] = future
         future.add_done_callback(lambda _: self._receipts.pop(receipt, None))
         return future

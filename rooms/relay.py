@@ -34,38 +34,43 @@ class Unavailable(Exception):
 Sent = asyncio.Future[None]
 
 
-class _Outbox:
-    """The way to one event loop's channel layer, and whether it is open."""
+class Relay:
+    """One event loop's way to the channel layer, and whether it is open.
+
+    Those who publish often keep the one of their loop: `relay()`.
+    """
 
     def __init__(self) -> None:
-        self._layer: Any = get_channel_layer()
+        layer: Any = get_channel_layer()
+        self._layer = layer.here() if hasattr(layer, "here") else layer
         self._direct = hasattr(self._layer, "publish")
+        self._loop = asyncio.get_running_loop()
         self._waiting: list[tuple[dict[str, Any], Sent]] = []
         self._task: asyncio.Task[None] | None = None
         self._healthy = True
 
-    def put(self, message: dict[str, Any]) -> Sent | None:
-        """None: the layer took it already."""
-        if self._direct:
-            sent = self._layer.publish(group_name(message["topic"]), message)
-            if sent is None:
-                metrics.PUBLISHED.value += 1
-                return None
-            taken: Sent = asyncio.get_running_loop().create_future()
-            taken.add_done_callback(_retrieve)
-            sent.add_done_callback(partial(self._settle, taken))
-            return taken
-        return self._queue(message)
+    def publish(self, event: Event) -> Sent | None:
+        """See the function of this name."""
+        message = event.pack()
+        if not self._direct:
+            return self._queue(message)
+        sent: Sent | None = self._layer.publish(group_name(event.topic), message)
+        if sent is None:
+            metrics.PUBLISHED.value += 1
+            return None
+        taken: Sent = self._loop.create_future()
+        taken.add_done_callback(_retrieve)
+        sent.add_done_callback(partial(self._settle, taken))
+        return taken
 
     def _queue(self, message: dict[str, Any]) -> Sent:
         """For any other layer: one await a message, in order."""
-        loop = asyncio.get_running_loop()
-        sent: Sent = loop.create_future()
+        sent: Sent = self._loop.create_future()
         # Nobody has to look: a failure is counted and logged in any case.
         sent.add_done_callback(_retrieve)
         self._waiting.append((message, sent))
         if self._task is None:
-            self._task = loop.create_task(self._drain())
+            self._task = self._loop.create_task(self._drain())
         return sent
 
     async def _drain(self) -> None:
@@ -112,7 +117,15 @@ def _retrieve(sent: Sent) -> None:
         sent.exception()
 
 
-_outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Outbox] = WeakKeyDictionary()
+_relays: WeakKeyDictionary[asyncio.AbstractEventLoop, Relay] = WeakKeyDictionary()
+
+
+def relay() -> Relay:
+    """The running loop's relay."""
+    loop = asyncio.get_running_loop()
+    if loop not in _relays:
+        _relays[loop] = Relay()
+    return _relays[loop]
 
 
 def publish(event: Event) -> Sent | None:
@@ -123,11 +136,7 @@ def publish(event: Event) -> Sent | None:
     `ValueError` at once where the event cannot be encoded. Must be called in
     the event loop.
     """
-    message = event.pack()
-    loop = asyncio.get_running_loop()
-    if loop not in _outboxes:
-        _outboxes[loop] = _Outbox()
-    return _outboxes[loop].put(message)
+    return relay().publish(event)
 
 
 async def published(event: Event) -> None:

@@ -77,6 +77,7 @@ class PreparedSocket:
         self.vsn = vsn
         self._writer = writer
         self._waiting: list[bytes] = []
+        self._loop = asyncio.get_running_loop()
         self.idle_for = writer.idle_for
 
     def send(self, frames: Iterable[Frame]) -> None:
@@ -85,7 +86,7 @@ class PreparedSocket:
         ]
         if not self._waiting:
             # A client that pushes in bursts gets its answers in one write.
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._loop.call_soon(self._flush)
         self._waiting += finished
 
     def deliver(self, batch: Sequence[Delivery], joined: bytes | None) -> None:
@@ -122,7 +123,8 @@ class AsgiSocket:
         self._queued_bytes = 0
         self._task: asyncio.Task[None] | None = None
         self._closing = False
-        self._heard = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self._heard = self._loop.time()
 
     def send(self, frames: Iterable[Frame]) -> None:
         for frame in frames:
@@ -142,10 +144,10 @@ class AsgiSocket:
 
     def heard(self) -> None:
         """The client sent a frame. Pings stay the server's secret."""
-        self._heard = asyncio.get_running_loop().time()
+        self._heard = self._loop.time()
 
     def idle_for(self) -> float:
-        return asyncio.get_running_loop().time() - self._heard
+        return self._loop.time() - self._heard
 
     def _put(self, data: bytes, binary: bool) -> None:
         if self._closing:
@@ -162,7 +164,7 @@ class AsgiSocket:
     def _start(self, message: dict[str, Any]) -> None:
         self._queue.append(message)
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._drain())
+            self._task = self._loop.create_task(self._drain())
 
     async def _send_close(self, message: dict[str, Any]) -> None:
         try:

@@ -284,9 +284,9 @@ async def test_a_layer_that_is_away_refuses_and_is_counted(
 
     event = Event(topic=topic, name="msg", payload={})
     await relay.published(event)
-    [outbox] = [box for loop, box in relay._outboxes.items() if loop.is_running()]
-    monkeypatch.setattr(outbox._layer, "group_send", away, raising=False)
-    monkeypatch.setattr(outbox._layer, "publish", failed, raising=False)
+    [mine] = [found for loop, found in relay._relays.items() if loop.is_running()]
+    monkeypatch.setattr(mine._layer, "group_send", away, raising=False)
+    monkeypatch.setattr(mine._layer, "publish", failed, raising=False)
     before = metrics.UNPUBLISHED.value
 
     with pytest.raises(relay.Unavailable):
