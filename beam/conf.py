@@ -30,6 +30,7 @@ class Conf:
     redis_url: str = ""
     redis_prefix: str = "beam"
     channels: dict[str, str] = field(default_factory=dict)
+    presence_window: float = 0.05
     idle_timeout: float = 60.0
     max_channels: int = 100
     max_message_bytes: int = 65_536

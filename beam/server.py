@@ -33,6 +33,7 @@ from twisted.python.failure import Failure
 from beam import metrics, redis
 from beam.conf import conf
 from rooms.connections import connections
+from rooms.diffs import diffs
 from rooms.hub import hub
 from rooms.socket import EXTENSION
 from rooms.wire import Close
@@ -200,12 +201,19 @@ class Server(DaphneServer):  # type: ignore[misc]
             await self._port.stopListening().asFuture(asyncio.get_event_loop())
             await self._close_all(everyone)
             await asyncio.wait_for(self._all_gone(), CLOSE_SECONDS + 1)
-            await asyncio.wait_for(hub().stop(), CLOSE_SECONDS)
+            await asyncio.wait_for(self._settle(), CLOSE_SECONDS)
         except TimeoutError:
             logger.warning("Some connections did not end in time")
         finally:
             await redis.close()
             self.stop()
+
+    @staticmethod
+    async def _settle() -> None:
+        """Everybody's leave is told before this process is gone."""
+        await hub().settle()
+        await diffs().flush()
+        await hub().stop()
 
     async def _close_all(self, everyone: list[Any]) -> None:
         random.shuffle(everyone)

@@ -26,6 +26,7 @@ from beam.redis import RedisError
 from presence.state import Diff, State
 from presence.tracker import NotTracked, tracker
 from rooms import access, relay
+from rooms.diffs import diffs
 from rooms.event import Delivery, Event
 from rooms.hub import hub, release
 from rooms.protocol import channel_join_ref
@@ -247,26 +248,13 @@ def room_topic(room_id: object) -> str:
     return f"room:{room_id}"
 
 
-def publish_diff(topic: str, diff: Diff) -> relay.Sent | None:
-    """Tell a topic who came and went, if anybody did."""
-    if not diff:
-        return None
-    event = Event(
-        topic=topic,
-        name="presence_diff",
-        payload=diff.payload(),
-        version=diff.version,
-    )
-    return relay.publish(event)
-
-
 async def untrack(topic: str, refs: list[str]) -> None:
     """Take presence entries away and tell the topic.
 
     Where Redis is away the entries stay until this process's lease ends.
     """
     try:
-        publish_diff(topic, await tracker().untrack(topic, refs))
+        diffs().publish(topic, await tracker().untrack(topic, refs))
     except (RedisError, OSError) as error:
         metrics.UNTRACK_FAILED.value += len(refs)
         logger.warning("Presence of a member could not be taken away: %r", error)
@@ -336,7 +324,7 @@ class RoomChannel(Channel):
         self._forget_former_self()
         release(self)
         if self._diff is not None:
-            publish_diff(self.topic, self._diff)
+            diffs().publish(self.topic, self._diff)
             self._diff = None
 
     def _forget_former_self(self) -> None:
@@ -404,7 +392,7 @@ class RoomChannel(Channel):
             own = self._own_meta(meta)
             self._ref, diff = await tracker().update(self.topic, self._ref, own)
             self._own = diff.joins
-            publish_diff(self.topic, diff)
+            diffs().publish(self.topic, diff)
         except (RedisError, OSError, NotTracked):
             raise Refused(Reason.UNAVAILABLE) from None
         self.reply(ref)

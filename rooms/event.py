@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
+from presence.state import Diff, merge
 from rooms.wire import Frame, Vsn, dumps, encode, is_binary, prepared
 
 MESSAGE_TYPE: Final = "beam.event"
@@ -22,6 +23,7 @@ class Event:
     `skip`: the id of the one membership that is left out.
     `to`: the labels of those that are meant; None means everyone.
     `version`: the presence version, for members whose state is newer.
+    `parts`: the diffs that a merged presence diff consists of.
     `receipt`: the publisher waits until its own process has delivered.
     """
 
@@ -32,6 +34,7 @@ class Event:
     to: tuple[str, ...] | None = None
     version: int = 0
     receipt: str | None = None
+    parts: tuple[Diff, ...] = ()
 
     def pack(self) -> dict[str, Any]:
         """The message for the channel layer; unset fields are absent.
@@ -52,6 +55,8 @@ class Event:
                 message[name] = value
         if self.to is not None:
             message["to"] = list(self.to)
+        if self.parts:
+            message["parts"] = [[d.version, d.joins, d.leaves] for d in self.parts]
         return message
 
 
@@ -67,6 +72,25 @@ class Delivery:
         self.to: list[str] | None = message.get("to")
         self.version: int = message.get("version", 0)
         self.receipt: str | None = message.get("receipt")
+        self.parts: list[list[Any]] = message.get("parts", [])
+
+    def after(self, version: int) -> Delivery | None:
+        """What is left of a presence diff for one who knows up to a version."""
+        if version < (self.parts[0][0] if self.parts else self.version):
+            return self
+        rest = [
+            Diff(joins, leaves, v) for v, joins, leaves in self.parts if v > version
+        ]
+        whole = merge(rest)
+        if not whole:
+            return None
+        event = Event(
+            topic=self.topic,
+            name=self.name,
+            payload=whole.payload(),
+            version=whole.version,
+        )
+        return Delivery(event.pack())
 
     @cached_property
     def _head(self) -> int:

@@ -131,10 +131,14 @@ class Hub:
             else:
                 self._task = self._loop.create_task(self._serve(self._mailbox))
 
-    async def stop(self) -> None:
-        """Finish the background work, then close the mailbox."""
+    async def settle(self) -> None:
+        """Finish the background work."""
         while self._background:
             await asyncio.gather(*self._background, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """Finish the background work, then close the mailbox."""
+        await self.settle()
         self._listening = False
         if self._task is not None:
             self._task.cancel()
@@ -259,12 +263,17 @@ def release(member: Member) -> None:
 
 
 def _is_for(member: Member, delivery: Delivery) -> bool:
-    if member.id == delivery.skip or 0 < delivery.version <= member.since:
+    if member.id == delivery.skip:
         return False
     return delivery.to is None or any(label in member.labels for label in delivery.to)
 
 
 def _hand(member: Member, delivery: Delivery) -> None:
+    if delivery.version:
+        rest = delivery.after(member.since)
+        if rest is None:
+            return
+        delivery = rest
     if delivery.name in member.intercepts:
         member.handle_out(delivery)
     else:

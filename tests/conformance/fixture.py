@@ -8,8 +8,9 @@ from typing import Any
 
 from presence.tracker import NotTracked, tracker
 from rooms import access, relay
-from rooms.channel import Channel, Refused, publish_diff, untrack
+from rooms.channel import Channel, Refused, untrack
 from rooms.connections import connections, disconnect_event
+from rooms.diffs import diffs
 from rooms.hub import hub
 from rooms.wire import Close
 
@@ -151,7 +152,7 @@ class FixtureChannel(Channel):
             raise Refused("already_tracked")
         tracked = await tracker().track(self.topic, key, payload["meta"])
         self._refs[key] = tracked.ref
-        publish_diff(self.topic, tracked.diff)
+        diffs().publish(self.topic, tracked.diff)
         self.reply(ref)
 
     async def on_update(self, payload: Any, ref: Any) -> None:
@@ -165,7 +166,7 @@ class FixtureChannel(Channel):
         except NotTracked:
             raise Refused("nopresence") from None
         self._refs[key] = updated.ref
-        publish_diff(self.topic, updated.diff)
+        diffs().publish(self.topic, updated.diff)
         self.reply(ref)
 
     async def on_untrack(self, payload: Any, ref: Any) -> None:

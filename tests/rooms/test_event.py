@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from presence.state import Diff, merge, state_of
 from rooms.event import Delivery, Event
 from rooms.wire import Frame, Vsn, encode, prepared
 from tests.rooms.test_wire import JSON, TEXT
@@ -65,3 +66,60 @@ def test_fields_that_are_not_set_take_no_room() -> None:
 def test_what_cannot_be_encoded_is_refused_at_the_publisher() -> None:
     with pytest.raises(ValueError, match="255 bytes"):
         Event(topic="x" * 256, name="e", payload=b"").pack()
+
+
+def part(version: int, ref: str, *, left: bool = False) -> Diff:
+    """A diff of one meta."""
+    state = state_of([("k", {"phx_ref": ref})])
+    return Diff({}, state, version) if left else Diff(state, {}, version)
+
+
+def merged(*parts: Diff) -> Delivery:
+    """A merged presence diff as a receiver gets it."""
+    whole = merge(parts)
+    return arrive(payload=whole.payload(), version=whole.version, parts=parts)
+
+
+@pytest.mark.parametrize(
+    ("known", "refs"),
+    [
+        (0, ["a", "b", "c"]),
+        (4, ["a", "b", "c"]),
+        (5, ["b", "c"]),
+        (7, ["c"]),
+        (9, None),
+    ],
+)
+def test_a_merged_diff_tells_what_is_not_known_yet(
+    known: int, refs: list[str] | None
+) -> None:
+    delivery = merged(part(5, "a"), part(7, "b"), part(9, "c"))
+
+    rest = delivery.after(known)
+
+    if refs is None:
+        assert rest is None
+    else:
+        assert rest is not None
+        metas = json.loads(rest.payload)["joins"]["k"]["metas"]
+        assert [meta["phx_ref"] for meta in metas] == refs
+
+
+def test_a_leave_whose_join_is_known_is_told() -> None:
+    rest = merged(part(5, "a"), part(6, "a", left=True), part(7, "b")).after(5)
+
+    assert rest is not None
+    assert list(json.loads(rest.payload)["leaves"]) == ["k"]
+
+
+def test_a_diff_whose_rest_cancels_out_is_not_told() -> None:
+    delivery = merged(part(5, "a"), part(6, "b"), part(7, "b", left=True))
+
+    assert delivery.after(5) is None
+
+
+def test_a_single_diff_is_told_or_not() -> None:
+    delivery = arrive(version=5)
+
+    assert delivery.after(4) is delivery
+    assert delivery.after(5) is None

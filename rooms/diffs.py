@@ -1,0 +1,79 @@
+"""Owns how presence diffs leave: the first at once, those of a moment as one.
+
+A thousand joins into one room would be a million diffs. The first change of a
+topic is told at once; what follows within `presence_window` is told together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from weakref import WeakKeyDictionary
+
+from beam.conf import conf
+from presence.state import Diff, merge
+from rooms import relay
+from rooms.event import Event
+
+
+def diff_event(topic: str, parts: list[Diff]) -> Event | None:
+    """The event that tells several diffs as one; None where nothing is left."""
+    whole = merge(parts)
+    if not whole:
+        return None
+    return Event(
+        topic=topic,
+        name="presence_diff",
+        payload=whole.payload(),
+        version=whole.version,
+        parts=tuple(parts) if len(parts) > 1 else (),
+    )
+
+
+class Diffs:
+    """One event loop's open windows: topic -> the diffs that wait."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._waiting: dict[str, list[Diff]] = {}
+
+    def publish(self, topic: str, change: Diff) -> None:
+        """Tell a topic who came and went, now or with the next."""
+        if not change:
+            return
+        if topic in self._waiting:
+            self._waiting[topic].append(change)
+            return
+        if conf().presence_window > 0:
+            self._open(topic)
+        self._send(topic, [change])
+
+    def _open(self, topic: str) -> None:
+        self._waiting[topic] = []
+        self._loop.call_later(conf().presence_window, self._close, topic)
+
+    def _close(self, topic: str) -> None:
+        parts = self._waiting.pop(topic, [])
+        if parts:
+            self._open(topic)
+            self._send(topic, parts)
+
+    def _send(self, topic: str, parts: list[Diff]) -> relay.Sent | None:
+        event = diff_event(topic, parts)
+        return None if event is None else relay.publish(event)
+
+    async def flush(self) -> None:
+        """Send what waits; returns when the layer took it, or could not."""
+        waiting, self._waiting = self._waiting, {}
+        sent = [self._send(topic, parts) for topic, parts in waiting.items() if parts]
+        await asyncio.gather(*filter(None, sent), return_exceptions=True)
+
+
+_diffs: WeakKeyDictionary[asyncio.AbstractEventLoop, Diffs] = WeakKeyDictionary()
+
+
+def diffs() -> Diffs:
+    """The running loop's windows."""
+    loop = asyncio.get_running_loop()
+    if loop not in _diffs:
+        _diffs[loop] = Diffs()
+    return _diffs[loop]
