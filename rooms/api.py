@@ -20,11 +20,11 @@ from rest_framework.views import APIView
 from beam import metrics, redis
 from beam.conf import conf
 from rooms import relay
-from rooms.channel import room_topic
 from rooms.connections import connections
 from rooms.event import Event
 from rooms.handshake import Refused, assign, parse_params
 from rooms.hub import hub
+from rooms.room import room_topic
 from rooms.wire import BadFrame, is_reserved, loads
 
 logger = logging.getLogger(__name__)

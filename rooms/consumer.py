@@ -17,11 +17,12 @@ from beam import metrics
 from beam.conf import conf
 from presence.state import State
 from rooms import access, wire
-from rooms.channel import Channel, Patterns, Refused, patterns
+from rooms.channel import Channel, Refused
 from rooms.connections import connections
 from rooms.handshake import Handshake, negotiate
 from rooms.handshake import Refused as HandshakeRefused
 from rooms.hub import hub, release
+from rooms.patterns import Patterns, patterns
 from rooms.protocol import Connection, Join, Leave, Push, Send, refuse
 from rooms.socket import EXTENSION, AsgiSocket, PreparedSocket, Socket
 from rooms.wire import BadFrame, Close, Frame, Reason, TooDeep

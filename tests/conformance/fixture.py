@@ -8,10 +8,11 @@ from typing import Any
 
 from presence.tracker import NotTracked, tracker
 from rooms import access, relay
-from rooms.channel import Channel, Refused, untrack
+from rooms.channel import Channel, Refused
 from rooms.connections import connections, disconnect_event
 from rooms.diffs import diffs
 from rooms.hub import hub
+from rooms.room import untrack
 from rooms.wire import Close
 
 

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from rooms import access
-from rooms.channel import Channel, Patterns, room_topic
+from rooms.channel import Channel
 from rooms.hub import Hub
+from rooms.patterns import Patterns
+from rooms.room import room_topic
 from tests.clients import Client, connected
 
 INVALID = "invalid_payload"
@@ -345,7 +347,7 @@ async def test_a_member_leaves_presence_by_every_way_out(
     elif how == "close":
         await ada.close()
     else:
-        from rooms.channel import RoomChannel
+        from rooms.room import RoomChannel
 
         def boom(*args: Any) -> None:
             raise RuntimeError("a bug")

@@ -1,0 +1,51 @@
+"""Owns which topics have a channel: patterns and their `Channel` classes.
+
+As in Phoenix: a pattern is exact, or ends in `*`. `room:*` is Beam's own; a
+project adds classes in `settings.BEAM["channels"]`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+from beam.conf import conf
+from rooms.channel import Channel
+from rooms.room import RoomChannel
+
+
+class Patterns:
+    """Topic patterns and their classes: exact, or `prefix*`. First match wins."""
+
+    def __init__(self, classes: dict[str, type[Channel]]) -> None:
+        self._classes = classes
+
+    def find(self, topic: str) -> type[Channel] | None:
+        """The class for a topic, or None."""
+        for pattern, found in self._classes.items():
+            if topic == pattern or (
+                pattern.endswith("*") and topic.startswith(pattern[:-1])
+            ):
+                return found
+        return None
+
+
+OWN_CHANNELS: dict[str, type[Channel]] = {"room:*": RoomChannel}
+
+
+@cache
+def patterns() -> Patterns:
+    """Beam's own channels, then those of the project."""
+    added = {name: import_string(path) for name, path in conf().channels.items()}
+    return Patterns(OWN_CHANNELS | added)
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting == "BEAM":
+        patterns.cache_clear()
+
+
+setting_changed.connect(_forget)

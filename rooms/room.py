@@ -1,0 +1,261 @@
+"""Owns `RoomChannel`: what the topic of a room does, and what a room id is."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import orjson
+
+from beam import metrics
+from beam.conf import conf
+from beam.redis import RedisError
+from presence.state import Diff, State
+from presence.tracker import NotTracked, tracker
+from rooms import access, relay
+from rooms.channel import Channel, Refused
+from rooms.diffs import diffs
+from rooms.event import Event
+from rooms.hub import hub, release
+from rooms.wire import Reason, is_reserved
+
+logger = logging.getLogger(__name__)
+
+MAX_ROOM_ID = 200
+MAX_SESSION_ID = 64
+
+
+def room_topic(room_id: object) -> str:
+    """The topic of a room. Raises `ValueError` for an id that is none.
+
+    A room id is 1 to 200 characters of any script, without control
+    characters.
+    """
+    if not isinstance(room_id, str) or not 0 < len(room_id) <= MAX_ROOM_ID:
+        raise ValueError(f"a room id has 1 to {MAX_ROOM_ID} characters")
+    if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in room_id):
+        raise ValueError("a room id has no control characters")
+    return f"room:{room_id}"
+
+
+async def untrack(topic: str, refs: list[str]) -> None:
+    """Take presence entries away and tell the topic.
+
+    Where Redis is away the entries stay until this process's lease ends.
+    """
+    try:
+        diffs().publish(topic, await tracker().untrack(topic, refs))
+    except (RedisError, OSError) as error:
+        metrics.UNTRACK_FAILED.value += len(refs)
+        logger.warning("Presence of a member could not be taken away: %r", error)
+
+
+class RoomChannel(Channel):
+    """A room: messages to all or to some, and who is present."""
+
+    session: str
+    grant: access.RoomGrant
+    meta: dict[str, Any]
+    online_at: str
+    _ref: str | None = None
+    _diff: Diff | None = None
+    _own: State
+    _road: relay.Relay
+    _sent: relay.Sent | None = None
+
+    async def join(self, payload: Any) -> Any:
+        room_id = self.topic.removeprefix("room:")
+        self._check_room_id(room_id)
+        session_id, meta = _join_fields(payload)
+        user_id = self.owner.identity.user_id
+        try:
+            token = payload["room_token"]
+            self.grant = await access.enter(token, room_id, self.owner.identity)
+        except access.Unauthorized:
+            raise Refused(Reason.UNAUTHORIZED) from None
+        except access.BackendAway:
+            raise Refused(Reason.UNAVAILABLE) from None
+        self.session = f"{user_id}:{session_id}"
+        self.labels = (f"session:{self.session}", f"user:{user_id}")
+        self.online_at = str(int(time.time()))
+        await self._enter(meta)
+        return {}
+
+    @staticmethod
+    def _check_room_id(room_id: str) -> None:
+        try:
+            room_topic(room_id)
+        except ValueError as error:
+            raise Refused(Reason.INVALID_ROOM_ID, str(error)) from None
+
+    async def _enter(self, meta: dict[str, Any]) -> None:
+        """Subscribe first, then read; whoever may not be present only reads."""
+        self._road = relay.relay()
+        try:
+            await self.subscribe()
+            if "presence" not in self.grant.can:
+                before = await tracker().list(self.topic)
+            else:
+                self._ref, self._diff, before = await tracker().track(
+                    self.topic, self.session, self._own_meta(meta)
+                )
+                self._own = self._diff.joins
+        except (RedisError, OSError):
+            raise Refused(Reason.UNAVAILABLE) from None
+        self.since = before.version
+        self._before = before.state
+
+    def _own_meta(self, meta: dict[str, Any]) -> dict[str, Any]:
+        return meta | self.grant.meta | {"online_at": self.online_at}
+
+    async def joined(self) -> None:
+        self.push("presence_state", self._before)
+        del self._before
+        self._forget_former_self()
+        release(self)
+        if self._diff is not None:
+            diffs().publish(self.topic, self._diff)
+            self._diff = None
+
+    def _forget_former_self(self) -> None:
+        """Take back the presence this connection had here a moment ago.
+
+        A client that leaves and joins at once gives its new channel the join
+        that was still on its way to the old one; the leave is in the new state
+        already and would never come.
+        """
+        former = self.owner.departed.pop(self.topic, None)
+        if former is not None:
+            self.push("presence_diff", Diff(leaves=former).payload())
+
+    def receive(self, event: Any, payload: Any, ref: Any) -> Awaitable[None] | None:
+        if type(event) is not str or not event:
+            raise Refused(Reason.INVALID_PAYLOAD, "an event name is text")
+        if type(payload) is not dict:
+            raise Refused(Reason.INVALID_PAYLOAD, "a payload is an object")
+        if event == "presence_update":
+            return self._update(payload, ref)
+        if is_reserved(event):
+            raise Refused(Reason.RESERVED_EVENT, f"{event} is not for clients")
+        if "push" not in self.grant.can:
+            raise Refused(Reason.FORBIDDEN, "the room token does not allow to push")
+        self._relay(event, payload, ref)
+        return None
+
+    def _relay(self, event: str, payload: dict[str, Any], ref: Any) -> None:
+        to = None if payload.get("broadcast") is True else addressees(payload)
+        source = {"user_id": self.owner.identity.user_id, "session": self.session}
+        message = Event(
+            topic=self.topic,
+            name=event,
+            payload=payload | {"from": source},
+            skip=self.id,
+            to=to,
+        )
+        self._sent = self._road.publish(message)
+        if self._sent is None:
+            self.reply(ref)
+        else:
+            self._sent.add_done_callback(partial(self._relayed, ref))
+
+    def leave(self, done: Callable[[], None]) -> None:
+        """The answers that are still under way come before the leave's."""
+        sent = self._sent
+        if sent is None or sent.done():
+            super().leave(done)
+        else:
+            self._enqueue(partial(_after, sent, done))
+
+    def _relayed(self, ref: Any, sent: relay.Sent) -> None:
+        if self.stopped or sent.cancelled():
+            return
+        if sent.exception() is None:
+            self.reply(ref)
+        else:
+            self.reply(ref, "error", {"reason": Reason.UNAVAILABLE})
+
+    async def _update(self, payload: dict[str, Any], ref: Any) -> None:
+        if "presence" not in self.grant.can or self._ref is None:
+            raise Refused(Reason.FORBIDDEN, "the room token does not allow presence")
+        meta = _client_meta(payload.get("meta"))
+        try:
+            own = self._own_meta(meta)
+            self._ref, diff = await tracker().update(self.topic, self._ref, own)
+            self._own = diff.joins
+            diffs().publish(self.topic, diff)
+        except (RedisError, OSError, NotTracked):
+            raise Refused(Reason.UNAVAILABLE) from None
+        self.reply(ref)
+
+    def cleanup(self) -> asyncio.Task[Any] | None:
+        if self._ref is None:
+            return None
+        ref, self._ref = self._ref, None
+        self.owner.departed[self.topic] = self._own
+        return hub().spawn(untrack(self.topic, [ref]))
+
+
+async def _after(sent: relay.Sent, done: Callable[[], None]) -> None:
+    await asyncio.wait([sent])
+    done()
+
+
+def _join_fields(payload: Any) -> tuple[str, dict[str, Any]]:
+    """`session_id` as text and the client's meta, of a join's payload."""
+    if type(payload) is not dict or "room_token" not in payload:
+        message = "join with {room_token, session_id, meta?}"
+        raise Refused(Reason.INVALID_PAYLOAD, message)
+    session_id = payload.get("session_id")
+    if type(session_id) in (int, float):
+        session_id = str(session_id)
+    if type(session_id) is not str or not 0 < len(session_id) <= MAX_SESSION_ID:
+        message = f"session_id is text or a number, 1 to {MAX_SESSION_ID} characters"
+        raise Refused(Reason.INVALID_PAYLOAD, message)
+    if ":" in session_id:
+        raise Refused(Reason.INVALID_PAYLOAD, "session_id has no colon")
+    return session_id, _client_meta(payload.get("meta", {}))
+
+
+def _client_meta(meta: Any) -> dict[str, Any]:
+    if type(meta) is not dict:
+        raise Refused(Reason.INVALID_PAYLOAD, "meta is an object")
+    try:
+        size = len(orjson.dumps(meta))
+    except TypeError:
+        raise Refused(Reason.INVALID_PAYLOAD, "meta cannot be kept") from None
+    if size > conf().max_meta_bytes:
+        message = f"meta has at most {conf().max_meta_bytes} bytes"
+        raise Refused(Reason.INVALID_PAYLOAD, message)
+    return meta
+
+
+def addressees(payload: dict[str, Any]) -> tuple[str, ...]:
+    """The labels that a direct message's `to` names.
+
+    An entry's `session` wins over its user. Raises `Refused` for a `to` that
+    is missing or has an entry that names nobody: nothing is relayed then.
+    """
+    to = payload.get("to")
+    if type(to) is not list:
+        message = 'say "broadcast": true, or "to": [{"session"} or {"user_id"}, ...]'
+        raise Refused(Reason.INVALID_PAYLOAD, message)
+    return tuple(map(_label, to))
+
+
+def _label(entry: Any) -> str:
+    if type(entry) is dict:
+        for name, kind in (
+            ("session", "session"),
+            ("userId", "user"),
+            ("user_id", "user"),
+        ):
+            if name in entry:
+                if type(entry[name]) is str:
+                    return f"{kind}:{entry[name]}"
+                break
+    message = 'an entry of "to" has a session, userId or user_id (text)'
+    raise Refused(Reason.INVALID_PAYLOAD, message)
