@@ -11,6 +11,7 @@ import asyncio
 import logging
 import random
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -26,12 +27,14 @@ else:
 
 from daphne.endpoints import build_endpoint_description_strings
 from daphne.server import Server as DaphneServer
+from daphne.server import twisted_loop
 from daphne.ws_protocol import WebSocketProtocol
 from django.conf import settings
 from twisted.python.failure import Failure
 
 from beam import metrics, redis
 from beam.conf import conf
+from beam.supervisor import READY
 from rooms.connections import connections
 from rooms.diffs import diffs
 from rooms.hub import hub
@@ -132,10 +135,20 @@ def _failure(error: Exception) -> Any:
 class Server(DaphneServer):  # type: ignore[misc]
     """daphne's server with Beam's protocol, limits and way to stop."""
 
-    def __init__(self, application: Any, host: str, port: int) -> None:
+    def __init__(
+        self,
+        application: Any,
+        host: str,
+        port: int,
+        inherited: tuple[int, int] | None = None,
+    ) -> None:
+        """`inherited`: a listening socket and the supervisor's control pipe."""
+        where = {"host": host, "port": port}
+        if inherited is not None:
+            where = {"file_descriptor": inherited[0]}
         super().__init__(
             application,
-            endpoints=build_endpoint_description_strings(host=host, port=port),
+            endpoints=build_endpoint_description_strings(**where),
             signal_handlers=False,
             websocket_timeout=-1,
             ping_interval=NEVER,
@@ -146,6 +159,7 @@ class Server(DaphneServer):  # type: ignore[misc]
             server_name="beam",
         )
         self._draining: asyncio.Task[None] | None = None
+        self._control = inherited and socket.socket(fileno=inherited[1])
         self.failed = False
 
     def _ready(self) -> None:
@@ -171,12 +185,28 @@ class Server(DaphneServer):  # type: ignore[misc]
         """Tell where the server listens, once it does."""
         super().listen_success(port)
         self._port = port
+        if self._control:
+            # An adopted socket listens before the loop runs.
+            twisted_loop.call_soon(self._report, self._control)
+            return
         host = port.getHost()
         url = f"http://{host.host}:{host.port}"
         logger.info("Listening on %s", url)
         if settings.DEBUG:
             logger.info("Try it: %s/ is a demo, in as many windows as you like", url)
             logger.info("Tokens: DEBUG=1 %s manage.py beam_token user ada", _python())
+
+    def _report(self, control: socket.socket) -> None:
+        """Tell the supervisor; without it this process drains."""
+        control.setblocking(False)
+        control.send(READY)
+        # It never writes: what can be read is its end.
+        twisted_loop.add_reader(control, self._on_orphaned, control)
+
+    def _on_orphaned(self, control: socket.socket) -> None:
+        twisted_loop.remove_reader(control)
+        logger.warning("The supervisor is gone")
+        self._on_signal()
 
     def listen_error(self, failure: Any) -> None:
         """Say why the server cannot listen, and stop."""

@@ -31,6 +31,10 @@ SERVERS = {
     "beam": ("-m", "tests.serve", "{port}"),
     # The fixture of `vectors.json`; over Redis where `REDIS_URL` is given.
     "conformance": ("-m", "tests.conformance", "--port", "{port}"),
+    "two processes": (
+        *("manage.py", "beam_serve", "--port", "{port}"),
+        *("--processes", "2"),
+    ),
     "daphne": ("-m", "daphne", "-p", "{port}", "beam.asgi:application"),
     "uvicorn": ("-m", "uvicorn", "--port", "{port}", "beam.asgi:application"),
 }

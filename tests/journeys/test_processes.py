@@ -1,0 +1,109 @@
+"""`beam_serve --processes N`: one socket, several servers, none of them precious."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from tests.conftest import Serve
+from tests.journeys.test_server import close_code, event, join
+from tests.processes import ROOT, RedisServer, Server, wait_until
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture
+def server(beam_server: Serve, shared_redis: RedisServer) -> Server:
+    """Two processes over Redis."""
+    return beam_server("two processes", REDIS_URL=shared_redis.url)
+
+
+def workers(server: Server) -> set[int]:
+    """The pids of the server's processes."""
+    assert server.process is not None
+    return {child.pid for child in psutil.Process(server.process.pid).children()}
+
+
+def test_several_processes_without_redis_are_refused() -> None:
+    command = [sys.executable, "manage.py", "beam_serve", "--processes", "2"]
+    env = os.environ | {"DEBUG": "1", "REDIS_URL": ""}
+
+    refused = subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=20
+    )
+
+    assert refused.returncode == 1
+    assert "--processes 2 needs REDIS_URL" in refused.stderr
+
+
+async def test_members_meet_across_the_processes(server: Server) -> None:
+    clients = [await join(server, f"u{n}", "met") for n in range(20)]
+
+    await clients[0].send('["1","2","room:met","new_msg",{"broadcast":true}]')
+
+    for client in clients[1:]:
+        assert (await event(client, "new_msg"))["from"]["user_id"] == "u0"
+    for client in clients:
+        await client.close()
+
+
+async def test_a_killed_process_is_started_again(server: Server) -> None:
+    before = workers(server)
+    victim = min(before)
+
+    os.kill(victim, signal.SIGKILL)
+
+    await asyncio.to_thread(
+        wait_until, lambda: "is back" in server.text(), "the process is back"
+    )
+    assert f"(pid {victim}) was ended by SIGKILL" in server.text()
+    after = workers(server)
+    assert len(after) == 2
+    assert after & before == before - {victim}
+
+
+async def test_sigterm_drains_every_process(server: Server) -> None:
+    clients = [await join(server, f"u{n}", "drained") for n in range(20)]
+
+    codes = asyncio.gather(*map(close_code, clients))
+    status = await asyncio.to_thread(server.stop)
+
+    assert status == 0
+    assert set(await codes) == {1012}
+    assert "Traceback" not in server.text()
+
+
+async def test_sighup_replaces_the_processes_one_by_one(server: Server) -> None:
+    before = workers(server)
+    clients = [await join(server, f"u{n}", "rolled") for n in range(10)]
+    codes = asyncio.gather(*map(close_code, clients))
+    assert server.process is not None
+
+    server.process.send_signal(signal.SIGHUP)
+
+    assert set(await codes) == {1012}
+    await asyncio.to_thread(
+        wait_until, lambda: server.text().count("was replaced") == 2, "both replaced"
+    )
+    assert len(workers(server)) == 2
+    assert not workers(server) & before
+    again = await join(server, "u0", "rolled")
+    await again.close()
+
+
+async def test_without_the_supervisor_the_processes_drain(server: Server) -> None:
+    client = await join(server, "ada", "orphaned")
+    orphans = [psutil.Process(pid) for pid in workers(server)]
+
+    server.kill()
+
+    assert await close_code(client) == 1012
+    gone, left = await asyncio.to_thread(psutil.wait_procs, orphans, 10)
+    assert len(gone) == 2
+    assert not left
