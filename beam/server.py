@@ -34,11 +34,12 @@ from twisted.python.failure import Failure
 
 from beam import metrics, redis
 from beam.conf import conf
+from beam.frames import messages
 from beam.supervisor import READY
 from rooms.connections import connections
 from rooms.diffs import diffs
 from rooms.hub import hub
-from rooms.socket import EXTENSION
+from rooms.socket import EXTENSION, Receiver
 from rooms.wire import Close
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
     """daphne's WebSocket; is also the `rooms.socket.FrameWriter` of its scope."""
 
     _heard = 0.0
+    _receiver: Receiver | None = None
 
     def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
         """A handshake is about to begin."""
@@ -58,9 +60,45 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         super().connectionMade()
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
-        """Bytes of any kind show that the client is there."""
+        """Whole messages go straight to the application; autobahn has the rest.
+
+        Bytes of any kind show that the client is there.
+        """
         self._heard = _now()
-        super().dataReceived(data)
+        if self._receiver is None or self._is_amid_a_message():
+            super().dataReceived(data)
+            return
+        found, at = messages(data, self.maxFramePayloadSize)
+        for message in found:
+            self._receiver(message)
+        if at < len(data):
+            super().dataReceived(data[at:])
+
+    def _is_amid_a_message(self) -> bool:
+        """Whether autobahn must see the next bytes."""
+        return bool(self.data) or self.inside_message or self.current_frame is not None
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802, N803
+        """A message that autobahn put together."""
+        if self._receiver is None:
+            super().onMessage(payload, isBinary)
+        else:
+            self._receiver(payload if isBinary else payload.decode())
+
+    def listen(self, receiver: Receiver) -> None:
+        """See `rooms.socket.FrameWriter`."""
+        self._receiver = receiver
+        queue = self.application_queue
+        others = []
+        while not queue.empty():
+            message = queue.get_nowait()
+            if message["type"] == "websocket.receive":
+                text = message.get("text")
+                receiver(message["bytes"] if text is None else text)
+            else:
+                others.append(message)
+        for message in others:
+            queue.put_nowait(message)
 
     def idle_for(self) -> float:
         """See `rooms.socket.FrameWriter`."""

@@ -146,7 +146,16 @@ class Channel:
 
     def handle(self, frame: Frame) -> None:
         """Take a message of the client, behind those that came before."""
-        self._enqueue(partial(self._receive, frame))
+        if self._busy is not None or self.stopped:
+            self._enqueue(partial(self._receive, frame))
+            return
+        try:
+            pending = self._receive(frame)
+        except Exception as error:  # noqa: BLE001 - a channel may raise anything
+            self.owner.crashed(self, error)
+            return
+        if pending is not None:
+            self._begin(pending)
 
     def handle_out(self, delivery: Delivery) -> None:
         """Take an intercepted event, behind what waits."""
@@ -195,8 +204,10 @@ class Channel:
             self.owner.crashed(self, error)
             return
         if pending is not None:
-            loop = asyncio.get_running_loop()
-            self._busy = loop.create_task(self._work_off(pending))
+            self._begin(pending)
+
+    def _begin(self, pending: Awaitable[None]) -> None:
+        self._busy = asyncio.get_running_loop().create_task(self._work_off(pending))
 
     async def _work_off(self, pending: Awaitable[None] | None) -> None:
         try:

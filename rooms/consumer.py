@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -49,15 +50,18 @@ class SocketConsumer(AsyncConsumer):
     auth_token: str | None
 
     def __init__(self, idle_timeout: float | None = None) -> None:
-        self._idle_timeout = idle_timeout or conf().idle_timeout
+        self._conf = conf()
+        self._idle_timeout = idle_timeout or self._conf.idle_timeout
         self._timer: asyncio.TimerHandle | None = None
         self._ended = False
+        self._joining: asyncio.Task[None] | None = None
+        self._backlog: deque[str | bytes] = deque()
         self.departed: dict[str, State] = {}
         self._channels: dict[str, Channel] = {}
         self._patterns: Patterns = patterns()
         self._connection = Connection(
             matches=lambda topic: self._patterns.find(topic) is not None,
-            max_channels=conf().max_channels,
+            max_channels=self._conf.max_channels,
         )
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -93,15 +97,12 @@ class SocketConsumer(AsyncConsumer):
         self._hear_control()
         heard = getattr(self.socket, "heard", None)
         try:
+            self.socket.listen(self.take)
             while (message := await receive())["type"] == "websocket.receive":
                 if heard is not None:
                     heard()
                 data = message.get("text")
-                if not self._ended:
-                    await self._read(message["bytes"] if data is None else data)
-        except Exception:
-            logger.exception("A connection failed")
-            self.socket.close(Close.BAD_FRAME)
+                self.take(message["bytes"] if data is None else data)
         finally:
             self._end()
 
@@ -134,6 +135,7 @@ class SocketConsumer(AsyncConsumer):
             channel.close()
             channel.terminate()
         self._channels.clear()
+        self._backlog.clear()
         self.departed.clear()
 
     def _watch(self) -> None:
@@ -145,10 +147,23 @@ class SocketConsumer(AsyncConsumer):
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(left + 0.001, self._watch)
 
-    async def _read(self, data: str | bytes) -> None:
+    def take(self, data: str | bytes) -> None:
+        """Handle one message of the client, behind a join that is under way."""
+        if self._ended:
+            return
+        if self._joining is not None:
+            self._backlog.append(data)
+            return
+        try:
+            self._read(data)
+        except Exception:
+            logger.exception("A connection failed")
+            self.close(Close.BAD_FRAME)
+
+    def _read(self, data: str | bytes) -> None:
         metrics.FRAMES_IN.value += 1
         try:
-            frame = wire.decode(data, self.socket.vsn, conf().max_message_depth)
+            frame = wire.decode(data, self.socket.vsn, self._conf.max_message_depth)
         except TooDeep as error:
             self._refuse(error.frame, Reason.MESSAGE_TOO_DEEP)
             return
@@ -156,22 +171,23 @@ class SocketConsumer(AsyncConsumer):
             metrics.BAD_FRAMES.value += 1
             self.close(Close.BAD_FRAME)
             return
-        if len(data) > conf().max_message_bytes:
+        if len(data) > self._conf.max_message_bytes:
             self._refuse(frame, Reason.MESSAGE_TOO_LARGE)
         else:
-            await self._step(frame)
+            self._step(frame)
 
     def _refuse(self, frame: Frame, reason: Reason) -> None:
         self.socket.send(refuse(frame, reason, frame.join_ref).frames)
 
-    async def _step(self, frame: Frame) -> None:
+    def _step(self, frame: Frame) -> None:
         match self._connection.receive(frame):
             case Send(frames):
                 self.socket.send(frames)
             case Push(frame):
                 self._channels[frame.topic].handle(frame)
             case Join(frame):
-                await self._join(frame)
+                self._joining = hub().spawn(self._join(frame))
+                self._joining.add_done_callback(self._joined)
             case Leave(frame):
                 self._leave(frame)
             case _:
@@ -185,6 +201,14 @@ class SocketConsumer(AsyncConsumer):
             self.ended(channel)
 
         channel.leave(leave)
+
+    def _joined(self, task: asyncio.Task[None]) -> None:
+        """Go on with what came in during the join."""
+        self._joining = None
+        if not task.cancelled() and task.exception() is not None:
+            self.close(Close.BAD_FRAME)
+        while self._backlog and self._joining is None:
+            self.take(self._backlog.popleft())
 
     async def _join(self, frame: Frame) -> None:
         await self._give_way(frame.topic)

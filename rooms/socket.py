@@ -22,8 +22,18 @@ EXTENSION = "beam.frames"
 APPLICATION_CODES = 3_000
 
 
+Receiver = Callable[[str | bytes], None]
+"""Takes one message of the client: text as `str`, binary as `bytes`."""
+
+
 class FrameWriter(Protocol):
     """What the server's extension offers a connection."""
+
+    def listen(self, receiver: Receiver) -> None:
+        """Hand messages to a callback from now on, in place of `receive`.
+
+        `receive` still tells how the connection ended.
+        """
 
     def write(self, data: bytes) -> None:
         """Queue finished frames, in order; over the limit the socket ends."""
@@ -52,6 +62,9 @@ class Socket(Protocol):
     def idle_for(self) -> float:
         """Seconds since the client last sent anything that the server saw."""
 
+    def listen(self, receiver: Receiver) -> None:
+        """Have messages handed over where the server can; `receive` has the rest."""
+
 
 def join_prepared(batch: Sequence[Delivery], vsn: Vsn) -> bytes:
     """The finished WebSocket frames of a batch, one behind the other."""
@@ -71,14 +84,13 @@ def _count(batch: Sequence[Delivery], vsn: Vsn) -> None:
 class PreparedSocket:
     """A socket on Beam's own server."""
 
-    prepares = True
-
     def __init__(self, writer: FrameWriter, vsn: Vsn) -> None:
         self.vsn = vsn
         self._writer = writer
         self._waiting: list[bytes] = []
         self._loop = asyncio.get_running_loop()
         self.idle_for = writer.idle_for
+        self.listen = writer.listen
 
     def send(self, frames: Iterable[Frame]) -> None:
         finished = [
@@ -113,8 +125,6 @@ AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
 class AsgiSocket:
     """A socket on any other ASGI server: one task while there is work."""
 
-    prepares = False
-
     def __init__(self, send: AsgiSend, vsn: Vsn, limit: int) -> None:
         self.vsn = vsn
         self._asgi_send = send
@@ -141,6 +151,9 @@ class AsgiSocket:
         if not self._closing:
             self._closing = True
             self._start({"type": "websocket.close", "code": int(code)})
+
+    def listen(self, receiver: Receiver) -> None:
+        """Every message comes by `receive`."""
 
     def heard(self) -> None:
         """The client sent a frame. Pings stay the server's secret."""

@@ -141,12 +141,27 @@ def loads(data: str | bytes, max_depth: int = DEEPEST) -> Json:
         if "depth" in error.msg:
             raise TooDeep(_envelope(data)) from None
         raise BadFrame(error.msg) from None
-    keys, depth, exact = _census(value)
+    keys, depth, exact = _flat(value) or _census(value)
     if depth > max_depth:
         raise TooDeep(_emptied(value))
     if not exact or keys != _pairs(data):
         return _loads_exactly(data)
     return value
+
+
+_SIMPLE: Final = frozenset({str, bool, int, type(None)})
+
+
+def _flat(value: Json) -> tuple[int, int, bool] | None:
+    """The census of an ordinary V2 frame: scalars, and an object of scalars."""
+    if type(value) is not list or len(value) != 5 or type(value[4]) is not dict:
+        return None
+    body: dict[str, Json] = value[4]
+    if not _SIMPLE.issuperset(map(type, body.values())):
+        return None
+    if not _SIMPLE.issuperset(map(type, value[:4])):
+        return None
+    return len(body), 2, True
 
 
 def _census(value: Json) -> tuple[int, int, bool]:
