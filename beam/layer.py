@@ -10,6 +10,7 @@ leave in one pipeline.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -19,12 +20,16 @@ from channels_redis.pubsub import (
     RedisPubSubLoopLayer,
     RedisSingleShardConnection,
 )
+from redis._parsers.hiredis import NOT_ENOUGH_DATA
 
 Message = dict[str, Any]
 Listener = Callable[[Message], None]
 Sent = asyncio.Future[None]
 
+logger = logging.getLogger(__name__)
+
 BUNDLE = "beam.bundle"
+RECEIVE_SECONDS = 1.0
 
 
 class InProcessLayer(InMemoryChannelLayer):
@@ -99,6 +104,47 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
         else:
             if not sent.done():
                 sent.set_result(None)
+
+    async def _do_receiving(self) -> None:
+        """Read for as long as the layer lives; errors are waited out."""
+        while True:
+            try:
+                await self._receive()
+            except (asyncio.CancelledError, GeneratorExit):
+                raise
+            except Exception:
+                logger.exception("Cannot read from Redis")
+                await asyncio.sleep(1)
+
+    async def _receive(self) -> None:
+        """One message by redis-py's road, and all that came with it by ours."""
+        pubsub = self._pubsub
+        if not (pubsub and pubsub.subscribed):
+            await asyncio.sleep(0.1)
+            return
+        self._receive_message(await pubsub.get_message(True, timeout=RECEIVE_SECONDS))
+        for response in self._buffered(pubsub):
+            self._receive_message(await pubsub.handle_message(response, True))
+
+    def _buffered(self, pubsub: Any) -> list[Any]:
+        """Deliver what redis-py has read but not parsed; return what is not ours.
+
+        Its road costs a timer and a dozen calls a message.
+        """
+        parser = getattr(pubsub.connection, "_parser", None)
+        reader = getattr(parser, "_reader", None)
+        others: list[Any] = []
+        # Only hiredis keeps what it read where it can be asked for.
+        while hasattr(reader, "gets"):
+            if (response := reader.gets()) is NOT_ENOUGH_DATA:
+                break
+            if type(response) is list and len(response) == 3 and not others:
+                kind, channel, data = response
+                if kind == b"message":
+                    self._receive_message({"channel": channel, "data": data})
+                    continue
+            others.append(response)
+        return others
 
     def _receive_message(self, message: Any) -> None:
         """Straight to the listeners; a queue only where nobody listens."""

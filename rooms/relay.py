@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -34,6 +34,18 @@ class Unavailable(Exception):
 Sent = asyncio.Future[None]
 
 
+@dataclass(slots=True)
+class _Turn:
+    """The events that leave for the layer together, and fare alike.
+
+    `sent` is the layer's future, `taken` the one that publishers see.
+    """
+
+    sent: Sent
+    taken: Sent
+    events: int = 0
+
+
 class Relay:
     """One event loop's way to the channel layer, and whether it is open.
 
@@ -48,6 +60,7 @@ class Relay:
         self._waiting: list[tuple[dict[str, Any], Sent]] = []
         self._task: asyncio.Task[None] | None = None
         self._healthy = True
+        self._turn = _Turn(self._loop.create_future(), self._loop.create_future())
 
     def publish(self, event: Event) -> Sent | None:
         """See the function of this name."""
@@ -58,10 +71,12 @@ class Relay:
         if sent is None:
             metrics.PUBLISHED.value += 1
             return None
-        taken: Sent = self._loop.create_future()
-        taken.add_done_callback(_retrieve)
-        sent.add_done_callback(partial(self._settle, taken))
-        return taken
+        if sent is not self._turn.sent:
+            self._turn = turn = _Turn(sent, self._loop.create_future())
+            turn.taken.add_done_callback(_retrieve)
+            sent.add_done_callback(partial(self._settle, turn))
+        self._turn.events += 1
+        return self._turn.taken
 
     def _queue(self, message: dict[str, Any]) -> Sent:
         """For any other layer: one await a message, in order."""
@@ -90,17 +105,18 @@ class Relay:
         else:
             self._tell(sent, None)
 
-    def _settle(self, taken: Sent, sent: Sent) -> None:
-        self._tell(taken, None if sent.cancelled() else sent.exception())
+    def _settle(self, turn: _Turn, sent: Sent) -> None:
+        error = asyncio.CancelledError() if sent.cancelled() else sent.exception()
+        self._tell(turn.taken, error, turn.events)
 
-    def _tell(self, sent: Sent, error: BaseException | None) -> None:
-        """Count what became of an event; one log line a change of state."""
+    def _tell(self, sent: Sent, error: BaseException | None, events: int = 1) -> None:
+        """Count what became of events; one log line a change of state."""
         if error is None:
-            metrics.PUBLISHED.value += 1
+            metrics.PUBLISHED.value += events
             if not self._healthy:
                 logger.info("The channel layer takes events again")
         else:
-            metrics.UNPUBLISHED.value += 1
+            metrics.UNPUBLISHED.value += events
             if self._healthy:
                 logger.error("The channel layer refuses events: %r", error)
         self._healthy = error is None
@@ -131,7 +147,8 @@ def relay() -> Relay:
 def publish(event: Event) -> Sent | None:
     """Send an event to the members of its topic, in all processes.
 
-    None: the layer took it. A future is done when the layer took the event and
+    None: the layer took it. A future, the same for all events of a turn of the
+    loop, is done when the layer took the event and
     raises `Unavailable` where it did not; it need not be awaited. Raises
     `ValueError` at once where the event cannot be encoded. Must be called in
     the event loop.

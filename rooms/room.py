@@ -66,6 +66,7 @@ class RoomChannel(Channel):
     _own: State
     _road: relay.Relay
     _sent: relay.Sent | None = None
+    _unanswered: list[Any]
 
     async def join(self, payload: Any) -> Any:
         room_id = self.topic.removeprefix("room:")
@@ -156,11 +157,14 @@ class RoomChannel(Channel):
             skip=self.id,
             to=to,
         )
-        self._sent = self._road.publish(message)
-        if self._sent is None:
+        sent = self._road.publish(message)
+        if sent is None:
             self.reply(ref)
+        elif sent is self._sent:
+            self._unanswered.append(ref)
         else:
-            self._sent.add_done_callback(partial(self._relayed, ref))
+            self._sent, self._unanswered = sent, [ref]
+            sent.add_done_callback(partial(self._relayed, self._unanswered))
 
     def leave(self, done: Callable[[], None]) -> None:
         """The answers that are still under way come before the leave's."""
@@ -170,13 +174,14 @@ class RoomChannel(Channel):
         else:
             self._enqueue(partial(_after, sent, done))
 
-    def _relayed(self, ref: Any, sent: relay.Sent) -> None:
+    def _relayed(self, refs: list[Any], sent: relay.Sent) -> None:
         if self.stopped or sent.cancelled():
             return
-        if sent.exception() is None:
-            self.reply(ref)
-        else:
-            self.reply(ref, "error", {"reason": Reason.UNAVAILABLE})
+        for ref in refs:
+            if sent.exception() is None:
+                self.reply(ref)
+            else:
+                self.reply(ref, "error", {"reason": Reason.UNAVAILABLE})
 
     async def _update(self, payload: dict[str, Any], ref: Any) -> None:
         if "presence" not in self.grant.can or self._ref is None:
