@@ -132,7 +132,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
         Its road costs a timer and a dozen calls a message.
         """
         parser = getattr(pubsub.connection, "_parser", None)
-        reader = getattr(parser, "_reader", None)
+        reader: Any = getattr(parser, "_reader", None)
         others: list[Any] = []
         # Only hiredis keeps what it read where it can be asked for.
         while hasattr(reader, "gets"):

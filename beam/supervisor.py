@@ -89,8 +89,8 @@ class Supervisor:
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._replace)
         first = await asyncio.gather(*map(self._start, range(self._count)))
-        if not self._stopping.is_set() and not all(first):
-            logger.critical("A server process could not start; see above")
+        if not self._stopping.is_set() and not any(first):
+            logger.critical("No server process could start; see above")
             await self._end_all()
             return 1
         if not self._stopping.is_set():

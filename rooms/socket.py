@@ -29,10 +29,10 @@ Receiver = Callable[[str | bytes], None]
 class FrameWriter(Protocol):
     """What the server's extension offers a connection."""
 
-    def listen(self, receiver: Receiver) -> None:
-        """Hand messages to a callback from now on, in place of `receive`.
+    def listen(self, receiver: Receiver, ended: Callable[[], None]) -> None:
+        """Hand messages to a callback from now on, and tell the end to another.
 
-        `receive` still tells how the connection ended.
+        The application may return then: the connection outlives its task.
         """
 
     def write(self, data: bytes) -> None:
@@ -62,8 +62,8 @@ class Socket(Protocol):
     def idle_for(self) -> float:
         """Seconds since the client last sent anything that the server saw."""
 
-    def listen(self, receiver: Receiver) -> None:
-        """Have messages handed over where the server can; `receive` has the rest."""
+    def listen(self, receiver: Receiver, ended: Callable[[], None]) -> bool:
+        """Whether messages and the end are handed over; else they come by `receive`."""
 
 
 def join_prepared(batch: Sequence[Delivery], vsn: Vsn) -> bytes:
@@ -90,7 +90,10 @@ class PreparedSocket:
         self._waiting: list[bytes] = []
         self._loop = asyncio.get_running_loop()
         self.idle_for = writer.idle_for
-        self.listen = writer.listen
+
+    def listen(self, receiver: Receiver, ended: Callable[[], None]) -> bool:
+        self._writer.listen(receiver, ended)
+        return True
 
     def send(self, frames: Iterable[Frame]) -> None:
         finished = [
@@ -152,8 +155,8 @@ class AsgiSocket:
             self._closing = True
             self._start({"type": "websocket.close", "code": int(code)})
 
-    def listen(self, receiver: Receiver) -> None:
-        """Every message comes by `receive`."""
+    def listen(self, receiver: Receiver, ended: Callable[[], None]) -> bool:
+        return False
 
     def heard(self) -> None:
         """The client sent a frame. Pings stay the server's secret."""

@@ -21,7 +21,9 @@ pytestmark = pytest.mark.redis
 @pytest.fixture
 def server(beam_server: Serve, shared_redis: RedisServer) -> Server:
     """Two processes over Redis."""
-    return beam_server("two processes", REDIS_URL=shared_redis.url)
+    server = beam_server("two processes", REDIS_URL=shared_redis.url)
+    wait_until(lambda: ", 2 processes" in server.text(), "both processes listen")
+    return server
 
 
 def workers(server: Server) -> set[int]:

@@ -110,6 +110,28 @@ async def test_a_client_that_stops_reading_is_closed_alone(
         await client.close()
 
 
+async def test_a_client_that_reads_slowly_for_a_moment_is_heard_again(
+    beam_server: Serve,
+) -> None:
+    server = beam_server()
+    slow, ada = await join(server, "slow", "r"), await join(server, "ada", "r")
+    slow.transport.pause_reading()
+    payload = {"broadcast": True, "x": "y" * 50_000}
+    for n in range(16):
+        frame = ["1", str(n + 2), "room:r", "new_msg", payload | {"n": n}]
+        await ada.send(json.dumps(frame))
+        assert await event(ada, "phx_reply") == {"status": "ok", "response": {}}
+
+    slow.transport.resume_reading()
+
+    for n in range(16):
+        assert (await event(slow, "new_msg"))["n"] == n
+    await slow.send('["1","9","room:r","new_msg",{"broadcast":true,"n":99}]')
+    assert await event(slow, "phx_reply") == {"status": "ok", "response": {}}
+    for client in (ada, slow):
+        await client.close()
+
+
 async def test_a_frame_above_the_limit_is_closed_with_1009(beam_server: Serve) -> None:
     server = beam_server()
     ada, bob = await join(server, "ada", "r"), await join(server, "bob", "r")

@@ -1,0 +1,82 @@
+"""Ordinary client frames: read whole, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam.frames import messages
+
+LIMIT = 100_000
+
+
+def masked(
+    data: str | bytes, mask: bytes = b"\x01\x02\x03\x04", first: int = 0
+) -> bytes:
+    """A message as a browser sends it (RFC 6455 section 5.3)."""
+    first = first or (0x81 if isinstance(data, str) else 0x82)
+    payload = data.encode() if isinstance(data, str) else data
+    size = len(payload)
+    if size < 126:
+        head = bytes((first, 0x80 | size))
+    elif size < 65_536:
+        head = bytes((first, 0x80 | 126)) + size.to_bytes(2, "big")
+    else:
+        head = bytes((first, 0x80 | 127)) + size.to_bytes(8, "big")
+    body = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+    return head + mask + body
+
+
+Message = st.text(max_size=300) | st.binary(max_size=300)
+
+
+@given(st.lists(Message, max_size=5), st.binary(min_size=4, max_size=4))
+def test_whole_messages_are_read_in_order(sent: list[str | bytes], mask: bytes) -> None:
+    data = b"".join(masked(message, mask) for message in sent)
+
+    assert messages(data, LIMIT) == (sent, len(data))
+
+
+@given(st.lists(Message, min_size=1, max_size=4), st.data())
+def test_what_is_cut_off_is_left(sent: list[str | bytes], draw: st.DataObject) -> None:
+    frames = [masked(message) for message in sent]
+    data = b"".join(frames)
+    cut = draw.draw(st.integers(0, len(data) - 1))
+
+    found, at = messages(data[:cut], LIMIT)
+
+    assert found == sent[: len(found)]
+    assert at == sum(map(len, frames[: len(found)])) <= cut
+    assert cut < at + len(frames[len(found)])
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        masked("{}", first=0x01),
+        masked("{}", first=0x80),
+        masked("{}", first=0xC1),
+        masked("", first=0x88),
+        masked("ping", first=0x89),
+        b"\x81\x02{}" + b"unmasked",
+        masked(b"\xff\xfe", first=0x81),
+        masked("x" * 70_000),
+        masked("x" * 101),
+    ],
+    ids=[
+        "first fragment",
+        "last fragment",
+        "compressed",
+        "close",
+        "ping",
+        "not masked",
+        "no UTF-8",
+        "long",
+        "over the limit",
+    ],
+)
+def test_the_extraordinary_is_left_to_the_library(frame: bytes) -> None:
+    before = masked("first")
+
+    assert messages(before + frame + masked("last"), 100) == (["first"], len(before))
