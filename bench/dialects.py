@@ -24,6 +24,8 @@ def body(sender: int, number: int) -> str:
 class Dialect(Protocol):
     """One connection's way of talking."""
 
+    member: int
+
     def url(self, base: str) -> str:
         """Where to connect."""
 
@@ -35,6 +37,12 @@ class Dialect(Protocol):
 
     def message(self, number: int) -> bytes:
         """A message to everyone else in the room."""
+
+    def direct(self, number: int, to: int) -> bytes:
+        """A message to one other member."""
+
+    def heartbeat(self) -> bytes:
+        """A sign of life; empty where the server asks for it."""
 
 
 @dataclass(slots=True)
@@ -64,6 +72,14 @@ class Phoenix:
         payload = f'{{"broadcast":true,{body(self.member, number)}}}'
         return f'["1","m","room:{self.room}","msg",{payload}]'.encode()
 
+    def direct(self, number: int, to: int) -> bytes:
+        to_one = f'"to":[{{"session":"u{to}:1"}}]'
+        payload = f"{{{to_one},{body(self.member, number)}}}"
+        return f'["1","m","room:{self.room}","msg",{payload}]'.encode()
+
+    def heartbeat(self) -> bytes:
+        return b'[null,"h","phoenix","heartbeat",{}]'
+
 
 @dataclass(slots=True)
 class Plain:
@@ -83,6 +99,12 @@ class Plain:
 
     def message(self, number: int) -> bytes:
         return f"{{{body(self.member, number)}}}".encode()
+
+    def direct(self, number: int, to: int) -> bytes:
+        raise NotImplementedError("rooms only")
+
+    def heartbeat(self) -> bytes:
+        return b""
 
 
 @dataclass(slots=True)
@@ -105,3 +127,9 @@ class SocketIo:
 
     def message(self, number: int) -> bytes:
         return f'42["msg",{{{body(self.member, number)}}}]'.encode()
+
+    def direct(self, number: int, to: int) -> bytes:
+        raise NotImplementedError("rooms only")
+
+    def heartbeat(self) -> bytes:
+        return b""

@@ -12,7 +12,6 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from bench.dialects import Dialect
 
 MakeDialect = Callable[[int, str], Dialect]
-CONNECT_AT_ONCE = 50
 STALL_SECONDS = 20.0
 
 
@@ -40,6 +39,7 @@ class Member(WSListener):
         """Count a message, or go on joining."""
         if frame.msg_type is not WSMsgType.TEXT:
             return
+        self.crowd.frames += 1
         data = frame.get_payload_as_bytes()
         at = data.find(b'"s":')
         if at >= 0:
@@ -50,7 +50,11 @@ class Member(WSListener):
             transport.send(WSMsgType.TEXT, b"3")
 
     def _greet(self, transport: WSTransport, data: bytes) -> None:
-        answers = self.dialect.greeting(data)
+        try:
+            answers = self.dialect.greeting(data)
+        except RuntimeError as refusal:
+            self.joined.set_exception(Wrong(str(refusal)))
+            return
         if answers is None:
             self.joined.set_result(None)
             return
@@ -84,6 +88,8 @@ class Crowd:
     latencies: list[float] = field(default_factory=list)
     timed: bool = False
     sent_at: dict[int, float] = field(default_factory=dict)
+    at_once: int = 50
+    frames: int = 0
     _goal: int = 0
     _reached: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -117,7 +123,7 @@ class Crowd:
     ) -> float:
         """Connect and join everybody; the seconds it took."""
         began = time.perf_counter()
-        gate = asyncio.Semaphore(CONNECT_AT_ONCE)
+        gate = asyncio.Semaphore(self.at_once)
 
         async def enter(number: int) -> None:
             name = f"r{number // size}"
@@ -167,6 +173,35 @@ class Crowd:
             self.sent_at[number] = time.perf_counter()
             self._send(members[0], number, 1)
         await self.reach(start + messages * (len(members) - 1))
+
+    async def direct(self, messages: int, window: int) -> None:
+        """Send from the first member to each other one in turn."""
+        [(sender, *others)] = self.rooms.values()
+        start, sent = self.deliveries, 0
+        while sent < messages:
+            burst = min(window, messages - sent)
+            for number in range(sent, sent + burst):
+                turn, at = divmod(number, len(others))
+                frame = sender.dialect.direct(turn, others[at].dialect.member)
+                if sender.transport is not None:
+                    sender.transport.send(WSMsgType.TEXT, frame)
+            sent += burst
+            await self.reach(start + sent - window // 2)
+        await self.reach(start + messages)
+
+    async def heartbeats(self, seconds: float, every: float) -> None:
+        """Let everybody idle as the official client does."""
+        everybody = [m for members in self.rooms.values() for m in members]
+        began = time.perf_counter()
+        for number in range(int(len(everybody) * seconds / every)):
+            due = began + number * every / len(everybody)
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            member = everybody[number % len(everybody)]
+            if member.transport is not None and (beat := member.dialect.heartbeat()):
+                member.transport.send(WSMsgType.TEXT, beat)
+        await asyncio.sleep(max(0.0, began + seconds - time.perf_counter()))
+        if self.wrong:
+            raise Wrong(self.wrong)
 
     async def leave(self) -> None:
         """Close everybody's connection."""

@@ -45,6 +45,15 @@ PEERS = {
             redis=True,
         ),
         Peer(
+            "beam, two processes",
+            (
+                *(PYTHON, "manage.py", "beam_serve"),
+                *("--port", "{port}", "--processes", "2"),
+            ),
+            Phoenix,
+            redis=True,
+        ),
+        Peer(
             "plain channels",
             (PYTHON, "-m", "daphne", "-p", "{port}", PLAIN),
             Plain,

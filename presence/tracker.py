@@ -17,7 +17,6 @@ from typing import Any, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 import orjson
-from redis.commands.core import AsyncScript
 
 from beam import redis
 from beam.conf import conf
@@ -131,10 +130,11 @@ class RedisTracker:
     def __init__(self, client: redis.Redis, prefix: str) -> None:
         self._redis = client
         self._prefix = prefix
-        self._track = client.register_script(_script("track"))
-        self._update = client.register_script(_script("update"))
-        self._untrack = client.register_script(_script("untrack"))
-        self._list = client.register_script(_script("list"))
+        batch = redis.Batch(client)
+        self._track = redis.Script(batch, _script("track"))
+        self._update = redis.Script(batch, _script("update"))
+        self._untrack = redis.Script(batch, _script("untrack"))
+        self._list = redis.Script(batch, _script("list"))
 
     async def track(self, topic: str, key: str, meta: Meta) -> Tracked:
         ref = new_ref()
@@ -178,8 +178,8 @@ class RedisTracker:
         entry = {"key": key, "meta": meta, "process": PROCESS_ID}
         return orjson.dumps(entry | {"at": time.time_ns()})
 
-    async def _call(self, script: AsyncScript, topic: str, args: Any) -> Any:
-        return await script(keys=self._keys(topic), args=args)
+    async def _call(self, script: redis.Script, topic: str, args: Any) -> Any:
+        return await script(self._keys(topic), args)
 
 
 def _state(raw: Iterable[bytes]) -> Any:

@@ -1,0 +1,104 @@
+"""Owns what a run leaves behind: JSON, a table in Markdown, plots in SVG."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pygal
+
+from bench.scenarios import Result
+
+RESULTS = Path(__file__).resolve().parent / "results"
+COLUMNS = {
+    "cpu_us": ("CPU us per unit", ",.2f"),
+    "cpu_us_per_join": ("CPU us per join", ",.0f"),
+    "units_per_second": ("units/s", ",.0f"),
+    "joins_per_second": ("joins/s", ",.0f"),
+    "rss_bytes_per_connection": ("bytes per socket", ",.0f"),
+    "p50_ms": ("p50 ms", ".2f"),
+    "p99_ms": ("p99 ms", ".2f"),
+    "p999_ms": ("p99.9 ms", ".2f"),
+    "frames_per_member": ("frames per member", ",.1f"),
+}
+
+
+def line(result: Result) -> str:
+    """One line about a result."""
+    if result.wrong:
+        return f"    {result.peer:20} NOT MEASURED: {result.wrong}"
+    figures = (
+        f"{title} {format(result.figures[name], how)}"
+        for name, (title, how) in COLUMNS.items()
+        if name in result.figures
+    )
+    text = f"    {result.peer:20} " + "  ".join(figures)
+    if result.figures.get("generator_busy", 0) > 0.9:
+        text += "  (the generator was the bottleneck)"
+    return text
+
+
+def write(results: list[Result], about: dict[str, Any], *, short: bool) -> Path:
+    """Write all forms under `bench/results/`; the path of the Markdown."""
+    RESULTS.mkdir(exist_ok=True)
+    stem = "short" if short else "full"
+    about = about | {"results": [asdict(result) for result in results]}
+    (RESULTS / f"{stem}.json").write_text(json.dumps(about, indent=1) + "\n")
+    path = RESULTS / f"{stem}.md"
+    path.write_text(_markdown(results, about))
+    for scenario in _scenarios(results):
+        _plot(scenario, [r for r in results if r.scenario == scenario], stem)
+    return path
+
+
+def _scenarios(results: Iterable[Result]) -> list[str]:
+    return list(dict.fromkeys(result.scenario for result in results))
+
+
+def _markdown(results: list[Result], about: dict[str, Any]) -> str:
+    parts = [
+        "# Results\n\n"
+        f"`{about['command']}`: medians of {about['runs']}, {about['machine']}, "
+        f"Python {about['python']}.\n"
+    ]
+    for scenario in _scenarios(results):
+        mine = [result for result in results if result.scenario == scenario]
+        parts.append(f"\n## {scenario}\n\n{_table(mine)}")
+    return "".join(parts)
+
+
+def _table(results: list[Result]) -> str:
+    names = [n for n in COLUMNS if any(n in result.figures for result in results)]
+    titles = [COLUMNS[name][0].replace("unit", results[0].unit) for name in names]
+    rows = [["", *titles], ["---"] * (len(names) + 1)]
+    rows += [[result.peer, *_cells(result, names)] for result in results]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _cells(result: Result, names: list[str]) -> list[str]:
+    if result.wrong:
+        return [f"not measured: {result.wrong}"] + [""] * (len(names) - 1)
+    values = result.figures
+    return [format(values[n], COLUMNS[n][1]) if n in values else "" for n in names]
+
+
+def _plot(scenario: str, results: list[Result], stem: str) -> None:
+    """CPU per unit or per join, as bars."""
+    name = "cpu_us" if "cpu_us" in results[0].figures else "cpu_us_per_join"
+    chart = pygal.HorizontalBar(
+        title=scenario,
+        x_title=f"CPU microseconds per {results[0].unit}, less is better",
+        height=120 + 40 * len(results),
+        print_values=True,
+        value_formatter=lambda value: f"{value:,.2f}",
+        js=(),
+        disable_xml_declaration=True,
+    )
+    for result in results:
+        if not result.wrong:
+            chart.add(result.peer, result.figures[name])
+    word = "".join(c if c.isalnum() else "-" for c in scenario.lower())
+    (RESULTS / f"{stem}-{word}.svg").write_bytes(chart.render())

@@ -1,0 +1,188 @@
+"""Owns the scenarios: what is done to a server, and what is measured meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from bench.backend import Backend
+from bench.load import Crowd, Wrong
+from bench.peers import Peer, Running, Weight
+
+BEAM = frozenset({"beam", "beam over redis", "beam, two processes"})
+SINGLE = frozenset({"beam", "beam over redis", "plain channels", "ws", "socket.io"})
+
+
+Work = Callable[["Scenario", Crowd, Running], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Rooms, their size, and what is done there.
+
+    `work`: sends, and returns when all was delivered. None: joining is all.
+    `units`: what CPU is counted for.
+    `peers`: those that can do it.
+    """
+
+    name: str
+    rooms: int
+    size: int
+    messages: int = 0
+    window: int = 32
+    rate: float = 0.0
+    work: Work | None = None
+    unit: str = "delivery"
+    peers: frozenset[str] = SINGLE
+    at_once: int = 50
+
+
+@dataclass(slots=True)
+class Result:
+    """What one run of a scenario against one peer measured."""
+
+    scenario: str
+    peer: str
+    unit: str
+    figures: dict[str, float] = field(default_factory=dict)
+    wrong: str = ""
+
+
+async def _flood(scenario: Scenario, crowd: Crowd, server: Running) -> None:
+    await crowd.flood(scenario.messages, scenario.window)
+
+
+async def _pace(scenario: Scenario, crowd: Crowd, server: Running) -> None:
+    await crowd.pace(scenario.messages, scenario.rate)
+
+
+async def _direct(scenario: Scenario, crowd: Crowd, server: Running) -> None:
+    await crowd.direct(scenario.messages, scenario.window)
+
+
+async def _requests(scenario: Scenario, crowd: Crowd, server: Running) -> None:
+    await Backend(server.base, crowd).send(scenario.messages)
+
+
+async def _idle(scenario: Scenario, crowd: Crowd, server: Running) -> None:
+    await crowd.heartbeats(IDLE_SECONDS, HEARTBEAT_SECONDS)
+
+
+IDLE_SECONDS = 10.0
+# What the official client does.
+HEARTBEAT_SECONDS = 30.0
+
+SCENARIOS = [
+    Scenario("room of 200, full speed", 1, 200, 6_000, 64, work=_flood),
+    Scenario("100 rooms of 10, full speed", 100, 10, 1_000, 8, work=_flood),
+    Scenario("room of 2,000, full speed", 1, 2_000, 500, 16, work=_flood),
+    Scenario("room of 200 at 100 messages/s", 1, 200, 500, rate=100.0, work=_pace),
+    Scenario(
+        *("room of 200 on two processes", 1, 200, 6_000, 64),
+        work=_flood,
+        peers=frozenset({"beam over redis", "beam, two processes"}),
+    ),
+    Scenario(
+        *("direct messages in a room of 10", 1, 10, 20_000, 64),
+        work=_direct,
+        peers=BEAM - {"beam, two processes"},
+    ),
+    Scenario(
+        *("direct messages in a room of 1,000", 1, 1_000, 20_000, 64),
+        work=_direct,
+        peers=BEAM - {"beam, two processes"},
+    ),
+    Scenario(
+        *("one event per REST request", 8, 10, 1_500),
+        work=_requests,
+        unit="request",
+        peers=BEAM - {"beam, two processes"},
+    ),
+    Scenario("join storm, 100 rooms of 50", 100, 50, unit="join", at_once=500),
+    Scenario(
+        *("presence storm, one room of 1,000", 1, 1_000),
+        unit="join",
+        peers=BEAM - {"beam, two processes"},
+        at_once=500,
+    ),
+    Scenario("2,000 idle sockets", 200, 10, work=_idle, unit="socket and second"),
+]
+
+
+async def measure(scenario: Scenario, peer: Peer, server: Running) -> Result:
+    """One run. Raises `Wrong` where a delivery was not as it must be."""
+    crowd = Crowd(at_once=scenario.at_once)
+    empty = server.weigh()
+    joining = await crowd.gather(
+        server.base, peer.dialect, scenario.rooms, scenario.size
+    )
+    people = scenario.rooms * scenario.size
+    joined = server.weigh()
+    await asyncio.sleep(0.5)
+    full = server.weigh()
+    result = Result(scenario.name, peer.name, scenario.unit)
+    figures = result.figures
+    figures["joins_per_second"] = people / joining
+    figures["rss_bytes_per_connection"] = (full.rss_bytes - empty.rss_bytes) / people
+    if scenario.work is None:
+        figures["cpu_us_per_join"] = _cpu(empty, joined) / people * 1e6
+        figures["frames_per_member"] = crowd.frames / people
+    else:
+        await _work(scenario, scenario.work, crowd, server, figures)
+    await crowd.leave()
+    return result
+
+
+async def _work(
+    scenario: Scenario,
+    work: Work,
+    crowd: Crowd,
+    server: Running,
+    figures: dict[str, float],
+) -> None:
+    gc.freeze()
+    before, busy, began = server.weigh(), time.process_time(), time.perf_counter()
+    await work(scenario, crowd, server)
+    seconds = time.perf_counter() - began
+    figures["generator_busy"] = (time.process_time() - busy) / seconds
+    cpu = _cpu(before, server.weigh())
+    units = crowd.deliveries
+    if scenario.unit == "request":
+        units = scenario.messages * scenario.rooms
+    elif scenario.unit != "delivery":
+        units = int(scenario.rooms * scenario.size * seconds)
+    figures["cpu_us"] = cpu / units * 1e6
+    figures["units_per_second"] = units / seconds
+    figures |= _latencies(crowd.latencies)
+
+
+def _cpu(before: Weight, after: Weight) -> float:
+    return after.cpu_seconds - before.cpu_seconds
+
+
+def _latencies(latencies: list[float]) -> dict[str, float]:
+    if not latencies:
+        return {}
+    cuts = statistics.quantiles(latencies, n=1_000)
+    names = {"p50_ms": 499, "p99_ms": 989, "p999_ms": 998}
+    return {name: cuts[at] * 1e3 for name, at in names.items()}
+
+
+def median(results: list[Result]) -> Result:
+    """The medians of several runs; a run that went wrong spoils them."""
+    first = results[0]
+    for result in results:
+        if result.wrong:
+            return result
+    figures = {
+        name: statistics.median(result.figures[name] for result in results)
+        for name in first.figures
+    }
+    return Result(first.scenario, first.peer, first.unit, figures)
+
+
+__all__ = ["SCENARIOS", "Result", "Scenario", "Wrong", "measure", "median"]
