@@ -20,6 +20,8 @@ from bench.load import MakeDialect
 
 HERE = Path(__file__).resolve().parent
 START_SECONDS = 15.0
+# CPU seconds in 0.4 s: a tick of the clock or two.
+SETTLED = 0.03
 PYTHON = sys.executable
 PLAIN = "bench.baselines.plain_channels:application"
 
@@ -83,6 +85,14 @@ class Running:
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self.base = f"ws://127.0.0.1:{port}"
         self._process = psutil.Process(process.pid)
+
+    def settle(self) -> None:
+        """Wait until it has started: its processes use no CPU any more."""
+        deadline = time.monotonic() + START_SECONDS
+        before, now = -1.0, self.weigh().cpu_seconds
+        while now - before > SETTLED and time.monotonic() < deadline:
+            time.sleep(0.4)
+            before, now = now, self.weigh().cpu_seconds
 
     def weigh(self) -> Weight:
         """CPU and memory of the server and its children, Redis not counted."""
@@ -148,4 +158,6 @@ def serve(peer: Peer, redis_url: str) -> Iterator[Running]:
     env = {"DEBUG": "1", "REDIS_URL": redis_url if peer.redis else ""}
     command = [part.format(port=port) for part in peer.command]
     with _process(peer.name, command, port, env) as process:
-        yield Running(process, port)
+        server = Running(process, port)
+        server.settle()
+        yield server
