@@ -101,4 +101,4 @@ def _plot(scenario: str, results: list[Result], stem: str) -> None:
         if not result.wrong:
             chart.add(result.peer, result.figures[name])
     word = "".join(c if c.isalnum() else "-" for c in scenario.lower())
-    (RESULTS / f"{stem}-{word}.svg").write_bytes(chart.render())
+    (RESULTS / f"{stem}-{word}.svg").write_text(chart.render(is_unicode=True))

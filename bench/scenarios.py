@@ -79,7 +79,7 @@ HEARTBEAT_SECONDS = 30.0
 SCENARIOS = [
     Scenario("room of 200, full speed", 1, 200, 6_000, 64, work=_flood),
     Scenario("100 rooms of 10, full speed", 100, 10, 1_000, 8, work=_flood),
-    Scenario("room of 2,000, full speed", 1, 2_000, 500, 16, work=_flood),
+    Scenario("room of 2,000, full speed", 1, 2_000, 1_500, 64, work=_flood),
     Scenario("room of 200 at 100 messages/s", 1, 200, 500, rate=100.0, work=_pace),
     Scenario(
         *("room of 200 on two processes", 1, 200, 6_000, 64),
@@ -87,12 +87,12 @@ SCENARIOS = [
         peers=frozenset({"beam over redis", "beam, two processes"}),
     ),
     Scenario(
-        *("direct messages in a room of 10", 1, 10, 20_000, 64),
+        *("direct messages in a room of 10", 1, 10, 100_000, 64),
         work=_direct,
         peers=BEAM - {"beam, two processes"},
     ),
     Scenario(
-        *("direct messages in a room of 1,000", 1, 1_000, 20_000, 64),
+        *("direct messages in a room of 1,000", 1, 1_000, 100_000, 64),
         work=_direct,
         peers=BEAM - {"beam, two processes"},
     ),

@@ -16,7 +16,13 @@ settings.configure(
         "default": {
             "BACKEND": "channels_redis.core.RedisChannelLayer",
             # 100 would drop messages silently; the figures are of what arrives.
-            "CONFIG": {"hosts": [os.environ["REDIS_URL"]], "capacity": 100_000},
+            # So would redis-py's 100 connections, with an error for the socket.
+            "CONFIG": {
+                "hosts": [
+                    {"address": os.environ["REDIS_URL"], "max_connections": 10_000}
+                ],
+                "capacity": 100_000,
+            },
         }
     },
 )
