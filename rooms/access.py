@@ -21,6 +21,7 @@ import httpx
 import jwt
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
+from jwt.algorithms import HMACAlgorithm
 
 from beam.conf import conf
 
@@ -139,9 +140,22 @@ class JwtVerifier:
 
 @cache
 def _key(secret: str) -> jwt.PyJWK:
-    """The secret, prepared once and not for every token."""
+    """The secret, prepared once and not for every token.
+
+    Raises `jwt.PyJWTError` for one that is rather a public key.
+    """
     text = base64.urlsafe_b64encode(secret.encode()).rstrip(b"=").decode()
-    return jwt.PyJWK({"kty": "oct", "k": text, "alg": ALGORITHM})
+    key = jwt.PyJWK({"kty": "oct", "k": text, "alg": ALGORITHM})
+    key.Algorithm.prepare_key(key.key)
+    key.Algorithm = _Prepared(HMACAlgorithm.SHA256)
+    return key
+
+
+class _Prepared(HMACAlgorithm):
+    """HMAC with a key that PyJWT has looked at before: half of its time."""
+
+    def prepare_key(self, key: str | bytes) -> bytes:
+        return key if isinstance(key, bytes) else super().prepare_key(key)
 
 
 def _verbs(can: object) -> frozenset[str]:
