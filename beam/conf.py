@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 
@@ -32,6 +34,8 @@ class Conf:
     channels: dict[str, str] = field(default_factory=dict)
     presence_window: float = 0.05
     idle_timeout: float = 60.0
+    inbound_rate: float = 2_000.0
+    inbound_burst: float = 1_000.0
     max_channels: int = 100
     max_message_bytes: int = 65_536
     max_message_depth: int = 64
@@ -45,6 +49,8 @@ class Conf:
 POSITIVE = (
     "backend_timeout",
     "idle_timeout",
+    "inbound_rate",
+    "inbound_burst",
     "max_channels",
     "max_message_bytes",
     "max_message_depth",
@@ -60,6 +66,26 @@ DEEPEST_MESSAGE = 1_000
 def conf() -> Conf:
     """The settings in force. Raises `TypeError` for a name that is none."""
     return Conf(**getattr(settings, "BEAM", {}))
+
+
+def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """The settings that variables `BEAM_<NAME>` give: numbers and texts.
+
+    Raises `ImproperlyConfigured` for a number that is none.
+    """
+    given: dict[str, Any] = {}
+    for item in fields(Conf):
+        variable = f"BEAM_{item.name.upper()}"
+        text = environ.get(variable, "").strip()
+        kind = type(item.default)
+        if not text or kind not in (int, float, str):
+            continue
+        try:
+            given[item.name] = kind(text)
+        except ValueError:
+            message = f"{variable} is a number, not {text!r}."
+            raise ImproperlyConfigured(message) from None
+    return given
 
 
 def _forget(*, setting: str, **_: Any) -> None:

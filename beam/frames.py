@@ -15,15 +15,16 @@ _MASKED: Final = 0x80
 _EXTENDED: Final = 126
 
 
-def messages(data: bytes, limit: int) -> tuple[list[str | bytes], int]:
+def messages(data: bytes, limit: int, most: int) -> tuple[list[str | bytes], int]:
     """The whole messages at the head of what came in, and where the rest begins.
 
-    Text as `str`, binary as `bytes`. Stops before a frame that is not complete,
-    fragmented, a control frame, over `limit` bytes, not masked, or no UTF-8.
+    Text as `str`, binary as `bytes`. Stops after `most`, and before a frame
+    that is not complete, fragmented, a control frame, over `limit` bytes, not
+    masked, or no UTF-8.
     """
     found: list[str | bytes] = []
     at, end = 0, len(data)
-    while end - at >= 6:
+    while end - at >= 6 and len(found) < most:
         kind, size, head = data[at], data[at + 1], at + 2
         if (kind != TEXT and kind != BINARY) or size < _MASKED:
             break

@@ -43,5 +43,6 @@ UNDELIVERABLE = _counter(
 )
 MAILBOX_ERRORS = _counter("mailbox_errors", "Failed reads of the hub's mailbox")
 SLOW_CONSUMERS = _counter("slow_consumers_closed", "Sockets over the outbound limit")
+SLOWED = _counter("clients_slowed", "Pauses of clients above the inbound rate")
 UNTRACK_FAILED = _counter("untrack_failures", "Presence entries left to the lease")
 API_REFUSED = _counter("api_refused", "REST requests answered with 401")

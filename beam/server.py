@@ -49,6 +49,8 @@ from rooms.wire import Close
 logger = logging.getLogger(__name__)
 
 NEVER = 10**9
+# Messages that one client may have handled before the others have their turn.
+TURN = 64
 CLOSE_SECONDS = 2.0
 
 
@@ -56,6 +58,8 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
     """daphne's WebSocket; is also the `rooms.socket.FrameWriter` of its scope."""
 
     _heard = 0.0
+    _unread = b""
+    _resuming: asyncio.TimerHandle | None = None
     _receiver: Receiver | None = None
     _ended: Callable[[], None] | None = None
 
@@ -73,11 +77,28 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         if self._receiver is None or self._is_amid_a_message():
             super().dataReceived(data)
             return
-        found, at = messages(data, self.maxFramePayloadSize)
+        found, at = messages(data, self.maxFramePayloadSize, TURN)
+        wait = 0.0
         for message in found:
-            self._receiver(message)
-        if at < len(data):
+            wait = self._receiver(message)
+        if wait or (len(found) == TURN and at < len(data)):
+            self._pause(wait, data[at:])
+        elif at < len(data):
             super().dataReceived(data[at:])
+
+    def _pause(self, seconds: float, unread: bytes = b"") -> None:
+        """Read nothing for a while: what the client sends waits in the network."""
+        self._unread += unread
+        if self._resuming is None:
+            self.transport.pauseProducing()
+            self._resuming = twisted_loop.call_later(seconds, self._resume)
+
+    def _resume(self) -> None:
+        self._resuming = None
+        if self.transport.connected:
+            self.transport.resumeProducing()
+            unread, self._unread = self._unread, b""
+            self.dataReceived(unread)
 
     def _is_amid_a_message(self) -> bool:
         """Whether autobahn must see the next bytes."""
@@ -87,8 +108,8 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         """A message that autobahn put together."""
         if self._receiver is None:
             super().onMessage(payload, isBinary)
-        else:
-            self._receiver(payload if isBinary else payload.decode())
+        elif wait := self._receiver(payload if isBinary else payload.decode()):
+            self._pause(wait)
 
     def listen(self, receiver: Receiver, ended: Callable[[], None]) -> None:
         """See `rooms.socket.FrameWriter`."""

@@ -10,6 +10,8 @@ from pathlib import Path
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+from beam.conf import from_environment
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 DEV_SECRET_KEY = "beam-development-secret-key-never-for-production"  # noqa: S105
@@ -115,7 +117,7 @@ if REDIS_URL:
 else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "beam.layer.InProcessLayer"}}
 
-BEAM = {
+BEAM = from_environment(os.environ) | {
     "api_secret": API_SECRET,
     "token_secrets": TOKEN_SECRETS,
     "backend_url": BACKEND_URL,

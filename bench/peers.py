@@ -23,6 +23,8 @@ START_SECONDS = 15.0
 # CPU seconds in 0.4 s: a tick of the clock or two.
 SETTLED = 0.03
 PYTHON = sys.executable
+# One sender a room sends as fast as answers come; rates are still accounted.
+UNSLOWED = {"BEAM_INBOUND_RATE": "1000000", "BEAM_INBOUND_BURST": "1000000"}
 PLAIN = "bench.baselines.plain_channels:application"
 
 
@@ -155,7 +157,7 @@ def redis_server(executable: str) -> Iterator[str]:
 def serve(peer: Peer, redis_url: str) -> Iterator[Running]:
     """A peer, started and ready."""
     port = free_port()
-    env = {"DEBUG": "1", "REDIS_URL": redis_url if peer.redis else ""}
+    env = {"DEBUG": "1", "REDIS_URL": redis_url if peer.redis else ""} | UNSLOWED
     command = [part.format(port=port) for part in peer.command]
     with _process(peer.name, command, port, env) as process:
         server = Running(process, port)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,12 +23,17 @@ from rooms.connections import connections
 from rooms.handshake import Handshake, negotiate
 from rooms.handshake import Refused as HandshakeRefused
 from rooms.hub import hub, release
+from rooms.limits import Pace
 from rooms.patterns import Patterns, patterns
 from rooms.protocol import Connection, Join, Leave, Push, Send, refuse
 from rooms.socket import EXTENSION, AsgiSocket, PreparedSocket, Socket
 from rooms.wire import BadFrame, Close, Frame, Reason, TooDeep
 
 logger = logging.getLogger(__name__)
+
+# What a message costs of the inbound rate.
+UNIT_BYTES = 1_024
+JOIN_UNITS = 10
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send_ = Callable[[dict[str, Any]], Awaitable[None]]
@@ -51,6 +57,7 @@ class SocketConsumer(AsyncConsumer):
     def __init__(self, idle_timeout: float | None = None) -> None:
         self._conf = conf()
         self._idle_timeout = idle_timeout or self._conf.idle_timeout
+        self._pace = Pace(self._conf.inbound_rate, self._conf.inbound_burst)
         self._timer: asyncio.TimerHandle | None = None
         self._ended = False
         self._joining: asyncio.Task[None] | None = None
@@ -104,7 +111,9 @@ class SocketConsumer(AsyncConsumer):
                 if heard is not None:
                     heard()
                 data = message.get("text")
-                self.take(message["bytes"] if data is None else data)
+                wait = self.take(message["bytes"] if data is None else data)
+                if wait:
+                    await asyncio.sleep(wait)
         finally:
             self._end()
 
@@ -149,10 +158,18 @@ class SocketConsumer(AsyncConsumer):
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(left + 0.001, self._watch)
 
-    def take(self, data: str | bytes) -> None:
-        """Handle one message of the client, behind a join that is under way."""
+    def take(self, data: str | bytes) -> float:
+        """Handle one message of the client: see `rooms.socket.Receiver`."""
         if self._ended:
-            return
+            return 0.0
+        self._handle(data)
+        wait = self._pace.spend(1 + len(data) // UNIT_BYTES, time.monotonic())
+        if wait:
+            metrics.SLOWED.value += 1
+        return wait
+
+    def _handle(self, data: str | bytes) -> None:
+        """Behind a join that is under way."""
         if self._joining is not None:
             self._backlog.append(data)
             return
@@ -188,6 +205,7 @@ class SocketConsumer(AsyncConsumer):
             case Push(frame):
                 self._channels[frame.topic].handle(frame)
             case Join(frame):
+                self._pace.spend(JOIN_UNITS - 1, time.monotonic())
                 self._joining = hub().spawn(self._join(frame))
                 self._joining.add_done_callback(self._joined)
             case Leave(frame):
@@ -210,7 +228,7 @@ class SocketConsumer(AsyncConsumer):
         if not task.cancelled() and task.exception() is not None:
             self.close(Close.BAD_FRAME)
         while self._backlog and self._joining is None:
-            self.take(self._backlog.pop(0))
+            self._handle(self._backlog.pop(0))
 
     async def _join(self, frame: Frame) -> None:
         await self._give_way(frame.topic)

@@ -22,8 +22,11 @@ EXTENSION = "beam.frames"
 APPLICATION_CODES = 3_000
 
 
-Receiver = Callable[[str | bytes], None]
-"""Takes one message of the client: text as `str`, binary as `bytes`."""
+Receiver = Callable[[str | bytes], float]
+"""Takes one message of the client: text as `str`, binary as `bytes`.
+
+Answers how many seconds the client is to wait before its next.
+"""
 
 
 class FrameWriter(Protocol):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from beam.frames import messages
 
 LIMIT = 100_000
+MOST = 64
 
 
 def masked(
@@ -35,7 +36,7 @@ Message = st.text(max_size=300) | st.binary(max_size=300)
 def test_whole_messages_are_read_in_order(sent: list[str | bytes], mask: bytes) -> None:
     data = b"".join(masked(message, mask) for message in sent)
 
-    assert messages(data, LIMIT) == (sent, len(data))
+    assert messages(data, LIMIT, MOST) == (sent, len(data))
 
 
 @given(st.lists(Message, min_size=1, max_size=4), st.data())
@@ -44,7 +45,7 @@ def test_what_is_cut_off_is_left(sent: list[str | bytes], draw: st.DataObject) -
     data = b"".join(frames)
     cut = draw.draw(st.integers(0, len(data) - 1))
 
-    found, at = messages(data[:cut], LIMIT)
+    found, at = messages(data[:cut], LIMIT, MOST)
 
     assert found == sent[: len(found)]
     assert at == sum(map(len, frames[: len(found)])) <= cut
@@ -79,4 +80,15 @@ def test_what_is_cut_off_is_left(sent: list[str | bytes], draw: st.DataObject) -
 def test_the_extraordinary_is_left_to_the_library(frame: bytes) -> None:
     before = masked("first")
 
-    assert messages(before + frame + masked("last"), 100) == (["first"], len(before))
+    data = before + frame + masked("last")
+
+    assert messages(data, 100, MOST) == (["first"], len(before))
+
+
+def test_no_more_are_read_than_asked_for() -> None:
+    frames = [masked(str(number)) for number in range(5)]
+
+    found, at = messages(b"".join(frames), LIMIT, 2)
+
+    assert found == ["0", "1"]
+    assert at == len(frames[0] + frames[1])

@@ -1,0 +1,24 @@
+"""Owns how much one connection may ask for: the arithmetic of rates. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Pace:
+    """A rate with a burst, as a debt that time pays off (GCRA, a leaky bucket).
+
+    Nothing is refused: `spend` tells how long to wait before the next. `rate`
+    is units a second, `burst` units that may come at once. The clock is the
+    caller's.
+    """
+
+    rate: float
+    burst: float
+    _free_at: float = 0.0
+
+    def spend(self, units: float, now: float) -> float:
+        """Account for something that came; seconds to wait, 0 where none."""
+        self._free_at = max(self._free_at, now) + units / self.rate
+        return max(0.0, self._free_at - now - self.burst / self.rate)

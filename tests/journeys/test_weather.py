@@ -1,0 +1,124 @@
+"""Bad weather: one client misbehaves, and only that one suffers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from websockets.asyncio.client import ClientConnection
+
+from tests.conftest import Serve
+from tests.journeys.test_server import KINDS, close_code, event, join
+from tests.processes import Server
+
+
+def rss(server: Server) -> int:
+    """The server's memory in bytes."""
+    assert server.process is not None
+    return int(psutil.Process(server.process.pid).memory_info().rss)
+
+
+async def hear(client: ClientConnection, name: str, count: int) -> list[Any]:
+    """The payloads of the next events of that name."""
+    return [await event(client, name) for _ in range(count)]
+
+
+def message(ref: int, room: str, **payload: Any) -> str:
+    """A broadcast to a room."""
+    frame = ["1", str(ref), f"room:{room}", "new_msg", {"broadcast": True} | payload]
+    return json.dumps(frame)
+
+
+async def flood(client: ClientConnection, messages: int) -> None:
+    """Send as fast as the network takes it; answers are read and dropped."""
+
+    async def read() -> None:
+        for _ in range(messages):
+            assert (await event(client, "phx_reply"))["status"] == "ok"
+
+    reading = asyncio.create_task(read())
+    for n in range(messages):
+        await client.send(message(n, "flooded", n=n))
+    await asyncio.wait_for(reading, 60)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_flood_loses_nothing_and_is_slowed_to_the_rate(
+    beam_server: Serve, kind: str
+) -> None:
+    limits = {"BEAM_INBOUND_RATE": "400", "BEAM_INBOUND_BURST": "100"}
+    server = beam_server(kind, **limits)
+    flooder, bob = (
+        await join(server, "f", "flooded"),
+        await join(server, "b", "flooded"),
+    )
+    heard = asyncio.create_task(hear(bob, "new_msg", 500))
+    began = time.perf_counter()
+
+    await flood(flooder, 500)
+
+    # The first hundred are the burst; the last turn's debt is paid afterwards.
+    assert time.perf_counter() - began > (500 - 100 - 80) / 400
+    assert [payload["n"] for payload in await heard] == list(range(500))
+    for client in (flooder, bob):
+        await client.close()
+
+
+async def test_others_talk_while_one_floods(beam_server: Serve) -> None:
+    server = beam_server()
+    flooder = await join(server, "f", "flooded")
+    ada, bob = await join(server, "ada", "calm"), await join(server, "bob", "calm")
+    flooding = asyncio.create_task(flood(flooder, 4_000))
+    rounds = 0
+
+    while not flooding.done():
+        await ada.send(message(rounds, "calm", n=rounds))
+        assert (await event(bob, "new_msg"))["n"] == rounds
+        await event(ada, "phx_reply")
+        rounds += 1
+
+    await flooding
+    # Each takes its turn: a flood served in one go would leave a handful.
+    assert rounds > 50
+    for client in (flooder, ada, bob):
+        await client.close()
+
+
+async def test_memory_is_bounded_where_many_stop_reading(beam_server: Serve) -> None:
+    server = beam_server()
+    ada = await join(server, "ada", "r")
+    stuck = [await join(server, f"u{n}", "r") for n in range(20)]
+    for client in stuck:
+        client.transport.pause_reading()
+    before = rss(server)
+    heard = asyncio.create_task(hear(ada, "phx_reply", 300))
+
+    for n in range(300):
+        await ada.send(message(n, "r", x="y" * 60_000))
+
+    assert [payload["status"] for payload in await heard] == ["ok"] * 300
+    # 300 messages of 60 kB for each of 20 are 360 MB.
+    assert rss(server) - before < 20 * 1_048_576 + 30_000_000
+    for client in (*stuck, ada):
+        client.transport.abort()
+        await client.wait_closed()
+
+
+async def test_a_bad_frame_costs_its_sender_alone(beam_server: Serve) -> None:
+    server = beam_server()
+    bad, ada = await join(server, "bad", "r"), await join(server, "ada", "r")
+    await event(bad, "presence_diff")
+
+    await bad.send("[")
+
+    assert await close_code(bad) == 1011
+    assert list((await event(ada, "presence_diff"))["leaves"]) == ["bad:1"]
+    await ada.send(message(1, "r"))
+    assert (await event(ada, "phx_reply"))["status"] == "ok"
+    assert httpx.get(f"{server.url}/readyz").status_code == 200
+    await ada.close()

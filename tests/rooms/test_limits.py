@@ -1,0 +1,40 @@
+"""Rates: a burst is free, the rest is paid off by waiting."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rooms.limits import Pace
+
+
+def test_a_burst_is_free_and_what_is_above_waits() -> None:
+    pace = Pace(rate=10, burst=5)
+
+    waits = [pace.spend(1, now=100.0) for _ in range(7)]
+
+    assert waits == [0, 0, 0, 0, 0, pytest.approx(0.1), pytest.approx(0.2)]
+
+
+def test_time_pays_off_the_debt_but_saves_no_more_than_a_burst() -> None:
+    pace = Pace(rate=10, burst=5)
+    pace.spend(5, now=0.0)
+
+    assert pace.spend(5, now=1_000.0) == 0
+    assert pace.spend(1, now=1_000.0) == pytest.approx(0.1)
+
+
+Units = st.floats(0.1, 50)
+Pauses = st.floats(0, 3)
+
+
+@given(st.floats(1, 100), st.floats(1, 100), st.lists(st.tuples(Units, Pauses)))
+def test_who_waits_as_told_never_exceeds_rate_and_burst(
+    rate: float, burst: float, sent: list[tuple[float, float]]
+) -> None:
+    pace, now, spent = Pace(rate, burst), 0.0, 0.0
+    for units, pause in sent:
+        assert spent <= burst + rate * now + 1e-6
+        spent += units
+        now += pace.spend(units, now) + pause
