@@ -90,7 +90,7 @@ async def test_sigterm_drains_with_1012_and_exit_code_0(beam_server: Serve) -> N
 async def test_a_client_that_stops_reading_is_closed_alone(
     beam_server: Serve,
 ) -> None:
-    server = beam_server()
+    server = beam_server(BEAM_INBOUND_RATE="100000")
     slow, bob = await join(server, "slow", "r"), await join(server, "bob", "r")
     ada = await join(server, "ada", "r")
     slow.transport.pause_reading()
@@ -100,6 +100,7 @@ async def test_a_client_that_stops_reading_is_closed_alone(
         frame = ["1", str(n + 2), "room:r", "new_msg", payload | {"n": n}]
         await ada.send(json.dumps(frame))
         assert (await event(bob, "new_msg"))["n"] == n
+        assert (await event(ada, "phx_reply"))["status"] == "ok"
 
     leaves: dict[str, Any] = {}
     while "slow:1" not in leaves:

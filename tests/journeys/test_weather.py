@@ -90,7 +90,7 @@ async def test_others_talk_while_one_floods(beam_server: Serve) -> None:
 
 
 async def test_memory_is_bounded_where_many_stop_reading(beam_server: Serve) -> None:
-    server = beam_server()
+    server = beam_server(BEAM_INBOUND_RATE="100000")
     ada = await join(server, "ada", "r")
     stuck = [await join(server, f"u{n}", "r") for n in range(20)]
     for client in stuck:

@@ -1,0 +1,149 @@
+"""SIGTERM under load: everybody is told, nobody waits, and clients come back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+
+import psutil
+import pytest
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+from rooms import access
+from tests.conftest import Serve
+from tests.journeys.test_phoenix_client import arguments
+from tests.processes import NODE_FOLDER, RedisServer, Server, find_node, wait_until
+
+CLIENTS = 2_000
+ROOM_SIZE = 20
+AT_ONCE = 200
+DRAIN_SECONDS = 5
+
+
+class Member(WSListener):
+    """One of many: joins its room, counts what it hears, keeps the close code."""
+
+    def __init__(self, number: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.number = number
+        self.room = f"r{number // ROOM_SIZE}"
+        self.joined: asyncio.Future[None] = loop.create_future()
+        self.closed: asyncio.Future[int | None] = loop.create_future()
+        self.heard = 0
+        self.transport: WSTransport | None = None
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self.transport = transport
+        payload = {"room_token": access.mint_room(self.room, 60), "session_id": "1"}
+        frame = ["1", "1", f"room:{self.room}", "phx_join", payload]
+        transport.send(WSMsgType.TEXT, json.dumps(frame).encode())
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type == WSMsgType.CLOSE:
+            self.closed.set_result(frame.get_close_code().value)
+            transport.send_close(frame.get_close_code())
+            transport.disconnect()
+        elif b'"phx_reply"' in frame.get_payload_as_bytes():
+            if not self.joined.done():
+                self.joined.set_result(None)
+        else:
+            self.heard += 1
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def say(self) -> None:
+        """A message to everybody else in the room."""
+        assert self.transport is not None
+        frame = ["1", "2", f"room:{self.room}", "new_msg", {"broadcast": True}]
+        self.transport.send(WSMsgType.TEXT, json.dumps(frame).encode())
+
+
+async def crowd(server: Server) -> list[Member]:
+    """Everybody, joined."""
+    members = [Member(number) for number in range(CLIENTS)]
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def enter(member: Member) -> None:
+        token = access.mint_user(f"u{member.number}", 60)
+        url = f"{server.socket_url}/websocket?vsn=2.0.0&user_token={token}"
+        async with gate:
+            await ws_connect(lambda: member, url)
+            await asyncio.wait_for(member.joined, 20)
+
+    await asyncio.gather(*map(enter, members))
+    return members
+
+
+async def talk(members: list[Member]) -> None:
+    """One after the other says something, 500 times a second, until it is closed."""
+    while True:
+        for member in members:
+            if not member.closed.done():
+                member.say()
+            await asyncio.sleep(0.002)
+
+
+async def test_two_thousand_clients_under_load_are_all_told(
+    beam_server: Serve,
+) -> None:
+    server = beam_server(BEAM_DRAIN_SECONDS=str(DRAIN_SECONDS), BEAM_DRAIN_BATCH="100")
+    members = await crowd(server)
+    talking = asyncio.create_task(talk(members))
+    await asyncio.to_thread(
+        wait_until, lambda: all(m.heard > 1 for m in members), "everybody heard"
+    )
+    assert server.process is not None
+    began = time.perf_counter()
+
+    server.process.send_signal(signal.SIGTERM)
+    codes = await asyncio.gather(*(member.closed for member in members))
+    status = await asyncio.to_thread(server.process.wait, 10)
+    took = time.perf_counter() - began
+
+    talking.cancel()
+    assert set(codes) == {1012}
+    assert status == 0
+    # In batches, not at once; and what closing may take beyond the limit.
+    assert 1 < took < DRAIN_SECONDS + 5
+    assert "Traceback" not in server.text()
+    assert "ERROR" not in server.text()
+
+
+def busiest(server: Server) -> int:
+    """The pid of the process behind the socket that has most clients."""
+    assert server.process is not None
+    workers = psutil.Process(server.process.pid).children()
+    return int(max(workers, key=lambda one: len(one.net_connections("tcp"))).pid)
+
+
+@pytest.mark.redis
+@pytest.mark.node
+async def test_official_clients_are_back_on_another_process(
+    beam_server: Serve, shared_redis: RedisServer
+) -> None:
+    server = beam_server("two processes", REDIS_URL=shared_redis.url)
+    await asyncio.to_thread(
+        wait_until, lambda: ", 2 processes" in server.text(), "both listen"
+    )
+    users = [access.mint_user(f"u{n}", 600) for n in range(30)]
+    scenario = await asyncio.create_subprocess_exec(
+        find_node(),
+        "move.mjs",
+        arguments(server, users=users, room="moved"),
+        cwd=NODE_FOLDER,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert scenario.stdout is not None
+    assert await scenario.stdout.readline() == b"joined\n"
+
+    os.kill(busiest(server), signal.SIGTERM)
+
+    got = json.loads(await scenario.stdout.readline())
+    await scenario.wait()
+    assert set(got["codes"]) == {1012}
+    assert sum(got["opens"]) == len(users) + len(got["codes"])
