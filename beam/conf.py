@@ -39,6 +39,7 @@ class Conf:
     max_channels: int = 100
     max_message_bytes: int = 65_536
     max_message_depth: int = 64
+    max_batch_bytes: int = 1_048_576
     max_meta_bytes: int = 4_096
     max_frame_bytes: int = 1_048_576
     outbound_limit: int = 1_048_576
@@ -54,6 +55,7 @@ POSITIVE = (
     "max_channels",
     "max_message_bytes",
     "max_message_depth",
+    "max_batch_bytes",
     "max_meta_bytes",
     "max_frame_bytes",
     "outbound_limit",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -19,17 +20,15 @@ from rest_framework.views import APIView
 
 from beam import metrics, redis
 from beam.conf import conf
-from rooms import relay
+from rooms import batch, relay
+from rooms.address import room_topic
 from rooms.connections import connections
 from rooms.event import Event
 from rooms.handshake import Refused, assign, parse_params
 from rooms.hub import hub
-from rooms.room import room_topic
 from rooms.wire import BadFrame, is_reserved, loads
 
 logger = logging.getLogger(__name__)
-
-MAX_EVENT_NAME = 200
 
 
 class SharedSecret:
@@ -53,13 +52,21 @@ class JsonParser(BaseParser):
     """`application/json`, by the same rules as a client's frame."""
 
     media_type = "application/json"
+    # Levels of the body around a payload.
+    levels = 1
 
     def parse(self, stream: Any, media_type: Any = None, context: Any = None) -> Any:
         """Raises `ParseError` for what is no JSON or nests too deeply."""
         try:
-            return loads(stream.read(), conf().max_message_depth + 1)
+            return loads(stream.read(), conf().max_message_depth + self.levels)
         except BadFrame as error:
             raise exceptions.ParseError(f"not JSON: {error}") from None
+
+
+class BatchParser(JsonParser):
+    """The same for a batch: a payload is in an item, in a list, in the body."""
+
+    levels = 3
 
 
 class BracketFormParser(BaseParser):
@@ -101,12 +108,21 @@ class BackendView(APIView):
     """A view for backends."""
 
     permission_classes = (SharedSecret,)  # type: ignore[assignment]
-    parser_classes = (JsonParser, BracketFormParser, BracketMultiPartParser)
+    parser_classes: Sequence[type[BaseParser]] = (
+        JsonParser,
+        BracketFormParser,
+        BracketMultiPartParser,
+    )
+
+    @property
+    def max_bytes(self) -> int:
+        """How large a body may be."""
+        return conf().max_message_bytes
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Who may call comes first, then how much they may send."""
         super().initial(request, *args, **kwargs)
-        limit = conf().max_message_bytes
+        limit = self.max_bytes
         if len(request._request.body) > limit:
             raise TooLarge(f"the body has at most {limit} bytes")
 
@@ -131,16 +147,16 @@ class EventName(serializers.CharField):
     """An event name that is not reserved."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(trim_whitespace=False, max_length=MAX_EVENT_NAME, **kwargs)
+        super().__init__(trim_whitespace=False, **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
         """Raises `ValidationError` for what is no text, or reserved."""
-        if not isinstance(data, str):
-            raise serializers.ValidationError("not text")
-        name: str = super().to_internal_value(data)
-        if is_reserved(name):
-            raise serializers.ValidationError("this name is reserved", "reserved_event")
-        return name
+        try:
+            return batch.event_name(data)
+        except ValueError as error:
+            reserved = isinstance(data, str) and is_reserved(data)
+            code = "reserved_event" if reserved else "invalid"
+            raise serializers.ValidationError(str(error), code) from None
 
 
 class Payload(serializers.Field):  # type: ignore[type-arg]
@@ -180,6 +196,67 @@ class PushRoomEvent(BackendView):
         )
         async_to_sync(relay.published)(event)
         return Response()
+
+
+class Events(BackendView):
+    """`POST /api/v1/events`: many events in one request."""
+
+    parser_classes = (BatchParser,)
+
+    @property
+    def max_bytes(self) -> int:
+        """How large a body may be."""
+        return conf().max_batch_bytes
+
+    def post(self, request: Request) -> Response:
+        """One result an item, in order: what is not valid does not hold up the rest."""
+        items = request.data.get("events") if type(request.data) is dict else None
+        if type(items) is not list or not items:
+            raise exceptions.ValidationError({"events": ["a list, not empty"]})
+        if sum(map(batch.rooms_of, items)) > batch.MAX_ROOMS:
+            message = f"a batch reaches at most {batch.MAX_ROOMS} rooms"
+            raise exceptions.ValidationError({"events": [message]})
+        results = async_to_sync(_publish_all)(items)
+        if all(result is UNAVAILABLE for result in results):
+            raise relay.Unavailable
+        return Response({"results": results})
+
+
+OK = {"status": "ok"}
+UNAVAILABLE = {
+    "status": "error",
+    "error": {"code": "unavailable", "message": "not relayed; try again"},
+}
+
+
+async def _publish_all(items: list[Any]) -> list[dict[str, Any]]:
+    """Publish what is valid in one turn of the loop; the result of each item."""
+    limit = conf().max_message_bytes
+    started = [_start(item, limit) for item in items]
+    return [
+        begun if isinstance(begun, dict) else await _outcome(begun) for begun in started
+    ]
+
+
+def _start(item: Any, limit: int) -> dict[str, Any] | list[relay.Sent]:
+    """An item's error, or what is under way of it."""
+    try:
+        sent = [relay.publish(event) for event in batch.read(item, limit)]
+    except batch.Invalid as error:
+        fields = error.fields
+        message = "the item is not valid"
+        details = {"code": "invalid", "message": message, "fields": fields}
+        return {"status": "error", "error": details}
+    return [future for future in sent if future is not None]
+
+
+async def _outcome(sent: list[relay.Sent]) -> dict[str, Any]:
+    try:
+        for future in sent:
+            await future
+    except relay.Unavailable:
+        return UNAVAILABLE
+    return OK
 
 
 class Health(BackendView):

@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from rooms import access
-from rooms.room import room_topic
+from rooms.address import room_topic
 
 TOKEN_SECONDS = 24 * 3_600
 

@@ -23,6 +23,7 @@ class Event:
 
     `skip`: the id of the one membership that is left out.
     `to`: the labels of those that are meant; None means everyone.
+    `without`: the labels of those that are left out.
     `version`: the presence version, for members whose state is newer.
     `parts`: the diffs that a merged presence diff consists of.
     `receipt`: the publisher waits until its own process has delivered.
@@ -33,6 +34,7 @@ class Event:
     payload: Any = field(repr=False)
     skip: str | None = None
     to: tuple[str, ...] | None = None
+    without: tuple[str, ...] = ()
     version: int = 0
     receipt: str | None = None
     parts: tuple[Diff, ...] = ()
@@ -59,6 +61,8 @@ class Event:
             message["receipt"] = self.receipt
         if self.to is not None:
             message["to"] = list(self.to)
+        if self.without:
+            message["without"] = list(self.without)
         if self.parts:
             message["parts"] = [[d.version, d.joins, d.leaves] for d in self.parts]
         return message
@@ -74,6 +78,7 @@ class Delivery:
         self.binary: bool = message.get("binary", False)
         self.skip: str | None = message.get("skip")
         self.to: list[str] | None = message.get("to")
+        self.without: list[str] = message.get("without", [])
         self.version: int = message.get("version", 0)
         self.receipt: str | None = message.get("receipt")
         self.parts: list[list[Any]] = message.get("parts", [])

@@ -249,6 +249,7 @@ class Hub:
     def _is_plain(topic: Topic, delivery: Delivery) -> bool:
         return (
             delivery.to is None
+            and not delivery.without
             and not delivery.version
             and delivery.name not in topic.intercepts
         )
@@ -264,6 +265,8 @@ def release(member: Member) -> None:
 
 def _is_for(member: Member, delivery: Delivery) -> bool:
     if member.id == delivery.skip:
+        return False
+    if any(label in member.labels for label in delivery.without):
         return False
     return delivery.to is None or any(label in member.labels for label in delivery.to)
 

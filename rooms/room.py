@@ -1,4 +1,4 @@
-"""Owns `RoomChannel`: what the topic of a room does, and what a room id is."""
+"""Owns `RoomChannel`: what the topic of a room does."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from beam.redis import RedisError
 from presence.state import Diff, State
 from presence.tracker import NotTracked, tracker
 from rooms import access, relay
+from rooms.address import labels, room_topic
 from rooms.channel import Channel, Refused
 from rooms.diffs import diffs
 from rooms.event import Event
@@ -25,21 +26,7 @@ from rooms.wire import Reason, is_reserved
 
 logger = logging.getLogger(__name__)
 
-MAX_ROOM_ID = 200
 MAX_SESSION_ID = 64
-
-
-def room_topic(room_id: object) -> str:
-    """The topic of a room. Raises `ValueError` for an id that is none.
-
-    A room id is 1 to 200 characters of any script, without control
-    characters.
-    """
-    if not isinstance(room_id, str) or not 0 < len(room_id) <= MAX_ROOM_ID:
-        raise ValueError(f"a room id has 1 to {MAX_ROOM_ID} characters")
-    if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in room_id):
-        raise ValueError("a room id has no control characters")
-    return f"room:{room_id}"
 
 
 async def untrack(topic: str, refs: list[str]) -> None:
@@ -241,26 +228,13 @@ def _client_meta(meta: Any) -> dict[str, Any]:
 def addressees(payload: dict[str, Any]) -> tuple[str, ...]:
     """The labels that a direct message's `to` names.
 
-    An entry's `session` wins over its user. Raises `Refused` for a `to` that
-    is missing or has an entry that names nobody: nothing is relayed then.
+    Raises `Refused` for a `to` that is missing or has an entry that names
+    nobody: nothing is relayed then.
     """
-    to = payload.get("to")
-    if type(to) is not list:
+    if "to" not in payload:
         message = 'say "broadcast": true, or "to": [{"session"} or {"user_id"}, ...]'
         raise Refused(Reason.INVALID_PAYLOAD, message)
-    return tuple(map(_label, to))
-
-
-def _label(entry: Any) -> str:
-    if type(entry) is dict:
-        for name, kind in (
-            ("session", "session"),
-            ("userId", "user"),
-            ("user_id", "user"),
-        ):
-            if name in entry:
-                if type(entry[name]) is str:
-                    return f"{kind}:{entry[name]}"
-                break
-    message = 'an entry of "to" has a session, userId or user_id (text)'
-    raise Refused(Reason.INVALID_PAYLOAD, message)
+    try:
+        return labels(payload["to"])
+    except ValueError as error:
+        raise Refused(Reason.INVALID_PAYLOAD, f'"to": {error}') from None

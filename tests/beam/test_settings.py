@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from beam.conf import from_environment
 from tests.processes import ROOT
 
 SAFE = {
@@ -82,3 +83,15 @@ def test_a_backend_that_decodes_tokens_needs_no_token_secret() -> None:
     env = SAFE | {"BEAM_TOKEN_SECRET": "", "BEAM_BACKEND_URL": "http://127.0.0.1:1"}
 
     assert check(env).returncode == 0
+
+
+def test_a_variable_sets_a_number_and_says_so_where_it_is_none() -> None:
+    assert check(SAFE | {"BEAM_DRAIN_SECONDS": "2.5"}).returncode == 0
+    assert from_environment({"BEAM_DRAIN_SECONDS": "2.5", "BEAM_MAX_CHANNELS": ""}) == {
+        "drain_seconds": 2.5
+    }
+
+    wrong = check(SAFE | {"BEAM_DRAIN_BATCH": "many"})
+
+    assert wrong.returncode == 1
+    assert "BEAM_DRAIN_BATCH is a number, not 'many'" in wrong.stderr

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from rooms import access
+from rooms.address import room_topic
 from rooms.channel import Channel
 from rooms.hub import Hub
 from rooms.patterns import Patterns
-from rooms.room import room_topic
 from tests.clients import Client, connected
 
 INVALID = "invalid_payload"

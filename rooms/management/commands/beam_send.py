@@ -13,8 +13,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from beam.conf import conf
 from rooms import relay
+from rooms.address import room_topic
 from rooms.event import Event
-from rooms.room import room_topic
 from rooms.wire import is_reserved
 
 

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from beam.conf import conf
 from rooms import access
-from rooms.room import room_topic
+from rooms.address import room_topic
 
 HOUR = 3_600
 

@@ -1,0 +1,96 @@
+"""Items of a batch: what they say, and what is wrong with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rooms.batch import Invalid, read, rooms_of
+from rooms.event import Event
+
+BYTES = 1_000
+
+
+def test_an_item_is_an_event_with_defaults() -> None:
+    assert read({"room_id": "a"}, BYTES) == [
+        Event(topic="room:a", name="new_msg", payload={})
+    ]
+
+
+def test_an_item_for_several_rooms_is_an_event_each_in_order() -> None:
+    item = {"room_ids": ["b", "a"], "event": "e", "payload": {"n": 1}}
+
+    events = read(item, BYTES)
+
+    assert [event.topic for event in events] == ["room:b", "room:a"]
+    assert {event.name for event in events} == {"e"}
+    assert rooms_of(item) == 2
+
+
+def test_addressees_become_labels() -> None:
+    [event] = read(
+        {
+            "room_id": "a",
+            "to": [{"session": "u:1"}, {"user_id": "v"}, {"userId": "w"}],
+            "except": [{"session": "v:2"}],
+        },
+        BYTES,
+    )
+
+    assert event.to == ("session:u:1", "user:v", "user:w")
+    assert event.without == ("session:v:2",)
+
+
+@pytest.mark.parametrize(
+    ("item", "members"),
+    [
+        ([], {""}),
+        ({}, {"room_id"}),
+        ({"room_id": "a", "room_ids": ["b"]}, {"room_id"}),
+        ({"room_id": ""}, {"room_id"}),
+        ({"room_id": 1}, {"room_id"}),
+        ({"room_id": "a\n"}, {"room_id"}),
+        ({"room_ids": []}, {"room_ids"}),
+        ({"room_ids": "ab"}, {"room_ids"}),
+        ({"room_ids": ["a", None]}, {"room_ids"}),
+        ({"room_id": "a", "event": ""}, {"event"}),
+        ({"room_id": "a", "event": 7}, {"event"}),
+        ({"room_id": "a", "event": "phx_close"}, {"event"}),
+        ({"room_id": "a", "event": "e" * 201}, {"event"}),
+        ({"room_id": "a", "payload": []}, {"payload"}),
+        ({"room_id": "a", "payload": {"x": "y" * BYTES}}, {"payload"}),
+        ({"room_id": "a", "to": {"session": "u:1"}}, {"to"}),
+        ({"room_id": "a", "to": None}, {"to"}),
+        ({"room_id": "a", "except": [{"session": 1}]}, {"except"}),
+        ({"room_id": "a", "too": []}, {"too"}),
+        ({"payload": 1, "event": 2}, {"room_id", "payload", "event"}),
+    ],
+)
+def test_what_is_wrong_is_named(item: Any, members: set[str]) -> None:
+    with pytest.raises(Invalid) as error:
+        read(item, BYTES)
+
+    assert set(error.value.fields) == members
+
+
+Json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["room_id", "room_ids", "event", "to", "session"]), inner
+        )
+    ),
+)
+
+
+@given(Json)
+def test_no_item_raises_anything_else(item: Any) -> None:
+    try:
+        events = read(item, BYTES)
+    except Invalid:
+        return
+    assert len(events) == rooms_of(item)
