@@ -7,7 +7,7 @@ ping to a protocol error, is left to the WebSocket library.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 TEXT: Final = 0x81
 BINARY: Final = 0x82
@@ -15,26 +15,46 @@ _MASKED: Final = 0x80
 _EXTENDED: Final = 126
 
 
-def messages(data: bytes, limit: int, most: int) -> tuple[list[str | bytes], int]:
-    """The whole messages at the head of what came in, and where the rest begins.
+class Read(NamedTuple):
+    """What was at the head of what came in.
 
-    Text as `str`, binary as `bytes`. Stops after `most`, and before a frame
-    that is not complete, fragmented, a control frame, over `limit` bytes, not
-    masked, or no UTF-8.
+    `messages`: the whole ones, text as `str`, binary as `bytes`. `at`: where the
+    rest begins. `is_begun`: the rest is the beginning of another ordinary one.
+    """
+
+    messages: list[str | bytes]
+    at: int
+    is_begun: bool
+
+
+def read(data: bytes, limit: int, most: int) -> Read:  # noqa: C901 - no call a message
+    """The whole messages at the head of what came in.
+
+    Stops after `most`, and before a frame that is not complete, fragmented, a
+    control frame, over `limit` bytes, not masked, or no UTF-8.
     """
     found: list[str | bytes] = []
-    at, end = 0, len(data)
-    while end - at >= 6 and len(found) < most:
-        kind, size, head = data[at], data[at + 1], at + 2
-        if (kind != TEXT and kind != BINARY) or size < _MASKED:
+    at, end, begun = 0, len(data), False
+    while len(found) < most and at < end:
+        kind = data[at]
+        if kind != TEXT and kind != BINARY:
             break
-        size -= _MASKED
+        if end - at == 1:
+            begun = True
+            break
+        size, head = data[at + 1] - _MASKED, at + 2
+        if size < 0:
+            break
         if size == _EXTENDED:
+            if end - head < 2:
+                begun = True
+                break
             size, head = (data[head] << 8) + data[head + 1], head + 2
         elif size > _EXTENDED:
             break
         body = head + 4
-        if body + size > end or size > limit:
+        if size > limit or body + size > end:
+            begun = size <= limit
             break
         payload = _unmasked(data[body : body + size], data[head:body])
         if kind == TEXT:
@@ -45,7 +65,7 @@ def messages(data: bytes, limit: int, most: int) -> tuple[list[str | bytes], int
         else:
             found.append(payload)
         at = body + size
-    return found, at
+    return Read(found, at, begun)
 
 
 def _unmasked(payload: bytes, mask: bytes) -> bytes:

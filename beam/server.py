@@ -37,7 +37,7 @@ from twisted.python.failure import Failure
 
 from beam import metrics, redis
 from beam.conf import conf
-from beam.frames import messages
+from beam.frames import read
 from beam.opening import OpeningFactory
 from beam.supervisor import READY
 from rooms.connections import connections
@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 NEVER = 10**9
 # Messages that one client may have handled before the others have their turn.
-TURN = 64
+TURN = 32
 CLOSE_SECONDS = 2.0
 
 
@@ -76,19 +76,24 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         self._heard = _now()
         if self._receiver is None or self._is_amid_a_message():
             super().dataReceived(data)
-            return
-        found, at = messages(data, self.maxFramePayloadSize, TURN)
+        else:
+            self._read(self._receiver, self._unread + data)
+
+    def _read(self, receiver: Receiver, data: bytes) -> None:
+        """Hand over a turn's worth of messages, and keep what is left."""
+        found, at, begun = read(data, self.maxFramePayloadSize, TURN)
         wait = 0.0
         for message in found:
-            wait = self._receiver(message)
-        if wait or (len(found) == TURN and at < len(data)):
-            self._pause(wait, data[at:])
-        elif at < len(data):
-            super().dataReceived(data[at:])
+            wait = receiver(message)
+        self._unread = data[at:]
+        if wait or (self._unread and len(found) == TURN):
+            self._pause(wait)
+        elif self._unread and not begun:
+            unread, self._unread = self._unread, b""
+            super().dataReceived(unread)
 
-    def _pause(self, seconds: float, unread: bytes = b"") -> None:
+    def _pause(self, seconds: float) -> None:
         """Read nothing for a while: what the client sends waits in the network."""
-        self._unread += unread
         if self._resuming is None:
             self.transport.pauseProducing()
             self._resuming = twisted_loop.call_later(seconds, self._resume)
@@ -97,8 +102,8 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         self._resuming = None
         if self.transport.connected:
             self.transport.resumeProducing()
-            unread, self._unread = self._unread, b""
-            self.dataReceived(unread)
+            if self._receiver is not None:
+                self._read(self._receiver, self._unread)
 
     def _is_amid_a_message(self) -> bool:
         """Whether autobahn must see the next bytes."""

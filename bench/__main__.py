@@ -31,14 +31,14 @@ from tests.processes import find_redis
 
 logging.getLogger("picows").setLevel(logging.CRITICAL)
 
-# Plain Channels needs two orders of magnitude longer for the same.
-SLOW = {"plain channels": 40}
 RUNS = 3
+SHORT_PART = 5
+SLOWEST_WINDOW = 4
 
 
 def run(scenario: Scenario, peer: Peer, redis_url: str) -> Result:
     """A fresh server, one run."""
-    with serve(peer, redis_url) as server:
+    with serve(peer, redis_url, slowed=scenario.slowed) as server:
         try:
             return uvloop.run(measure(scenario, peer, server))
         except (Wrong, OSError, TimeoutError, picows.WSError) as error:
@@ -48,8 +48,12 @@ def run(scenario: Scenario, peer: Peer, redis_url: str) -> Result:
 
 def sized(scenario: Scenario, peer: str, *, short: bool) -> Scenario:
     """The scenario with as many messages as a peer can make in the time."""
-    part = SLOW.get(peer, 1) * (5 if short else 1)
-    return replace(scenario, messages=max(scenario.messages // part, scenario.window))
+    messages = scenario.messages // (SHORT_PART if short else 1)
+    window = scenario.window
+    if peer == "plain channels":
+        window = SLOWEST_WINDOW
+        messages = int(messages * scenario.slow)
+    return replace(scenario, messages=max(messages, window), window=window)
 
 
 def main() -> int:
@@ -61,7 +65,13 @@ def main() -> int:
     parser.add_argument("--scenario", nargs="*", default=[], metavar="WORD")
     options = parser.parse_args()
     runs = options.runs or (1 if options.short else RUNS)
-    wanted = [s for s in SCENARIOS if all(w in s.name for w in options.scenario)]
+    mode = "short" if options.short else "full"
+    wanted = [
+        scenario
+        for scenario in SCENARIOS
+        if mode in scenario.modes
+        and all(word in scenario.name for word in options.scenario)
+    ]
     began = time.perf_counter()
     results: list[Result] = []
     if not options.scenario:
@@ -77,6 +87,7 @@ def main() -> int:
                 several = [run(one, PEERS[name], redis_url) for _ in range(runs)]
                 results.append(median(several))
                 print(report.line(results[-1]), flush=True)
+    print("\n".join(report.verdicts(results)))
     about = {
         "command": " ".join(["python -m bench", *sys.argv[1:]]),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",

@@ -1,7 +1,7 @@
 """Owns how the load generator speaks to each kind of server.
 
 Every dialect carries the same body: `{"s": sender, "n": number, "x": padding}`,
-100 bytes in all, to everyone in the room but the sender.
+100 bytes in all unless told otherwise, to everyone in the room but the sender.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ BODY_BYTES = 100
 TTL = 3_600
 
 
-def body(sender: int, number: int) -> str:
-    """The members of a message's payload, padded to 100 bytes."""
+def body(sender: int, number: int, size: int = BODY_BYTES) -> str:
+    """The members of a message's payload, padded to `size` bytes with its braces."""
     text = f'"s":{sender},"n":{number},"x":"'
-    return text + "x" * (BODY_BYTES - len(text) - 3) + '"'
+    return text + "x" * (size - len(text) - 3) + '"'
 
 
 class Dialect(Protocol):
     """One connection's way of talking."""
 
     member: int
+    size: int
 
     def url(self, base: str) -> str:
         """Where to connect."""
@@ -51,6 +52,7 @@ class Phoenix:
 
     member: int
     room: str
+    size: int = BODY_BYTES
     room_token: str = ""
 
     def __post_init__(self) -> None:
@@ -73,12 +75,12 @@ class Phoenix:
         return None
 
     def message(self, number: int) -> bytes:
-        payload = f'{{"broadcast":true,{body(self.member, number)}}}'
+        payload = f'{{"broadcast":true,{body(self.member, number, self.size)}}}'
         return f'["1","m","room:{self.room}","msg",{payload}]'.encode()
 
     def direct(self, number: int, to: int) -> bytes:
         to_one = f'"to":[{{"session":"u{to}:1"}}]'
-        payload = f"{{{to_one},{body(self.member, number)}}}"
+        payload = f"{{{to_one},{body(self.member, number, self.size)}}}"
         return f'["1","m","room:{self.room}","msg",{payload}]'.encode()
 
     def heartbeat(self) -> bytes:
@@ -91,6 +93,7 @@ class Plain:
 
     member: int
     room: str
+    size: int = BODY_BYTES
 
     def url(self, base: str) -> str:
         return f"{base}/{self.room}"
@@ -102,7 +105,7 @@ class Plain:
         return None if frame == b'"joined"' else []
 
     def message(self, number: int) -> bytes:
-        return f"{{{body(self.member, number)}}}".encode()
+        return f"{{{body(self.member, number, self.size)}}}".encode()
 
     def direct(self, number: int, to: int) -> bytes:
         raise NotImplementedError("rooms only")
@@ -117,6 +120,7 @@ class SocketIo:
 
     member: int
     room: str
+    size: int = BODY_BYTES
 
     def url(self, base: str) -> str:
         return f"{base}/socket.io/?EIO=4&transport=websocket&room={self.room}"
@@ -130,7 +134,7 @@ class SocketIo:
         return None if b'"joined"' in frame else []
 
     def message(self, number: int) -> bytes:
-        return f'42["msg",{{{body(self.member, number)}}}]'.encode()
+        return f'42["msg",{{{body(self.member, number, self.size)}}}]'.encode()
 
     def direct(self, number: int, to: int) -> bytes:
         raise NotImplementedError("rooms only")

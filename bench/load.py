@@ -12,7 +12,9 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from bench.dialects import Dialect
 
 MakeDialect = Callable[[int, str], Dialect]
-STALL_SECONDS = 20.0
+STALL_SECONDS = 30.0
+PRESSED_BYTES = 100_000
+PRESSED_BURST = 20
 
 
 class Wrong(Exception):
@@ -28,6 +30,13 @@ class Member(WSListener):
         self.joined = asyncio.get_running_loop().create_future()
         self.heard: dict[bytes, int] = {}
         self.transport: WSTransport | None = None
+        self.stuck = False
+
+    def stop_reading(self) -> None:
+        """Never read again what the server sends."""
+        self.stuck = True
+        if self.transport is not None:
+            self.transport.underlying_transport.pause_reading()
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Say hello."""
@@ -73,7 +82,7 @@ class Member(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """A connection that ends during a run spoils it."""
-        if not self.crowd.closing:
+        if not self.crowd.closing and not self.stuck:
             self.crowd.fail("a connection was closed")
 
 
@@ -119,11 +128,15 @@ class Crowd:
             raise Wrong(self.wrong)
 
     async def gather(
-        self, base: str, make: MakeDialect, rooms: int, size: int
+        self, base: str, make: MakeDialect, rooms: int, size: int, first: int = 0
     ) -> float:
-        """Connect and join everybody; the seconds it took."""
-        names = [f"r{number // size}" for number in range(rooms * size)]
-        members = [Member(make(n, name), self) for n, name in enumerate(names)]
+        """Connect and join everybody; the seconds it took.
+
+        `first`: the number of the first member, where there are other crowds.
+        """
+        numbers = range(first, first + rooms * size)
+        names = [f"r{number // size}" for number in numbers]
+        members = [Member(make(*who), self) for who in zip(numbers, names, strict=True)]
         urls = [member.dialect.url(base) for member in members]
         gate = asyncio.Semaphore(self.at_once)
         began = time.perf_counter()
@@ -168,11 +181,26 @@ class Crowd:
         self.timed = True
         [members, *_] = self.rooms.values()
         began, start = time.perf_counter(), self.deliveries
+        readers = sum(not member.stuck for member in members)
         for number in range(messages):
             await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
             self.sent_at[number] = time.perf_counter()
             self._send(members[0], number, 1)
-        await self.reach(start + messages * (len(members) - 1))
+        await self.reach(start + messages * (readers - 1))
+
+    async def press(self) -> None:
+        """Let one member send as fast as the network takes it, until cancelled."""
+        [[sender, *_], *_] = self.rooms.values()
+        if sender.transport is None:
+            return
+        wire, number = sender.transport.underlying_transport, 0
+        while True:
+            # Not all that the network takes at once: that would keep the
+            # generator from reading.
+            if wire.get_write_buffer_size() < PRESSED_BYTES:
+                self._send(sender, number, PRESSED_BURST)
+                number += PRESSED_BURST
+            await asyncio.sleep(0.001)
 
     async def direct(self, messages: int, window: int) -> None:
         """Send from the first member to each other one in turn."""
@@ -209,7 +237,7 @@ class Crowd:
         everybody = [m for members in self.rooms.values() for m in members]
         for member in everybody:
             if member.transport is not None:
-                member.transport.disconnect()
+                member.transport.disconnect(graceful=not member.stuck)
         for member in everybody:
             if member.transport is not None:
                 await member.transport.wait_disconnected()

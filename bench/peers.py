@@ -102,6 +102,12 @@ class Running:
         cpu = sum(sum(member.cpu_times()[:2]) for member in family)
         return Weight(cpu, sum(member.memory_info().rss for member in family))
 
+    def sockets(self) -> int:
+        """How many connections the server has open."""
+        family = [self._process, *self._process.children(recursive=True)]
+        found = (c for member in family for c in member.net_connections("tcp"))
+        return sum(connection.status == "ESTABLISHED" for connection in found)
+
 
 def free_port() -> int:
     """A port of the loopback that nobody listens on."""
@@ -154,10 +160,11 @@ def redis_server(executable: str) -> Iterator[str]:
 
 
 @contextmanager
-def serve(peer: Peer, redis_url: str) -> Iterator[Running]:
-    """A peer, started and ready."""
+def serve(peer: Peer, redis_url: str, *, slowed: bool = False) -> Iterator[Running]:
+    """A peer, started and ready. `slowed`: with its limits in force."""
     port = free_port()
-    env = {"DEBUG": "1", "REDIS_URL": redis_url if peer.redis else ""} | UNSLOWED
+    env = {"DEBUG": "1", "REDIS_URL": redis_url if peer.redis else ""}
+    env |= {} if slowed else UNSLOWED
     command = [part.format(port=port) for part in peer.command]
     with _process(peer.name, command, port, env) as process:
         server = Running(process, port)

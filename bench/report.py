@@ -10,6 +10,7 @@ from typing import Any
 
 import pygal
 
+from bench import targets
 from bench.scenarios import Result
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -23,6 +24,8 @@ COLUMNS = {
     "p99_ms": ("p99 ms", ".2f"),
     "p999_ms": ("p99.9 ms", ".2f"),
     "frames_per_member": ("frames per member", ",.1f"),
+    "memory_growth_bytes": ("memory growth, bytes", ",.0f"),
+    "sockets_closed": ("sockets closed", ",.0f"),
 }
 
 
@@ -39,6 +42,14 @@ def line(result: Result) -> str:
     if result.figures.get("generator_busy", 0) > 0.9:
         text += "  (the generator was the bottleneck)"
     return text
+
+
+def verdicts(results: list[Result]) -> list[str]:
+    """A line for each target: what was to be reached, and what was."""
+    return [
+        f"{verdict:10} {row}: {value} ({bound})"
+        for row, bound, value, verdict in targets.table(results)
+    ]
 
 
 def write(results: list[Result], about: dict[str, Any], *, short: bool) -> Path:
@@ -62,7 +73,9 @@ def _markdown(results: list[Result], about: dict[str, Any]) -> str:
     parts = [
         "# Results\n\n"
         f"`{about['command']}`: medians of {about['runs']}, {about['machine']}, "
-        f"Python {about['python']}.\n"
+        f"Python {about['python']}.\n",
+        "\n## What is to be reached\n\n",
+        _rows([["", "bound", "measured", ""], *targets.table(results)]),
     ]
     for scenario in _scenarios(results):
         mine = [result for result in results if result.scenario == scenario]
@@ -72,10 +85,19 @@ def _markdown(results: list[Result], about: dict[str, Any]) -> str:
 
 def _table(results: list[Result]) -> str:
     names = [n for n in COLUMNS if any(n in result.figures for result in results)]
-    titles = [COLUMNS[name][0].replace("unit", results[0].unit) for name in names]
-    rows = [["", *titles], ["---"] * (len(names) + 1)]
-    rows += [[result.peer, *_cells(result, names)] for result in results]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    units = results[0].unit.replace("delivery", "deliverie") + "s/s"
+    titles = [
+        COLUMNS[name][0].replace("units/s", units).replace("unit", results[0].unit)
+        for name in names
+    ]
+    rows = [[result.peer, *_cells(result, names)] for result in results]
+    return _rows([["", *titles], *rows])
+
+
+def _rows(rows: list[list[str]]) -> str:
+    head, *rest = rows
+    lines = [head, ["---"] * len(head), *rest]
+    return "".join(f"| {' | '.join(row)} |\n" for row in lines)
 
 
 def _cells(result: Result, names: list[str]) -> list[str]:

@@ -10,14 +10,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from bench.backend import Backend
+from bench.dialects import BODY_BYTES
 from bench.load import Crowd, Wrong
 from bench.peers import Peer, Running, Weight
 
-BEAM = frozenset({"beam", "beam over redis", "beam, two processes"})
-SINGLE = frozenset({"beam", "beam over redis", "plain channels", "ws", "socket.io"})
+BOTH = frozenset({"beam", "beam over redis"})
+SINGLE = BOTH | {"plain channels", "ws", "socket.io"}
+FAST = SINGLE - {"plain channels"}
+EVERY_RUN = frozenset({"short", "full"})
 
 
-Work = Callable[["Scenario", Crowd, Running], Awaitable[None]]
+Work = Callable[["Scenario", Crowd, Running, dict[str, float]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,11 @@ class Scenario:
     """Rooms, their size, and what is done there.
 
     `work`: sends, and returns when all was delivered. None: joining is all.
-    `units`: what CPU is counted for.
+    `unit`: what CPU is counted for.
     `peers`: those that can do it.
+    `slow`: the share of the messages that plain Channels gets through in time.
+    `slowed`: Beam's limits on senders are in force.
+    `modes`: of which runs it is part.
     """
 
     name: str
@@ -35,10 +41,15 @@ class Scenario:
     messages: int = 0
     window: int = 32
     rate: float = 0.0
+    bytes: int = BODY_BYTES
+    batch: int = 1
     work: Work | None = None
     unit: str = "delivery"
     peers: frozenset[str] = SINGLE
     at_once: int = 50
+    slow: float = 1 / 40
+    slowed: bool = False
+    modes: frozenset[str] = EVERY_RUN
 
 
 @dataclass(slots=True)
@@ -52,34 +63,90 @@ class Result:
     wrong: str = ""
 
 
-async def _flood(scenario: Scenario, crowd: Crowd, server: Running) -> None:
+Figures = dict[str, float]
+
+
+async def _flood(scenario: Scenario, crowd: Crowd, server: Running, _: Figures) -> None:
     await crowd.flood(scenario.messages, scenario.window)
 
 
-async def _pace(scenario: Scenario, crowd: Crowd, server: Running) -> None:
+async def _pace(scenario: Scenario, crowd: Crowd, server: Running, _: Figures) -> None:
     await crowd.pace(scenario.messages, scenario.rate)
 
 
-async def _direct(scenario: Scenario, crowd: Crowd, server: Running) -> None:
+async def _direct(
+    scenario: Scenario, crowd: Crowd, server: Running, _: Figures
+) -> None:
     await crowd.direct(scenario.messages, scenario.window)
 
 
-async def _requests(scenario: Scenario, crowd: Crowd, server: Running) -> None:
-    await Backend(server.base, crowd).send(scenario.messages)
+async def _requests(
+    scenario: Scenario, crowd: Crowd, server: Running, _: Figures
+) -> None:
+    await Backend(server.base, crowd).send(scenario.messages, scenario.batch)
 
 
-async def _idle(scenario: Scenario, crowd: Crowd, server: Running) -> None:
+async def _idle(scenario: Scenario, crowd: Crowd, server: Running, _: Figures) -> None:
     await crowd.heartbeats(IDLE_SECONDS, HEARTBEAT_SECONDS)
 
 
-IDLE_SECONDS = 10.0
+async def _one_is_stuck(
+    scenario: Scenario, crowd: Crowd, server: Running, figures: Figures
+) -> None:
+    """The last member stops reading; the server must end it, and only it."""
+    [members] = crowd.rooms.values()
+    before, sockets, most = server.weigh().rss_bytes, server.sockets(), 0
+    members[-1].stop_reading()
+    pacing = asyncio.ensure_future(crowd.pace(scenario.messages, scenario.rate))
+    while not pacing.done():
+        await asyncio.wait([pacing], timeout=0.5)
+        most = max(most, server.weigh().rss_bytes - before)
+    await pacing
+    figures["memory_growth_bytes"] = most
+    figures["sockets_closed"] = sockets - server.sockets()
+
+
+async def _one_floods(
+    scenario: Scenario, crowd: Crowd, server: Running, _: Figures
+) -> None:
+    """A member of another room sends as fast as the network takes it."""
+    people = scenario.rooms * scenario.size
+    others = Crowd()
+    dialect = type(next(iter(crowd.rooms.values()))[0].dialect)
+    await others.gather(server.base, dialect, 1, FLOODED_ROOM, people)
+    pressing = asyncio.ensure_future(others.press())
+    # Filling the network's buffers keeps the generator busy, not the server.
+    await asyncio.sleep(FILLING_SECONDS)
+    try:
+        await crowd.pace(scenario.messages, scenario.rate)
+    finally:
+        pressing.cancel()
+        await others.leave()
+
+
+FLOODED_ROOM = 10
+FILLING_SECONDS = 1.5
+IDLE_SECONDS = 30.0
 # What the official client does.
 HEARTBEAT_SECONDS = 30.0
+SHORT = frozenset({"short"})
+FULL = frozenset({"full"})
 
 SCENARIOS = [
     Scenario("room of 200, full speed", 1, 200, 6_000, 64, work=_flood),
     Scenario("100 rooms of 10, full speed", 100, 10, 1_000, 8, work=_flood),
-    Scenario("room of 2,000, full speed", 1, 2_000, 1_500, 64, work=_flood),
+    Scenario(
+        *("room of 2,000, full speed", 1, 2_000, 1_500, 64),
+        work=_flood,
+        peers=FAST,
+        modes=SHORT,
+    ),
+    Scenario(
+        *("room of 2,000, full speed", 1, 2_000, 1_500, 64),
+        work=_flood,
+        slow=1 / 100,
+        modes=FULL,
+    ),
     Scenario("room of 200 at 100 messages/s", 1, 200, 500, rate=100.0, work=_pace),
     Scenario(
         *("room of 200 on two processes", 1, 200, 6_000, 64),
@@ -89,27 +156,89 @@ SCENARIOS = [
     Scenario(
         *("direct messages in a room of 10", 1, 10, 100_000, 64),
         work=_direct,
-        peers=BEAM - {"beam, two processes"},
+        peers=BOTH,
     ),
     Scenario(
         *("direct messages in a room of 1,000", 1, 1_000, 100_000, 64),
         work=_direct,
-        peers=BEAM - {"beam, two processes"},
+        peers=BOTH,
     ),
     Scenario(
         *("one event per REST request", 8, 10, 1_500),
         work=_requests,
         unit="request",
-        peers=BEAM - {"beam, two processes"},
+        peers=BOTH,
     ),
-    Scenario("join storm, 100 rooms of 50", 100, 50, unit="join", at_once=500),
+    Scenario(
+        *("events over REST, 100 a request", 8, 10, 15_000),
+        batch=100,
+        work=_requests,
+        unit="event",
+        peers=BOTH,
+    ),
+    Scenario(
+        *("join storm, 20 rooms of 50", 20, 50),
+        unit="join",
+        at_once=200,
+        modes=SHORT,
+    ),
+    Scenario(
+        *("join storm, 100 rooms of 50", 100, 50),
+        unit="join",
+        at_once=500,
+        modes=FULL,
+    ),
     Scenario(
         *("presence storm, one room of 1,000", 1, 1_000),
         unit="join",
-        peers=BEAM - {"beam, two processes"},
+        peers=BOTH,
         at_once=500,
     ),
-    Scenario("2,000 idle sockets", 200, 10, work=_idle, unit="socket and second"),
+    Scenario(
+        *("2,000 idle sockets", 200, 10),
+        work=_idle,
+        unit="socket and second",
+        peers=FAST,
+        modes=SHORT,
+    ),
+    Scenario(
+        *("10,000 idle sockets", 1_000, 10),
+        work=_idle,
+        unit="socket and second",
+        modes=FULL,
+    ),
+    Scenario(
+        *("room of 200 at 100 messages/s, limits on", 1, 200, 500),
+        rate=100.0,
+        work=_pace,
+        peers=BOTH,
+        slowed=True,
+        modes=FULL,
+    ),
+    Scenario(
+        *("the same, and one floods another room", 1, 200, 500),
+        rate=100.0,
+        work=_one_floods,
+        peers=BOTH,
+        slowed=True,
+        modes=FULL,
+    ),
+    Scenario(
+        *("room of 200 at 100 messages/s of 8 kB", 1, 200, 1_200),
+        rate=100.0,
+        bytes=8_000,
+        work=_pace,
+        peers=BOTH,
+        modes=FULL,
+    ),
+    Scenario(
+        *("the same, and one stops reading", 1, 200, 1_200),
+        rate=100.0,
+        bytes=8_000,
+        work=_one_is_stuck,
+        peers=BOTH,
+        modes=FULL,
+    ),
 ]
 
 
@@ -132,26 +261,24 @@ async def measure(scenario: Scenario, peer: Peer, server: Running) -> Result:
         figures["cpu_us_per_join"] = _cpu(empty, joined) / people * 1e6
         figures["frames_per_member"] = crowd.frames / people
     else:
+        for members in crowd.rooms.values():
+            members[0].dialect.size = scenario.bytes
         await _work(scenario, scenario.work, crowd, server, figures)
     await crowd.leave()
     return result
 
 
 async def _work(
-    scenario: Scenario,
-    work: Work,
-    crowd: Crowd,
-    server: Running,
-    figures: dict[str, float],
+    scenario: Scenario, work: Work, crowd: Crowd, server: Running, figures: Figures
 ) -> None:
     gc.freeze()
     before, busy, began = server.weigh(), time.process_time(), time.perf_counter()
-    await work(scenario, crowd, server)
+    await work(scenario, crowd, server, figures)
     seconds = time.perf_counter() - began
     figures["generator_busy"] = (time.process_time() - busy) / seconds
     cpu = _cpu(before, server.weigh())
     units = crowd.deliveries
-    if scenario.unit == "request":
+    if scenario.unit in ("request", "event"):
         units = scenario.messages * scenario.rooms
     elif scenario.unit != "delivery":
         units = int(scenario.rooms * scenario.size * seconds)
@@ -164,7 +291,7 @@ def _cpu(before: Weight, after: Weight) -> float:
     return after.cpu_seconds - before.cpu_seconds
 
 
-def _latencies(latencies: list[float]) -> dict[str, float]:
+def _latencies(latencies: list[float]) -> Figures:
     if not latencies:
         return {}
     cuts = statistics.quantiles(latencies, n=1_000)

@@ -19,7 +19,12 @@ settings.configure(
             # So would redis-py's 100 connections, with an error for the socket.
             "CONFIG": {
                 "hosts": [
-                    {"address": os.environ["REDIS_URL"], "max_connections": 10_000}
+                    {
+                        "address": os.environ["REDIS_URL"],
+                        "max_connections": 10_000,
+                        # redis-py 8 gives up a blocking read after 5 s otherwise.
+                        "socket_timeout": None,
+                    }
                 ],
                 "capacity": 100_000,
             },

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam.frames import messages
+from beam.frames import read
 
 LIMIT = 100_000
 MOST = 64
@@ -36,7 +36,7 @@ Message = st.text(max_size=300) | st.binary(max_size=300)
 def test_whole_messages_are_read_in_order(sent: list[str | bytes], mask: bytes) -> None:
     data = b"".join(masked(message, mask) for message in sent)
 
-    assert messages(data, LIMIT, MOST) == (sent, len(data))
+    assert read(data, LIMIT, MOST) == (sent, len(data), False)
 
 
 @given(st.lists(Message, min_size=1, max_size=4), st.data())
@@ -45,11 +45,13 @@ def test_what_is_cut_off_is_left(sent: list[str | bytes], draw: st.DataObject) -
     data = b"".join(frames)
     cut = draw.draw(st.integers(0, len(data) - 1))
 
-    found, at = messages(data[:cut], LIMIT, MOST)
+    found, at, begun = read(data[:cut], LIMIT, MOST)
 
     assert found == sent[: len(found)]
     assert at == sum(map(len, frames[: len(found)])) <= cut
     assert cut < at + len(frames[len(found)])
+    # Left to the library, it would have to read all of the next chunk too.
+    assert begun == (cut > at)
 
 
 @pytest.mark.parametrize(
@@ -82,13 +84,12 @@ def test_the_extraordinary_is_left_to_the_library(frame: bytes) -> None:
 
     data = before + frame + masked("last")
 
-    assert messages(data, 100, MOST) == (["first"], len(before))
+    assert read(data, 100, MOST) == (["first"], len(before), False)
 
 
 def test_no_more_are_read_than_asked_for() -> None:
     frames = [masked(str(number)) for number in range(5)]
 
-    found, at = messages(b"".join(frames), LIMIT, 2)
+    got = read(b"".join(frames), LIMIT, 2)
 
-    assert found == ["0", "1"]
-    assert at == len(frames[0] + frames[1])
+    assert got == (["0", "1"], len(frames[0] + frames[1]), False)
