@@ -16,7 +16,6 @@ from bench.peers import Peer, Running, Weight
 
 BOTH = frozenset({"beam", "beam over redis"})
 SINGLE = BOTH | {"plain channels", "ws", "socket.io"}
-FAST = SINGLE - {"plain channels"}
 EVERY_RUN = frozenset({"short", "full"})
 
 
@@ -43,6 +42,7 @@ class Scenario:
     rate: float = 0.0
     bytes: int = BODY_BYTES
     batch: int = 1
+    seconds: float = 30.0
     work: Work | None = None
     unit: str = "delivery"
     peers: frozenset[str] = SINGLE
@@ -87,7 +87,7 @@ async def _requests(
 
 
 async def _idle(scenario: Scenario, crowd: Crowd, server: Running, _: Figures) -> None:
-    await crowd.heartbeats(IDLE_SECONDS, HEARTBEAT_SECONDS)
+    await crowd.heartbeats(scenario.seconds, HEARTBEAT_SECONDS)
 
 
 async def _one_is_stuck(
@@ -126,7 +126,6 @@ async def _one_floods(
 
 FLOODED_ROOM = 10
 FILLING_SECONDS = 1.5
-IDLE_SECONDS = 30.0
 # What the official client does.
 HEARTBEAT_SECONDS = 30.0
 SHORT = frozenset({"short"})
@@ -138,7 +137,7 @@ SCENARIOS = [
     Scenario(
         *("room of 2,000, full speed", 1, 2_000, 1_500, 64),
         work=_flood,
-        peers=FAST,
+        peers=BOTH | {"ws"},
         modes=SHORT,
     ),
     Scenario(
@@ -177,9 +176,9 @@ SCENARIOS = [
         peers=BOTH,
     ),
     Scenario(
-        *("join storm, 20 rooms of 50", 20, 50),
+        *("join storm, 40 rooms of 50", 40, 50),
         unit="join",
-        at_once=200,
+        at_once=500,
         modes=SHORT,
     ),
     Scenario(
@@ -198,7 +197,8 @@ SCENARIOS = [
         *("2,000 idle sockets", 200, 10),
         work=_idle,
         unit="socket and second",
-        peers=FAST,
+        seconds=10.0,
+        peers=BOTH | {"ws"},
         modes=SHORT,
     ),
     Scenario(
