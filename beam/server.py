@@ -39,7 +39,7 @@ from beam import metrics, redis
 from beam.conf import conf
 from beam.frames import read
 from beam.opening import OpeningFactory
-from beam.supervisor import READY
+from beam.supervisor import BACKLOG, READY
 from rooms.connections import connections
 from rooms.diffs import diffs
 from rooms.hub import hub
@@ -273,6 +273,18 @@ def _collect_rarely() -> None:
     gc.set_threshold(10_000, 10, 10)
 
 
+def _endpoint(host: str, port: int, listening: int | None) -> str:
+    """What Twisted calls the place: an address, or a socket that listens already.
+
+    Its own backlog is 50; what is above comes a second late, when the client's
+    system tries again.
+    """
+    if listening is not None:
+        return str(*build_endpoint_description_strings(file_descriptor=listening))
+    [address] = build_endpoint_description_strings(host=host, port=port)
+    return f"{address}:backlog={BACKLOG}"
+
+
 def _python() -> str:
     """The interpreter as one would type it."""
     path = Path(sys.executable)
@@ -298,12 +310,9 @@ class Server(DaphneServer):  # type: ignore[misc]
         inherited: tuple[int, int] | None = None,
     ) -> None:
         """`inherited`: a listening socket and the supervisor's control pipe."""
-        where = {"host": host, "port": port}
-        if inherited is not None:
-            where = {"file_descriptor": inherited[0]}
         super().__init__(
             application,
-            endpoints=build_endpoint_description_strings(**where),
+            endpoints=[_endpoint(host, port, inherited and inherited[0])],
             signal_handlers=False,
             websocket_timeout=-1,
             ping_interval=NEVER,

@@ -24,7 +24,8 @@ from beam.conf import conf
 logger = logging.getLogger(__name__)
 
 READY = b"listening"
-BACKLOG = 1_024
+# Connections that may wait to be accepted; the system may have a lower limit.
+BACKLOG = 4_096
 FIRST_DELAY = 0.2
 LONGEST_DELAY = 30.0
 # A process that lived this long starts its back-off anew.

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +145,21 @@ async def test_a_frame_above_the_limit_is_closed_with_1009(beam_server: Serve) -
     assert await close_code(ada) == 1009
     assert list((await event(bob, "presence_diff"))["leaves"]) == ["ada:1"]
     await bob.close()
+
+
+def test_a_crowd_that_comes_at_once_need_not_try_again(beam_server: Serve) -> None:
+    server = beam_server()
+    assert server.process is not None
+
+    with ExitStack() as stack:
+        server.process.send_signal(signal.SIGSTOP)
+        stack.callback(server.process.send_signal, signal.SIGCONT)
+        # Nobody accepts now; a connection that finds no room waits for a second.
+        for _ in range(300):
+            client = socket.create_connection(("127.0.0.1", server.port), timeout=0.9)
+            stack.enter_context(client)
+
+    assert httpx.get(f"{server.url}/healthz").status_code == 200
 
 
 async def test_a_taken_port_is_said_and_exits_with_1(beam_server: Serve) -> None:
