@@ -1,5 +1,7 @@
 """`python -m bench [--short] [--runs N] [--only PEER ...] [--scenario WORD ...]`.
 
+With `--update`, the scenarios that were run take the place of those recorded.
+
 Runs every scenario against every peer that can do it, and writes
 `bench/results/`.
 """
@@ -63,6 +65,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, help=f"medians of so many ({RUNS})")
     parser.add_argument("--only", nargs="*", choices=PEERS, default=list(PEERS))
     parser.add_argument("--scenario", nargs="*", default=[], metavar="WORD")
+    parser.add_argument("--update", action="store_true")
     options = parser.parse_args()
     runs = options.runs or (1 if options.short else RUNS)
     mode = "short" if options.short else "full"
@@ -87,6 +90,8 @@ def main() -> int:
                 several = [run(one, PEERS[name], redis_url) for _ in range(runs)]
                 results.append(median(several))
                 print(report.line(results[-1]), flush=True)
+    if options.update:
+        results = report.updated(results, short=options.short)
     print("\n".join(report.verdicts(results)))
     about = {
         "command": " ".join(["python -m bench", *sys.argv[1:]]),
@@ -94,7 +99,8 @@ def main() -> int:
         "python": platform.python_version(),
         "runs": runs,
     }
-    if options.scenario or options.only != list(PEERS):
+    partial = bool(options.scenario) or options.only != list(PEERS)
+    if partial and not options.update:
         return 0
     print(f"Wrote {report.write(results, about, short=options.short)} and plots")
     return int(any(r.wrong for r in results if r.peer.startswith("beam")))

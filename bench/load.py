@@ -143,7 +143,9 @@ class Crowd:
 
         async def enter(name: str, member: Member, url: str) -> None:
             async with gate:
-                await ws_connect(lambda: member, url)
+                await ws_connect(
+                    lambda: member, url, websocket_handshake_timeout=STALL_SECONDS
+                )
                 await asyncio.wait_for(member.joined, STALL_SECONDS)
             self.rooms.setdefault(name, []).append(member)
 

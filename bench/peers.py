@@ -59,7 +59,11 @@ PEERS = {
         ),
         Peer(
             "plain channels",
-            (PYTHON, "-m", "daphne", "-p", "{port}", PLAIN),
+            # With its own backlog of 50, connections of a storm come seconds late.
+            (
+                *(PYTHON, "-m", "daphne", "-e"),
+                *("tcp:port={port}:interface=127.0.0.1:backlog=4096", PLAIN),
+            ),
             Plain,
             redis=True,
         ),
