@@ -90,11 +90,13 @@ def main() -> int:
                 several = [run(one, PEERS[name], redis_url) for _ in range(runs)]
                 results.append(median(several))
                 print(report.line(results[-1]), flush=True)
+    command = " ".join(["python -m bench", *sys.argv[1:]])
     if options.update:
-        results = report.updated(results, short=options.short)
+        results, before = report.updated(results, short=options.short)
+        command = f"{before}; {command}"
     print("\n".join(report.verdicts(results)))
     about = {
-        "command": " ".join(["python -m bench", *sys.argv[1:]]),
+        "command": command,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
         "runs": runs,

@@ -65,15 +65,16 @@ def write(results: list[Result], about: dict[str, Any], *, short: bool) -> Path:
     return path
 
 
-def updated(results: list[Result], *, short: bool) -> list[Result]:
-    """The recorded results, with those of some scenarios in place of the old."""
+def updated(results: list[Result], *, short: bool) -> tuple[list[Result], str]:
+    """The recorded results with some scenarios replaced, and their command."""
     path = RESULTS / f"{'short' if short else 'full'}.json"
-    known = [Result(**one) for one in json.loads(path.read_text())["results"]]
+    recorded = json.loads(path.read_text())
+    known = [Result(**one) for one in recorded["results"]]
     merged: list[Result] = []
     for scenario in _scenarios([*known, *results]):
         fresh = [result for result in results if result.scenario == scenario]
         merged += fresh or [r for r in known if r.scenario == scenario]
-    return merged
+    return merged, recorded["command"]
 
 
 def _scenarios(results: Iterable[Result]) -> list[str]:
