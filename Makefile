@@ -69,9 +69,9 @@ bench: $(VENV)/.developed bench/baselines/node_modules/.installed  ## Measure Be
 	@$(BIN)/python -m bench $(ARGS)
 
 lock: $(VENV)/.developed  ## Compile the pinned requirements from pyproject.toml
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	@$(BIN)/uv pip compile -q --no-strip-extras --universal --python-version 3.11 --generate-hashes \
 	  --custom-compile-command "make lock" pyproject.toml -o requirements.txt
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	@$(BIN)/uv pip compile -q --no-strip-extras --universal --python-version 3.11 --generate-hashes \
 	  --custom-compile-command "make lock" pyproject.toml --group dev \
 	  -c requirements.txt -o requirements-dev.txt
 

@@ -13,6 +13,8 @@ import pygal
 from bench import targets
 from bench.scenarios import Result
 
+# A bar this many times as long as the shortest hides what is to be seen.
+DWARFING = 40
 RESULTS = Path(__file__).resolve().parent / "results"
 COLUMNS = {
     "cpu_us": ("CPU us per unit", ",.2f"),
@@ -120,19 +122,24 @@ def _cells(result: Result, names: list[str]) -> list[str]:
 
 
 def _plot(scenario: str, results: list[Result], stem: str) -> None:
-    """CPU per unit or per join, as bars."""
+    """CPU per unit or per join, as bars; who would dwarf the rest is in the title."""
     name = "cpu_us" if "cpu_us" in results[0].figures else "cpu_us_per_join"
+    values = {r.peer: r.figures[name] for r in results if not r.wrong}
+    most = DWARFING * min(values.values(), default=0.0)
+    dwarfing = {peer: value for peer, value in values.items() if value > most > 0}
+    off = "".join(f" ({p}: {v:,.0f}, off the scale)" for p, v in dwarfing.items())
     chart = pygal.HorizontalBar(
-        title=scenario,
+        title=scenario + off,
         x_title=f"CPU microseconds per {results[0].unit}, less is better",
         height=120 + 40 * len(results),
         print_values=True,
+        print_values_position="top",
         value_formatter=lambda value: f"{value:,.2f}",
         js=(),
         disable_xml_declaration=True,
     )
-    for result in results:
-        if not result.wrong:
-            chart.add(result.peer, result.figures[name])
+    for peer, value in values.items():
+        if peer not in dwarfing:
+            chart.add(peer, value)
     word = "".join(c if c.isalnum() else "-" for c in scenario.lower())
     (RESULTS / f"{stem}-{word}.svg").write_text(chart.render(is_unicode=True))
