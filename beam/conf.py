@@ -31,8 +31,13 @@ class Conf:
     allowed_origins: tuple[str, ...] | None = ()
     redis_url: str = ""
     redis_prefix: str = "beam"
+    redis_timeout: float = 2.0
+    lease_seconds: float = 15.0
+    lease_renew: float = 5.0
     channels: dict[str, str] = field(default_factory=dict)
     presence_window: float = 0.05
+    presence_grace: float = 0.0
+    room_policies: dict[str, dict[str, Any]] = field(default_factory=dict)
     idle_timeout: float = 60.0
     inbound_rate: float = 2_000.0
     inbound_burst: float = 1_000.0
@@ -49,6 +54,9 @@ class Conf:
 
 POSITIVE = (
     "backend_timeout",
+    "redis_timeout",
+    "lease_seconds",
+    "lease_renew",
     "idle_timeout",
     "inbound_rate",
     "inbound_burst",
@@ -124,6 +132,14 @@ def check_settings(**_: Any) -> list[CheckMessage]:
         problems.append(
             Error(
                 f"BEAM['max_message_depth'] is at most {DEEPEST_MESSAGE}.",
+                id="beam.E003",
+            )
+        )
+    if current.lease_renew * 2 > current.lease_seconds:
+        problems.append(
+            Error(
+                "BEAM['lease_seconds'] is less than twice BEAM['lease_renew'].",
+                hint="One renewal that comes late must not end a lease.",
                 id="beam.E003",
             )
         )

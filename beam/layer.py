@@ -21,6 +21,10 @@ from channels_redis.pubsub import (
     RedisSingleShardConnection,
 )
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
+from redis.asyncio.client import PubSub
+from redis.asyncio.connection import Connection
+
+from beam import redis
 
 Message = dict[str, Any]
 Listener = Callable[[Message], None]
@@ -30,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 BUNDLE = "beam.bundle"
 RECEIVE_SECONDS = 1.0
+RETRY_SECONDS = 0.1
 
 
 class InProcessLayer(InMemoryChannelLayer):
@@ -63,15 +68,48 @@ class InProcessLayer(InMemoryChannelLayer):
 class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
     """One Redis host, and what is on its way there."""
 
+    _redis: Any
+    _pubsub: Any
+
     def __init__(self, host: Any, channel_layer: _LoopLayer) -> None:
         super().__init__(host, channel_layer)
         self._waiting: dict[str, list[Message]] = {}
         self._loop = asyncio.get_running_loop()
         self._sent: Sent | None = None
         self._sender: asyncio.Task[None] | None = None
+        self._link = redis.link()
+        self._pong = asyncio.Event()
+
+    def _ensure_redis(self) -> None:
+        if self._redis is None:
+            self._redis = redis.connect(self.host["address"])
+            gap = self.channel_layer.tell_gap
+            self._pubsub = _Subscription(self._redis.connection_pool, gap)
+
+    async def verify(self) -> None:
+        """Returns once what is subscribed to is heard. Raises `RedisError`."""
+        if not self._subscribed_to:
+            return
+        while self._link.up:
+            self._pong.clear()
+            try:
+                async with asyncio.timeout(RECEIVE_SECONDS):
+                    async with self._lock:
+                        await self._pubsub.ping()
+                    await self._pong.wait()
+            except (redis.RedisError, OSError):
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
+        raise redis.Away("Redis is away")
 
     def put(self, channel: str, message: Message) -> Sent:
         """Send with all others of this turn; one future for all of them."""
+        if not self._link.up:
+            failed: Sent = self._loop.create_future()
+            failed.set_exception(redis.Away("Redis is away"))
+            failed.add_done_callback(_retrieve)
+            return failed
         if self._sent is None:
             self._sent = self._loop.create_future()
             # Nobody has to look at it.
@@ -99,6 +137,8 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
                 pipeline.publish(channel, serialize(_bundle(messages)))
             await pipeline.execute()
         except Exception as error:  # noqa: BLE001 - told to all who sent
+            if isinstance(error, (redis.RedisError, OSError)):
+                self._link.failed(error)
             if not sent.done():
                 sent.set_exception(error)
         else:
@@ -110,6 +150,9 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
         while True:
             try:
                 await self._receive()
+            except (redis.RedisError, OSError) as error:
+                self._link.failed(error)
+                await asyncio.sleep(RETRY_SECONDS)
             except (asyncio.CancelledError, GeneratorExit):
                 raise
             except Exception:
@@ -118,7 +161,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
 
     async def _receive(self) -> None:
         """One message by redis-py's road, and all that came with it by ours."""
-        pubsub = self._pubsub
+        pubsub: Any = self._pubsub
         if not (pubsub and pubsub.subscribed):
             await asyncio.sleep(0.1)
             return
@@ -149,6 +192,9 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
     def _receive_message(self, message: Any) -> None:
         """Straight to the listeners; a queue only where nobody listens."""
         layer = self.channel_layer
+        if message is not None and message.get("type") == "pong":
+            self._pong.set()
+            return
         if message is None or not layer.listeners:
             super()._receive_message(message)
             return
@@ -161,6 +207,22 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
                     messages = unbundle(decoded)
                 for each in messages:
                     listener(each)
+
+
+class _Subscription(PubSub):
+    """Tells when it had to subscribe anew: messages may have been missed."""
+
+    def __init__(self, pool: Any, on_gap: Callable[[], None]) -> None:
+        super().__init__(pool)
+        self._on_gap = on_gap
+        self._was_connected = False
+
+    async def on_connect(self, connection: Connection) -> None:
+        """Subscribe to what was subscribed to."""
+        await super().on_connect(connection)
+        if self._was_connected:
+            self._on_gap()
+        self._was_connected = True
 
 
 def _bundle(messages: list[Message]) -> Message:
@@ -189,8 +251,18 @@ class _LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.listeners: dict[str, Listener] = {}
+        self.on_gap: Callable[[], None] = lambda: None
         stock: list[Any] = vars(self)["_shards"]
         self._shards = [_Shard(shard.host, self) for shard in stock]
+
+    def tell_gap(self) -> None:
+        """Messages may have been missed."""
+        self.on_gap()
+
+    async def verify(self) -> None:
+        """Returns once every subscription is heard. Raises `RedisError`."""
+        for shard in self._shards:
+            await shard.verify()
 
     def publish(self, group: str, message: Message) -> Sent:
         """Send to a group; the future is done when Redis took it."""

@@ -44,5 +44,10 @@ UNDELIVERABLE = _counter(
 MAILBOX_ERRORS = _counter("mailbox_errors", "Failed reads of the hub's mailbox")
 SLOW_CONSUMERS = _counter("slow_consumers_closed", "Sockets over the outbound limit")
 SLOWED = _counter("clients_slowed", "Pauses of clients above the inbound rate")
-UNTRACK_FAILED = _counter("untrack_failures", "Presence entries left to the lease")
+UNTRACK_FAILED = _counter(
+    "untrack_failures", "Presence entries left until Redis is back"
+)
+REAPED = _counter("processes_reaped", "Dead processes whose members were taken out")
+GAPS = _counter("gaps_announced", "Rooms told that they may have missed events")
+RESYNCED = _counter("presence_resynced", "Rooms given a fresh presence state")
 API_REFUSED = _counter("api_refused", "REST requests answered with 401")

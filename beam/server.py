@@ -43,6 +43,7 @@ from beam.supervisor import BACKLOG, READY
 from rooms.connections import connections
 from rooms.diffs import diffs
 from rooms.hub import hub
+from rooms.keeper import keeper
 from rooms.socket import EXTENSION, Receiver
 from rooms.wire import Close
 
@@ -358,6 +359,8 @@ class Server(DaphneServer):  # type: ignore[misc]
         """Tell where the server listens, once it does."""
         super().listen_success(port)
         self._port = port
+        # Before the first socket: a process that was killed is to be reaped.
+        twisted_loop.call_soon(lambda: keeper().start())
         port.factory = OpeningFactory(self.http_factory, self.ws_factory, twisted_loop)
         if self._control:
             # An adopted socket listens before the loop runs.
@@ -417,6 +420,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         """Everybody's leave is told before this process is gone."""
         await hub().settle()
         await diffs().flush()
+        await keeper().stop()
         await hub().stop()
 
     async def _close_all(self, everyone: list[Any]) -> None:

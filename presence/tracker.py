@@ -1,33 +1,19 @@
 """Owns who is present: track, update, untrack and list, each with its diff.
 
 Two back ends behind one interface, held to one contract by
-`tests/contracts/test_tracker.py`: `LocalTracker` in process, `RedisTracker`
-for many processes. A tracker returns diffs and never sends.
+`tests/contracts/test_tracker.py`: `LocalTracker` in process, and
+`presence.shared.RedisTracker` for many processes. A tracker returns diffs and
+never sends.
 """
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
-from collections.abc import Iterable
-from hashlib import blake2b
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
-from weakref import WeakKeyDictionary
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
 
-import orjson
-
-from beam import redis
-from beam.conf import conf
-from presence.state import Diff, Meta, Snapshot, sealed, state_of
-
-PROCESS_ID = secrets.token_urlsafe(9)
-"""This process, as the owner of its presence entries."""
-
-# A version outlives its topic's last entry, so that a member that is still
-# joining never sees it start anew.
-VERSION_SECONDS = 3_600
+from presence.state import Diff, Meta, Snapshot, metas_of, sealed, state_of
 
 
 class NotTracked(LookupError):
@@ -35,7 +21,11 @@ class NotTracked(LookupError):
 
 
 class Tracked(NamedTuple):
-    """An entry was added: its ref, what changed, and the state before."""
+    """An entry is there: its ref, what changed, and the state before.
+
+    Where the key was in its grace period its entry was taken over: nothing
+    changed, `diff` is empty, and `before` contains it.
+    """
 
     ref: str
     diff: Diff
@@ -49,6 +39,13 @@ class Updated(NamedTuple):
     diff: Diff
 
 
+class Size(NamedTuple):
+    """How many entries a topic has, and of how many groups."""
+
+    entries: int
+    groups: int
+
+
 class Tracker(Protocol):
     """What every back end promises.
 
@@ -57,8 +54,11 @@ class Tracker(Protocol):
     is away raises `beam.redis.RedisError`.
     """
 
-    async def track(self, topic: str, key: str, meta: Meta) -> Tracked:
-        """Add an entry; the state before it is read in the same step."""
+    async def track(self, topic: str, key: str, meta: Meta, group: str = "") -> Tracked:
+        """Add an entry; the state before it is read in the same step.
+
+        `group`: what entries are counted by beside their number.
+        """
 
     async def update(self, topic: str, ref: str, meta: Meta) -> Updated:
         """Replace an entry's meta. Raises `NotTracked` where it is gone."""
@@ -66,8 +66,17 @@ class Tracker(Protocol):
     async def untrack(self, topic: str, refs: Iterable[str]) -> Diff:
         """Take entries away; refs that are gone are no error."""
 
+    async def leave(self, topic: str, ref: str) -> None:
+        """Begin an entry's grace period: the next of its key takes it over."""
+
+    async def expire(self, topic: str, ref: str) -> Diff:
+        """End an entry's grace period: it goes, unless it was taken over."""
+
     async def list(self, topic: str) -> Snapshot:
         """Everyone who is present, and the version of this state."""
+
+    async def sizes(self, topics: Sequence[str]) -> Sequence[Size]:
+        """The sizes of topics; reads no entries."""
 
 
 def new_ref() -> str:
@@ -75,19 +84,41 @@ def new_ref() -> str:
     return secrets.token_urlsafe(12)
 
 
+class _Entry(NamedTuple):
+    key: str
+    meta: Meta
+    group: str
+
+
 class LocalTracker:
     """Presence of one process, in memory."""
 
     def __init__(self) -> None:
-        self._topics: dict[str, dict[str, tuple[str, Meta]]] = {}
+        self._topics: dict[str, dict[str, _Entry]] = {}
+        self._leaving: dict[str, dict[str, str]] = {}
         self._version = time.time_ns() // 1_000
 
-    async def track(self, topic: str, key: str, meta: Meta) -> Tracked:
+    async def track(self, topic: str, key: str, meta: Meta, group: str = "") -> Tracked:
         before = await self.list(topic)
+        if (ref := self._take_over(topic, key)) is not None:
+            return Tracked(ref, Diff(version=before.version), before)
         ref = new_ref()
-        entry = (key, sealed(meta, ref))
+        entry = _Entry(key, sealed(meta, ref), group)
         self._topics.setdefault(topic, {})[ref] = entry
-        return Tracked(ref, Diff(state_of([entry]), {}, self._next()), before)
+        return Tracked(ref, Diff(_state([entry]), {}, self._next()), before)
+
+    def _take_over(self, topic: str, key: str) -> str | None:
+        leaving = self._leaving.get(topic, {})
+        ref = next((ref for ref, known in leaving.items() if known == key), None)
+        if ref is not None:
+            self._stay(topic, ref)
+        return ref
+
+    def _stay(self, topic: str, ref: str) -> None:
+        if topic in self._leaving:
+            self._leaving[topic].pop(ref, None)
+            if not self._leaving[topic]:
+                del self._leaving[topic]
 
     async def update(self, topic: str, ref: str, meta: Meta) -> Updated:
         entries = self._topics.get(topic, {})
@@ -95,112 +126,58 @@ class LocalTracker:
             raise NotTracked(ref)
         old = entries.pop(ref)
         fresh = new_ref()
-        entries[fresh] = new = (old[0], sealed(meta, fresh, ref))
-        return Updated(fresh, Diff(state_of([new]), state_of([old]), self._next()))
+        entries[fresh] = new = old._replace(meta=sealed(meta, fresh, ref))
+        return Updated(fresh, Diff(_state([new]), _state([old]), self._next()))
 
     async def untrack(self, topic: str, refs: Iterable[str]) -> Diff:
         entries = self._topics.get(topic, {})
-        gone = [entries.pop(ref) for ref in refs if ref in entries]
+        gone = []
+        for ref in refs:
+            if ref in entries:
+                gone.append(entries.pop(ref))
+                self._stay(topic, ref)
         if not gone:
             return Diff()
         if not entries:
             del self._topics[topic]
-        return Diff({}, state_of(gone), self._next())
+        return Diff({}, _state(gone), self._next())
+
+    async def leave(self, topic: str, ref: str) -> None:
+        if (entry := self._topics.get(topic, {}).get(ref)) is not None:
+            self._leaving.setdefault(topic, {})[ref] = entry.key
+
+    async def expire(self, topic: str, ref: str) -> Diff:
+        if ref not in self._leaving.get(topic, {}):
+            return Diff()
+        return await self.untrack(topic, [ref])
 
     async def list(self, topic: str) -> Snapshot:
         entries = self._topics.get(topic, {})
-        return Snapshot(state_of(entries.values()), self._version)
+        return Snapshot(_state(entries.values()), self._version)
+
+    async def sizes(self, topics: Sequence[str]) -> Sequence[Size]:
+        return [self._size(self._topics.get(topic, {})) for topic in topics]
+
+    @staticmethod
+    def _size(entries: dict[str, _Entry]) -> Size:
+        return Size(len(entries), len({entry.group for entry in entries.values()}))
+
+    def topics(self) -> Sequence[str]:
+        """The topics that have entries."""
+        return list(self._topics)
 
     def _next(self) -> int:
         self._version += 1
         return self._version
 
 
-def _script(name: str) -> str:
-    return (Path(__file__).parent / "lua" / f"{name}.lua").read_text()
+def _state(entries: Iterable[_Entry]) -> dict[str, dict[str, list[Meta]]]:
+    return state_of((entry.key, entry.meta) for entry in entries)
 
 
-class RedisTracker:
-    """Presence of all processes, in Redis: a hash and a counter a topic.
-
-    An entry names the process that owns it, so that the others can reap what
-    a dead one left.
-    """
-
-    def __init__(self, client: redis.Redis, prefix: str) -> None:
-        self._redis = client
-        self._prefix = prefix
-        batch = redis.Batch(client)
-        self._track = redis.Script(batch, _script("track"))
-        self._update = redis.Script(batch, _script("update"))
-        self._untrack = redis.Script(batch, _script("untrack"))
-        self._list = redis.Script(batch, _script("list"))
-
-    async def track(self, topic: str, key: str, meta: Meta) -> Tracked:
-        ref = new_ref()
-        meta = sealed(meta, ref)
-        args = [ref, self._entry(key, meta)]
-        before, version, entries = await self._call(self._track, topic, args)
-        diff = Diff(state_of([(key, meta)]), {}, version)
-        return Tracked(ref, diff, Snapshot(_state(entries[1::2]), before))
-
-    async def update(self, topic: str, ref: str, meta: Meta) -> Updated:
-        # The key is the old entry's: read it, then replace both in one step.
-        # Only the owner of an entry updates it, so nobody is in between.
-        raw = await self._redis.hget(self._keys(topic)[0], ref)
-        if raw is None:
-            raise NotTracked(ref)
-        key = orjson.loads(raw)["key"]
-        fresh = new_ref()
-        new = sealed(meta, fresh, ref)
-        args = [ref, fresh, self._entry(key, new)]
-        version, *old = await self._call(self._update, topic, args)
-        if not old:
-            raise NotTracked(ref)
-        return Updated(fresh, Diff(state_of([(key, new)]), _state(old), version))
-
-    async def untrack(self, topic: str, refs: Iterable[str]) -> Diff:
-        args = [VERSION_SECONDS, *refs]
-        version, gone = await self._call(self._untrack, topic, args)
-        return Diff({}, _state(gone), version)
-
-    async def list(self, topic: str) -> Snapshot:
-        version, entries = await self._call(self._list, topic, [])
-        return Snapshot(_state(entries[1::2]), version)
-
-    def _keys(self, topic: str) -> tuple[str, str]:
-        # The hash tag keeps both keys of a topic in one slot of a cluster.
-        tag = blake2b(topic.encode(), digest_size=16).hexdigest()
-        stem = f"{self._prefix}:{{{tag}}}"
-        return f"{stem}:present", f"{stem}:version"
-
-    def _entry(self, key: str, meta: Meta) -> bytes:
-        entry = {"key": key, "meta": meta, "process": PROCESS_ID}
-        return orjson.dumps(entry | {"at": time.time_ns()})
-
-    async def _call(self, script: redis.Script, topic: str, args: Any) -> Any:
-        return await script(self._keys(topic), args)
-
-
-def _state(raw: Iterable[bytes]) -> Any:
-    """Entries as a state. Redis keeps no order: oldest first by their time."""
-    entries = sorted(map(orjson.loads, raw), key=lambda entry: entry["at"])
-    return state_of((entry["key"], entry["meta"]) for entry in entries)
-
-
-_local: WeakKeyDictionary[asyncio.AbstractEventLoop, LocalTracker]
-_local = WeakKeyDictionary()
-_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, RedisTracker]
-_shared = WeakKeyDictionary()
-
-
-def tracker() -> Tracker:
-    """The running loop's tracker: in Redis where `REDIS_URL` is set."""
-    loop = asyncio.get_running_loop()
-    if conf().redis_url:
-        if loop not in _shared:
-            _shared[loop] = RedisTracker(redis.client(), conf().redis_prefix)
-        return _shared[loop]
-    if loop not in _local:
-        _local[loop] = LocalTracker()
-    return _local[loop]
+def meta_of(state: Snapshot, ref: str) -> Meta:
+    """The meta of an entry. Raises `NotTracked`."""
+    for _, meta in metas_of(state.state):
+        if meta["phx_ref"] == ref:
+            return meta
+    raise NotTracked(ref)

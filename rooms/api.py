@@ -26,6 +26,7 @@ from rooms.connections import connections
 from rooms.event import Event
 from rooms.handshake import Refused, assign, parse_params
 from rooms.hub import hub
+from rooms.keeper import processes
 from rooms.wire import BadFrame, is_reserved, loads
 
 logger = logging.getLogger(__name__)
@@ -259,6 +260,17 @@ async def _outcome(sent: list[relay.Sent]) -> dict[str, Any]:
     return OK
 
 
+class Processes(BackendView):
+    """`GET /api/v1/processes`: the processes that are one service."""
+
+    def get(self, request: Request) -> Response:
+        """200: id, host, pid, started, sockets and rooms of each."""
+        try:
+            return Response({"processes": async_to_sync(processes)()})
+        except (redis.RedisError, OSError):
+            raise relay.Unavailable from None
+
+
 class Health(BackendView):
     """`GET /api/v1/health`: the original service's call."""
 
@@ -338,7 +350,7 @@ async def _check_loop() -> dict[str, str | None]:
     checks: dict[str, str | None] = {}
     if conf().redis_url:
         try:
-            await redis.client().ping()
+            await redis.batch().call("PING")
             checks["redis"] = None
         except (redis.RedisError, OSError) as error:
             checks["redis"] = type(error).__name__

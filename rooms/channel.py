@@ -102,10 +102,11 @@ class Channel:
     def terminate(self) -> None:
         """The channel ends, by whatever way but a second join."""
 
-    def cleanup(self) -> asyncio.Task[Any] | None:
+    def cleanup(self, *, lost: bool) -> asyncio.Task[Any] | None:
         """Give back what the channel holds, on every way out.
 
-        What takes time is a task: a second join of the topic waits for it.
+        `lost`: the connection ended; else the channel did. What takes time is a
+        task: a second join of the topic waits for it.
         """
         return None
 
@@ -167,8 +168,11 @@ class Channel:
         """Call back when everything that came before is done."""
         self._enqueue(done)
 
-    def close(self) -> None:
-        """Off the topic, at once and for good. Idempotent, never awaits."""
+    def close(self, *, lost: bool = False) -> None:
+        """Off the topic, at once and for good. Idempotent, never awaits.
+
+        `lost`: because the connection ended.
+        """
         if self.stopped:
             return
         self.stopped = True
@@ -176,7 +180,7 @@ class Channel:
         hub().detach(self)
         if self._busy is not None and self._busy is not asyncio.current_task():
             self._busy.cancel()
-        self.gone = self.cleanup()
+        self.gone = self.cleanup(lost=lost)
 
     def _receive(self, frame: Frame) -> Awaitable[None] | None:
         try:

@@ -23,6 +23,7 @@ from rooms.connections import connections
 from rooms.handshake import Handshake, negotiate
 from rooms.handshake import Refused as HandshakeRefused
 from rooms.hub import hub, release
+from rooms.keeper import keeper
 from rooms.limits import Pace
 from rooms.patterns import Patterns, patterns
 from rooms.protocol import Connection, Join, Leave, Push, Send, refuse
@@ -122,6 +123,7 @@ class SocketConsumer(AsyncConsumer):
         """A hub that was never started, or could not be, is started now."""
         mine = hub()
         mine.on_control = connections.hear
+        keeper().start()
         if not mine.alive:
             mine.spawn(mine.start())
 
@@ -143,7 +145,7 @@ class SocketConsumer(AsyncConsumer):
         if self._timer is not None:
             self._timer.cancel()
         for channel in list(self._channels.values()):
-            channel.close()
+            channel.close(lost=True)
             channel.terminate()
         self._channels.clear()
         self._backlog.clear()

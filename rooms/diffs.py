@@ -16,8 +16,18 @@ from rooms.event import Event
 
 
 def diff_event(topic: str, parts: list[Diff]) -> Event | None:
-    """The event that tells several diffs as one; None where nothing is left."""
+    """The event that tells several diffs as one; None where there is nothing."""
     whole = merge(parts)
+    if not whole and len(parts) > 1:
+        # Nobody needs to hear it, but every process counts the changes.
+        return Event(
+            topic=topic,
+            name="presence_diff",
+            payload={},
+            to=(),
+            version=whole.version,
+            parts=tuple(Diff(version=part.version) for part in parts),
+        )
     if not whole:
         return None
     return Event(

@@ -83,6 +83,10 @@ class Delivery:
         self.receipt: str | None = message.get("receipt")
         self.parts: list[list[Any]] = message.get("parts", [])
 
+    def versions(self) -> list[int]:
+        """The changes of presence that this event tells."""
+        return [part[0] for part in self.parts] or [self.version]
+
     def after(self, version: int) -> Delivery | None:
         """What is left of a presence diff for one who knows up to a version."""
         if version < (self.parts[0][0] if self.parts else self.version):

@@ -19,8 +19,10 @@ from weakref import WeakKeyDictionary
 from channels.layers import get_channel_layer
 
 from beam import metrics
+from beam.conf import conf
 from beam.layer import unbundle
-from rooms.event import Delivery
+from presence.state import Snapshot
+from rooms.event import Delivery, Event
 from rooms.socket import Socket, join_prepared
 from rooms.wire import Vsn
 
@@ -28,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 # What no client may join: the hub's own topic, heard by every process.
 CONTROL_TOPIC = "$beam"
+PRESENCE_STATE = "presence_state"
+# Tells members that events may have been missed, so that they fetch anew.
+GAP = "beam_gap"
 
 
 class Member(Protocol):
@@ -55,14 +60,37 @@ def group_name(topic: str) -> str:
 
 
 class Topic:
-    """The local members of one topic, by id and by label."""
+    """The local members of one topic, by id and by label.
 
-    __slots__ = ("by_label", "intercepts", "members")
+    `known`: every presence change up to this version was delivered here; None
+    until a member knows a state. `ahead`: those that came before an earlier one.
+    """
+
+    __slots__ = ("ahead", "by_label", "intercepts", "known", "members")
 
     def __init__(self) -> None:
         self.members: dict[str, Member] = {}
         self.by_label: dict[str, dict[str, Member]] = {}
         self.intercepts: frozenset[str] = frozenset()
+        self.known: int | None = None
+        self.ahead: set[int] = set()
+
+    def saw(self, version: int) -> None:
+        """A change of presence was delivered."""
+        if self.known is None or version > self.known:
+            self.ahead.add(version)
+            self._advance()
+
+    def knows(self, version: int) -> None:
+        """A state with all changes up to a version is known."""
+        self.known = max(version, self.known or 0)
+        self.ahead = {later for later in self.ahead if later > self.known}
+        self._advance()
+
+    def _advance(self) -> None:
+        while self.known is not None and self.known + 1 in self.ahead:
+            self.known += 1
+            self.ahead.remove(self.known)
 
     def add(self, member: Member) -> None:
         self.members[member.id] = member
@@ -107,6 +135,8 @@ class Hub:
         self._background: set[asyncio.Task[Any]] = set()
         self._pending: dict[str, list[Delivery]] = {}
         self._receipts: dict[str, asyncio.Future[None]] = {}
+        # In one process no change can be missed, and versions span topics.
+        self._follows = bool(conf().redis_url)
         self.on_control: Callable[[Delivery], None] = lambda _: None
 
     @property
@@ -159,6 +189,39 @@ class Hub:
             return
         del self._topics[member.topic]
         self.spawn(self._reconcile(member.topic))
+
+    def knows(self, topic: str, version: int) -> None:
+        """A member of the topic has a presence state of this version."""
+        if self._follows and (local := self._topics.get(topic)) is not None:
+            local.knows(version)
+
+    def followed(self) -> dict[str, int]:
+        """The topics whose presence members here follow, and up to which version."""
+        return {
+            name: topic.known
+            for name, topic in self._topics.items()
+            if topic.known is not None
+        }
+
+    def rooms(self) -> int:
+        """How many topics have members in this process."""
+        return len(self._topics)
+
+    def resync(self, topic: str, snapshot: Snapshot, *, gap: bool) -> None:
+        """Give this process's members of a topic a fresh presence state.
+
+        `gap`: and tell them that they may have missed events.
+        """
+        if gap:
+            event = Event(topic=topic, name=GAP, payload={})
+            self.deliver(event.pack())
+        event = Event(
+            topic=topic,
+            name=PRESENCE_STATE,
+            payload=snapshot.state,
+            version=snapshot.version,
+        )
+        self.deliver(event.pack())
 
     def size(self, topic: str) -> int:
         """How many members the topic has in this process."""
@@ -227,6 +290,8 @@ class Hub:
                     self.on_control(delivery)
             elif (topic := self._topics.get(name)) is not None:
                 self._write(topic, batch)
+                if self._follows:
+                    _follow(topic, batch)
             for delivery in batch:
                 if delivery.receipt in self._receipts:
                     self._receipts[delivery.receipt].set_result(None)
@@ -255,6 +320,16 @@ class Hub:
         )
 
 
+def _follow(topic: Topic, batch: list[Delivery]) -> None:
+    for delivery in batch:
+        if delivery.name == PRESENCE_STATE:
+            # A Redis that lost its versions counts from its clock.
+            topic.knows(delivery.version)
+        elif delivery.version:
+            for version in delivery.versions():
+                topic.saw(version)
+
+
 def release(member: Member) -> None:
     """End a member's hold: write what came in meanwhile."""
     held, member.held = member.held or [], None
@@ -272,7 +347,9 @@ def _is_for(member: Member, delivery: Delivery) -> bool:
 
 
 def _hand(member: Member, delivery: Delivery) -> None:
-    if delivery.version:
+    if delivery.name == PRESENCE_STATE:
+        member.since = delivery.version
+    elif delivery.version:
         rest = delivery.after(member.since)
         if rest is None:
             return

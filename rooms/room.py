@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -11,34 +10,22 @@ from typing import Any
 
 import orjson
 
-from beam import metrics
 from beam.conf import conf
 from beam.redis import RedisError
-from presence.state import Diff, State
-from presence.tracker import NotTracked, tracker
+from presence.backend import tracker
+from presence.state import Diff, Snapshot, State, metas_of
+from presence.tracker import NotTracked
 from rooms import access, relay
 from rooms.address import labels, room_topic
 from rooms.channel import Channel, Refused
 from rooms.diffs import diffs
 from rooms.event import Event
 from rooms.hub import hub, release
+from rooms.keeper import keeper, untrack
+from rooms.policy import policy_for
 from rooms.wire import Reason, is_reserved
 
-logger = logging.getLogger(__name__)
-
 MAX_SESSION_ID = 64
-
-
-async def untrack(topic: str, refs: list[str]) -> None:
-    """Take presence entries away and tell the topic.
-
-    Where Redis is away the entries stay until this process's lease ends.
-    """
-    try:
-        diffs().publish(topic, await tracker().untrack(topic, refs))
-    except (RedisError, OSError) as error:
-        metrics.UNTRACK_FAILED.value += len(refs)
-        logger.warning("Presence of a member could not be taken away: %r", error)
 
 
 class RoomChannel(Channel):
@@ -88,14 +75,33 @@ class RoomChannel(Channel):
             if "presence" not in self.grant.can:
                 before = await tracker().list(self.topic)
             else:
-                self._ref, self._diff, before = await tracker().track(
-                    self.topic, self.session, self._own_meta(meta)
-                )
-                self._own = self._diff.joins
+                before = await self._track(self._own_meta(meta))
         except (RedisError, OSError):
             raise Refused(Reason.UNAVAILABLE) from None
         self.since = before.version
         self._before = before.state
+
+    async def _track(self, meta: dict[str, Any]) -> Snapshot:
+        """Be present; the state before. Who comes back in time changes nothing."""
+        self._ref, self._diff, before = await tracker().track(
+            self.topic, self.session, meta, self.owner.identity.user_id
+        )
+        self._own = self._diff.joins
+        if not self._diff:
+            await self._take_over(meta, before)
+        return before
+
+    async def _take_over(self, meta: dict[str, Any], before: Snapshot) -> None:
+        """Go on as the entry that was there; tell what is different about it."""
+        [(key, known)] = [
+            pair for pair in metas_of(before.state) if pair[1]["phx_ref"] == self._ref
+        ]
+        self.online_at = known["online_at"]
+        self._own = {key: {"metas": [known]}}
+        meta = meta | {"online_at": self.online_at}
+        if self._ref and any(known.get(name) != meta[name] for name in meta):
+            self._ref, self._diff = await tracker().update(self.topic, self._ref, meta)
+            self._own = self._diff.joins
 
     def _own_meta(self, meta: dict[str, Any]) -> dict[str, Any]:
         return meta | self.grant.meta | {"online_at": self.online_at}
@@ -103,6 +109,7 @@ class RoomChannel(Channel):
     async def joined(self) -> None:
         self.push("presence_state", self._before)
         del self._before
+        hub().knows(self.topic, self.since)
         self._forget_former_self()
         release(self)
         if self._diff is not None:
@@ -183,10 +190,13 @@ class RoomChannel(Channel):
             raise Refused(Reason.UNAVAILABLE) from None
         self.reply(ref)
 
-    def cleanup(self) -> asyncio.Task[Any] | None:
+    def cleanup(self, *, lost: bool) -> asyncio.Task[Any] | None:
         if self._ref is None:
             return None
         ref, self._ref = self._ref, None
+        grace = policy_for(self.topic.removeprefix("room:")).presence_grace
+        if lost and grace > 0:
+            return hub().spawn(keeper().linger(self.topic, ref, grace))
         self.owner.departed[self.topic] = self._own
         return hub().spawn(untrack(self.topic, [ref]))
 

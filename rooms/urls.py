@@ -10,6 +10,7 @@ urlpatterns = [
     path("readyz", api.readyz),
     path("api/v1/push_room_event", api.PushRoomEvent.as_view()),
     path("api/v1/events", api.Events.as_view()),
+    path("api/v1/processes", api.Processes.as_view()),
     path("api/v1/health", api.Health.as_view()),
 ]
 

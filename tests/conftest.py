@@ -12,6 +12,7 @@ from pytest_django.fixtures import Settings
 
 from beam import redis
 from rooms.hub import Hub, hub
+from rooms.keeper import keeper
 from tests.processes import RedisServer, Server, redis_server, serve
 
 Serve = Callable[..., Server]
@@ -69,6 +70,8 @@ async def running_hub() -> AsyncIterator[Hub]:
     mine = hub()
     await mine.start()
     yield mine
+    await mine.settle()
+    await keeper().stop()
     await mine.stop()
     flush = getattr(get_channel_layer(), "flush", None)
     if flush is not None:

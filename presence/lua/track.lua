@@ -1,18 +1,18 @@
--- Adds one entry to a topic; returns the state as it was just before.
--- KEYS[1] entries: hash, ref -> entry (JSON {"key", "meta", "process"})
--- KEYS[2] version: string, the number of the topic's last change
--- ARGV[1] ref    ARGV[2] entry
--- Returns {version before, version of this change, {ref, entry, ...}}.
--- Caller: presence.tracker.RedisTracker.track
-local entries = redis.call('HGETALL', KEYS[1])
-local before = redis.call('GET', KEYS[2])
-if not before then
-  -- Starts at the clock, so that it grows across a Redis that lost it.
-  local now = redis.call('TIME')
-  before = string.format('%d%06d', now[1], now[2])
-  redis.call('SET', KEYS[2], before)
+-- Adds an entry, or takes over one of the same key in its grace period.
+-- ARGV[1] ref    ARGV[2] owner    ARGV[3] group    ARGV[4] JSON    ARGV[5] key
+-- Returns {version before, version now, {JSON, ...} before, ref taken over};
+-- the last is '' for a new entry, else nothing changed.
+-- Caller: presence.shared.RedisTracker.track
+local before, here = version(), bodies()
+local leaving = redis.call('HGETALL', LEAVING)
+for i = 1, #leaving, 2 do
+  local ref, entry = leaving[i], redis.call('HGET', ENTRIES, leaving[i])
+  if leaving[i + 1] == ARGV[5] and entry then
+    local _, group, body = split(entry)
+    redis.call('HSET', ENTRIES, ref, ARGV[2] .. ' ' .. group .. ' ' .. body)
+    redis.call('HDEL', LEAVING, ref)
+    return {before, before, here, ref}
+  end
 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-redis.call('PERSIST', KEYS[2])
-local version = redis.call('INCR', KEYS[2])
-return {tonumber(before), version, entries}
+add(ARGV[1], ARGV[2], ARGV[3], ARGV[4])
+return {before, changed(), here, ''}

@@ -1,22 +1,17 @@
--- Takes entries from a topic; returns those that were there.
--- KEYS[1] entries    KEYS[2] version    (as in track.lua)
--- ARGV[1] seconds that the version outlives the last entry
--- ARGV[2...] refs
--- Returns {version of this change, {entry, ...}}; no change leaves the version.
--- Caller: presence.tracker.RedisTracker.untrack
+-- Takes entries away; returns those that were there.
+-- ARGV[1] '1': only those in their grace period    ARGV[2...] refs
+-- Returns {version of this change, {JSON, ...}}; no change leaves the version.
+-- Caller: presence.shared.RedisTracker.untrack and expire
 local gone = {}
 for i = 2, #ARGV do
-  local entry = redis.call('HGET', KEYS[1], ARGV[i])
-  if entry then
-    redis.call('HDEL', KEYS[1], ARGV[i])
-    gone[#gone + 1] = entry
+  if ARGV[1] ~= '1' or redis.call('HEXISTS', LEAVING, ARGV[i]) == 1 then
+    local body = remove(ARGV[i])
+    if body then
+      gone[#gone + 1] = body
+    end
   end
 end
 if #gone == 0 then
   return {0, gone}
 end
-local version = redis.call('INCR', KEYS[2])
-if redis.call('EXISTS', KEYS[1]) == 0 then
-  redis.call('EXPIRE', KEYS[2], ARGV[1])
-end
-return {version, gone}
+return {changed(), gone}

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
-from presence.tracker import NotTracked, tracker
+from presence.backend import tracker
+from presence.tracker import NotTracked
 from rooms import access, relay
 from rooms.channel import Channel, Refused
 from rooms.connections import connections, disconnect_event
 from rooms.diffs import diffs
 from rooms.hub import hub
-from rooms.room import untrack
+from rooms.keeper import untrack
 from rooms.wire import Close
 
 
@@ -80,7 +81,7 @@ class FixtureChannel(Channel):
         if self.topic.startswith("test:bye"):
             self.push("you_left", {})
 
-    def cleanup(self) -> asyncio.Task[Any] | None:
+    def cleanup(self, *, lost: bool) -> asyncio.Task[Any] | None:
         refs, self._refs = list(self._refs.values()), {}
         return hub().spawn(untrack(self.topic, refs)) if refs else None
 

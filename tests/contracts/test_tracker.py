@@ -7,8 +7,11 @@ import secrets
 
 import pytest
 
+from beam import redis
+from presence.backend import shared, tracker
+from presence.shared import RedisTracker
 from presence.state import State, apply, by_ref
-from presence.tracker import NotTracked, Tracker, tracker
+from presence.tracker import NotTracked, Tracker
 from rooms.hub import Hub
 
 
@@ -142,3 +145,158 @@ async def test_text_of_any_script_and_json_of_any_shape_survive(topic: str) -> N
 
     [stored] = (await tracker().list(topic + "/é 'x'")).state["ключ:1"]["metas"]
     assert stored == meta | {"phx_ref": tracked.ref}
+
+
+async def test_within_its_grace_an_entry_is_taken_over(topic: str) -> None:
+    first = await tracker().track(topic, "a:1", {"n": 1})
+    await tracker().leave(topic, first.ref)
+
+    again = await tracker().track(topic, "a:1", {"n": 2})
+
+    assert again.ref == first.ref
+    assert not again.diff
+    assert again.before.state == first.diff.joins
+    assert not await tracker().expire(topic, first.ref)
+    assert (await tracker().list(topic)).state == first.diff.joins
+
+
+async def test_after_its_grace_an_entry_is_gone(topic: str) -> None:
+    first = await tracker().track(topic, "a:1", {})
+    await tracker().leave(topic, first.ref)
+
+    gone = await tracker().expire(topic, first.ref)
+
+    assert gone.leaves == first.diff.joins
+    assert (await tracker().list(topic)).state == {}
+    assert not await tracker().expire(topic, first.ref)
+
+
+async def test_only_an_entry_of_the_same_key_is_taken_over(topic: str) -> None:
+    first = await tracker().track(topic, "a:1", {})
+    await tracker().leave(topic, first.ref)
+
+    other = await tracker().track(topic, "a:2", {})
+
+    assert list(other.diff.joins) == ["a:2"]
+
+
+async def test_who_was_taken_over_can_be_updated_and_leave_again(topic: str) -> None:
+    first = await tracker().track(topic, "a:1", {"n": 1})
+    await tracker().leave(topic, first.ref)
+    again = await tracker().track(topic, "a:1", {"n": 1})
+
+    updated = await tracker().update(topic, again.ref, {"n": 2})
+    await tracker().leave(topic, updated.ref)
+
+    assert (await tracker().expire(topic, updated.ref)).leaves == updated.diff.joins
+
+
+async def test_a_topic_is_counted_by_entries_and_groups(topic: str) -> None:
+    one = await tracker().track(topic, "a:1", {}, "a")
+    await tracker().track(topic, "a:2", {}, "a")
+    await tracker().track(topic, "b:1", {}, "b")
+    both = await tracker().sizes([topic, topic + "x"])
+    await tracker().untrack(topic, [one.ref, one.ref])
+
+    assert [tuple(size) for size in both] == [(3, 2), (0, 0)]
+    assert [tuple(size) for size in await tracker().sizes([topic])] == [(2, 2)]
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("backend", ["redis"], indirect=True)
+class TestShared:
+    """What only many processes need."""
+
+    @staticmethod
+    def other() -> RedisTracker:
+        """Another process."""
+        name = secrets.token_hex(4)
+        return RedisTracker(redis.batch(), "beam", lambda: name)
+
+    async def test_what_a_dead_process_left_is_reaped_once(self, topic: str) -> None:
+        mine, _ = shared()
+        dead = self.other()
+        held = await dead.track(topic, "a:1", {}, "a")
+        kept = await mine.track(topic, "b:1", {}, "b")
+        process = dead.process()
+
+        assert list(await mine.topics_of(process)) == [topic]
+        gone = await mine.reap(topic, process)
+
+        assert gone.leaves == held.diff.joins
+        assert not await mine.reap(topic, process)
+        assert (await mine.list(topic)).state == kept.diff.joins
+        assert [tuple(size) for size in await mine.sizes([topic])] == [(1, 1)]
+
+    async def test_reconciling_puts_back_what_redis_lost(self, topic: str) -> None:
+        mine, _ = shared()
+        held = await mine.track(topic, "a:1", {"n": 1}, "a")
+        await self.other().reap(topic, mine.process())
+
+        back = await mine.reconcile(topic, mine.process())
+
+        assert back.joins == held.diff.joins
+        assert back.leaves == {}
+        assert (await mine.list(topic)).state == held.diff.joins
+        assert not await mine.reconcile(topic, mine.process())
+
+    async def test_reconciling_takes_away_what_is_not_held(self, topic: str) -> None:
+        name = secrets.token_hex(4)
+        forgetful = RedisTracker(redis.batch(), "beam", lambda: name)
+        held = await forgetful.track(topic, "a:1", {}, "a")
+
+        again = RedisTracker(redis.batch(), "beam", lambda: name)
+        gone = await again.reconcile(topic, name)
+
+        assert gone.leaves == held.diff.joins
+        assert (await again.list(topic)).state == {}
+
+    async def test_reconciling_leaves_others_and_graces_alone(self, topic: str) -> None:
+        mine, _ = shared()
+        leaving = await mine.track(topic, "a:1", {})
+        await mine.leave(topic, leaving.ref)
+        await self.other().track(topic, "b:1", {})
+        before = await mine.list(topic)
+
+        assert not await mine.reconcile(topic, mine.process())
+        assert await mine.list(topic) == before
+
+    async def test_under_a_new_id_entries_are_owned_anew(self, topic: str) -> None:
+        names = ["old"]
+        mover = RedisTracker(redis.batch(), "beam", lambda: names[-1])
+        held = await mover.track(topic, "a:1", {})
+        names.append("new")
+
+        assert not await mover.reconcile(topic, "old")
+        assert not await mover.reap(topic, "old")
+        assert (await mover.reap(topic, "new")).leaves == held.diff.joins
+
+    async def test_taking_over_moves_an_entry_to_the_new_process(
+        self, topic: str
+    ) -> None:
+        mine, _ = shared()
+        other = self.other()
+        first = await mine.track(topic, "a:1", {})
+        await mine.leave(topic, first.ref)
+
+        await other.track(topic, "a:1", {})
+
+        assert not await mine.reap(topic, mine.process())
+        assert not await mine.reconcile(topic, mine.process())
+        assert (await mine.reap(topic, other.process())).leaves == first.diff.joins
+
+    async def test_nothing_of_a_topic_stays_but_a_version_that_ends(
+        self, topic: str
+    ) -> None:
+        mine, _ = shared()
+        tracked = await mine.track(topic, "a:1", {}, "a")
+        await mine.untrack(topic, [tracked.ref])
+        await mine.list(topic + "x")
+        await redis.batch().call("PING")
+
+        keys = [*mine.keys(topic), *mine.keys(topic + "x")]
+        left = [key for key in keys if await redis.client().exists(key)]
+        assert left == [mine.keys(topic)[1], mine.keys(topic + "x")[1]]
+        ends = [await redis.client().ttl(key) for key in left]
+        assert all(0 < seconds <= 3_600 for seconds in ends)
+        assert topic not in await mine.topics_of(mine.process())

@@ -1,0 +1,70 @@
+-- What every script of a topic begins with: its keys, and the steps they share.
+-- KEYS[1] entries: hash, ref -> owner, group and JSON {"key", "meta", "at"},
+--         separated by spaces; the owner is the process that holds the entry
+-- KEYS[2] version: string, the number of the topic's last change
+-- KEYS[3] leaving: hash, ref -> key, for the entries in their grace period
+-- KEYS[4] groups: hash, group -> number of its entries
+local ENTRIES, VERSION, LEAVING, GROUPS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+
+-- Seconds that a version outlives its topic's last entry, so that a member
+-- that is still joining never sees it start anew.
+local VERSION_SECONDS = 3600
+
+local function split(entry)
+  return string.match(entry, '^(%S+) (%S+) (.*)$')
+end
+
+-- The version as it is; one that was lost starts at the clock, so that it grows.
+local function version()
+  local known = redis.call('GET', VERSION)
+  if not known then
+    local now = redis.call('TIME')
+    known = string.format('%d%06d', now[1], now[2])
+    redis.call('SET', VERSION, known, 'EX', VERSION_SECONDS)
+  end
+  return tonumber(known)
+end
+
+-- Numbers a change.
+local function changed()
+  version()
+  local now = redis.call('INCR', VERSION)
+  if redis.call('EXISTS', ENTRIES) == 1 then
+    redis.call('PERSIST', VERSION)
+  else
+    redis.call('EXPIRE', VERSION, VERSION_SECONDS)
+  end
+  return now
+end
+
+local function add(ref, owner, group, body)
+  if redis.call('HSET', ENTRIES, ref, owner .. ' ' .. group .. ' ' .. body) == 1 then
+    redis.call('HINCRBY', GROUPS, group, 1)
+  end
+end
+
+-- Takes an entry away; its JSON, or false where it was not there.
+local function remove(ref)
+  local entry = redis.call('HGET', ENTRIES, ref)
+  if not entry then
+    return false
+  end
+  local _, group, body = split(entry)
+  redis.call('HDEL', ENTRIES, ref)
+  redis.call('HDEL', LEAVING, ref)
+  if redis.call('HINCRBY', GROUPS, group, -1) <= 0 then
+    redis.call('HDEL', GROUPS, group)
+  end
+  return body
+end
+
+-- The JSON of all entries.
+local function bodies()
+  local found = redis.call('HVALS', ENTRIES)
+  for i, entry in ipairs(found) do
+    local _, _, body = split(entry)
+    found[i] = body
+  end
+  return found
+end
+

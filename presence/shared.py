@@ -1,0 +1,229 @@
+"""Owns presence of all processes, in Redis: four keys a topic, one index a process.
+
+Every entry names the process that holds it, and every process keeps what it
+holds: where Redis lost it, `reconcile` puts it back; where the process died,
+another one `reap`s it. Scripts are in `lua/`, each called from one place.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from beam import redis
+from presence.state import Diff, Meta, Snapshot, sealed, state_of
+from presence.tracker import NotTracked, Size, Tracked, Updated, meta_of, new_ref
+
+_LUA = Path(__file__).parent / "lua"
+
+
+class _Held(NamedTuple):
+    """An entry that this process holds: what `reconcile` needs of it."""
+
+    key: str
+    group: str
+    body: bytes
+
+
+class RedisTracker:
+    """See `presence.tracker.Tracker`. Topics are shared with all processes."""
+
+    def __init__(
+        self, batch: redis.Batch, prefix: str, process: Callable[[], str]
+    ) -> None:
+        """`process`: this process's id, which changes when it was reaped."""
+        self._batch = batch
+        self._prefix = prefix
+        self.process = process
+        self._held: dict[str, dict[str, _Held]] = {}
+        self._lingering: Counter[str] = Counter()
+        # Topics where a call failed: Redis may have done it or not.
+        self._doubtful: set[str] = set()
+        self._track = self._script("track")
+        self._update = self._script("update")
+        self._untrack = self._script("untrack")
+        self._leave = self._script("leave")
+        self._list = self._script("list")
+        self._reap = self._script("reap")
+        self._reconcile = self._script("reconcile")
+
+    def _script(self, name: str) -> redis.Script:
+        text = (_LUA / "topic.lua").read_text() + (_LUA / f"{name}.lua").read_text()
+        return redis.Script(self._batch, text)
+
+    async def track(self, topic: str, key: str, meta: Meta, group: str = "") -> Tracked:
+        ref, process = new_ref(), self.process()
+        meta = sealed(meta, ref)
+        held = _Held(key, _digest(group), _body(key, meta))
+        self._hold(topic, ref, held)
+        args = [ref, process, held.group, held.body, key]
+        try:
+            answer = await self._call(self._track, topic, args)
+        except BaseException:
+            self._let_go(topic, ref)
+            raise
+        before, version, bodies, taken = answer
+        snapshot = Snapshot(_state(bodies), before)
+        if not taken:
+            return Tracked(ref, Diff(state_of([(key, meta)]), {}, version), snapshot)
+        taken = taken.decode()
+        meta = meta_of(snapshot, taken)
+        self._hold(topic, taken, held._replace(body=_body(key, meta)))
+        self._let_go(topic, ref)
+        return Tracked(taken, Diff(version=version), snapshot)
+
+    async def update(self, topic: str, ref: str, meta: Meta) -> Updated:
+        old = self._held.get(topic, {}).get(ref)
+        if old is None:
+            raise NotTracked(ref)
+        fresh = new_ref()
+        new = sealed(meta, fresh, ref)
+        held = old._replace(body=_body(old.key, new))
+        args = [ref, fresh, self.process(), held.group, held.body]
+        # Before the call: what reconciles meanwhile comes behind it.
+        self._hold(topic, fresh, held)
+        self._let_go(topic, ref)
+        try:
+            version, *gone = await self._call(self._update, topic, args)
+            if not gone:
+                raise NotTracked(ref)
+        except BaseException:
+            self._hold(topic, ref, old)
+            self._let_go(topic, fresh)
+            raise
+        return Updated(fresh, Diff(state_of([(old.key, new)]), _state(gone), version))
+
+    async def untrack(self, topic: str, refs: Iterable[str]) -> Diff:
+        refs = list(refs)
+        for ref in refs:
+            self._let_go(topic, ref)
+        return await self._take("0", topic, refs)
+
+    async def expire(self, topic: str, ref: str) -> Diff:
+        self._lingering[topic] -= 1
+        if self._lingering[topic] <= 0:
+            del self._lingering[topic]
+        return await self._take("1", topic, [ref])
+
+    async def _take(self, only: str, topic: str, refs: Iterable[str]) -> Diff:
+        version, gone = await self._call(self._untrack, topic, [only, *refs])
+        if topic not in self._held and topic not in self._lingering:
+            # Behind the entries: a process that dies in between is reaped whole.
+            self._batch.tell("ZREM", self._index(self.process()), topic)
+        return Diff({}, _state(gone), version)
+
+    async def leave(self, topic: str, ref: str) -> None:
+        held = self._held.get(topic, {}).get(ref)
+        if held is not None:
+            # Until its timer ends it is Redis's alone, and lost with it.
+            self._let_go(topic, ref)
+            self._lingering[topic] += 1
+            await self._call(self._leave, topic, [ref, held.key])
+
+    async def list(self, topic: str) -> Snapshot:
+        version, bodies = await self._call(self._list, topic, [])
+        return Snapshot(_state(bodies), version)
+
+    async def sizes(self, topics: Sequence[str]) -> Sequence[Size]:
+        keys = [self.keys(topic) for topic in topics]
+        asked = [("HLEN", key) for each in keys for key in (each[0], each[3])]
+        found = await self._batch.calls(asked)
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return [Size(entries, groups) for entries, groups in pairs]
+
+    async def versions(self, topics: Sequence[str]) -> Sequence[int]:
+        """The number of each topic's last change; 0 for one never seen."""
+        asked = [("GET", self.keys(topic)[1]) for topic in topics]
+        return [int(version or 0) for version in await self._batch.calls(asked)]
+
+    async def reap(self, topic: str, process: str) -> Diff:
+        """Take away what a dead process left in a topic."""
+        version, gone = await self._call(self._reap, topic, [process])
+        return Diff({}, _state(gone), version)
+
+    async def reconcile(self, topic: str, former: str) -> Diff:
+        """Make Redis agree with what this process holds of a topic.
+
+        `former`: the id under which this process was reaped, or its id.
+        """
+        held = self._held.get(topic, {})
+        self._doubtful.discard(topic)
+        args = [self.process(), former]
+        for ref, entry in held.items():
+            args += [ref, entry.group, entry.body.decode()]
+        version, came, gone = await self._call(self._reconcile, topic, args)
+        return Diff(_state(came), _state(gone), version)
+
+    def topics(self) -> Sequence[str]:
+        """The topics in which this process holds entries, or may."""
+        return [*self._held.keys() | self._lingering.keys() | self._doubtful]
+
+    async def topics_of(self, process: str) -> Sequence[str]:
+        """The topics in which a process holds entries, or may."""
+        found = await self._batch.call("ZRANGE", self._index(process), 0, -1)
+        return [topic.decode() for topic in found]
+
+    async def index(self) -> None:
+        """Write down anew in which topics this process holds entries."""
+        index = self._index(self.process())
+        await self._batch.calls(
+            [("DEL", index), *(("ZADD", index, 0, topic) for topic in self.topics())]
+        )
+
+    async def forget(self, process: str) -> None:
+        """Nothing of a process is left to be found."""
+        await self._batch.call("DEL", self._index(process))
+
+    def _hold(self, topic: str, ref: str, held: _Held) -> None:
+        if topic not in self._held:
+            self._held[topic] = {}
+            # Sent before the entry, over the same connection.
+            self._batch.tell("ZADD", self._index(self.process()), 0, topic)
+        self._held[topic][ref] = held
+
+    def _let_go(self, topic: str, ref: str) -> None:
+        held = self._held.get(topic, {})
+        held.pop(ref, None)
+        if not held:
+            self._held.pop(topic, None)
+
+    def _index(self, process: str) -> str:
+        return f"{self._prefix}:{{process:{process}}}:topics"
+
+    def keys(self, topic: str) -> tuple[str, str, str, str]:
+        """A topic's keys: entries, version, leaving, groups."""
+        # The hash tag keeps all keys of a topic in one slot of a cluster.
+        stem = f"{self._prefix}:{{{_digest(topic)}}}"
+        return (
+            f"{stem}:present",
+            f"{stem}:version",
+            f"{stem}:leaving",
+            f"{stem}:groups",
+        )
+
+    async def _call(self, script: redis.Script, topic: str, args: Sequence[Any]) -> Any:
+        try:
+            return await script(self.keys(topic), args)
+        except (redis.RedisError, OSError):
+            self._doubtful.add(topic)
+            raise
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _body(key: str, meta: Meta) -> bytes:
+    return orjson.dumps({"key": key, "meta": meta, "at": time.time_ns()})
+
+
+def _state(bodies: Iterable[bytes]) -> Any:
+    """Entries as a state. Redis keeps no order: oldest first by their time."""
+    entries = sorted(map(orjson.loads, bodies), key=lambda entry: entry["at"])
+    return state_of((entry["key"], entry["meta"]) for entry in entries)
