@@ -83,7 +83,12 @@ class Topic:
 
     def knows(self, version: int) -> None:
         """A state with all changes up to a version is known."""
-        self.known = max(version, self.known or 0)
+        if self.known is None or version > self.known:
+            self.restarts(version)
+
+    def restarts(self, version: int) -> None:
+        """All members were given a state; a Redis that lost data may be behind."""
+        self.known = version
         self.ahead = {later for later in self.ahead if later > self.known}
         self._advance()
 
@@ -323,8 +328,7 @@ class Hub:
 def _follow(topic: Topic, batch: list[Delivery]) -> None:
     for delivery in batch:
         if delivery.name == PRESENCE_STATE:
-            # A Redis that lost its versions counts from its clock.
-            topic.knows(delivery.version)
+            topic.restarts(delivery.version)
         elif delivery.version:
             for version in delivery.versions():
                 topic.saw(version)

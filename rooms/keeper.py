@@ -1,8 +1,7 @@
-"""Owns this process's place among the others: its lease, and what it owes its rooms.
+"""Owns this process's place among the others, and what it owes its own members.
 
-A process that dies is found by its lease; another takes its members out of
-presence and tells. After Redis was away, or messages may have been missed, each
-process puts back what it holds and tells its own members.
+Renews the lease and asks whether Redis is there. After Redis was away, or
+messages may have been missed, members get a fresh state and are told.
 """
 
 from __future__ import annotations
@@ -13,8 +12,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
@@ -22,8 +20,11 @@ from channels.layers import get_channel_layer
 from beam import metrics, redis
 from beam.conf import conf
 from presence import backend
+from presence.cluster import Cluster, Watch, in_parts
+from presence.state import Diff
 from rooms.connections import connections
 from rooms.diffs import diffs
+from rooms.grace import ERRORS, graces
 from rooms.hub import hub
 
 logger = logging.getLogger(__name__)
@@ -33,10 +34,6 @@ STARTED = time.time()
 LOOK_SECONDS = 1.0
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 2.0
-TOPICS_AT_ONCE = 200
-ERRORS = (redis.RedisError, OSError)
-
-T = TypeVar("T")
 
 
 def describe() -> dict[str, Any]:
@@ -50,23 +47,19 @@ def describe() -> dict[str, Any]:
     }
 
 
-async def untrack(topic: str, refs: list[str]) -> None:
-    """Take presence entries away and tell the topic.
-
-    Where Redis is away the entries go when it is back.
-    """
-    try:
-        diffs().publish(topic, await backend.tracker().untrack(topic, refs))
-    except ERRORS:
-        metrics.UNTRACK_FAILED.value += len(refs)
-
-
 async def processes() -> list[dict[str, Any]]:
-    """Every live process: id, host, pid, started, sockets, rooms. `RedisError`."""
+    """Every live process: id, host, pid, started, sockets, rooms.
+
+    Raises `RedisError` where Redis is away.
+    """
     if not conf().redis_url:
         return [{"id": "local"} | describe()]
     _, leases = backend.shared()
     return await leases.processes()
+
+
+def _tell(topic: str, change: Diff) -> None:
+    diffs().publish(topic, change)
 
 
 class Keeper:
@@ -77,29 +70,25 @@ class Keeper:
         self._task: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._layer: Any = None
-        self._known = False
-        self._former = ""
-        self._reconcile = self._gap = False
-        self._versions: dict[str, int] = {}
+        self._gap = False
         self._renewal = 0.0
-        self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
 
     def start(self) -> None:
         """Take part. Idempotent."""
         if self._task is not None or not conf().redis_url:
             return
-        redis.link().on_down = self._on_down
+        redis.link().on_down = self._on_gap
         layer: Any = get_channel_layer()
         self._layer = layer.here() if hasattr(layer, "here") else layer
         self._layer.on_gap = self._on_gap
+        tracker, leases = backend.shared()
+        self._cluster = Cluster(tracker, leases, _tell)
+        self._watch = Watch(tracker)
         self._task = self._loop.create_task(self._run())
 
     async def stop(self) -> None:
         """Give up the lease; who is in a grace period stays until its end."""
-        left = [timer.when() - self._loop.time() for timer in self._timers.values()]
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
+        left = graces().stop()
         if self._task is None:
             return
         self._task.cancel()
@@ -109,37 +98,13 @@ class Keeper:
         try:
             if not left:
                 await tracker.forget(leases.process)
-            await leases.end(max(left, default=0.0))
+            await leases.end(left)
         except ERRORS:
             logger.warning("The lease could not be given up: it runs out")
 
-    async def linger(self, topic: str, ref: str, seconds: float) -> None:
-        """Let a member that lost its connection stay for a while."""
-        try:
-            await backend.tracker().leave(topic, ref)
-        except ERRORS:
-            metrics.UNTRACK_FAILED.value += 1
-            return
-        timer = self._loop.call_later(seconds, self._on_grace_over, topic, ref)
-        self._timers[topic, ref] = timer
-
-    def _on_grace_over(self, topic: str, ref: str) -> None:
-        del self._timers[topic, ref]
-        hub().spawn(self._expire(topic, ref))
-
-    async def _expire(self, topic: str, ref: str) -> None:
-        try:
-            diffs().publish(topic, await backend.tracker().expire(topic, ref))
-        except ERRORS:
-            metrics.UNTRACK_FAILED.value += 1
-
-    def _on_down(self) -> None:
-        # Whatever was sent meanwhile may be lost, here or elsewhere.
-        self._reconcile = self._gap = True
-        self._woken.set()
-
     def _on_gap(self) -> None:
-        self._reconcile = self._gap = True
+        """Whatever was sent a moment ago may be lost, here or elsewhere."""
+        self._gap = True
         self._woken.set()
 
     async def _run(self) -> None:
@@ -159,13 +124,14 @@ class Keeper:
             self._woken.clear()
 
     async def _turn(self) -> None:
-        if not redis.link().up:
+        link = redis.link()
+        if not link.up:
             await self._wait_for_redis()
-        elif self._loop.time() < self._renewal:
-            await redis.batch().ping()
-        if redis.link().up and self._loop.time() >= self._renewal:
+        if self._loop.time() >= self._renewal:
             await self._renew()
-        if redis.link().up and self._reconcile:
+        elif link.up:
+            await redis.batch().ping()
+        if self._gap and link.up:
             await self._recover()
 
     async def _wait_for_redis(self) -> None:
@@ -178,101 +144,41 @@ class Keeper:
         self._renewal = 0.0
 
     async def _renew(self) -> None:
-        _, leases = backend.shared()
-        beat = await leases.beat(describe())
-        if not beat.known and self._known:
-            logger.warning("This process's lease is gone: its members are put back")
-            self._former = leases.renew_id()
-            self._reconcile = True
-            await leases.beat(describe())
-        self._known = True
-        self._renewal = self._loop.time() + conf().lease_renew * random.uniform(  # noqa: S311
-            0.8, 1.0
-        )
-        for process in beat.dead:
-            await self._reap(process)
-        if not self._reconcile:
+        await self._cluster.renew(describe())
+        pause = conf().lease_renew * random.uniform(0.8, 1.0)  # noqa: S311
+        self._renewal = self._loop.time() + pause
+        if not self._gap:
             await self._check()
-
-    async def _reap(self, process: str) -> None:
-        """Take a dead process's members out of presence, and tell their rooms."""
-        tracker, leases = backend.shared()
-        topics = await tracker.topics_of(process)
-
-        async def reap(topic: str) -> int:
-            gone = await tracker.reap(topic, process)
-            diffs().publish(topic, gone)
-            return len(gone.leaves)
-
-        members = sum(await _in_parts(reap, topics))
-        await tracker.forget(process)
-        await leases.bury(process)
-        metrics.REAPED.value += 1
-        if topics:
-            logger.warning(
-                "Process %s is gone: %d members of %d topics were taken out",
-                process,
-                members,
-                len(topics),
-            )
 
     async def _recover(self) -> None:
         """Put back what this process holds; tell who may have missed something."""
-        if self._gap and hasattr(self._layer, "verify"):
+        if hasattr(self._layer, "verify"):
             await self._layer.verify()
-        gap, self._reconcile, self._gap = self._gap, False, False
-        tracker, leases = backend.shared()
-        former = self._former or leases.process
+        self._gap = False
         try:
-            await _in_parts(self._put_back(former), tracker.topics())
-            await tracker.index()
-            if former != leases.process:
-                await tracker.forget(former)
-                self._former = ""
-            if gap:
-                topics = list(hub().followed())
-                metrics.GAPS.value += len(topics)
-                await _in_parts(self._tell_gap, topics)
-                logger.info(
-                    "%d rooms were told that they may have missed events", len(topics)
-                )
+            await self._cluster.reconcile()
+            topics = list(hub().followed())
+            await in_parts(self._tell_gap, topics)
         except ERRORS:
-            self._reconcile, self._gap = True, gap
+            self._gap = True
             raise
-
-    @staticmethod
-    def _put_back(former: str) -> Callable[[str], Awaitable[None]]:
-        tracker, _ = backend.shared()
-
-        async def put_back(topic: str) -> None:
-            diffs().publish(topic, await tracker.reconcile(topic, former))
-
-        return put_back
+        metrics.GAPS.value += len(topics)
+        text = "%d rooms were told that they may have missed events"
+        logger.info(text, len(topics))
 
     @staticmethod
     async def _tell_gap(topic: str) -> None:
-        snapshot = await backend.tracker().list(topic)
-        hub().resync(topic, snapshot, gap=True)
+        hub().resync(topic, await backend.tracker().list(topic), gap=True)
 
     async def _check(self) -> None:
-        """Give a fresh state to rooms that have missed a change of presence.
-
-        A change that was there a check ago should have come by now.
-        """
-        tracker, _ = backend.shared()
-        topics = list(hub().followed())
-        found = await tracker.versions(topics)
-        before, self._versions = self._versions, dict(zip(topics, found, strict=True))
-        known = hub().followed()
-        behind = [
-            t for t in topics if before.get(t, 0) > known.get(t, before.get(t, 0))
-        ]
-
-        async def resync(topic: str) -> None:
-            hub().resync(topic, await tracker.list(topic), gap=False)
-
+        """Give a fresh state to rooms that have missed a change of presence."""
+        behind = await self._watch.behind(hub().followed)
         metrics.RESYNCED.value += len(behind)
-        await _in_parts(resync, behind)
+        await in_parts(self._resync, behind)
+
+    @staticmethod
+    async def _resync(topic: str) -> None:
+        hub().resync(topic, await backend.tracker().list(topic), gap=False)
 
 
 async def _any_of(event: asyncio.Event, seconds: float) -> None:
@@ -281,17 +187,6 @@ async def _any_of(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
     except TimeoutError:
         pass
-
-
-async def _in_parts(
-    work: Callable[[str], Awaitable[T]], topics: Sequence[str]
-) -> list[T]:
-    """Do something for many topics, some at a time."""
-    done: list[T] = []
-    for at in range(0, len(topics), TOPICS_AT_ONCE):
-        part = topics[at : at + TOPICS_AT_ONCE]
-        done += await asyncio.gather(*map(work, part))
-    return done
 
 
 _keepers: WeakKeyDictionary[asyncio.AbstractEventLoop, Keeper] = WeakKeyDictionary()

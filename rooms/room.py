@@ -20,8 +20,8 @@ from rooms.address import labels, room_topic
 from rooms.channel import Channel, Refused
 from rooms.diffs import diffs
 from rooms.event import Event
+from rooms.grace import graces, untrack
 from rooms.hub import hub, release
-from rooms.keeper import keeper, untrack
 from rooms.policy import policy_for
 from rooms.wire import Reason, is_reserved
 
@@ -196,7 +196,7 @@ class RoomChannel(Channel):
         ref, self._ref = self._ref, None
         grace = policy_for(self.topic.removeprefix("room:")).presence_grace
         if lost and grace > 0:
-            return hub().spawn(keeper().linger(self.topic, ref, grace))
+            return hub().spawn(graces().begin(self.topic, ref, grace))
         self.owner.departed[self.topic] = self._own
         return hub().spawn(untrack(self.topic, [ref]))
 

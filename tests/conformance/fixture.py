@@ -12,8 +12,8 @@ from rooms import access, relay
 from rooms.channel import Channel, Refused
 from rooms.connections import connections, disconnect_event
 from rooms.diffs import diffs
+from rooms.grace import untrack
 from rooms.hub import hub
-from rooms.keeper import untrack
 from rooms.wire import Close
 
 

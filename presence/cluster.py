@@ -1,0 +1,116 @@
+"""Owns one process's duties to the others: renew, reap the dead, put back its own.
+
+Says what changed through a callback, topic by topic, and never sends itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from beam import metrics
+from presence.leases import Leases
+from presence.shared import RedisTracker
+from presence.state import Diff
+
+logger = logging.getLogger(__name__)
+
+TOPICS_AT_ONCE = 200
+
+Tell = Callable[[str, Diff], None]
+T = TypeVar("T")
+
+
+class Cluster:
+    """A process's tracker and lease, and what it does for the whole.
+
+    Every method raises `beam.redis.RedisError` where Redis is away; calling it
+    again goes on.
+    """
+
+    def __init__(self, tracker: RedisTracker, leases: Leases, tell: Tell) -> None:
+        self._tracker = tracker
+        self._leases = leases
+        self._tell = tell
+        self._known = False
+        self._former = leases.process
+
+    async def renew(self, info: dict[str, Any]) -> None:
+        """Say that this process lives, and take over from those that do not."""
+        beat = await self._leases.beat(info)
+        if not beat.known and self._known:
+            logger.warning("This process's lease is gone: its members are put back")
+            self._leases.renew_id()
+            await self._leases.beat(info)
+        self._known = True
+        if self._former != self._leases.process:
+            await self.reconcile()
+        for process in beat.dead:
+            await self._reap(process)
+
+    async def reconcile(self) -> None:
+        """Make Redis agree with what this process holds, in every topic."""
+        tracker, former = self._tracker, self._former
+
+        async def put_back(topic: str) -> None:
+            self._tell(topic, await tracker.reconcile(topic, former))
+
+        await in_parts(put_back, tracker.topics())
+        await tracker.index()
+        if former != self._leases.process:
+            await tracker.forget(former)
+            self._former = self._leases.process
+
+    async def _reap(self, process: str) -> None:
+        """Take a dead process's members out; only then it is buried."""
+        topics = await self._tracker.topics_of(process)
+
+        async def reap(topic: str) -> int:
+            gone = await self._tracker.reap(topic, process)
+            self._tell(topic, gone)
+            return sum(len(presence["metas"]) for presence in gone.leaves.values())
+
+        members = sum(await in_parts(reap, topics))
+        await self._tracker.forget(process)
+        await self._leases.bury(process)
+        metrics.REAPED.value += 1
+        if topics:
+            text = "Process %s is gone: %d members of %d topics were taken out"
+            logger.warning(text, process, members, len(topics))
+
+
+class Watch:
+    """Finds the topics of which this process has missed changes."""
+
+    def __init__(self, tracker: RedisTracker) -> None:
+        self._tracker = tracker
+        self._before: dict[str, int] = {}
+
+    async def behind(self, known: Callable[[], dict[str, int]]) -> list[str]:
+        """The topics whose members need a fresh state.
+
+        `known`: up to which version each topic's changes were delivered here.
+        A change that was in Redis at the last look should have come by now; a
+        Redis that is behind what was delivered has lost it.
+        """
+        topics = list(known())
+        found = dict(zip(topics, await self._tracker.versions(topics), strict=True))
+        before, self._before = self._before, found
+        return [
+            topic
+            for topic, version in known().items()
+            if before.get(topic, 0) > version or found.get(topic, version) < version
+        ]
+
+
+async def in_parts(
+    work: Callable[[str], Awaitable[T]], topics: Sequence[str]
+) -> list[T]:
+    """Do something for many topics, some at a time; the results in order."""
+    done: list[T] = []
+    for at in range(0, len(topics), TOPICS_AT_ONCE):
+        part = topics[at : at + TOPICS_AT_ONCE]
+        done += await asyncio.gather(*map(work, part))
+    return done

@@ -1,0 +1,73 @@
+"""Owns how members leave presence: at once, or after a grace period."""
+
+from __future__ import annotations
+
+import asyncio
+from weakref import WeakKeyDictionary
+
+from beam import metrics, redis
+from presence.backend import tracker
+from rooms.diffs import diffs
+from rooms.hub import hub
+
+ERRORS = (redis.RedisError, OSError)
+
+
+async def untrack(topic: str, refs: list[str]) -> None:
+    """Take presence entries away and tell the topic.
+
+    Where Redis is away the entries go when it is back.
+    """
+    try:
+        diffs().publish(topic, await tracker().untrack(topic, refs))
+    except ERRORS:
+        metrics.UNTRACK_FAILED.value += len(refs)
+
+
+class Graces:
+    """One event loop's members that may come back in time."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
+
+    async def begin(self, topic: str, ref: str, seconds: float) -> None:
+        """Let a member stay for a while; its own session may take it over."""
+        try:
+            await tracker().leave(topic, ref)
+        except ERRORS:
+            metrics.UNTRACK_FAILED.value += 1
+            return
+        timer = self._loop.call_later(seconds, self._on_over, topic, ref)
+        self._timers[topic, ref] = timer
+
+    def _on_over(self, topic: str, ref: str) -> None:
+        del self._timers[topic, ref]
+        hub().spawn(self._expire(topic, ref))
+
+    @staticmethod
+    async def _expire(topic: str, ref: str) -> None:
+        try:
+            diffs().publish(topic, await tracker().expire(topic, ref))
+        except ERRORS:
+            metrics.UNTRACK_FAILED.value += 1
+
+    def stop(self) -> float:
+        """Forget all timers; the seconds until the last would have ended."""
+        now = self._loop.time()
+        left = [timer.when() - now for timer in self._timers.values()]
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        return max(left, default=0.0)
+
+
+_graces: WeakKeyDictionary[asyncio.AbstractEventLoop, Graces] = WeakKeyDictionary()
+
+
+def graces() -> Graces:
+    """The running loop's grace periods."""
+    loop = asyncio.get_running_loop()
+    if loop not in _graces:
+        _graces[loop] = Graces()
+    return _graces[loop]
