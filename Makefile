@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 NODE := tests/journeys/node
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev node run test check format cover bench lock clean
+.PHONY: help install dev node run test check format cover bench stress lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,11 @@ bench/baselines/node_modules/.installed: bench/baselines/package-lock.json
 
 bench: $(VENV)/.developed bench/baselines/node_modules/.installed  ## Measure Beam beside its peers (ARGS=--short for 2 minutes)
 	@$(BIN)/python -m bench $(ARGS)
+
+SECONDS ?= 60
+SEED ?=
+stress: $(VENV)/.developed  ## A cluster in bad weather (SECONDS=60 SEED=n): are all promises kept?
+	@$(BIN)/python -m tests.stress --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 lock: $(VENV)/.developed  ## Compile the pinned requirements from pyproject.toml
 	@$(BIN)/uv pip compile -q --no-strip-extras --universal --python-version 3.11 --generate-hashes \

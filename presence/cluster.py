@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from beam import metrics
-from presence.leases import Leases
+from presence.leases import FORGOTTEN, Leases
 from presence.shared import RedisTracker
 from presence.state import Diff
 
@@ -48,7 +48,11 @@ class Cluster:
         if self._former != self._leases.process:
             await self.reconcile()
         for process in beat.dead:
-            await self._reap(process)
+            if process == FORGOTTEN:
+                await self._sweep()
+            else:
+                await self._reap(process)
+            await self._leases.bury(process)
 
     async def reconcile(self) -> None:
         """Make Redis agree with what this process holds, in every topic."""
@@ -68,17 +72,38 @@ class Cluster:
         topics = await self._tracker.topics_of(process)
 
         async def reap(topic: str) -> int:
-            gone = await self._tracker.reap(topic, process)
-            self._tell(topic, gone)
-            return sum(len(presence["metas"]) for presence in gone.leaves.values())
+            return self._taken(topic, await self._tracker.reap(topic, process))
 
         members = sum(await in_parts(reap, topics))
         await self._tracker.forget(process)
-        await self._leases.bury(process)
         metrics.REAPED.value += 1
         if topics:
             text = "Process %s is gone: %d members of %d topics were taken out"
             logger.warning(text, process, members, len(topics))
+
+    async def _sweep(self) -> None:
+        """Take out the members of processes that Redis forgot before they died."""
+        tracker = self._tracker
+        live, dead = await self._leases.known()
+        known = live | dead
+        topics = {
+            t for each in await in_parts(tracker.topics_of, [*live]) for t in each
+        }
+
+        async def reap(topic: str) -> int:
+            unknown = await tracker.owners(topic) - known
+            gone = [await tracker.reap(topic, owner) for owner in unknown]
+            return sum(self._taken(topic, change) for change in gone)
+
+        members = sum(await in_parts(reap, [*topics]))
+        members += await tracker.reap_elsewhere(topics, known)
+        if members:
+            logger.warning("%d members of forgotten processes were taken out", members)
+
+    def _taken(self, topic: str, gone: Diff) -> int:
+        """Tell about members that were taken out; how many."""
+        self._tell(topic, gone)
+        return sum(len(presence["metas"]) for presence in gone.leaves.values())
 
 
 class Watch:

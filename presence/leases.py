@@ -11,13 +11,15 @@ import orjson
 from beam import redis
 
 CLAIMED_AT_ONCE = 10
+# Among the dead: all that hold entries and are not known any more.
+FORGOTTEN = "*"
 
 
 class Beat(NamedTuple):
     """What a renewal tells.
 
     `known`: the lease was there; else it ran out, or Redis lost it, or it is
-    the first. `dead`: processes that are this one's to reap.
+    the first. `dead`: processes that are this one's to reap; `FORGOTTEN` too.
     """
 
     known: bool
@@ -71,6 +73,13 @@ class Leases:
     async def _now(self) -> float:
         seconds, microseconds = await self._batch.call("TIME")
         return int(seconds) + int(microseconds) / 1e6
+
+    async def known(self) -> tuple[set[str], set[str]]:
+        """The processes that live, and those that are dead and not yet buried."""
+        leases, _, dead = self._keys
+        asked = [("ZRANGE", key, 0, -1) for key in (leases, dead)]
+        live, gone = await self._batch.calls(asked)
+        return {one.decode() for one in live}, {one.decode() for one in gone}
 
     async def processes(self) -> list[dict[str, Any]]:
         """What each live process told, by id."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,8 @@ import orjson
 from beam import redis
 from presence.state import Diff, Meta, Snapshot, sealed, state_of
 from presence.tracker import NotTracked, Size, Tracked, Updated, meta_of, new_ref
+
+SCANNED_AT_ONCE = 1_000
 
 _LUA = Path(__file__).parent / "lua"
 
@@ -147,6 +149,42 @@ class RedisTracker:
         version, gone = await self._call(self._reap, topic, [process])
         return Diff({}, _state(gone), version)
 
+    async def owners(self, topic: str) -> set[str]:
+        """The processes that hold entries in a topic."""
+        return await self._owners(self.keys(topic))
+
+    async def reap_elsewhere(self, topics: Iterable[str], known: set[str]) -> int:
+        """Take away what unknown processes left in all other topics; how many.
+
+        Nobody lives there who would have to be told, or could say their names.
+        Looks at every topic in Redis.
+        """
+        named = {_digest(topic) for topic in topics}
+        members = 0
+        async for digest in self._digests():
+            keys = self._keys(digest)
+            if digest in named:
+                continue
+            for owner in await self._owners(keys) - known:
+                _, gone = await self._reap(keys, [owner])
+                members += len(gone)
+        return members
+
+    async def _owners(self, keys: Sequence[str]) -> set[str]:
+        entries = await self._batch.call("HVALS", keys[0])
+        return {entry.split(b" ", 1)[0].decode() for entry in entries}
+
+    async def _digests(self) -> AsyncIterator[str]:
+        """Every topic that has entries. One may come twice."""
+        pattern, at = self._keys("*")[0], 0
+        while True:
+            command = ("SCAN", at, "MATCH", pattern, "COUNT", SCANNED_AT_ONCE)
+            at, found = await self._batch.call(*command)
+            for key in found:
+                yield key.decode().partition("{")[2].partition("}")[0]
+            if not (at := int(at)):
+                return
+
     async def reconcile(self, topic: str, former: str) -> Diff:
         """Make Redis agree with what this process holds of a topic.
 
@@ -198,8 +236,11 @@ class RedisTracker:
 
     def keys(self, topic: str) -> tuple[str, str, str, str]:
         """A topic's keys: entries, version, leaving, groups."""
+        return self._keys(_digest(topic))
+
+    def _keys(self, digest: str) -> tuple[str, str, str, str]:
         # The hash tag keeps all keys of a topic in one slot of a cluster.
-        stem = f"{self._prefix}:{{{_digest(topic)}}}"
+        stem = f"{self._prefix}:{{{digest}}}"
         return (
             f"{stem}:present",
             f"{stem}:version",

@@ -1,10 +1,28 @@
-"""`python -m tests.serve PORT`: `manage.py beam_serve` for `tests.processes`."""
+"""`python -m tests.serve PORT`: `manage.py beam_serve` for `tests.processes`.
 
+On SIGUSR1 it tells how many tasks its loop holds.
+"""
+
+import asyncio
+import json
 import os
+import signal
 import sys
+from typing import Any
 
 from django.core.management import execute_from_command_line
 
+
+def look(*_: Any) -> None:
+    """Print what a leak would show in."""
+    from daphne.server import twisted_loop
+
+    tasks = len(asyncio.all_tasks(twisted_loop))
+    sys.stderr.write(f"stress look {json.dumps({'tasks': tasks})}\n")
+    sys.stderr.flush()
+
+
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "beam.settings")
+    signal.signal(signal.SIGUSR1, look)
     execute_from_command_line(["manage.py", "beam_serve", "--port", sys.argv[1]])

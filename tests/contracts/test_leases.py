@@ -7,7 +7,7 @@ import secrets
 import pytest
 
 from beam import redis
-from presence.leases import Leases
+from presence.leases import FORGOTTEN, Beat, Leases
 from rooms.hub import Hub
 
 SECONDS = 10.0
@@ -42,6 +42,11 @@ class Cluster:
             one.clock = self.now
 
 
+def dead(beat: Beat) -> list[str]:
+    """The processes that are to be reaped."""
+    return sorted(process for process in beat.dead if process != FORGOTTEN)
+
+
 async def test_a_lease_is_known_from_its_second_beat_on() -> None:
     one, two, _ = Cluster().all
 
@@ -62,19 +67,19 @@ async def test_a_lease_that_ran_out_is_one_others_to_reap() -> None:
         await process.beat({})
 
     cluster.pass_seconds(SECONDS - 1)
-    assert (await two.beat({})).dead == []
-    assert (await three.beat({})).dead == []
+    assert dead(await two.beat({})) == []
+    assert dead(await three.beat({})) == []
     cluster.pass_seconds(2)
 
-    assert await two.beat({}) == (True, [one.process])
-    assert await three.beat({}) == (True, [])
+    assert dead(await two.beat({})) == [one.process]
+    assert dead(await three.beat({})) == []
     assert [known["id"] for known in await two.processes()] == sorted(
         [two.process, three.process]
     )
     await two.bury(one.process)
     cluster.pass_seconds(SECONDS - 1)
-    assert (await two.beat({})).dead == []
-    assert (await three.beat({})).dead == []
+    assert dead(await two.beat({})) == []
+    assert dead(await three.beat({})) == []
 
 
 async def test_where_a_reaper_dies_another_goes_on() -> None:
@@ -86,13 +91,13 @@ async def test_where_a_reaper_dies_another_goes_on() -> None:
     await two.beat({})
     await three.beat({})
     cluster.pass_seconds(2)
-    assert (await two.beat({})).dead == [one.process]
+    assert dead(await two.beat({})) == [one.process]
 
     cluster.pass_seconds(SECONDS - 1)
     await three.beat({})
     cluster.pass_seconds(2)
 
-    assert sorted((await three.beat({})).dead) == sorted([one.process, two.process])
+    assert dead(await three.beat({})) == sorted([one.process, two.process])
 
 
 async def test_who_was_reaped_is_not_known_and_goes_on_under_a_new_id() -> None:
@@ -100,7 +105,7 @@ async def test_who_was_reaped_is_not_known_and_goes_on_under_a_new_id() -> None:
     one, two, _ = cluster.all
     await one.beat({})
     cluster.pass_seconds(SECONDS + 1)
-    assert (await two.beat({})).dead == [one.process]
+    assert dead(await two.beat({})) == [one.process]
 
     assert not (await one.beat({})).known
     former = one.renew_id()
@@ -126,8 +131,27 @@ async def test_who_goes_with_members_in_grace_is_reaped_when_it_is_over() -> Non
     await one.beat({})
 
     await one.end(60.0)
-    assert (await two.beat({})).dead == []
+    assert dead(await two.beat({})) == []
     seconds, _ = await redis.batch().call("TIME")
     two.clock = (int(seconds) + 61) * 1_000
 
-    assert (await two.beat({})).dead == [one.process]
+    assert dead(await two.beat({})) == [one.process]
+
+
+async def test_a_redis_without_leases_is_looked_through_a_lease_later_by_one() -> None:
+    cluster = Cluster()
+    one, two, three = cluster.all
+    for process in cluster.all:
+        assert (await process.beat({})).dead == []
+    cluster.pass_seconds(SECONDS - 1)
+    for process in cluster.all:
+        assert (await process.beat({})).dead == []
+
+    cluster.pass_seconds(2)
+
+    assert await one.beat({}) == (True, [FORGOTTEN])
+    assert await two.beat({}) == (True, [])
+    await one.bury(FORGOTTEN)
+    cluster.pass_seconds(SECONDS + 1)
+    assert FORGOTTEN not in (await three.beat({})).dead
+    assert FORGOTTEN not in (await three.known())[1]

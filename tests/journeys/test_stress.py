@@ -1,0 +1,22 @@
+"""A short stress run: `make stress SECONDS=120` is the long one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.processes import find_redis
+from tests.stress.run import Run
+
+
+@pytest.mark.redis
+async def test_every_promise_is_kept_in_bad_weather(tmp_path: Path) -> None:
+    find_redis()
+    told: list[str] = []
+
+    report = await Run(tmp_path, 20.0, "ci", told.append).go()
+
+    assert report.broken == [], "\n".join([*told, report.table()])
+    assert report.counts["deliveries"] > 10_000
+    assert len(report.outages) >= 3

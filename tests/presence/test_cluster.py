@@ -1,0 +1,98 @@
+"""What a process does for the whole, in situations that are hard to come by."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+
+from beam import redis
+from presence.cluster import Cluster
+from presence.leases import Leases
+from presence.shared import RedisTracker
+from presence.state import Diff
+from rooms.hub import Hub
+
+LEASE = 10.0
+START = 1_000_000
+
+
+pytestmark = [
+    pytest.mark.redis,
+    pytest.mark.parametrize("backend", ["redis"], indirect=True),
+]
+
+
+class Process:
+    """One process of several, on a clock of the test's."""
+
+    def __init__(self, prefix: str) -> None:
+        self.leases = Leases(redis.batch(), prefix, LEASE)
+        self.tracker = RedisTracker(redis.batch(), prefix, lambda: self.leases.process)
+        self.told: list[tuple[str, Diff]] = []
+        self._cluster = Cluster(self.tracker, self.leases, self._tell)
+
+    def _tell(self, topic: str, change: Diff) -> None:
+        if change:
+            self.told.append((topic, change))
+
+    async def renew(self, seconds: float) -> None:
+        """What the keeper does, some seconds after the start."""
+        self.leases.clock = START + int(seconds * 1_000)
+        await self._cluster.renew({})
+
+
+@pytest.fixture
+async def pair(backend: str, running_hub: Hub) -> tuple[str, Process, Process]:
+    """A prefix of its own in Redis, and two processes that know each other."""
+    assert backend == "redis"
+    prefix = f"test{secrets.token_hex(4)}"
+    one, two = Process(prefix), Process(prefix)
+    await one.renew(0)
+    await two.renew(0)
+    return prefix, one, two
+
+
+async def forget_all(prefix: str) -> None:
+    """Redis loses its data."""
+    async for key in redis.client().scan_iter(f"{prefix}:*"):
+        await redis.client().delete(key)
+
+
+async def test_who_dies_before_redis_knows_it_again_is_found(
+    pair: tuple[str, Process, Process],
+) -> None:
+    prefix, one, two = pair
+    await one.tracker.track("room:shared", "ada:1", {}, "ada")
+    await two.tracker.track("room:shared", "bob:1", {}, "bob")
+    await two.tracker.track("room:alone", "bob:1", {}, "bob")
+    await forget_all(prefix)
+    # Joins of a process that has not renewed its lease since, and then dies.
+    await two.tracker.track("room:shared", "cat:1", {}, "cat")
+    await two.tracker.track("room:alone", "cat:1", {}, "cat")
+
+    for seconds in (1, LEASE, LEASE + 2):
+        await one.renew(seconds)
+
+    assert list((await one.tracker.list("room:shared")).state) == ["ada:1"]
+    assert (await one.tracker.list("room:alone")).state == {}
+    assert await one.tracker.sizes(["room:shared", "room:alone"]) == [(1, 1), (0, 0)]
+    left = [key for topic, diff in one.told for key in diff.leaves]
+    assert left == ["cat:1"]
+
+
+async def test_who_renews_in_time_after_a_loss_is_not_taken_for_dead(
+    pair: tuple[str, Process, Process],
+) -> None:
+    prefix, one, two = pair
+    await one.tracker.track("room:shared", "ada:1", {}, "ada")
+    await two.tracker.track("room:shared", "bob:1", {}, "bob")
+    await forget_all(prefix)
+
+    for seconds in (1, 6, LEASE, LEASE + 2):
+        await one.renew(seconds)
+        await two.renew(seconds)
+
+    state = (await one.tracker.list("room:shared")).state
+    assert sorted(state) == ["ada:1", "bob:1"]
+    assert [diff.leaves for _, diff in one.told + two.told if diff.leaves] == []

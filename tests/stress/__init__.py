@@ -1,0 +1,1 @@
+"""`make stress`: a cluster in bad weather, and whether Beam keeps its promises."""

@@ -1,0 +1,395 @@
+"""A client that speaks the protocol as the official one does, and keeps a record.
+
+Reconnects to any server with back-off, rejoins, heartbeats, times pushes out,
+computes presence, drops what is not of its current join.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidHandshake, WebSocketException
+
+from tests.stress.ledger import Heard, Ledger, Membership, Message
+
+HEARTBEAT_SECONDS = 2.0
+TIMEOUT_SECONDS = 10.0
+REJOIN_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
+BURST = 4
+
+CONNECTING = (OSError, TimeoutError, WebSocketException, InvalidHandshake)
+
+
+class Lost(Exception):
+    """The connection ended."""
+
+
+@dataclass
+class View:
+    """One joined room, as this client knows it."""
+
+    topic: str
+    join_ref: str
+    membership: Membership
+    # ref -> session; None until the state is there.
+    refs: dict[str, str] | None = None
+    pending: list[Any] = field(default_factory=list)
+
+    def sessions(self) -> Counter[str]:
+        """Who is here, and how often."""
+        return Counter((self.refs or {}).values())
+
+
+@dataclass
+class Behaviour:
+    """How a client spends its time: actions a second, and their weights."""
+
+    rate: float = 1.0
+    actions: dict[str, int] = field(
+        default_factory=lambda: {
+            "talk": 70,
+            "tell": 14,
+            "update": 6,
+            "rejoin": 5,
+            "drop": 3,
+            "vanish": 2,
+        }
+    )
+
+
+Places = Callable[[], Sequence[str]]
+
+
+class Client:
+    """One user's session: connects, acts, records, until it is told to stop."""
+
+    def __init__(
+        self,
+        name: str,
+        rooms: Sequence[str],
+        tokens: Callable[[str, str | None], str],
+        places: Places,
+        ledger: Ledger,
+        seed: str,
+    ) -> None:
+        """`tokens(user, room)`; `places()`: mounts, `ws://.../socket`."""
+        self.user, _, self.session_id = name.partition(":")
+        self.session = name
+        self.rooms = list(rooms)
+        self.tokens = tokens
+        self.places = places
+        self.ledger = ledger
+        self.behaviour = Behaviour()
+        self.counts: Counter[str] = Counter()
+        self.views: dict[str, View] = {}
+        self.slowest = 0.0
+        self.acting = self.running = True
+        self._random = random.Random(seed)
+        self._connections = itertools.count(1)
+        self._refs = itertools.count(1)
+        self._waiting: dict[str, asyncio.Future[Any]] = {}
+        self._seqs = itertools.count(1)
+        self._socket: ClientConnection | None = None
+        self.connection = ""
+
+    async def run(self) -> None:
+        """Live until `stop`."""
+        tries = 0
+        while self.running:
+            try:
+                await self._connect()
+            except CONNECTING:
+                self.counts["connects failed"] += 1
+                await self._back_off(tries)
+                tries += 1
+                continue
+            tries = 0
+            await self._live()
+            if self.running:
+                await self._back_off(0)
+
+    async def stop(self) -> None:
+        """Leave every room properly, then close."""
+        self.acting = False
+        for topic in list(self.views):
+            with suppress(Lost, TimeoutError):
+                await self._leave(topic)
+        self.running = False
+        if self._socket is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    await self._socket.close()
+
+    async def _back_off(self, tries: int) -> None:
+        pause = REJOIN_SECONDS[min(tries, len(REJOIN_SECONDS) - 1)]
+        await asyncio.sleep(pause * self._random.uniform(0.5, 1.5))
+
+    async def _connect(self) -> None:
+        place = self._random.choice(self.places())
+        token = quote(self.tokens(self.user, None))
+        self._socket = await connect(
+            f"{place}/websocket?vsn=2.0.0&user_token={token}",
+            compression=None,
+            max_size=None,
+            max_queue=None,
+            ping_interval=None,
+            open_timeout=5,
+            close_timeout=1,
+            proxy=None,
+        )
+        self.connection = f"{self.session}/{next(self._connections)}"
+        self._seqs = itertools.count(1)
+        self.counts["connections"] += 1
+
+    async def _live(self) -> None:
+        """One connection's life."""
+        assert self._socket is not None
+        tasks = [
+            asyncio.create_task(work)
+            for work in (self._read(), self._beat(), self._act())
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            self._over()
+        for result in results:
+            if isinstance(result, Exception) and not isinstance(
+                result, (Lost, *CONNECTING)
+            ):
+                raise result
+
+    def _over(self) -> None:
+        """The connection is gone, however."""
+        assert self._socket is not None
+        self._socket.transport.abort()
+        for topic in list(self.views):
+            self._end(topic, "closed")
+        for answer in list(self._waiting.values()):
+            if not answer.done():
+                answer.set_exception(Lost())
+                answer.exception()
+
+    def _end(self, topic: str, how: str) -> None:
+        view = self.views.pop(topic)
+        view.membership.ended, view.membership.how = time.monotonic(), how
+
+    async def _read(self) -> None:
+        assert self._socket is not None
+        async for text in self._socket:
+            self._hear(*json.loads(text))
+        self.counts[f"closed with {self._socket.close_code}"] += 1
+        raise Lost
+
+    async def _beat(self) -> None:
+        """A heartbeat that is not answered by the next is the socket's end."""
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            try:
+                await self._push("phoenix", "heartbeat", {}, None, HEARTBEAT_SECONDS)
+            except TimeoutError:
+                self.counts["heartbeats missed"] += 1
+                raise Lost from None
+
+    async def _push(
+        self,
+        topic: str,
+        event: str,
+        payload: Any,
+        join_ref: str | None,
+        seconds: float = TIMEOUT_SECONDS,
+    ) -> Any:
+        """The reply's payload. `TimeoutError`, `Lost`."""
+        answer = await self._send(topic, event, payload, join_ref)
+        async with asyncio.timeout(seconds):
+            return await answer
+
+    async def _send(
+        self, topic: str, event: str, payload: Any, join_ref: str | None
+    ) -> asyncio.Future[Any]:
+        """Push, and what will be the reply's payload."""
+        assert self._socket is not None
+        ref = str(next(self._refs))
+        if event == "phx_join":
+            join_ref = ref
+        answer = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(lambda _: self._waiting.pop(ref, None))
+        self._waiting[ref] = answer
+        await self._socket.send(json.dumps([join_ref, ref, topic, event, payload]))
+        return answer
+
+    def _hear(
+        self,
+        join_ref: str | None,
+        ref: str | None,
+        topic: str,
+        event: str,
+        payload: Any,
+    ) -> None:
+        now = time.monotonic()
+        if event == "phx_reply":
+            if (answer := self._waiting.get(ref or "")) and not answer.done():
+                self._note_join(topic, join_ref, ref, payload, now)
+                answer.set_result(payload)
+            return
+        view = self.views.get(topic)
+        if view is None or join_ref not in (None, view.join_ref):
+            return
+        if event in ("phx_error", "phx_close"):
+            self.counts[event] += 1
+            self._end(topic, "closed")
+        elif event == "beam_gap":
+            view.membership.gaps.append(now)
+        elif event.startswith("presence_"):
+            self._follow(view, event, payload, now)
+        else:
+            view.membership.heard.append(Heard(now, payload["by"], payload["seq"]))
+
+    def _note_join(
+        self,
+        topic: str,
+        join_ref: str | None,
+        ref: str | None,
+        payload: Any,
+        now: float,
+    ) -> None:
+        """Membership begins with the reply, before anything that follows it."""
+        if join_ref == ref and payload["status"] == "ok" and topic.startswith("room:"):
+            membership = self.ledger.join(topic, self.session, now)
+            self.views[topic] = View(topic, str(ref), membership)
+
+    def _follow(self, view: View, event: str, payload: Any, now: float) -> None:
+        if event == "presence_state":
+            view.refs = _pairs(payload)
+            pending, view.pending = view.pending, []
+            for diff in pending:
+                self._apply(view, diff, now)
+        elif view.refs is None:
+            view.pending.append(payload)
+        else:
+            self._apply(view, payload, now)
+
+    def _apply(self, view: View, diff: Any, now: float) -> None:
+        assert view.refs is not None
+        left = _pairs(diff["leaves"])
+        view.refs |= _pairs(diff["joins"])
+        for ref in left:
+            view.refs.pop(ref, None)
+        here = set(view.refs.values())
+        for session in set(left.values()) - here:
+            view.membership.gone.append((now, session))
+
+    async def _act(self) -> None:
+        """Join, then do something now and then."""
+        while self.running:
+            await self._join_all()
+            await asyncio.sleep(self._random.expovariate(self.behaviour.rate))
+            if self.acting and self.views:
+                names, weights = zip(*self.behaviour.actions.items(), strict=True)
+                [name] = self._random.choices(names, weights)
+                await self._do(name, self._random.choice(list(self.views.values())))
+
+    async def _do(self, name: str, view: View) -> None:
+        self.counts[name] += 1
+        if name == "talk":
+            await self._say(view, None)
+        elif name == "tell":
+            others = [s for s in view.sessions() if s != self.session]
+            if others:
+                await self._say(view, self._random.choice(others))
+        elif name == "update":
+            meta = {"meta": {"mood": self._random.randrange(5)}}
+            with suppress(TimeoutError):
+                await self._push(view.topic, "presence_update", meta, view.join_ref)
+        elif name == "rejoin":
+            with suppress(TimeoutError):
+                await self._leave(view.topic)
+        elif name == "vanish":
+            await self._vanish()
+        else:
+            raise Lost
+
+    async def _vanish(self) -> None:
+        assert self._socket is not None
+        self._over()
+        await asyncio.sleep(self._random.uniform(1.0, 3.0))
+        raise Lost
+
+    async def _join_all(self) -> None:
+        tries = 0
+        for room in self.rooms:
+            while self.running and room not in self.views:
+                payload = {
+                    "room_token": self.tokens(self.user, room.removeprefix("room:")),
+                    "session_id": self.session_id,
+                }
+                try:
+                    reply = await self._push(room, "phx_join", payload, None)
+                except TimeoutError:
+                    self.counts["joins timed out"] += 1
+                else:
+                    if reply["status"] == "ok":
+                        break
+                    self.counts[f"joins {reply['response']['reason']}"] += 1
+                await self._back_off(tries)
+                tries += 1
+
+    async def _leave(self, topic: str) -> None:
+        view = self.views[topic]
+        self._end(topic, "left")
+        await self._push(topic, "phx_leave", {}, view.join_ref)
+
+    async def _say(self, view: View, to: str | None) -> None:
+        """Push a few numbered messages at once, then see how they were answered."""
+        sent = []
+        for _ in range(self._random.randint(1, BURST)):
+            message = Message(
+                self.connection,
+                next(self._seqs),
+                view.topic,
+                self.session,
+                time.monotonic(),
+                to,
+            )
+            self.ledger.messages.append(message)
+            payload: dict[str, Any] = {"by": message.sender, "seq": message.seq}
+            payload |= {"broadcast": True} if to is None else {"to": [{"session": to}]}
+            answer = await self._send(view.topic, "new_msg", payload, view.join_ref)
+            answer.add_done_callback(partial(self._answered, message))
+            sent.append(answer)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await asyncio.gather(*sent)
+
+    def _answered(self, message: Message, answer: asyncio.Future[Any]) -> None:
+        if answer.cancelled():
+            message.status = "timed out"
+        elif answer.exception() is None:
+            message.answered = time.monotonic()
+            self.slowest = max(self.slowest, message.answered - message.at)
+            reply = answer.result()
+            ok = reply["status"] == "ok"
+            message.status = "ok" if ok else reply["response"]["reason"]
+
+
+def _pairs(state: Any) -> dict[str, str]:
+    """ref -> session of every meta."""
+    return {
+        meta["phx_ref"]: session
+        for session, presence in state.items()
+        for meta in presence["metas"]
+    }

@@ -1,0 +1,232 @@
+"""Owns what was sent and heard, and judges it: the promises, as arithmetic.
+
+A message that Beam answered with ok reaches every other member, in its
+connection's order and once. It may be lost only in an outage, and then the
+member is told: by `beam_gap`, or by the end of its socket.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+# What is on its way when a membership ends may be lost with it.
+IN_FLIGHT_SECONDS = 2.0
+# A cut shows a moment after what it swallowed was answered.
+BEFORE_SECONDS = 0.5
+# How long a join or an end may take until everybody has seen it.
+STEADY_SECONDS = 1.5
+
+
+@dataclass(slots=True)
+class Message:
+    """One push. `sender`: the connection, whose order is promised."""
+
+    sender: str
+    seq: int
+    room: str
+    session: str
+    at: float
+    to: str | None = None
+    answered: float | None = None
+    status: str = ""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What a receiver is told of it."""
+        return self.sender, self.seq
+
+
+class Heard(NamedTuple):
+    """A message as it arrived."""
+
+    at: float
+    sender: str
+    seq: int
+
+
+@dataclass(slots=True)
+class Membership:
+    """One join of one client, from its reply to its end. `how`: left, closed."""
+
+    room: str
+    session: str
+    joined: float
+    heard: list[Heard] = field(default_factory=list)
+    gaps: list[float] = field(default_factory=list)
+    gone: list[tuple[float, str]] = field(default_factory=list)
+    ended: float | None = None
+    how: str = ""
+
+
+@dataclass(slots=True)
+class Outage:
+    """A disturbance. `loses`: messages to sockets that stay open may be lost.
+
+    `over`: when everything should be as before again.
+    """
+
+    kind: str
+    start: float
+    loses: bool
+    over: float = float("inf")
+
+    def covers(self, at: float) -> bool:
+        """Whether a moment is in it."""
+        return self.start - BEFORE_SECONDS <= at <= self.over
+
+
+@dataclass
+class Ledger:
+    """Everything that happened. `latest`: the last join of a session in a room."""
+
+    messages: list[Message] = field(default_factory=list)
+    memberships: list[Membership] = field(default_factory=list)
+    outages: list[Outage] = field(default_factory=list)
+    latest: dict[tuple[str, str], Membership] = field(default_factory=dict)
+
+    def join(self, room: str, session: str, at: float) -> Membership:
+        """A membership that begins."""
+        membership = Membership(room, session, at)
+        self.memberships.append(membership)
+        self.latest[room, session] = membership
+        return membership
+
+
+@dataclass
+class Verdict:
+    """What was counted, and what was broken."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    broken: list[str] = field(default_factory=list)
+
+
+def judge(ledger: Ledger, settle: float) -> Verdict:
+    """Check every promise. `settle`: seconds after an outage that belong to it."""
+    verdict = Verdict()
+    rooms: dict[str, list[Message]] = defaultdict(list)
+    for message in ledger.messages:
+        verdict.counts["messages " + (message.status or "never answered")] += 1
+        rooms[message.room].append(message)
+    for messages in rooms.values():
+        messages.sort(key=lambda message: message.at)
+    known = {message.key: message for message in ledger.messages}
+    outages = [
+        Outage(outage.kind, outage.start, outage.loses, outage.over + settle)
+        for outage in ledger.outages
+    ]
+    for membership in ledger.memberships:
+        _judge_order(membership, known, verdict)
+        _judge_losses(membership, rooms[membership.room], known, outages, verdict)
+        _judge_gaps(membership, outages, verdict)
+    _judge_flicker(ledger.memberships, outages, verdict)
+    return verdict
+
+
+def _judge_order(
+    membership: Membership, known: dict[tuple[str, int], Message], verdict: Verdict
+) -> None:
+    """Each sender's messages come in order and once, and for those concerned."""
+    last: dict[str, int] = {}
+    for heard in membership.heard:
+        verdict.counts["deliveries"] += 1
+        message = known.get((heard.sender, heard.seq))
+        where = f"{membership.session} in {membership.room}: {heard}"
+        if message is None or message.room != membership.room:
+            verdict.broken.append(f"never sent there: {where}")
+        elif message.to not in (None, membership.session):
+            verdict.broken.append(f"for {message.to} only: {where}")
+        before = last.get(heard.sender, -1)
+        if heard.seq == before:
+            verdict.broken.append(f"twice: {where}")
+        elif heard.seq < before:
+            verdict.broken.append(f"out of order after {before}: {where}")
+        last[heard.sender] = max(before, heard.seq)
+
+
+def _judge_losses(
+    membership: Membership,
+    messages: list[Message],
+    known: dict[tuple[str, int], Message],
+    outages: list[Outage],
+    verdict: Verdict,
+) -> None:
+    ended = float("inf") if membership.ended is None else membership.ended
+    times = [message.at for message in messages]
+    first, last = bisect_left(times, membership.joined), bisect_right(times, ended)
+    heard = {(sender, seq) for _, sender, seq in membership.heard}
+    latest = max((known[key].at for key in heard if key in known), default=0.0)
+    for message in messages[first:last]:
+        if (
+            message.status == "ok"
+            and message.session != membership.session
+            and message.to in (None, membership.session)
+            and message.key not in heard
+        ):
+            fate = _fate(membership, message, latest, outages)
+            verdict.counts[fate] += 1
+            if fate == "lost":
+                verdict.broken.append(
+                    f"lost: {message} to {membership.session}, joined"
+                    f" {membership.joined}, {membership.how} {membership.ended},"
+                    f" gaps {membership.gaps}"
+                )
+
+
+def _fate(
+    membership: Membership, message: Message, latest: float, outages: list[Outage]
+) -> str:
+    """What became of a message that a member did not get."""
+    assert message.answered is not None
+    during = [outage for outage in outages if outage.covers(message.at)]
+    if membership.ended is not None and latest <= message.answered:
+        if membership.ended - message.answered < IN_FLIGHT_SECONDS:
+            return "lost with the end of the membership"
+        if membership.how == "closed" and during:
+            return "lost in an outage, told by the socket's end"
+    for outage in during:
+        if outage.loses and any(
+            message.at <= gap <= outage.over for gap in membership.gaps
+        ):
+            return "lost in an outage, told by beam_gap"
+    return "lost"
+
+
+def _judge_gaps(
+    membership: Membership, outages: list[Outage], verdict: Verdict
+) -> None:
+    """`beam_gap` has a reason."""
+    for gap in membership.gaps:
+        verdict.counts["beam_gap received"] += 1
+        if not any(outage.loses and outage.covers(gap) for outage in outages):
+            verdict.broken.append(
+                f"a gap for no reason: {membership.session} in {membership.room}, {gap}"
+            )
+
+
+def _judge_flicker(
+    memberships: list[Membership], outages: list[Outage], verdict: Verdict
+) -> None:
+    """Nobody who stays connected seems to leave, but in an outage."""
+    by_session: dict[tuple[str, str], list[Membership]] = defaultdict(list)
+    for membership in memberships:
+        by_session[membership.room, membership.session].append(membership)
+    for observer in memberships:
+        for at, session in observer.gone:
+            if not any(_spans(one, at) for one in by_session[observer.room, session]):
+                verdict.counts["leaves seen"] += 1
+            elif any(outage.covers(at) for outage in outages):
+                verdict.counts["leaves seen of connected members, in an outage"] += 1
+            else:
+                verdict.broken.append(
+                    f"{session} seemed to leave {observer.room} at {at},"
+                    f" as {observer.session} saw it"
+                )
+
+
+def _spans(membership: Membership, at: float) -> bool:
+    """Whether it was there well before and well after a moment."""
+    ended = float("inf") if membership.ended is None else membership.ended
+    return membership.joined + STEADY_SECONDS < at < ended - STEADY_SECONDS

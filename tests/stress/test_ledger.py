@@ -1,0 +1,174 @@
+"""The judge of a stress run: every kind of broken promise is seen."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.stress.ledger import Heard, Ledger, Membership, Message, Outage, judge
+
+SETTLE = 5.0
+
+
+def world(count: int = 5) -> tuple[Ledger, Membership]:
+    """A sender, a listener from 0 on, and a message a second from 100 on, all heard."""
+    ledger = Ledger()
+    ledger.join("r", "ada:1", 0.0)
+    bob = ledger.join("r", "bob:1", 0.0)
+    for seq in range(count):
+        at = 100.0 + seq
+        message = Message("ada:1/1", seq, "r", "ada:1", at, None, at + 0.01, "ok")
+        ledger.messages.append(message)
+        bob.heard.append(Heard(at + 0.02, "ada:1/1", seq))
+    return ledger, bob
+
+
+def broken(ledger: Ledger) -> list[str]:
+    """The first word of each broken promise."""
+    return [text.split(":")[0] for text in judge(ledger, SETTLE).broken]
+
+
+def test_what_was_heard_in_order_is_good() -> None:
+    ledger, _ = world()
+
+    verdict = judge(ledger, SETTLE)
+
+    assert verdict.broken == []
+    assert verdict.counts == {"messages ok": 5, "deliveries": 5}
+
+
+def test_a_hole_is_a_loss() -> None:
+    ledger, bob = world()
+    del bob.heard[2]
+
+    assert broken(ledger) == ["lost"]
+
+
+def test_a_message_without_an_ok_may_be_lost() -> None:
+    ledger, bob = world()
+    del bob.heard[2]
+    ledger.messages[2].status = "unavailable"
+
+    assert broken(ledger) == []
+
+
+def test_the_last_message_is_a_loss_where_the_member_stays() -> None:
+    ledger, bob = world()
+    del bob.heard[4]
+
+    assert broken(ledger) == ["lost"]
+
+
+@pytest.mark.parametrize(("ended", "expected"), [(104.5, []), (109.0, ["lost"])])
+def test_what_is_on_its_way_ends_with_the_membership(
+    ended: float, expected: list[str]
+) -> None:
+    ledger, bob = world()
+    del bob.heard[4]
+    bob.ended, bob.how = ended, "left"
+
+    assert broken(ledger) == expected
+
+
+def test_a_hole_is_a_loss_even_where_the_membership_ends() -> None:
+    ledger, bob = world()
+    del bob.heard[3]
+    bob.ended, bob.how = 104.5, "closed"
+
+    assert broken(ledger) == ["lost"]
+
+
+def test_a_stalled_process_loses_with_its_sockets() -> None:
+    ledger, bob = world(20)
+    del bob.heard[5:]
+    bob.ended, bob.how = 119.0, "closed"
+    ledger.outages.append(Outage("stall", 105.0, loses=False, over=125.0))
+
+    verdict = judge(ledger, SETTLE)
+
+    assert verdict.broken == []
+    assert verdict.counts["lost in an outage, told by the socket's end"] == 12
+    ledger.outages.clear()
+    assert broken(ledger) == ["lost"] * 12
+
+
+def test_a_loss_in_an_outage_must_be_told() -> None:
+    ledger, bob = world()
+    del bob.heard[2]
+    ledger.outages.append(Outage("cut", 102.0, loses=True, over=103.0))
+
+    assert broken(ledger) == ["lost"]
+    bob.gaps.append(103.5)
+    assert broken(ledger) == []
+    assert judge(ledger, SETTLE).counts["lost in an outage, told by beam_gap"] == 1
+
+
+def test_a_gap_told_before_the_loss_does_not_tell_it() -> None:
+    ledger, bob = world()
+    del bob.heard[2]
+    ledger.outages.append(Outage("cut", 101.0, loses=True, over=103.0))
+    bob.gaps.append(101.5)
+
+    assert broken(ledger) == ["lost"]
+
+
+def test_a_loss_outside_an_outage_is_not_excused_by_a_gap() -> None:
+    ledger, bob = world(20)
+    del bob.heard[15]
+    ledger.outages.append(Outage("cut", 102.0, loses=True, over=103.0))
+    bob.gaps.append(115.5)
+
+    assert broken(ledger) == ["lost", "a gap for no reason"]
+
+
+def test_where_nothing_may_be_lost_a_gap_excuses_nothing() -> None:
+    ledger, bob = world()
+    del bob.heard[2]
+    ledger.outages.append(Outage("flush", 102.0, loses=False, over=103.0))
+    bob.gaps.append(102.5)
+
+    assert broken(ledger) == ["lost", "a gap for no reason"]
+
+
+def test_order_and_single_delivery_are_promised() -> None:
+    ledger, bob = world()
+    bob.heard[1], bob.heard[2] = bob.heard[2], bob.heard[1]
+    bob.heard.append(bob.heard[-1])
+
+    assert broken(ledger) == ["out of order after 2", "twice"]
+
+
+def test_messages_come_only_to_those_concerned() -> None:
+    ledger, bob = world()
+    ledger.messages[1].to = "cat:1"
+    bob.heard.append(Heard(120.0, "nobody", 1))
+
+    assert broken(ledger) == ["for cat", "never sent there"]
+
+
+def test_a_direct_message_is_lost_only_to_whom_it_is_for() -> None:
+    ledger, bob = world()
+    ledger.messages[1].to = "bob:1"
+    del bob.heard[1]
+    ledger.join("r", "cat:1", 100.5).heard = bob.heard[1:]
+
+    assert broken(ledger) == ["lost"]
+
+
+def test_who_stays_must_not_seem_to_leave() -> None:
+    ledger, bob = world()
+    bob.gone.append((110.0, "ada:1"))
+
+    assert broken(ledger) == ["ada"]
+    ledger.outages.append(Outage("stall", 109.0, loses=False, over=111.0))
+    assert broken(ledger) == []
+
+
+def test_who_left_may_be_seen_to_leave() -> None:
+    ledger, bob = world()
+    ledger.latest["r", "ada:1"].ended = 110.0
+    bob.gone.append((110.1, "ada:1"))
+
+    verdict = judge(ledger, SETTLE)
+
+    assert verdict.broken == []
+    assert verdict.counts["leaves seen"] == 1

@@ -1,0 +1,200 @@
+"""Owns the servers and the Redis of a stress run, and what befalls them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import redis.asyncio as redis
+
+from tests.processes import RedisServer, Server, free_port
+from tests.stress.ledger import Ledger, Outage
+
+LEASE_SECONDS = 4.0
+RENEW_SECONDS = 1.0
+REDIS_TIMEOUT = 1.0
+PROCESSES = 3
+SECRET = {"secret": "dev-secret"}
+# Only where Redis itself forgets what it took may a socket that stays open lose.
+LOSING = {
+    "pause Redis",
+    "restart Redis, empty",
+    "cut the subscriptions",
+    "cut all connections to Redis",
+}
+LOOK = re.compile(r"^stress look (\{.*\})$", re.MULTILINE)
+
+
+@dataclass
+class Look:
+    """What one process holds."""
+
+    sockets: int
+    rooms: int
+    tasks: int
+    files: int
+    rss: int
+
+
+class World:
+    """Three processes on ports of their own, as on three hosts, and a Redis."""
+
+    def __init__(self, folder: Path, ledger: Ledger, seed: str) -> None:
+        self.redis = RedisServer(free_port())
+        self.ledger = ledger
+        self._random = random.Random(seed)
+        self.servers = [self._server(folder, n) for n in range(PROCESSES)]
+
+    def _server(self, folder: Path, number: int) -> Server:
+        port = free_port()
+        env = {
+            "DEBUG": "1",
+            "DATABASE_URL": f"sqlite:///{folder / 'beam.sqlite3'}",
+            "DJANGO_SETTINGS_MODULE": "beam.settings",
+            "REDIS_URL": self.redis.url,
+            "BEAM_LEASE_SECONDS": str(LEASE_SECONDS),
+            "BEAM_LEASE_RENEW": str(RENEW_SECONDS),
+            "BEAM_REDIS_TIMEOUT": str(REDIS_TIMEOUT),
+        }
+        command = ("-m", "tests.serve", "{port}")
+        return Server(command, env, port, folder / f"process-{number}.log")
+
+    async def start(self) -> None:
+        """Redis first, then the processes, all at once."""
+        await asyncio.to_thread(self.redis.start)
+        await asyncio.gather(*(asyncio.to_thread(one.start) for one in self.servers))
+
+    def end(self) -> None:
+        """End whatever still runs, stopped or not."""
+        for server in self.servers:
+            if server.process is not None and server.process.poll() is None:
+                server.process.send_signal(signal.SIGCONT)
+                server.kill()
+        if self.redis.process is not None:
+            self.redis.process.send_signal(signal.SIGCONT)
+        self.redis.stop()
+
+    def places(self) -> list[str]:
+        """Where clients connect: any server, whether it runs or not."""
+        return [server.socket_url for server in self.servers]
+
+    def disturbances(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """By name: each does its harm and ends when its cause has ended."""
+        return {
+            "SIGKILL a process": self._kill,
+            "SIGSTOP a process beyond its lease": self._stall,
+            "SIGSTOP a process for a moment": self._blink,
+            "SIGTERM a process": self._term,
+            "pause Redis": self._pause,
+            "restart Redis, empty": self._restart_redis,
+            "flush Redis": self._flush,
+            "cut the subscriptions": self._cut,
+            "cut all connections to Redis": self._sever,
+        }
+
+    async def disturb(self, kind: str) -> Outage:
+        """Do it, and note when it began and ended."""
+        outage = Outage(kind, time.monotonic(), kind in LOSING)
+        self.ledger.outages.append(outage)
+        await self.disturbances()[kind]()
+        return outage
+
+    def _one(self) -> Server:
+        return self._random.choice(self.servers)
+
+    def _signal(self, server: Server, number: signal.Signals) -> None:
+        assert server.process is not None
+        server.process.send_signal(number)
+
+    async def _kill(self) -> None:
+        server = self._one()
+        server.kill()
+        await asyncio.sleep(self._random.uniform(0.2, 2.0))
+        await asyncio.to_thread(server.start)
+
+    async def _term(self) -> None:
+        server = self._one()
+        await asyncio.to_thread(server.restart)
+
+    async def _stall(self) -> None:
+        await self._stop_for(self._one(), LEASE_SECONDS * 1.5 + RENEW_SECONDS)
+
+    async def _blink(self) -> None:
+        await self._stop_for(self._one(), LEASE_SECONDS * 0.3)
+
+    async def _stop_for(self, server: Server, seconds: float) -> None:
+        self._signal(server, signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        self._signal(server, signal.SIGCONT)
+
+    async def _pause(self) -> None:
+        assert self.redis.process is not None
+        self.redis.process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(self._random.choice([2.0, 5.0, 10.0]))
+        self.redis.process.send_signal(signal.SIGCONT)
+
+    async def _restart_redis(self) -> None:
+        await asyncio.to_thread(self.redis.stop)
+        await asyncio.sleep(self._random.uniform(0.2, 3.0))
+        await asyncio.to_thread(self.redis.start)
+
+    async def _flush(self) -> None:
+        await self.command("FLUSHALL")
+
+    async def _cut(self) -> None:
+        await self.command("CLIENT", "KILL", "TYPE", "pubsub")
+
+    async def _sever(self) -> None:
+        await self.command("CLIENT", "KILL", "TYPE", "normal")
+        await self.command("CLIENT", "KILL", "TYPE", "pubsub")
+
+    async def command(self, *command: Any) -> Any:
+        """What an operator asks of Redis."""
+        async with redis.Redis.from_url(self.redis.url) as client:
+            return await client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+    async def keys_that_stay(self) -> list[str]:
+        """Every key in Redis that will not expire, but those of the processes."""
+        async with redis.Redis.from_url(
+            self.redis.url, decode_responses=True
+        ) as client:
+            return [
+                key
+                async for key in client.scan_iter()
+                if "{processes}" not in key and await client.ttl(key) < 0
+            ]
+
+    async def look(self, server: Server) -> Look:
+        """What a process holds now, by its own account and the system's."""
+        assert server.process is not None
+        pid = server.process.pid
+        before = len(LOOK.findall(server.text()))
+        self._signal(server, signal.SIGUSR1)
+        async with asyncio.timeout(10), httpx.AsyncClient() as http:
+            url = f"{server.url}/api/v1/processes"
+            while len(found := LOOK.findall(server.text())) == before:
+                await http.get(f"{server.url}/healthz")
+            while True:
+                known = (await http.get(url, headers=SECRET)).json()["processes"]
+                mine = [one for one in known if one["pid"] == pid]
+                if mine:
+                    break
+                await asyncio.sleep(0.1)
+        process = psutil.Process(pid)
+        return Look(
+            sockets=mine[0]["sockets"],
+            rooms=mine[0]["rooms"],
+            tasks=json.loads(found[-1])["tasks"],
+            files=process.num_fds(),
+            rss=process.memory_info().rss,
+        )
