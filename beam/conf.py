@@ -15,6 +15,8 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from beam import redis_url
+
 
 @dataclass(frozen=True, slots=True)
 class Conf:
@@ -109,7 +111,7 @@ setting_changed.connect(_forget)
 
 @register
 def check_settings(**_: Any) -> list[CheckMessage]:
-    """Unknown names (E001) and absurd values (E002, E003) of `settings.BEAM`."""
+    """Unknown names (E001) and absurd values (E002 to E004) of `settings.BEAM`."""
     given = getattr(settings, "BEAM", {})
     known = {item.name for item in fields(Conf)}
     problems: list[CheckMessage] = [
@@ -143,6 +145,12 @@ def check_settings(**_: Any) -> list[CheckMessage]:
                 id="beam.E003",
             )
         )
+    if current.redis_url:
+        try:
+            redis_url.parse(current.redis_url)
+        except redis_url.BadUrl as error:
+            hint = "docs/settings.md shows every form."
+            problems.append(Error(f"REDIS_URL: {error}", hint=hint, id="beam.E004"))
     if current.max_message_bytes > current.max_frame_bytes:
         problems.append(
             Error(

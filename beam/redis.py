@@ -15,11 +15,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
+from beam import redis_url
 from beam.conf import conf
 
 __all__ = [
@@ -88,13 +87,8 @@ def client() -> Redis:
 
 
 def connect(url: str) -> Redis:
-    """A client of its own. It tries once: a call that was sent may have been done."""
-    return Redis.from_url(
-        url,
-        socket_timeout=conf().redis_timeout,
-        socket_connect_timeout=conf().redis_timeout,
-        retry=Retry(NoBackoff(), 0),
-    )
+    """A client of its own. Raises `redis_url.BadUrl`."""
+    return redis_url.connect(url, conf().redis_timeout)
 
 
 def batch() -> Batch:

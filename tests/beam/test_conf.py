@@ -28,6 +28,7 @@ def test_the_defaults_are_sound() -> None:
         ({"idle_timeout": -1}, "beam.E002"),
         ({"max_message_depth": 5_000}, "beam.E003"),
         ({"max_message_bytes": 2_000_000}, "beam.E003"),
+        ({"redis_url": "localhost:6379"}, "beam.E004"),
     ],
 )
 def test_what_cannot_be_is_an_error(

@@ -1,0 +1,114 @@
+"""Owns what `REDIS_URL` may say: one server, or the master that Sentinels name.
+
+    redis://[user[:password]@]host[:port][/db]       rediss:// the same over TLS
+    unix://[user[:password]@]/path/to/socket?db=0
+    redis+sentinel://[user[:password]@]host[:port][,host[:port]...]/service[/db]
+    rediss+sentinel:// the same over TLS, Sentinels too
+
+Queries are redis-py's (`?ssl_ca_certs=/path`); Sentinels of their own user take
+`sentinel_username` and `sentinel_password`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import SSLConnection, parse_url
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+
+SENTINEL = "+sentinel"
+SENTINEL_PORT = 26379
+SCHEMES = ("redis", "rediss", "unix", "redis" + SENTINEL, "rediss" + SENTINEL)
+
+
+class BadUrl(ValueError):
+    """What is wrong with a URL. Never names a password."""
+
+
+@dataclass(frozen=True)
+class Master:
+    """The master of a service, and the Sentinels that know where it is.
+
+    `options`, `sentinel_options`: what redis-py takes for a connection.
+    """
+
+    service: str
+    sentinels: tuple[tuple[str, int], ...]
+    options: dict[str, Any]
+    sentinel_options: dict[str, Any]
+
+
+def parse(url: str) -> str | Master:
+    """A URL that redis-py reads itself, as it is, or a master. Raises `BadUrl`."""
+    scheme = url.partition("://")[0].lower()
+    if scheme not in SCHEMES:
+        raise BadUrl(f"{scheme!r} is none of {', '.join(SCHEMES)}")
+    try:
+        if scheme.endswith(SENTINEL):
+            return _master(url)
+        parse_url(url)
+    except (ValueError, TypeError) as error:
+        raise BadUrl(str(error)) from None
+    return url
+
+
+def _master(url: str) -> Master:
+    parts = urlsplit(url)
+    login, _, hosts = parts.netloc.rpartition("@")
+    service, _, database = parts.path.strip("/").partition("/")
+    if not service:
+        raise ValueError("the path names the service: redis+sentinel://host/service")
+    query = dict(parse_qsl(parts.query))
+    sentinel: dict[str, Any] = {
+        name: query.pop(f"sentinel_{name}")
+        for name in ("username", "password")
+        if f"sentinel_{name}" in query
+    }
+    at = f"{login}@" if login else ""
+    scheme = parts.scheme.removesuffix(SENTINEL)
+    single = f"{scheme}://{at}master/{database or 0}?{urlencode(query)}"
+    options: dict[str, Any] = {**parse_url(single)}
+    del options["host"]
+    if options.pop("connection_class", None) is SSLConnection:
+        options["ssl"] = sentinel["ssl"] = True
+        sentinel |= {k: v for k, v in options.items() if k.startswith("ssl_")}
+    return Master(service, tuple(map(_address, hosts.split(","))), options, sentinel)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.strip().rpartition(":") if _has_port(text) else (text, "", "")
+    if not host.strip("[] "):
+        raise ValueError("a Sentinel's host is missing")
+    return host.strip().strip("[]"), int(port or SENTINEL_PORT)
+
+
+def _has_port(text: str) -> bool:
+    return ":" in text.rpartition("]")[2]
+
+
+def connect(url: str, seconds: float) -> Redis:
+    """A client; connects on first use. Raises `BadUrl`.
+
+    It tries once: a call that was sent may have been done. `seconds`: how long
+    it waits for a connection, and for an answer.
+    """
+    place = parse(url)
+    limits: dict[str, Any] = {
+        "socket_timeout": seconds,
+        "socket_connect_timeout": seconds,
+    }
+    retry = Retry(NoBackoff(), 0)
+    if isinstance(place, str):
+        return Redis.from_url(place, **limits, retry=retry)
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        place.sentinels, sentinel_kwargs=limits | place.sentinel_options
+    )
+    client: Redis = sentinel.master_for(
+        place.service, **limits | place.options, retry=retry
+    )
+    return client

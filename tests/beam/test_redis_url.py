@@ -1,0 +1,67 @@
+"""What `REDIS_URL` may say."""
+
+from __future__ import annotations
+
+import pytest
+
+from beam.redis_url import BadUrl, Master, parse
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "redis://user:password@localhost:6380/1",
+        "rediss://:password@localhost?ssl_ca_certs=/ca.pem",
+        "unix:///run/redis.sock?db=1",
+    ],
+)
+def test_one_server_is_read_by_redis_py(url: str) -> None:
+    assert parse(url) == url
+
+
+def test_sentinels_and_a_service() -> None:
+    assert parse("redis+sentinel://one,two:7000,[::1]:7001/beam") == Master(
+        "beam", (("one", 26379), ("two", 7000), ("::1", 7001)), {"db": 0}, {}
+    )
+
+
+def test_users_and_passwords_of_the_master_and_of_the_sentinels() -> None:
+    found = parse(
+        "redis+sentinel://ada:p%40ss@one/beam/3"
+        "?sentinel_username=eve&sentinel_password=other"
+    )
+
+    assert isinstance(found, Master)
+    assert found.options == {"username": "ada", "password": "p@ss", "db": 3}
+    assert found.sentinel_options == {"username": "eve", "password": "other"}
+
+
+def test_tls_to_the_master_and_to_the_sentinels() -> None:
+    found = parse("rediss+sentinel://one/beam?ssl_ca_certs=/ca.pem")
+
+    assert isinstance(found, Master)
+    assert found.options == {"db": 0, "ssl": True, "ssl_ca_certs": "/ca.pem"}
+    assert found.sentinel_options == {"ssl": True, "ssl_ca_certs": "/ca.pem"}
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("localhost:6379", "is none of redis, rediss, unix"),
+        ("http://localhost", "'http' is none of"),
+        ("redis+sentinel://one", "names the service"),
+        ("redis+sentinel:///beam", "host is missing"),
+        ("redis+sentinel://one:port/beam", "port"),
+        ("redis://localhost:port", "Port"),
+        ("redis://user:password@localhost?socket_timeout=long", "socket_timeout"),
+    ],
+)
+def test_what_cannot_be_read_says_why_and_names_no_password(
+    url: str, says: str
+) -> None:
+    with pytest.raises(BadUrl) as caught:
+        parse(url)
+
+    assert says in str(caught.value)
+    assert "password" not in str(caught.value)

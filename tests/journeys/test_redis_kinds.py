@@ -1,0 +1,169 @@
+"""Every kind of Redis that the documentation says Beam runs on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+import redis
+import trustme
+
+from tests.conftest import Serve
+from tests.journeys.test_cluster import QUICK, SECRET, enter
+from tests.processes import (
+    ROOT,
+    RedisServer,
+    find_old_redis,
+    find_redis,
+    find_valkey,
+    free_port,
+    redis_server,
+    wait_until,
+)
+
+pytestmark = pytest.mark.redis
+
+Start = Callable[..., RedisServer]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """`start(binary, **options)` starts a server; all end with the test."""
+    with ExitStack() as stack:
+        yield lambda *args, **options: stack.enter_context(
+            redis_server(*args, **options)
+        )
+
+
+async def works(serve: Serve, url: str) -> None:
+    """Two processes: members meet, talk, and are known to be gone."""
+    one, two = (serve(REDIS_URL=url, **QUICK) for _ in range(2))
+    ada, bob = await enter(one, "ada"), await enter(two, "bob")
+
+    await ada.until(lambda: ada.here == ["bob:1"], "presence")
+    assert (await ada.push(n=1))["status"] == "ok"
+    await bob.until(lambda: [m["n"] for m in bob.other] == [1], "the message")
+    known = httpx.get(f"{one.url}/api/v1/processes", headers=SECRET).json()
+    assert len(known["processes"]) == 2
+    two.kill()
+    await ada.until(lambda: ada.left == ["bob:1"], "the dead process's member leaves")
+
+    assert "password" not in one.text() + two.text()
+    for room in (ada, bob):
+        await room.leave()
+
+
+@pytest.mark.parametrize("find", [find_redis, find_old_redis, find_valkey])
+async def test_redis_6_2_redis_7_and_valkey(
+    beam_server: Serve, start: Start, find: Callable[[], str]
+) -> None:
+    await works(beam_server, start(find()).url)
+
+
+async def test_a_password(beam_server: Serve, start: Start) -> None:
+    server = start(arguments=("--requirepass", "password"), login=":password@")
+
+    await works(beam_server, server.url)
+
+
+async def test_a_user_that_may_do_no_more_than_the_documentation_says(
+    beam_server: Serve, start: Start
+) -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    [line] = [line for line in text.splitlines() if line.startswith("ACL SETUSER")]
+    server = start()
+    with redis.Redis.from_url(server.url) as client:
+        client.execute_command(*line.replace("PASSWORD", "password").split())
+
+    await works(beam_server, server.url.replace("//", "//beam:password@"))
+
+
+async def test_a_unix_socket(beam_server: Serve, start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "redis.sock"
+    start(arguments=("--unixsocket", str(path)))
+
+    await works(beam_server, f"unix://{path}?db=1")
+
+
+async def test_tls(beam_server: Serve, start: Start, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    ca, cert, key = (str(tmp_path / name) for name in ("ca.pem", "cert.pem", "key.pem"))
+    authority.cert_pem.write_to_path(ca)
+    certificate.cert_chain_pems[0].write_to_path(cert)
+    certificate.private_key_pem.write_to_path(key)
+    arguments = ("--tls-cert-file", cert, "--tls-key-file", key)
+    server = start(
+        scheme="rediss",
+        arguments=(*arguments, "--tls-ca-cert-file", ca, "--tls-auth-clients", "no"),
+    )
+
+    await works(beam_server, f"{server.url}?ssl_ca_certs={ca}")
+
+
+@pytest.fixture
+def sentinel(start: Start, tmp_path: Path) -> Iterator[tuple[RedisServer, str]]:
+    """A master, and the URL of a Sentinel that watches it and its replica."""
+    master = start()
+    start(arguments=("--replicaof", "127.0.0.1", str(master.port)))
+    file = tmp_path / "sentinel.conf"
+    port = free_port()
+    file.write_text(
+        f"dir {tmp_path}\n"
+        f"sentinel monitor beam 127.0.0.1 {master.port} 1\n"
+        "sentinel down-after-milliseconds beam 500\n"
+        "sentinel failover-timeout beam 2000\n"
+    )
+    watcher = RedisServer(port, arguments=(str(file), "--sentinel"))
+    watcher.start()
+    with redis.Redis(port=port, decode_responses=True) as client:
+        wait_until(
+            lambda: client.execute_command("SENTINEL", "REPLICAS", "beam"),
+            "the Sentinel knows the replica",
+        )
+        yield master, f"redis+sentinel://127.0.0.1:{port}/beam/0"
+    watcher.stop()
+
+
+async def test_where_the_master_dies_the_sentinels_name_another(
+    beam_server: Serve, sentinel: tuple[RedisServer, str]
+) -> None:
+    master, url = sentinel
+    one, two = (beam_server(REDIS_URL=url, **QUICK) for _ in range(2))
+    ada, bob = await enter(one, "ada"), await enter(two, "bob")
+
+    master.kill()
+
+    for room in (ada, bob):
+        await room.until(lambda room=room: room.gaps > 0, "the gap is told", 30)
+        await room.until(lambda room=room: room.here == ["ada:1", "bob:1"], "presence")
+    assert httpx.get(f"{one.url}/readyz").status_code == 200
+    assert (await ada.push(n=1))["status"] == "ok"
+    await bob.until(lambda: [m["n"] for m in bob.other] == [1], "the message")
+    assert ada.left == bob.left == []
+    for room in (ada, bob):
+        await room.leave()
+
+
+def test_a_url_that_cannot_be_read_stops_the_start() -> None:
+    told = subprocess.run(
+        [sys.executable, "manage.py", "beam_serve", "--port", str(free_port())],
+        cwd=ROOT,
+        env=os.environ
+        | {"DEBUG": "1", "DJANGO_SETTINGS_MODULE": "beam.settings"}
+        | {"REDIS_URL": "localhost:6379"},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+    assert told.returncode == 1
+    assert "REDIS_URL: 'localhost:6379' is none of redis, rediss" in told.stderr
+    assert "Traceback" not in told.stderr
