@@ -82,9 +82,17 @@ class Topic:
             self._advance()
 
     def knows(self, version: int) -> None:
-        """A state with all changes up to a version is known."""
-        if self.known is None or version > self.known:
+        """A member was given a state with all changes up to a version.
+
+        Only the first counts: what the others have missed is still missing.
+        """
+        if self.known is None:
             self.restarts(version)
+
+    @property
+    def latest(self) -> int:
+        """The last change that was delivered here."""
+        return max(self.ahead, default=self.known or 0)
 
     def restarts(self, version: int) -> None:
         """All members were given a state; a Redis that lost data may be behind."""
@@ -207,6 +215,10 @@ class Hub:
             for name, topic in self._topics.items()
             if topic.known is not None
         }
+
+    def latest(self, topic: str) -> int:
+        """The number of the last presence change that was delivered to a topic."""
+        return self._topics[topic].latest if topic in self._topics else 0
 
     def rooms(self) -> int:
         """How many topics have members in this process."""

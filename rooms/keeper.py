@@ -21,7 +21,7 @@ from beam import metrics, redis
 from beam.conf import conf
 from presence import backend
 from presence.cluster import Cluster, Watch, in_parts
-from presence.state import Diff
+from presence.state import Diff, Snapshot
 from rooms.connections import connections
 from rooms.diffs import diffs
 from rooms.grace import ERRORS, graces
@@ -34,6 +34,7 @@ STARTED = time.time()
 LOOK_SECONDS = 1.0
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 2.0
+LISTINGS = 5
 
 
 def describe() -> dict[str, Any]:
@@ -168,7 +169,7 @@ class Keeper:
 
     @staticmethod
     async def _tell_gap(topic: str) -> None:
-        hub().resync(topic, await backend.tracker().list(topic), gap=True)
+        hub().resync(topic, await _current(topic), gap=True)
 
     async def _check(self) -> None:
         """Give a fresh state to rooms that have missed a change of presence."""
@@ -178,7 +179,20 @@ class Keeper:
 
     @staticmethod
     async def _resync(topic: str) -> None:
-        hub().resync(topic, await backend.tracker().list(topic), gap=False)
+        hub().resync(topic, await _current(topic), gap=False)
+
+
+async def _current(topic: str) -> Snapshot:
+    """Who is here, no older than what members were told.
+
+    Changes come by a connection of their own, and may overtake an answer. A
+    Redis that lost its data and has a slower clock stays behind: so be it.
+    """
+    for _ in range(LISTINGS):
+        snapshot = await backend.tracker().list(topic)
+        if snapshot.version >= hub().latest(topic):
+            break
+    return snapshot
 
 
 async def _any_of(event: asyncio.Event, seconds: float) -> None:

@@ -184,8 +184,8 @@ def _fate(
     if membership.ended is not None and latest <= message.answered:
         if membership.ended - message.answered < IN_FLIGHT_SECONDS:
             return "lost with the end of the membership"
-        if membership.how == "closed" and during:
-            return "lost in an outage, told by the socket's end"
+        if during:
+            return "lost in an outage, told by the membership's end"
     for outage in during:
         if outage.loses and any(
             message.at <= gap <= outage.over for gap in membership.gaps

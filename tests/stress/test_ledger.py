@@ -86,7 +86,7 @@ def test_a_stalled_process_loses_with_its_sockets() -> None:
     verdict = judge(ledger, SETTLE)
 
     assert verdict.broken == []
-    assert verdict.counts["lost in an outage, told by the socket's end"] == 12
+    assert verdict.counts["lost in an outage, told by the membership's end"] == 12
     ledger.outages.clear()
     assert broken(ledger) == ["lost"] * 12
 
