@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 NODE := tests/journeys/node
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev node run test check format cover bench stress lock clean
+.PHONY: help install dev node run test check format cover bench stress churn lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,10 @@ SECONDS ?= 60
 SEED ?=
 stress: $(VENV)/.developed  ## A cluster in bad weather (SECONDS=60 SEED=n): are all promises kept?
 	@$(BIN)/python -m tests.stress --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+JOINS ?= 100000
+churn: $(VENV)/.developed  ## 100,000 joins and leaves: does memory stay on its plateau?
+	@$(BIN)/python -m tests.stress.churn --joins $(JOINS)
 
 lock: $(VENV)/.developed  ## Compile the pinned requirements from pyproject.toml
 	@$(BIN)/uv pip compile -q --no-strip-extras --universal --python-version 3.11 --generate-hashes \

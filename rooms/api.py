@@ -340,7 +340,8 @@ def readyz(request: Any) -> JsonResponse:
 
 def _check_database() -> str | None:
     try:
-        connection.ensure_connection()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
     except DatabaseError as error:
         return type(error).__name__
     return None

@@ -62,6 +62,17 @@ def test_every_counter_has_a_row() -> None:
     assert set(COUNTERS) <= firsts("operations.md")
 
 
+def test_every_failure_is_held_by_a_test_that_exists() -> None:
+    page = (DOCS / "operations.md").read_text()
+    table = page.partition("## What breaks")[2].partition("## Counters")[0]
+    lines = [line for line in table.splitlines() if line.startswith("| ")][1:]
+
+    assert len(lines) > 15
+    for line in lines:
+        file, name = line.strip("| ").split(" | ")[-1].strip("`").split("::")
+        assert f"def {name}(" in (ROOT / "tests" / file).read_text(), line
+
+
 PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in DOCS.glob("*.md"))]
 
 

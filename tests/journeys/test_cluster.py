@@ -313,3 +313,23 @@ async def rejoin(server: Server, user_id: str) -> ClientConnection:
     payload = {"room_token": access.mint_room("r", 60), "session_id": "1"}
     await socket.send(json.dumps(["1", "1", "room:r", "phx_join", payload]))
     return socket
+
+
+async def test_a_change_that_never_came_is_found(
+    three: Any, own_redis: RedisServer
+) -> None:
+    _, (ada, bob, _) = three
+    await asyncio.sleep(0.5)
+    states = ada.states, bob.states
+
+    with client(own_redis) as redis_client:
+        [version] = redis_client.keys("beam:*:version")
+        redis_client.incr(version)
+
+    # A change that every process finds in Redis, and none was told of.
+    for room, before in zip((ada, bob), states, strict=True):
+        await room.until(
+            lambda room=room, before=before: room.states > before, "a fresh state"
+        )
+        assert room.here == ["a:1", "b:1", "c:1"]
+        assert (room.left, room.gaps) == ([], 0)

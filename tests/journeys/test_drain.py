@@ -147,3 +147,42 @@ async def test_official_clients_are_back_on_another_process(
     await scenario.wait()
     assert set(got["codes"]) == {1012}
     assert sum(got["opens"]) == len(users) + len(got["codes"])
+
+
+@pytest.mark.redis
+@pytest.mark.node
+async def test_processes_are_replaced_under_load_and_nobody_is_missed(
+    beam_server: Serve, shared_redis: RedisServer
+) -> None:
+    server = beam_server("two processes", REDIS_URL=shared_redis.url)
+    await asyncio.to_thread(
+        wait_until, lambda: ", 2 processes" in server.text(), "both listen"
+    )
+    users = [access.mint_user(f"u{n}", 600) for n in range(30)]
+    scenario = await asyncio.create_subprocess_exec(
+        find_node(),
+        "rolling.mjs",
+        arguments(server, users=users, room="rolling"),
+        cwd=NODE_FOLDER,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert scenario.stdout is not None
+    assert scenario.stdin is not None
+    assert await scenario.stdout.readline() == b"joined\n"
+    assert server.process is not None
+
+    server.process.send_signal(signal.SIGHUP)
+    await asyncio.to_thread(
+        wait_until, lambda: server.text().count("was replaced") == 2, "both replaced"
+    )
+    scenario.stdin.write(b"replaced\n")
+
+    got = json.loads(await scenario.stdout.readline())
+    await scenario.wait()
+    assert got["codes"] == [1012]
+    assert got["wrong"] == []
+    assert got["answered"] > 1_000
+    assert set(got["refused"]) <= {"unavailable", "timeout"}
+    # Others miss a member for no longer than it needs to come back.
+    assert got["longest"]["absent"] <= got["longest"]["away"] + 500

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import socket
+import time
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import OperationalError
 from django.test import AsyncClient, RequestFactory
 from pytest_django.fixtures import Settings
 
 from beam import metrics
-from rooms import demo, relay
+from rooms import api, demo, relay
 from rooms.connections import connections
 from tests.clients import connected
 
@@ -280,6 +284,64 @@ async def test_readyz_says_what_is_wrong(
     assert body["checks"]["server"] == "draining"
     assert body["checks"]["redis"] == "ConnectionError"
     assert body["checks"]["hub"] == "ok"
+
+
+async def test_readyz_says_that_the_database_is_away(
+    async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Away:
+        def cursor(self) -> Any:
+            raise OperationalError("no")
+
+    monkeypatch.setattr(api, "connection", Away())
+
+    answer = await async_client.get("/readyz")
+
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["database"] == "OperationalError"
+
+
+PROCESSES = "/api/v1/processes"
+
+
+async def test_a_process_tells_of_itself(async_client: AsyncClient) -> None:
+    [ada] = await connected("ada")
+    await ada.join("one")
+    await ada.join("two")
+
+    answer = await async_client.get(PROCESSES, headers=SECRET)
+
+    assert answer.status_code == 200
+    [process] = answer.json()["processes"]
+    assert 0 <= time.time() - process.pop("started") < 3_600
+    assert process == {
+        "id": "local",
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "sockets": 1,
+        "rooms": 2,
+    }
+
+
+async def test_processes_are_for_those_who_know_the_secret(
+    async_client: AsyncClient,
+) -> None:
+    for headers in ({}, {"secret": "wrong"}):
+        answer = await async_client.get(PROCESSES, headers=headers)
+
+        assert answer.status_code == 401
+        assert answer.json()["error"]["code"] == "unauthorized"
+
+
+async def test_processes_cannot_be_told_while_redis_is_away(
+    async_client: AsyncClient, settings: Settings
+) -> None:
+    settings.BEAM = settings.BEAM | {"redis_url": "redis://127.0.0.1:1/0"}
+
+    answer = await async_client.get(PROCESSES, headers=SECRET)
+
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "unavailable"
 
 
 async def test_a_multipart_body_works_as_it_did(async_client: AsyncClient) -> None:

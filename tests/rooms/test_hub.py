@@ -1,11 +1,20 @@
-"""What a topic knows of the presence changes that were delivered to it."""
+"""The hub: a mailbox in trouble, and what topics know of presence changes."""
 
 from __future__ import annotations
 
+import logging
+from typing import Any
+
 import hypothesis.strategies as st
+import pytest
+from channels.layers import get_channel_layer
 from hypothesis import given
 
-from rooms.hub import Topic
+from beam import metrics
+from rooms import relay
+from rooms.event import Event
+from rooms.hub import Hub, Topic, hub
+from tests.clients import connected
 
 
 def test_nothing_is_followed_until_a_state_is_known() -> None:
@@ -72,3 +81,40 @@ def test_in_any_order_all_changes_are_known_in_the_end(
         assert topic.known + 1 not in topic.ahead
 
     assert (topic.known, topic.latest) == (8, 8)
+
+
+@pytest.mark.parametrize("backend", ["stock in process"], indirect=True)
+async def test_a_mailbox_that_cannot_be_read_is_read_again(
+    backend: str,
+    running_hub: Hub,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    layer: Any = get_channel_layer()
+    receive, failures = layer.receive, iter(range(2))
+
+    async def fails_twice(channel: str) -> Any:
+        if next(failures, None) is not None:
+            raise OSError("away")
+        return await receive(channel)
+
+    monkeypatch.setattr(layer, "receive", fails_twice)
+    before = metrics.MAILBOX_ERRORS.value
+    [ada] = await connected("ada")
+    await ada.join("r")
+
+    with caplog.at_level(logging.INFO, "rooms.hub"):
+        for n in range(2):
+            event = Event(topic="room:r", name="changed", payload={"n": n})
+            sent = relay.publish(event)
+            assert sent is not None
+            await sent
+            assert await ada.event("changed") == {"n": n}
+
+    assert hub().alive
+    assert metrics.MAILBOX_ERRORS.value == before + 2
+    told = [record.message for record in caplog.records if record.name == "rooms.hub"]
+    assert told == [
+        "Cannot read the hub's mailbox: OSError('away')",
+        "The hub's mailbox is read again",
+    ]
