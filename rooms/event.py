@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
+import orjson
+
 from presence.state import Diff, merge
 from rooms.wire import Frame, Vsn, dumps, encode, is_binary, prepared
 
@@ -87,14 +89,24 @@ class Delivery:
         """The changes of presence that this event tells."""
         return [part[0] for part in self.parts] or [self.version]
 
+    def changes(self) -> list[Diff]:
+        """The changes of presence that this event tells, one by one."""
+        if self.parts:
+            return [Diff(joins, leaves, v) for v, joins, leaves in self.parts]
+        told = orjson.loads(self.payload)
+        return [Diff(told["joins"], told["leaves"], self.version)]
+
     def after(self, version: int) -> Delivery | None:
         """What is left of a presence diff for one who knows up to a version."""
         if version < (self.parts[0][0] if self.parts else self.version):
             return self
-        rest = [
-            Diff(joins, leaves, v) for v, joins, leaves in self.parts if v > version
-        ]
-        whole = merge(rest)
+        if version >= self.version:
+            return None
+        return self.telling([c for c in self.changes() if c.version > version])
+
+    def telling(self, changes: list[Diff]) -> Delivery | None:
+        """The same presence diff with these changes instead; None: nothing to tell."""
+        whole = merge(changes)
         if not whole:
             return None
         event = Event(
@@ -102,6 +114,7 @@ class Delivery:
             name=self.name,
             payload=whole.payload(),
             version=whole.version,
+            parts=tuple(changes) if len(changes) > 1 else (),
         )
         return Delivery(event.pack())
 

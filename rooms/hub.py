@@ -21,6 +21,7 @@ from channels.layers import get_channel_layer
 from beam import metrics
 from beam.conf import conf
 from beam.layer import unbundle
+from presence.following import Following
 from presence.state import Snapshot
 from rooms.event import Delivery, Event
 from rooms.socket import Socket, join_prepared
@@ -62,48 +63,16 @@ def group_name(topic: str) -> str:
 class Topic:
     """The local members of one topic, by id and by label.
 
-    `known`: every presence change up to this version was delivered here; None
-    until a member knows a state. `ahead`: those that came before an earlier one.
+    `following`: which changes of its presence were delivered here.
     """
 
-    __slots__ = ("ahead", "by_label", "intercepts", "known", "members")
+    __slots__ = ("by_label", "following", "intercepts", "members")
 
     def __init__(self) -> None:
         self.members: dict[str, Member] = {}
         self.by_label: dict[str, dict[str, Member]] = {}
         self.intercepts: frozenset[str] = frozenset()
-        self.known: int | None = None
-        self.ahead: set[int] = set()
-
-    def saw(self, version: int) -> None:
-        """A change of presence was delivered."""
-        if self.known is None or version > self.known:
-            self.ahead.add(version)
-            self._advance()
-
-    def knows(self, version: int) -> None:
-        """A member was given a state with all changes up to a version.
-
-        Only the first counts: what the others have missed is still missing.
-        """
-        if self.known is None:
-            self.restarts(version)
-
-    @property
-    def latest(self) -> int:
-        """The last change that was delivered here."""
-        return max(self.ahead, default=self.known or 0)
-
-    def restarts(self, version: int) -> None:
-        """All members were given a state; a Redis that lost data may be behind."""
-        self.known = version
-        self.ahead = {later for later in self.ahead if later > self.known}
-        self._advance()
-
-    def _advance(self) -> None:
-        while self.known is not None and self.known + 1 in self.ahead:
-            self.known += 1
-            self.ahead.remove(self.known)
+        self.following = Following()
 
     def add(self, member: Member) -> None:
         self.members[member.id] = member
@@ -206,19 +175,20 @@ class Hub:
     def knows(self, topic: str, version: int) -> None:
         """A member of the topic has a presence state of this version."""
         if self._follows and (local := self._topics.get(topic)) is not None:
-            local.knows(version)
+            local.following.knows(version)
 
     def followed(self) -> dict[str, int]:
         """The topics whose presence members here follow, and up to which version."""
         return {
-            name: topic.known
+            name: topic.following.known
             for name, topic in self._topics.items()
-            if topic.known is not None
+            if topic.following.known is not None
         }
 
     def latest(self, topic: str) -> int:
         """The number of the last presence change that was delivered to a topic."""
-        return self._topics[topic].latest if topic in self._topics else 0
+        found = self._topics.get(topic)
+        return 0 if found is None else found.following.latest
 
     def rooms(self) -> int:
         """How many topics have members in this process."""
@@ -306,9 +276,8 @@ class Hub:
                 for delivery in batch:
                     self.on_control(delivery)
             elif (topic := self._topics.get(name)) is not None:
-                self._write(topic, batch)
-                if self._follows:
-                    _follow(topic, batch)
+                told = _followed(topic, batch) if self._follows else batch
+                self._write(topic, told)
             for delivery in batch:
                 if delivery.receipt in self._receipts:
                     self._receipts[delivery.receipt].set_result(None)
@@ -337,13 +306,20 @@ class Hub:
         )
 
 
-def _follow(topic: Topic, batch: list[Delivery]) -> None:
+def _followed(topic: Topic, batch: list[Delivery]) -> list[Delivery]:
+    """The batch without what later presence changes have overruled."""
+    told: list[Delivery] = []
     for delivery in batch:
+        rest: Delivery | None = delivery
         if delivery.name == PRESENCE_STATE:
-            topic.restarts(delivery.version)
-        elif delivery.version:
-            for version in delivery.versions():
-                topic.saw(version)
+            topic.following.restarts(delivery.version)
+        elif delivery.version and not topic.following.is_next(delivery.versions()):
+            changes = delivery.changes()
+            if (still := topic.following.take(changes)) != changes:
+                rest = delivery.telling(still)
+        if rest is not None:
+            told.append(rest)
+    return told
 
 
 def release(member: Member) -> None:

@@ -1,7 +1,7 @@
 """Presence of several processes against a simple model: whatever happens, in any order.
 
-Processes join, update and lose members, die, stall and wake; diffs get lost;
-Redis is flushed; time passes. After quiet, everybody agrees.
+Processes join, update and lose members, die, stall and wake; diffs get lost or
+come late; Redis is flushed; time passes. After quiet, everybody agrees.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from hypothesis.stateful import (
 
 from beam import redis
 from presence.cluster import Cluster, Watch
+from presence.following import Following
 from presence.leases import Leases
 from presence.shared import RedisTracker
 from presence.state import Diff, State, apply, by_ref
 from presence.tracker import NotTracked
-from rooms.hub import Topic
 from tests.processes import RedisServer
 
 TOPIC = "room:model"
@@ -56,7 +56,8 @@ class Process:
     renewed: int = 0
     state: State = field(default_factory=dict)
     since: int = 0
-    heard: Topic = field(default_factory=Topic)
+    heard: Following = field(default_factory=Following)
+    late: list[Diff] = field(default_factory=list)
 
     def known(self) -> dict[str, int]:
         """Up to which version changes were delivered."""
@@ -64,9 +65,9 @@ class Process:
 
     def hear(self, change: Diff) -> None:
         """A diff arrives, as the hub hands it over: known ones are passed over."""
-        if change.version > self.since:
-            self.state = apply(self.state, change)
-        self.heard.saw(change.version)
+        [rest] = self.heard.take([change])
+        if rest.version > self.since:
+            self.state = apply(self.state, rest)
 
 
 class PresenceMachine(RuleBasedStateMachine):
@@ -84,7 +85,7 @@ class PresenceMachine(RuleBasedStateMachine):
         self.joins: Counter[str] = Counter()
         self.leaves: Counter[str] = Counter()
         self.disturbed = False
-        self.lose_next = False
+        self.lose_next = self.delay_next = False
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Something asynchronous, to its end."""
@@ -124,8 +125,11 @@ class PresenceMachine(RuleBasedStateMachine):
         self.joins.update(list(by_ref(change.joins)))
         self.leaves.update(list(by_ref(change.leaves)))
         lost, self.lose_next = self.lose_next, False
+        late, self.delay_next = self.delay_next, False
         for number, process in enumerate(self.processes):
-            if not (lost and number == 0):
+            if late:
+                process.late.append(change)
+            elif not (lost and number == 0):
                 process.hear(change)
 
     def renew(self, process: Process) -> None:
@@ -246,6 +250,17 @@ class PresenceMachine(RuleBasedStateMachine):
     def lose_a_diff(self) -> None:
         self.lose_next = True
 
+    @rule()
+    def delay_a_diff(self) -> None:
+        self.delay_next = True
+
+    @rule(which=st.integers(0, PROCESSES - 1))
+    def hear_what_was_delayed(self, which: int) -> None:
+        process = self.processes[which]
+        late, process.late = process.late, []
+        for change in late:
+            process.hear(change)
+
     @precondition(lambda self: not self.disturbed)
     @invariant()
     def nobody_joins_or_leaves_twice(self) -> None:
@@ -254,8 +269,9 @@ class PresenceMachine(RuleBasedStateMachine):
 
     def quiet(self) -> None:
         """Everybody wakes, and enough time passes for all that is due."""
-        for process in self.processes:
+        for number, process in enumerate(self.processes):
             process.stalled = False
+            self.hear_what_was_delayed(number)
         self.disturbed = True
         for _ in range(4):
             self.time_passes(LEASE + 1)

@@ -103,8 +103,11 @@ class Verdict:
     broken: list[str] = field(default_factory=list)
 
 
-def judge(ledger: Ledger, settle: float) -> Verdict:
-    """Check every promise. `settle`: seconds after an outage that belong to it."""
+def judge(ledger: Ledger, settle: float, refuse: float) -> Verdict:
+    """Check every promise. `settle`: seconds after an outage that belong to it.
+
+    `refuse`: seconds within which a push is refused where Redis is away.
+    """
     verdict = Verdict()
     rooms: dict[str, list[Message]] = defaultdict(list)
     for message in ledger.messages:
@@ -117,12 +120,29 @@ def judge(ledger: Ledger, settle: float) -> Verdict:
         Outage(outage.kind, outage.start, outage.loses, outage.over + settle)
         for outage in ledger.outages
     ]
+    _judge_refusals(ledger.messages, outages, refuse, verdict)
     for membership in ledger.memberships:
         _judge_order(membership, known, verdict)
         _judge_losses(membership, rooms[membership.room], known, outages, verdict)
         _judge_gaps(membership, outages, verdict)
     _judge_flicker(ledger.memberships, outages, verdict)
     return verdict
+
+
+def _judge_refusals(
+    messages: list[Message], outages: list[Outage], limit: float, verdict: Verdict
+) -> None:
+    """A push is refused only in an outage of Redis, and at once."""
+    for message in messages:
+        if message.status in ("", "ok", "timed out"):
+            continue
+        assert message.answered is not None
+        during = [outage for outage in outages if outage.covers(message.at)]
+        if not any(outage.loses for outage in during):
+            verdict.broken.append(f"refused for no reason: {message}")
+        # A stalled process answers when it goes on.
+        elif message.answered - message.at > limit and all(o.loses for o in during):
+            verdict.broken.append(f"refused late: {message}")
 
 
 def _judge_order(

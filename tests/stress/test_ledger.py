@@ -7,6 +7,7 @@ import pytest
 from tests.stress.ledger import Heard, Ledger, Membership, Message, Outage, judge
 
 SETTLE = 5.0
+REFUSE = 2.0
 
 
 def world(count: int = 5) -> tuple[Ledger, Membership]:
@@ -24,13 +25,13 @@ def world(count: int = 5) -> tuple[Ledger, Membership]:
 
 def broken(ledger: Ledger) -> list[str]:
     """The first word of each broken promise."""
-    return [text.split(":")[0] for text in judge(ledger, SETTLE).broken]
+    return [text.split(":")[0] for text in judge(ledger, SETTLE, REFUSE).broken]
 
 
 def test_what_was_heard_in_order_is_good() -> None:
     ledger, _ = world()
 
-    verdict = judge(ledger, SETTLE)
+    verdict = judge(ledger, SETTLE, REFUSE)
 
     assert verdict.broken == []
     assert verdict.counts == {"messages ok": 5, "deliveries": 5}
@@ -46,9 +47,21 @@ def test_a_hole_is_a_loss() -> None:
 def test_a_message_without_an_ok_may_be_lost() -> None:
     ledger, bob = world()
     del bob.heard[2]
-    ledger.messages[2].status = "unavailable"
+    ledger.messages[2].status = "timed out"
 
     assert broken(ledger) == []
+
+
+def test_a_refusal_needs_an_outage_and_comes_at_once() -> None:
+    ledger, bob = world()
+    del bob.heard[2]
+    ledger.messages[2].status = "unavailable"
+
+    assert broken(ledger) == ["refused for no reason"]
+    ledger.outages.append(Outage("pause", 102.0, loses=True, over=103.0))
+    assert broken(ledger) == []
+    ledger.messages[2].answered = 104.5
+    assert broken(ledger) == ["refused late"]
 
 
 def test_the_last_message_is_a_loss_where_the_member_stays() -> None:
@@ -83,7 +96,7 @@ def test_a_stalled_process_loses_with_its_sockets() -> None:
     bob.ended, bob.how = 119.0, "closed"
     ledger.outages.append(Outage("stall", 105.0, loses=False, over=125.0))
 
-    verdict = judge(ledger, SETTLE)
+    verdict = judge(ledger, SETTLE, REFUSE)
 
     assert verdict.broken == []
     assert verdict.counts["lost in an outage, told by the membership's end"] == 12
@@ -99,7 +112,9 @@ def test_a_loss_in_an_outage_must_be_told() -> None:
     assert broken(ledger) == ["lost"]
     bob.gaps.append(103.5)
     assert broken(ledger) == []
-    assert judge(ledger, SETTLE).counts["lost in an outage, told by beam_gap"] == 1
+    assert (
+        judge(ledger, SETTLE, REFUSE).counts["lost in an outage, told by beam_gap"] == 1
+    )
 
 
 def test_a_gap_told_before_the_loss_does_not_tell_it() -> None:
@@ -168,7 +183,7 @@ def test_who_left_may_be_seen_to_leave() -> None:
     ledger.latest["r", "ada:1"].ended = 110.0
     bob.gone.append((110.1, "ada:1"))
 
-    verdict = judge(ledger, SETTLE)
+    verdict = judge(ledger, SETTLE, REFUSE)
 
     assert verdict.broken == []
     assert verdict.counts["leaves seen"] == 1

@@ -1,0 +1,93 @@
+"""Owns which changes of a topic's presence were delivered, in whatever order. Pure.
+
+Changes are numbered where they are made, and come from several processes: a
+stalled one may tell long after another took its members for dead. Of what comes
+late, that which a later change has already overruled is left out, so that
+applying all of them in any order gives one state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from presence.state import Diff, State, metas_of, state_of
+
+
+class Following:
+    """The changes of one topic that were delivered in one process.
+
+    `known`: all up to this one were; None until a state is known. `ahead`: those
+    that came before an earlier one.
+    """
+
+    __slots__ = ("_told", "ahead", "known")
+
+    def __init__(self) -> None:
+        self.known: int | None = None
+        self.ahead: set[int] = set()
+        # ref -> the last change that told of it, while an earlier one is missing.
+        self._told: dict[str, int] = {}
+
+    @property
+    def latest(self) -> int:
+        """The last change that was delivered."""
+        return max(self.ahead, default=self.known or 0)
+
+    def is_next(self, versions: Sequence[int]) -> bool:
+        """Take changes that follow on what is known, without looking into them."""
+        if self.known is None or self.ahead or versions[0] != self.known + 1:
+            return False
+        last = versions[-1]
+        if last - versions[0] != len(versions) - 1:
+            return False
+        self.known = last
+        return True
+
+    def take(self, changes: Iterable[Diff]) -> list[Diff]:
+        """Take changes in any order: what still holds of each."""
+        return [self._take(change) for change in changes]
+
+    def _take(self, change: Diff) -> Diff:
+        version = change.version
+        rest = Diff(
+            self._unspoken(change.joins, version),
+            self._unspoken(change.leaves, version),
+            version,
+        )
+        for state in (rest.joins, rest.leaves):
+            for _, meta in metas_of(state):
+                self._told[meta["phx_ref"]] = version
+        if self.known is None or version > self.known:
+            self.ahead.add(version)
+        self._advance()
+        return rest
+
+    def _unspoken(self, state: State, version: int) -> State:
+        """The metas of which no later change has told."""
+        told = self._told
+        return state_of(
+            (key, meta)
+            for key, meta in metas_of(state)
+            if told.get(meta["phx_ref"], 0) <= version
+        )
+
+    def knows(self, version: int) -> None:
+        """A member was given a state with all changes up to a version.
+
+        Only the first counts: what the others have missed is still missing.
+        """
+        if self.known is None:
+            self.restarts(version)
+
+    def restarts(self, version: int) -> None:
+        """All members were given a state; a Redis that lost data may be behind."""
+        self.known = version
+        self.ahead = {later for later in self.ahead if later > version}
+        self._advance()
+
+    def _advance(self) -> None:
+        while self.known is not None and self.known + 1 in self.ahead:
+            self.known += 1
+            self.ahead.remove(self.known)
+        if self.known is not None and not self.ahead:
+            self._told.clear()
