@@ -104,6 +104,10 @@ class Client:
         self._socket: ClientConnection | None = None
         self.connection = ""
 
+    def __str__(self) -> str:
+        port = self._socket.remote_address[1] if self._socket else None
+        return f"{self.connection} on {port}"
+
     async def run(self) -> None:
         """Live until `stop`."""
         tries = 0
@@ -349,7 +353,8 @@ class Client:
                 tries += 1
 
     async def _leave(self, topic: str) -> None:
-        view = self.views[topic]
+        if (view := self.views.get(topic)) is None:
+            return
         self._end(topic, "left")
         await self._push(topic, "phx_leave", {}, view.join_ref)
 

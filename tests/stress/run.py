@@ -27,6 +27,7 @@ CONVERGE_SECONDS = 2 * LEASE_SECONDS
 SETTLE_SECONDS = CONVERGE_SECONDS
 # A push that Redis cannot take is refused by then.
 REFUSE_SECONDS = REDIS_TIMEOUT + 1.0
+EXPLAINED = 20
 TASKS, FILES = 20, 10
 MEMORY = 1.25
 
@@ -123,6 +124,7 @@ class Run:
                 kind = outage.kind if outage else "the start"
                 text = f"no agreement {CONVERGE_SECONDS} s after {kind}: {last[:5]}"
                 self.report.broken.append(text)
+                await self._explain()
                 break
             await asyncio.sleep(0.1)
             wrong = disagreements(self.clients, self.ledger)
@@ -131,6 +133,21 @@ class Run:
             self.report.outages.append((outage.kind, agreed - since))
             line = f"{outage.kind}: {since - outage.start:.1f} s,"
             self._tell(f"{line} all agree after {agreed - since:.1f} s")
+
+    async def _explain(self) -> None:
+        """For whoever looks into it: what Redis, a member and its viewers hold."""
+        for wrong in disagreements(self.clients, self.ledger)[:EXPLAINED]:
+            self.say(f"  {wrong}")
+        wrongs = [wrong.split() for wrong in disagreements(self.clients, self.ledger)]
+        members = {words[2] for words in wrongs}
+        for client in self.clients:
+            if client.session in members:
+                for room, view in client.views.items():
+                    entries = await self.world.entries(room, client.session)
+                    self.say(f"  {client} {room} {view.membership.joined}: {entries}")
+        for client in self.clients:
+            if client.session in {words[0] for words in wrongs}:
+                self.say(f"  seen by {client}")
 
     async def _quiet(self) -> None:
         """Nobody acts; what is on its way arrives."""

@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,13 @@ class World:
         """What an operator asks of Redis."""
         async with redis.Redis.from_url(self.redis.url) as client:
             return await client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+    async def entries(self, room: str, session: str) -> list[str]:
+        """What Redis holds of a session in a room."""
+        digest = blake2b(room.encode(), digest_size=16).hexdigest()
+        found = await self.command("HVALS", f"beam:{{{digest}}}:present")
+        texts = [entry.decode() for entry in found]
+        return [text for text in texts if f'"{session}"' in text]
 
     async def keys_that_stay(self) -> list[str]:
         """Every key in Redis that will not expire, but those of the processes."""
