@@ -204,14 +204,25 @@ class Script:
         self._text = text
         self._sha = sha1(text.encode(), usedforsecurity=False).hexdigest()
 
-    async def __call__(self, keys: tuple[str, ...], args: Sequence[Any]) -> Any:
-        """The script's answer. Raises `RedisError` or `OSError`."""
-        command = ("EVALSHA", self._sha, len(keys), *keys, *args)
+    async def __call__(
+        self, keys: tuple[str, ...], args: Sequence[Any] | Callable[[], Sequence[Any]]
+    ) -> Any:
+        """The script's answer. Raises `RedisError` or `OSError`.
+
+        `args`: a function where they must be those of the moment. Where Redis has
+        to be told the script, what others ask meanwhile overtakes it.
+        """
         try:
-            return await self._batch.call(*command)
+            return await self._call(keys, args)
         except NoScriptError:
             await self._batch.load(self._text)
-            return await self._batch.call(*command)
+            return await self._call(keys, args)
+
+    async def _call(
+        self, keys: tuple[str, ...], args: Sequence[Any] | Callable[[], Sequence[Any]]
+    ) -> Any:
+        args = args() if callable(args) else args
+        return await self._batch.call("EVALSHA", self._sha, len(keys), *keys, *args)
 
 
 _links: WeakKeyDictionary[asyncio.AbstractEventLoop, Link] = WeakKeyDictionary()

@@ -84,19 +84,21 @@ class Cluster:
     async def _sweep(self) -> None:
         """Take out the members of processes that Redis forgot before they died."""
         tracker = self._tracker
-        live, dead = await self._leases.known()
-        known = live | dead
+        live, _ = await self._leases.known()
         topics = {
             t for each in await in_parts(tracker.topics_of, [*live]) for t in each
         }
-
-        async def reap(topic: str) -> int:
-            unknown = await tracker.owners(topic) - known
-            gone = [await tracker.reap(topic, owner) for owner in unknown]
-            return sum(self._taken(topic, change) for change in gone)
-
-        members = sum(await in_parts(reap, [*topics]))
-        members += await tracker.reap_elsewhere(topics, known)
+        named = {topic: await tracker.owners(topic) for topic in topics}
+        nameless = await tracker.owners_elsewhere(topics)
+        # Last: who writes an entry was known before.
+        live, dead = await self._leases.known()
+        members = 0
+        for topic, owners in named.items():
+            for owner in owners - live - dead:
+                members += self._taken(topic, await tracker.reap(topic, owner))
+        for digest, owners in nameless.items():
+            for owner in owners - live - dead:
+                members += await tracker.reap_elsewhere(digest, owner)
         if members:
             logger.warning("%d members of forgotten processes were taken out", members)
 

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,8 @@ from presence.state import Diff, Meta, Snapshot, sealed, state_of
 from presence.tracker import NotTracked, Size, Tracked, Updated, meta_of, new_ref
 
 SCANNED_AT_ONCE = 1_000
+
+Args = Sequence[Any] | Callable[[], Sequence[Any]]
 
 _LUA = Path(__file__).parent / "lua"
 
@@ -153,22 +156,26 @@ class RedisTracker:
         """The processes that hold entries in a topic."""
         return await self._owners(self.keys(topic))
 
-    async def reap_elsewhere(self, topics: Iterable[str], known: set[str]) -> int:
-        """Take away what unknown processes left in all other topics; how many.
+    async def owners_elsewhere(self, topics: Iterable[str]) -> dict[str, set[str]]:
+        """The processes that hold entries in all other topics, by their digests.
 
-        Nobody lives there who would have to be told, or could say their names.
-        Looks at every topic in Redis.
+        Nobody lives there who could say a topic's name. Looks at every topic in
+        Redis.
         """
         named = {_digest(topic) for topic in topics}
-        members = 0
+        found: dict[str, set[str]] = {}
         async for digest in self._digests():
-            keys = self._keys(digest)
-            if digest in named:
-                continue
-            for owner in await self._owners(keys) - known:
-                _, gone = await self._reap(keys, [owner])
-                members += len(gone)
-        return members
+            if digest not in named:
+                found[digest] = await self._owners(self._keys(digest))
+        return found
+
+    async def reap_elsewhere(self, digest: str, process: str) -> int:
+        """Take away what a dead process left in a topic without a name; how many.
+
+        Nobody lives there who would have to be told.
+        """
+        _, gone = await self._reap(self._keys(digest), [process])
+        return len(gone)
 
     async def _owners(self, keys: Sequence[str]) -> set[str]:
         entries = await self._batch.call("HVALS", keys[0])
@@ -190,11 +197,13 @@ class RedisTracker:
 
         `former`: the id under which this process was reaped, or its id.
         """
-        held = self._held.get(topic, {})
         self._doubtful.discard(topic)
-        args = [self.process(), former]
-        for ref, entry in held.items():
-            args += [ref, entry.group, entry.body]
+
+        def args() -> list[str]:
+            held = self._held.get(topic, {}).items()
+            entries = [(ref, entry.group, entry.body) for ref, entry in held]
+            return [self.process(), former, *chain.from_iterable(entries)]
+
         version, came, gone = await self._call(self._reconcile, topic, args)
         return Diff(_state(came), _state(gone), version)
 
@@ -248,7 +257,7 @@ class RedisTracker:
             f"{stem}:groups",
         )
 
-    async def _call(self, script: redis.Script, topic: str, args: Sequence[Any]) -> Any:
+    async def _call(self, script: redis.Script, topic: str, args: Args) -> Any:
         try:
             return await script(self.keys(topic), args)
         except (redis.RedisError, OSError):

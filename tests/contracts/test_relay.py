@@ -227,7 +227,8 @@ async def test_presence_that_a_member_knows_is_not_repeated(
     await running_hub.attach(older)
 
     for version in (5, 6, 10, 11):
-        await send(topic, {"v": version}, version=version)
+        diff = {"joins": {}, "leaves": {}, "v": version}
+        await send(topic, diff, version=version)
 
     assert [payload["v"] for payload in older.fake.got] == [6, 10, 11]
     assert [payload["v"] for payload in fresh.fake.got] == [11]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 
 import pytest
@@ -96,3 +97,21 @@ async def test_who_renews_in_time_after_a_loss_is_not_taken_for_dead(
     state = (await one.tracker.list("room:shared")).state
     assert sorted(state) == ["ada:1", "bob:1"]
     assert [diff.leaves for _, diff in one.told + two.told if diff.leaves] == []
+
+
+async def test_who_joins_while_redis_is_told_a_script_is_not_taken_out(
+    pair: tuple[str, Process, Process],
+) -> None:
+    _, one, _ = pair
+    await redis.client().script_flush()
+    await one.tracker.track("room:shared", "ada:1", {}, "ada")
+
+    # Redis knows by now how to track, and not yet how to reconcile.
+    change, _ = await asyncio.gather(
+        one.tracker.reconcile("room:shared", one.leases.process),
+        one.tracker.track("room:shared", "bob:1", {}, "bob"),
+    )
+
+    assert not change
+    state = (await one.tracker.list("room:shared")).state
+    assert sorted(state) == ["ada:1", "bob:1"]
