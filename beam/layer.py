@@ -25,6 +25,7 @@ from redis.asyncio.client import PubSub
 from redis.asyncio.connection import Connection
 
 from beam import redis
+from beam.conf import conf
 
 Message = dict[str, Any]
 Listener = Callable[[Message], None]
@@ -79,12 +80,45 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
         self._sender: asyncio.Task[None] | None = None
         self._link = redis.link()
         self._pong = asyncio.Event()
+        self._subscribing = asyncio.Event()
+        # Redis's word that it has a subscription, where it is still to come.
+        self._acks: dict[str, asyncio.Future[None]] = {}
 
     def _ensure_redis(self) -> None:
         if self._redis is None:
             self._redis = redis.connect(self.host["address"])
             gap = self.channel_layer.tell_gap
             self._pubsub = _Subscription(self._redis.connection_pool, gap)
+
+    async def subscribe(self, channel: str) -> None:
+        """Returns once Redis has it: what is published from now on is heard.
+
+        Raises `RedisError` or `OSError`; nothing is tried while Redis is away.
+        """
+        if channel in self._subscribed_to and channel not in self._acks:
+            return
+        if not self._link.up:
+            raise redis.Away("Redis is away")
+        ack = self._acks.setdefault(channel, self._loop.create_future())
+        try:
+            await super().subscribe(channel)
+            self._subscribing.set()
+            async with asyncio.timeout(conf().redis_timeout):
+                await asyncio.shield(ack)
+        except (redis.RedisError, OSError) as error:
+            self._link.failed(error)
+            raise
+        finally:
+            self._acks.pop(channel, None)
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Hear no more of it. Where Redis cannot be told now, a new connection will
+        not ask for it. Raises `RedisError` or `OSError`.
+        """
+        async with self._lock:
+            if channel in self._subscribed_to:
+                self._subscribed_to.remove(channel)
+                await self._pubsub.unsubscribe(channel)
 
     async def verify(self) -> None:
         """Returns once what is subscribed to is heard. Raises `RedisError`."""
@@ -163,11 +197,12 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
         """One message by redis-py's road, and all that came with it by ours."""
         pubsub: Any = self._pubsub
         if not (pubsub and pubsub.subscribed):
-            await asyncio.sleep(0.1)
+            self._subscribing.clear()
+            await self._subscribing.wait()
             return
-        self._receive_message(await pubsub.get_message(True, timeout=RECEIVE_SECONDS))
+        self._receive_message(await pubsub.get_message(timeout=RECEIVE_SECONDS))
         for response in self._buffered(pubsub):
-            self._receive_message(await pubsub.handle_message(response, True))
+            self._receive_message(await pubsub.handle_message(response))
 
     def _buffered(self, pubsub: Any) -> list[Any]:
         """Deliver what redis-py has read but not parsed; return what is not ours.
@@ -192,8 +227,8 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
     def _receive_message(self, message: Any) -> None:
         """Straight to the listeners; a queue only where nobody listens."""
         layer = self.channel_layer
-        if message is not None and message.get("type") == "pong":
-            self._pong.set()
+        if message is not None and message.get("type", "message") != "message":
+            self._note(message)
             return
         if message is None or not layer.listeners:
             super()._receive_message(message)
@@ -208,6 +243,15 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
                 for each in messages:
                     listener(each)
 
+    def _note(self, message: Any) -> None:
+        """Redis tells of the subscription itself."""
+        if message["type"] == "pong":
+            self._pong.set()
+        elif message["type"] == "subscribe":
+            ack = self._acks.get(message["channel"].decode())
+            if ack is not None and not ack.done():
+                ack.set_result(None)
+
 
 class _Subscription(PubSub):
     """Tells when it had to subscribe anew: messages may have been missed."""
@@ -215,14 +259,15 @@ class _Subscription(PubSub):
     def __init__(self, pool: Any, on_gap: Callable[[], None]) -> None:
         super().__init__(pool)
         self._on_gap = on_gap
-        self._was_connected = False
 
     async def on_connect(self, connection: Connection) -> None:
-        """Subscribe to what was subscribed to."""
+        """Subscribe to what was subscribed to, and is still wanted."""
+        for channel in self.pending_unsubscribe_channels:
+            self.channels.pop(channel, None)
+        again = bool(self.channels)
         await super().on_connect(connection)
-        if self._was_connected:
+        if again:
             self._on_gap()
-        self._was_connected = True
 
 
 def _bundle(messages: list[Message]) -> Message:

@@ -12,6 +12,8 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -110,6 +112,8 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         self._topics: dict[str, Topic] = {}
         self._subscribed: set[str] = set()
+        # Topics whose subscription is being changed.
+        self._changing: dict[str, asyncio.Task[None]] = {}
         self._lock = asyncio.Lock()
         self._mailbox: str | None = None
         self._listening = False
@@ -161,8 +165,9 @@ class Hub:
         self._topics.setdefault(member.topic, Topic()).add(member)
         if not self.alive:
             await self.start()
-        if member.topic not in self._subscribed:
-            await self._reconcile(member.topic)
+        if member.topic not in self._subscribed or member.topic in self._changing:
+            # Others wait for the same: one that gives up must not end it.
+            await asyncio.shield(self._change(member.topic))
 
     def detach(self, member: Member) -> None:
         """Stop delivering to a member, at once. A member that is gone is no error."""
@@ -170,7 +175,7 @@ class Hub:
         if topic is None or not topic.remove(member) or topic.members:
             return
         del self._topics[member.topic]
-        self.spawn(self._reconcile(member.topic))
+        self._change(member.topic)
 
     def knows(self, topic: str, version: int) -> None:
         """A member of the topic has a presence state of this version."""
@@ -226,16 +231,35 @@ class Hub:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("Background work failed: %r", error)
 
-    async def _reconcile(self, topic: str) -> None:
-        """Make the layer's group agree with the local table."""
-        async with self._lock:
-            wanted = topic in self._topics
-            if wanted and topic not in self._subscribed:
-                await self._layer.group_add(group_name(topic), self._mailbox)
+    def _change(self, topic: str) -> asyncio.Task[None]:
+        """Make the layer's group agree with the local table; one at a time a topic."""
+        if (task := self._changing.get(topic)) is None:
+            task = self._changing[topic] = self._loop.create_task(self._agree(topic))
+            self._background.add(task)
+            task.add_done_callback(partial(self._changed, topic))
+        return task
+
+    def _changed(self, topic: str, task: asyncio.Task[None]) -> None:
+        del self._changing[topic]
+        self._background.discard(task)
+        # Whoever joined was told; a subscription nobody wants ends with its connection.
+        if not task.cancelled():
+            task.exception()
+
+    async def _agree(self, topic: str) -> None:
+        group = group_name(topic)
+        while (topic in self._topics) != (topic in self._subscribed):
+            if topic in self._topics:
+                try:
+                    await self._layer.group_add(group, self._mailbox)
+                except BaseException:
+                    with suppress(Exception):
+                        await self._layer.group_discard(group, self._mailbox)
+                    raise
                 self._subscribed.add(topic)
-            elif not wanted and topic in self._subscribed:
+            else:
                 self._subscribed.discard(topic)
-                await self._layer.group_discard(group_name(topic), self._mailbox)
+                await self._layer.group_discard(group, self._mailbox)
 
     async def _serve(self, mailbox: str) -> None:
         healthy, delay = True, 0.1

@@ -227,7 +227,7 @@ async def test_presence_that_a_member_knows_is_not_repeated(
     await running_hub.attach(older)
 
     for version in (5, 6, 10, 11):
-        diff = {"joins": {}, "leaves": {}, "v": version}
+        diff: dict[str, Any] = {"joins": {}, "leaves": {}, "v": version}
         await send(topic, diff, version=version)
 
     assert [payload["v"] for payload in older.fake.got] == [6, 10, 11]
