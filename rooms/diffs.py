@@ -10,33 +10,9 @@ import asyncio
 from weakref import WeakKeyDictionary
 
 from beam.conf import conf
-from presence.state import Diff, merge
+from presence.state import Diff
 from rooms import relay
-from rooms.event import Event
-
-
-def diff_event(topic: str, parts: list[Diff]) -> Event | None:
-    """The event that tells several diffs as one; None where there is nothing."""
-    whole = merge(parts)
-    if not whole and len(parts) > 1:
-        # Nobody needs to hear it, but every process counts the changes.
-        return Event(
-            topic=topic,
-            name="presence_diff",
-            payload={},
-            to=(),
-            version=whole.version,
-            parts=tuple(Diff(version=part.version) for part in parts),
-        )
-    if not whole:
-        return None
-    return Event(
-        topic=topic,
-        name="presence_diff",
-        payload=whole.payload(),
-        version=whole.version,
-        parts=tuple(parts) if len(parts) > 1 else (),
-    )
+from rooms.event import presence_diff
 
 
 class Diffs:
@@ -68,7 +44,8 @@ class Diffs:
             self._send(topic, parts)
 
     def _send(self, topic: str, parts: list[Diff]) -> relay.Sent | None:
-        event = diff_event(topic, parts)
+        # Those who changed first may have come here last.
+        event = presence_diff(topic, sorted(parts, key=lambda part: part.version))
         return None if event is None else relay.publish(event)
 
     async def flush(self) -> None:

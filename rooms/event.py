@@ -6,6 +6,7 @@ has V1 sockets derives their bytes. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -28,6 +29,7 @@ class Event:
     `without`: the labels of those that are left out.
     `version`: the presence version, for members whose state is newer.
     `parts`: the diffs that a merged presence diff consists of.
+    `void`: they cancel out; only who knows some of them is told of the rest.
     `receipt`: the publisher waits until its own process has delivered.
     """
 
@@ -40,6 +42,7 @@ class Event:
     version: int = 0
     receipt: str | None = None
     parts: tuple[Diff, ...] = ()
+    void: bool = False
 
     def pack(self) -> dict[str, Any]:
         """The message for the channel layer; unset fields are absent.
@@ -67,7 +70,27 @@ class Event:
             message["without"] = list(self.without)
         if self.parts:
             message["parts"] = [[d.version, d.joins, d.leaves] for d in self.parts]
+            message["void"] = self.void
         return message
+
+
+def presence_diff(topic: str, changes: Sequence[Diff]) -> Event | None:
+    """The event that tells several changes, in order, as one.
+
+    None where there is nothing to tell or to count.
+    """
+    whole = merge(changes)
+    parts = tuple(changes) if len(changes) > 1 else ()
+    if not whole and not parts:
+        return None
+    return Event(
+        topic=topic,
+        name="presence_diff",
+        payload=whole.payload(),
+        version=whole.version,
+        parts=parts,
+        void=not whole,
+    )
 
 
 class Delivery:
@@ -84,6 +107,7 @@ class Delivery:
         self.version: int = message.get("version", 0)
         self.receipt: str | None = message.get("receipt")
         self.parts: list[list[Any]] = message.get("parts", [])
+        self.void: bool = message.get("void", False)
 
     def versions(self) -> list[int]:
         """The changes of presence that this event tells."""
@@ -99,24 +123,16 @@ class Delivery:
     def after(self, version: int) -> Delivery | None:
         """What is left of a presence diff for one who knows up to a version."""
         if version < (self.parts[0][0] if self.parts else self.version):
-            return self
+            return None if self.void else self
         if version >= self.version:
             return None
-        return self.telling([c for c in self.changes() if c.version > version])
+        rest = self.telling([c for c in self.changes() if c.version > version])
+        return None if rest is None or rest.void else rest
 
     def telling(self, changes: list[Diff]) -> Delivery | None:
-        """The same presence diff with these changes instead; None: nothing to tell."""
-        whole = merge(changes)
-        if not whole:
-            return None
-        event = Event(
-            topic=self.topic,
-            name=self.name,
-            payload=whole.payload(),
-            version=whole.version,
-            parts=tuple(changes) if len(changes) > 1 else (),
-        )
-        return Delivery(event.pack())
+        """The same presence diff with these changes instead; None: nothing is left."""
+        event = presence_diff(self.topic, changes)
+        return None if event is None else Delivery(event.pack())
 
     @cached_property
     def _head(self) -> int:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from presence.state import Diff, merge, state_of
-from rooms.event import Delivery, Event
+from presence.state import Diff, State, apply, by_ref, state_of
+from rooms.event import Delivery, Event, presence_diff
 from rooms.wire import Frame, Vsn, encode, prepared
 from tests.rooms.test_wire import JSON, TEXT
 
@@ -76,8 +77,9 @@ def part(version: int, ref: str, *, left: bool = False) -> Diff:
 
 def merged(*parts: Diff) -> Delivery:
     """A merged presence diff as a receiver gets it."""
-    whole = merge(parts)
-    return arrive(payload=whole.payload(), version=whole.version, parts=parts)
+    event = presence_diff("t", parts)
+    assert event is not None
+    return Delivery(event.pack())
 
 
 @pytest.mark.parametrize(
@@ -123,3 +125,40 @@ def test_a_single_diff_is_told_or_not() -> None:
 
     assert delivery.after(4) is delivery
     assert delivery.after(5) is None
+
+
+def test_who_knows_a_part_of_what_cancels_out_is_told_the_rest() -> None:
+    delivery = merged(part(5, "a"), part(6, "a", left=True))
+
+    assert delivery.versions() == [5, 6]
+    assert delivery.after(4) is None
+    rest = delivery.after(5)
+    assert rest is not None
+    assert list(json.loads(rest.payload)["leaves"]) == ["k"]
+    assert delivery.after(6) is None
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=8), st.data())
+def test_whatever_a_member_knows_it_ends_with_the_last_state(
+    refs: list[str], data: st.DataObject
+) -> None:
+    here: set[str] = set()
+    states: list[State] = [{}]
+    changes: list[Diff] = []
+    for version, ref in enumerate(refs, 1):
+        changes.append(part(version, ref, left=ref in here))
+        states.append(apply(states[-1], changes[-1]))
+        here ^= {ref}
+    cut = data.draw(st.integers(0, len(refs)))
+    known = data.draw(st.integers(0, len(refs)))
+    state = states[known]
+
+    for window in (changes[:cut], changes[cut:]):
+        event = presence_diff("t", window)
+        if event is None:
+            continue
+        if (rest := Delivery(event.pack()).after(known)) is not None:
+            told = json.loads(rest.payload)
+            state = apply(state, Diff(told["joins"], told["leaves"]))
+
+    assert by_ref(state) == by_ref(states[-1])

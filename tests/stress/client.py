@@ -11,7 +11,7 @@ import itertools
 import json
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -46,6 +46,8 @@ class View:
     # ref -> session; None until the state is there.
     refs: dict[str, str] | None = None
     pending: list[Any] = field(default_factory=list)
+    # The last of what was told of presence, for whoever looks into it.
+    story: deque[str] = field(default_factory=lambda: deque(maxlen=400))
 
     def sessions(self) -> Counter[str]:
         """Who is here, and how often."""
@@ -277,6 +279,7 @@ class Client:
             self.views[topic] = View(topic, str(ref), membership)
 
     def _follow(self, view: View, event: str, payload: Any, now: float) -> None:
+        view.story.append(f"{now} {event} {json.dumps(payload)}")
         if event == "presence_state":
             view.refs = _pairs(payload)
             pending, view.pending = view.pending, []

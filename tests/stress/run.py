@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
 from collections import Counter
@@ -146,8 +147,23 @@ class Run:
                     entries = await self.world.entries(room, client.session)
                     self.say(f"  {client} {room} {view.membership.joined}: {entries}")
         for client in self.clients:
-            if client.session in {words[0] for words in wrongs}:
-                self.say(f"  seen by {client}")
+            for viewer, _, session, *_ in wrongs:
+                if client.session == viewer:
+                    self._retell(client, session)
+
+    def _retell(self, client: Client, session: str) -> None:
+        """What a client was told of a session."""
+        self.say(f"  {client} was told of {session}:")
+        for view in client.views.values():
+            for line in view.story:
+                if f'"{session}"' in line:
+                    at, event, payload = line.split(" ", 2)
+                    told = json.loads(payload)
+                    if event == "presence_diff":
+                        told = {k: v.get(session) for k, v in told.items()}
+                    else:
+                        told = told.get(session)
+                    self.say(f"    {view.topic} {at} {event} {told}")
 
     async def _quiet(self) -> None:
         """Nobody acts; what is on its way arrives."""
