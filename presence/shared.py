@@ -1,4 +1,4 @@
-"""Owns presence of all processes, in Redis: four keys a topic, one index a process.
+"""Owns presence of all processes, in Redis: five keys a topic, one index a process.
 
 Every entry names the process that holds it, and every process keeps what it
 holds: where Redis lost it, `reconcile` puts it back; where the process died,
@@ -7,6 +7,7 @@ another one `reap`s it. Scripts are in `lua/`, each called from one place.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -18,6 +19,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from beam import redis
+from presence import gate
+from presence.gate import Bar, Shut
 from presence.state import Diff, Meta, Snapshot, sealed, state_of
 from presence.tracker import NotTracked, Size, Tracked, Updated, meta_of, new_ref
 
@@ -57,21 +60,28 @@ class RedisTracker:
         self._list = self._script("list")
         self._reap = self._script("reap")
         self._reconcile = self._script("reconcile")
+        self._bar = self._script("bar")
+        self._admits = self._script("admits")
 
     def _script(self, name: str) -> redis.Script:
         text = (_LUA / "topic.lua").read_text() + (_LUA / f"{name}.lua").read_text()
         return redis.Script(self._batch, text)
 
-    async def track(self, topic: str, key: str, meta: Meta, group: str = "") -> Tracked:
+    async def track(
+        self, topic: str, key: str, meta: Meta, group: str = "", capacity: int = 0
+    ) -> Tracked:
         ref, process = new_ref(), self.process()
         meta = sealed(meta, ref)
         held = _Held(key, _digest(group), _body(key, meta))
         self._hold(topic, ref, held)
-        args = [ref, process, held.group, held.body, key]
+        args = [ref, process, held.group, held.body, key, capacity]
         try:
             answer = await self._call(self._track, topic, args)
+            if len(answer) == 1:
+                raise Shut(answer[0].decode())
         except BaseException:
             self._let_go(topic, ref)
+            self._leave_index(topic)
             raise
         before, version, bodies, taken = answer
         snapshot = Snapshot(_state(bodies), before)
@@ -118,10 +128,14 @@ class RedisTracker:
 
     async def _take(self, only: str, topic: str, refs: Iterable[str]) -> Diff:
         version, gone = await self._call(self._untrack, topic, [only, *refs])
-        if topic not in self._held and topic not in self._lingering:
-            # Behind the entries: a process that dies in between is reaped whole.
-            self._batch.tell("ZREM", self._index(self.process()), topic)
+        # Behind the entries: a process that dies in between is reaped whole.
+        self._leave_index(topic)
         return Diff({}, _state(gone), version)
+
+    def _leave_index(self, topic: str) -> None:
+        holds = (self._held, self._lingering, self._doubtful)
+        if not any(topic in each for each in holds):
+            self._batch.tell("ZREM", self._index(self.process()), topic)
 
     async def leave(self, topic: str, ref: str) -> None:
         held = self._held.get(topic, {}).get(ref)
@@ -134,6 +148,23 @@ class RedisTracker:
     async def list(self, topic: str) -> Snapshot:
         version, bodies = await self._call(self._list, topic, [])
         return Snapshot(_state(bodies), version)
+
+    async def admit(self, topic: str, key: str, group: str) -> None:
+        args = [key, _digest(group)]
+        if reason := await self._admits(self.keys(topic), args):
+            raise Shut(reason.decode())
+
+    async def shut(self, topic: str, bar: Bar, seconds: float | None = None) -> None:
+        ms = -1 if seconds is None else math.ceil(seconds * 1_000)
+        await self._bar(self.keys(topic), [_text(bar), ms])
+
+    async def open(self, topic: str, bar: Bar) -> None:
+        await self._bar(self.keys(topic), [_text(bar), 0])
+
+    async def is_shut(self, topic: str, bar: Bar) -> bool:
+        asked = [("ZSCORE", self.keys(topic)[4], _text(bar)), ("TIME",)]
+        ends, (seconds, _) = await self._batch.calls(asked)
+        return ends is not None and float(ends) > int(seconds) * 1_000
 
     async def sizes(self, topics: Sequence[str]) -> Sequence[Size]:
         keys = [self.keys(topic) for topic in topics]
@@ -243,11 +274,11 @@ class RedisTracker:
     def _index(self, process: str) -> str:
         return f"{self._prefix}:{{process:{process}}}:topics"
 
-    def keys(self, topic: str) -> tuple[str, str, str, str]:
-        """A topic's keys: entries, version, leaving, groups."""
+    def keys(self, topic: str) -> tuple[str, str, str, str, str]:
+        """A topic's keys: entries, version, leaving, groups, gate."""
         return self._keys(_digest(topic))
 
-    def _keys(self, digest: str) -> tuple[str, str, str, str]:
+    def _keys(self, digest: str) -> tuple[str, str, str, str, str]:
         # The hash tag keeps all keys of a topic in one slot of a cluster.
         stem = f"{self._prefix}:{{{digest}}}"
         return (
@@ -255,6 +286,7 @@ class RedisTracker:
             f"{stem}:version",
             f"{stem}:leaving",
             f"{stem}:groups",
+            f"{stem}:gate",
         )
 
     async def _call(self, script: redis.Script, topic: str, args: Args) -> Any:
@@ -267,6 +299,11 @@ class RedisTracker:
 
 def _digest(text: str) -> str:
     return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _text(bar: Bar) -> str:
+    """A bar as Redis knows it: groups by their digests."""
+    return str(gate.group(_digest(bar.name)) if bar.kind == "group" else bar)
 
 
 def _body(key: str, meta: Meta) -> str:

@@ -8,11 +8,14 @@ never sends.
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+from presence import gate
+from presence.gate import Bar, Shut
 from presence.state import Diff, Meta, Snapshot, metas_of, sealed, state_of
 
 
@@ -54,10 +57,13 @@ class Tracker(Protocol):
     is away raises `beam.redis.RedisError`.
     """
 
-    async def track(self, topic: str, key: str, meta: Meta, group: str = "") -> Tracked:
+    async def track(
+        self, topic: str, key: str, meta: Meta, group: str = "", capacity: int = 0
+    ) -> Tracked:
         """Add an entry; the state before it is read in the same step.
 
-        `group`: what entries are counted by beside their number.
+        `group`: what entries are counted by beside their number. `capacity`: how
+        many there may be; 0: any number. Raises `Shut` for who may not enter.
         """
 
     async def update(self, topic: str, ref: str, meta: Meta) -> Updated:
@@ -78,6 +84,18 @@ class Tracker(Protocol):
     async def sizes(self, topics: Sequence[str]) -> Sequence[Size]:
         """The sizes of topics; reads no entries."""
 
+    async def admit(self, topic: str, key: str, group: str) -> None:
+        """For who enters without being present. Raises `Shut`."""
+
+    async def shut(self, topic: str, bar: Bar, seconds: float | None = None) -> None:
+        """Let somebody in no more: for a time, or until `open`."""
+
+    async def open(self, topic: str, bar: Bar) -> None:
+        """Let somebody in again; who was let in is no error."""
+
+    async def is_shut(self, topic: str, bar: Bar) -> bool:
+        """Whether it is shut for just that."""
+
 
 def new_ref() -> str:
     """A `phx_ref`: 16 base64url characters, unique."""
@@ -96,12 +114,18 @@ class LocalTracker:
     def __init__(self) -> None:
         self._topics: dict[str, dict[str, _Entry]] = {}
         self._leaving: dict[str, dict[str, str]] = {}
+        self._bars: dict[str, dict[Bar, float]] = {}
         self._version = time.time_ns() // 1_000
 
-    async def track(self, topic: str, key: str, meta: Meta, group: str = "") -> Tracked:
+    async def track(
+        self, topic: str, key: str, meta: Meta, group: str = "", capacity: int = 0
+    ) -> Tracked:
+        await self.admit(topic, key, group)
         before = await self.list(topic)
         if (ref := self._take_over(topic, key)) is not None:
             return Tracked(ref, Diff(version=before.version), before)
+        if 0 < capacity <= len(self._topics.get(topic, {})):
+            raise Shut(gate.FULL)
         ref = new_ref()
         entry = _Entry(key, sealed(meta, ref), group)
         self._topics.setdefault(topic, {})[ref] = entry
@@ -157,6 +181,28 @@ class LocalTracker:
 
     async def sizes(self, topics: Sequence[str]) -> Sequence[Size]:
         return [self._size(self._topics.get(topic, {})) for topic in topics]
+
+    async def admit(self, topic: str, key: str, group: str) -> None:
+        if topic not in self._bars:
+            return
+        for bar in (gate.EVERYBODY, gate.group(group), gate.key(key)):
+            if await self.is_shut(topic, bar):
+                raise Shut(gate.CLOSED if bar is gate.EVERYBODY else gate.BLOCKED)
+
+    async def shut(self, topic: str, bar: Bar, seconds: float | None = None) -> None:
+        ends = math.inf if seconds is None else time.monotonic() + seconds
+        bars = self._bars.get(topic, {}) | {bar: ends}
+        now = time.monotonic()
+        self._bars[topic] = {bar: ends for bar, ends in bars.items() if ends > now}
+
+    async def open(self, topic: str, bar: Bar) -> None:
+        bars = self._bars.get(topic, {})
+        bars.pop(bar, None)
+        if not bars:
+            self._bars.pop(topic, None)
+
+    async def is_shut(self, topic: str, bar: Bar) -> bool:
+        return self._bars.get(topic, {}).get(bar, 0.0) > time.monotonic()
 
     @staticmethod
     def _size(entries: dict[str, _Entry]) -> Size:

@@ -4,11 +4,35 @@
 -- KEYS[2] version: string, the number of the topic's last change
 -- KEYS[3] leaving: hash, ref -> key, for the entries in their grace period
 -- KEYS[4] groups: hash, group -> number of its entries
+-- KEYS[5] gate: sorted set, for whom it is shut -> until when, milliseconds:
+--         'closed' for everybody, 'group:' and a group, 'key:' and a key
 local ENTRIES, VERSION, LEAVING, GROUPS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local GATE = KEYS[5]
+local FOREVER = 9007199254740991
 
 -- Seconds that a version outlives its topic's last entry, so that a member
 -- that is still joining never sees it start anew.
 local VERSION_SECONDS = 3600
+
+local function milliseconds()
+  local now = redis.call('TIME')
+  return now[1] * 1000 + math.floor(now[2] / 1000)
+end
+
+-- Why somebody may not enter, or nil.
+local function barred(key, group)
+  if redis.call('EXISTS', GATE) == 0 then
+    return nil
+  end
+  local names = {'closed', 'group:' .. group, 'key:' .. key}
+  local now = milliseconds()
+  for i, ends in ipairs(redis.call('ZMSCORE', GATE, unpack(names))) do
+    if ends and tonumber(ends) > now then
+      return i == 1 and 'closed' or 'blocked'
+    end
+  end
+  return nil
+end
 
 local function split(entry)
   return string.match(entry, '^(%S+) (%S+) (.*)$')

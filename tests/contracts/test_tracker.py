@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 
 import pytest
 
 from beam import redis
+from presence import gate
 from presence.backend import shared, tracker
+from presence.gate import Shut
 from presence.shared import RedisTracker
 from presence.state import State, apply, by_ref
 from presence.tracker import NotTracked, Tracker
@@ -300,3 +303,73 @@ class TestShared:
         ends = [await redis.client().ttl(key) for key in left]
         assert all(0 < seconds <= 3_600 for seconds in ends)
         assert topic not in await mine.topics_of(mine.process())
+
+
+async def test_a_closed_topic_lets_nobody_in_until_it_is_open(topic: str) -> None:
+    await tracker().track(topic, "a:1", {}, "a")
+
+    await tracker().shut(topic, gate.EVERYBODY)
+
+    with pytest.raises(Shut) as caught:
+        await tracker().track(topic, "b:1", {}, "b")
+    assert caught.value.reason == "closed"
+    with pytest.raises(Shut):
+        await tracker().admit(topic, "b:1", "b")
+    assert await tracker().is_shut(topic, gate.EVERYBODY)
+    assert list((await tracker().list(topic)).state) == ["a:1"]
+    await tracker().open(topic, gate.EVERYBODY)
+    assert not await tracker().is_shut(topic, gate.EVERYBODY)
+    await tracker().track(topic, "b:1", {}, "b")
+
+
+async def test_a_group_or_a_key_is_shut_out_by_itself(topic: str) -> None:
+    await tracker().shut(topic, gate.group("a"), 60)
+    await tracker().shut(topic, gate.key("b:1"), 60)
+
+    for key, group in (("a:1", "a"), ("a:2", "a"), ("b:1", "b")):
+        with pytest.raises(Shut) as caught:
+            await tracker().track(topic, key, {}, group)
+        assert caught.value.reason == "blocked"
+        with pytest.raises(Shut):
+            await tracker().admit(topic, key, group)
+    await tracker().track(topic, "b:2", {}, "b")
+    await tracker().admit(topic, "c:1", "c")
+    assert not await tracker().is_shut(topic, gate.EVERYBODY)
+
+
+async def test_a_bar_ends_by_itself(topic: str) -> None:
+    await tracker().shut(topic, gate.group("a"), 0.02)
+    await tracker().shut(topic, gate.key("b:1"), 60)
+    deadline = time.monotonic() + 5
+
+    while await tracker().is_shut(topic, gate.group("a")):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.005)
+
+    await tracker().track(topic, "a:1", {}, "a")
+    with pytest.raises(Shut):
+        await tracker().track(topic, "b:1", {}, "b")
+
+
+async def test_a_full_topic_takes_who_comes_back_and_nobody_else(topic: str) -> None:
+    first = await tracker().track(topic, "a:1", {}, "a", 2)
+    await tracker().track(topic, "b:1", {}, "b", 2)
+
+    with pytest.raises(Shut) as caught:
+        await tracker().track(topic, "c:1", {}, "c", 2)
+    assert caught.value.reason == "full"
+    await tracker().leave(topic, first.ref)
+    assert (await tracker().track(topic, "a:1", {}, "a", 2)).ref == first.ref
+    await tracker().untrack(topic, [first.ref])
+    await tracker().track(topic, "c:1", {}, "c", 2)
+
+
+async def test_who_was_refused_is_not_put_back(topic: str) -> None:
+    await tracker().shut(topic, gate.EVERYBODY)
+    with pytest.raises(Shut):
+        await tracker().track(topic, "a:1", {}, "a")
+
+    assert await tracker().sizes([topic]) == [(0, 0)]
+    if isinstance(found := tracker(), RedisTracker):
+        assert topic not in found.topics()
+        assert topic not in await found.topics_of(found.process())

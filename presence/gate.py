@@ -1,0 +1,46 @@
+"""Owns the words of who may enter a topic: closed, full, or shut for some. Pure."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+CLOSED: Final = "closed"
+BLOCKED: Final = "blocked"
+FULL: Final = "full"
+
+# As a score in Redis, and in milliseconds: for ever.
+FOREVER: Final = 2**53 - 1
+
+
+class Shut(Exception):
+    """Somebody may not enter: `reason` is one of the words above."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Bar(NamedTuple):
+    """What a topic is shut for: everybody, all of a group, or one key.
+
+    `name`: the group or key. As text in Redis: `closed`, `group:...`, `key:...`.
+    """
+
+    kind: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return CLOSED if self.kind == CLOSED else f"{self.kind}:{self.name}"
+
+
+EVERYBODY: Final = Bar(CLOSED)
+
+
+def group(name: str) -> Bar:
+    """All of a group."""
+    return Bar("group", name)
+
+
+def key(name: str) -> Bar:
+    """One key."""
+    return Bar("key", name)
