@@ -115,6 +115,20 @@ async def test_who_was_reaped_is_not_known_and_goes_on_under_a_new_id() -> None:
     assert (await one.beat({})) == (True, [])
 
 
+async def test_a_late_beat_does_not_bring_the_dead_back() -> None:
+    cluster = Cluster()
+    one, two, _ = cluster.all
+    await one.beat({})
+    cluster.pass_seconds(SECONDS + 1)
+    assert dead(await two.beat({})) == [one.process]
+
+    # Sent long ago; its answer never arrives.
+    await one.beat({})
+
+    assert not (await one.beat({})).known
+    assert [known["id"] for known in await two.processes()] == [two.process]
+
+
 async def test_who_goes_in_order_is_forgotten_at_once() -> None:
     one, two, _ = Cluster().all
     await one.beat({})

@@ -53,6 +53,7 @@ class Process:
     watch: Watch
     refs: dict[str, str] = field(default_factory=dict)
     stalled: bool = False
+    doubts: bool = False
     renewed: int = 0
     state: State = field(default_factory=dict)
     since: int = 0
@@ -136,6 +137,10 @@ class PresenceMachine(RuleBasedStateMachine):
         """The lease, and a look at what is missing, as the keeper does both."""
         process.leases.clock = self.now
         self.run(process.cluster.renew({}))
+        if process.doubts:
+            # After any failure, as the keeper does.
+            self.run(process.cluster.reconcile())
+            process.doubts = False
         process.renewed = self.now
         if self.run(process.watch.behind(process.known)):
             self.refresh(process)
@@ -224,6 +229,14 @@ class PresenceMachine(RuleBasedStateMachine):
             process.stalled = False
             self.disturbed = True
             self.renew(process)
+
+    @rule(which=st.integers(0, PROCESSES - 1))
+    def lose_the_answer_to_a_renewal(self, which: int) -> None:
+        """It was sent and done; the process knows only that it failed."""
+        process = self.processes[which]
+        process.leases.clock = self.now
+        self.run(process.leases.beat({}))
+        process.doubts = self.disturbed = True
 
     @rule(seconds=st.sampled_from([1.0, RENEW, LEASE + 1]))
     def time_passes(self, seconds: float) -> None:

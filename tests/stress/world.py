@@ -26,8 +26,10 @@ RENEW_SECONDS = 1.0
 REDIS_TIMEOUT = 1.0
 PROCESSES = 3
 SECRET = {"secret": "dev-secret"}
-# Only where Redis itself forgets what it took may a socket that stays open lose.
+# Where Redis forgets what it took, and where a process has not heard from it for
+# longer than it waits, a socket that stays open may lose.
 LOSING = {
+    "SIGSTOP a process beyond its lease",
     "pause Redis",
     "restart Redis, empty",
     "cut the subscriptions",
@@ -131,7 +133,7 @@ class World:
         await self._stop_for(self._one(), LEASE_SECONDS * 1.5 + RENEW_SECONDS)
 
     async def _blink(self) -> None:
-        await self._stop_for(self._one(), LEASE_SECONDS * 0.3)
+        await self._stop_for(self._one(), REDIS_TIMEOUT * 0.5)
 
     async def _stop_for(self, server: Server, seconds: float) -> None:
         self._signal(server, signal.SIGSTOP)
