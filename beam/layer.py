@@ -164,6 +164,8 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
 
     async def _send_batch(self, batch: dict[str, list[Message]], sent: Sent) -> None:
         try:
+            if not self._link.up:
+                raise redis.Away("Redis is away")
             self._ensure_redis()
             pipeline = self._redis.pipeline(transaction=False)
             serialize = self.channel_layer.channel_layer.serialize

@@ -233,14 +233,17 @@ class Hub:
 
     def _change(self, topic: str) -> asyncio.Task[None]:
         """Make the layer's group agree with the local table; one at a time a topic."""
-        if (task := self._changing.get(topic)) is None:
+        task = self._changing.get(topic)
+        # One that is done has looked for the last time.
+        if task is None or task.done():
             task = self._changing[topic] = self._loop.create_task(self._agree(topic))
             self._background.add(task)
             task.add_done_callback(partial(self._changed, topic))
         return task
 
     def _changed(self, topic: str, task: asyncio.Task[None]) -> None:
-        del self._changing[topic]
+        if self._changing.get(topic) is task:
+            del self._changing[topic]
         self._background.discard(task)
         # Whoever joined was told; a subscription nobody wants ends with its connection.
         if not task.cancelled():

@@ -60,6 +60,17 @@ async def test_who_comes_while_the_last_one_goes_is_heard(shard: Any) -> None:
     assert await subscribers("t") == 0
 
 
+async def test_who_comes_when_a_change_is_just_done_is_heard(shard: Any) -> None:
+    done = asyncio.create_task(asyncio.sleep(0))
+    await done
+    # Nobody was told yet that the last one's leaving is done.
+    hub()._changing["t"] = done
+
+    await hub().attach(FakeMember("t"))
+
+    assert await subscribers("t") == 1
+
+
 async def test_one_that_gives_up_does_not_end_it_for_the_others(shard: Any) -> None:
     impatient = asyncio.create_task(hub().attach(FakeMember("t")))
     patient = asyncio.create_task(hub().attach(FakeMember("t")))
