@@ -22,7 +22,7 @@ from beam import redis_url
 class Conf:
     """Beam's settings. Sizes are bytes, times are seconds."""
 
-    api_secret: str = field(default="", repr=False)
+    api_secrets: tuple[str, ...] = field(default=(), repr=False)
     token_secrets: tuple[str, ...] = field(default=(), repr=False)
     token_leeway: float = 30.0
     backend_url: str = ""
@@ -39,6 +39,7 @@ class Conf:
     channels: dict[str, str] = field(default_factory=dict)
     presence_window: float = 0.05
     presence_grace: float = 0.0
+    room_capacity: int = 0
     room_policies: dict[str, dict[str, Any]] = field(default_factory=dict)
     idle_timeout: float = 60.0
     inbound_rate: float = 2_000.0

@@ -40,7 +40,7 @@ SECRET_KEY = _secret("SECRET_KEY", DEV_SECRET_KEY)
 ALLOWED_HOSTS = list(_list("ALLOWED_HOSTS")) or (["*"] if DEBUG else [])
 REDIS_URL = os.environ.get("REDIS_URL", "").strip()
 BACKEND_URL = os.environ.get("BEAM_BACKEND_URL", "").strip()
-API_SECRET = _secret("BEAM_API_SECRET", DEV_API_SECRET)
+API_SECRETS = _list("BEAM_API_SECRET") or ((DEV_API_SECRET,) if DEBUG else ())
 TOKEN_SECRETS = _list("BEAM_TOKEN_SECRET") or ((DEV_TOKEN_SECRET,) if DEBUG else ())
 
 
@@ -50,11 +50,12 @@ def _refuse_unsafe() -> None:
         name
         for name, value, development in (
             ("SECRET_KEY", SECRET_KEY, DEV_SECRET_KEY),
-            ("BEAM_API_SECRET", API_SECRET, DEV_API_SECRET),
             ("ALLOWED_HOSTS", ",".join(ALLOWED_HOSTS), None),
         )
         if not value or value == development
     ]
+    if not API_SECRETS or DEV_API_SECRET in API_SECRETS:
+        lacking.append("BEAM_API_SECRET")
     if not BACKEND_URL and (not TOKEN_SECRETS or DEV_TOKEN_SECRET in TOKEN_SECRETS):
         lacking.append("BEAM_TOKEN_SECRET (or BEAM_BACKEND_URL)")
     if lacking:
@@ -109,7 +110,7 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 
 BEAM: dict[str, Any] = from_environment(os.environ) | {
-    "api_secret": API_SECRET,
+    "api_secrets": API_SECRETS,
     "token_secrets": TOKEN_SECRETS,
     "backend_url": BACKEND_URL,
     "redis_url": REDIS_URL,
@@ -136,7 +137,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "EXCEPTION_HANDLER": "rooms.api.answer_error",
+    "EXCEPTION_HANDLER": "rooms.api.errors.answer_error",
     "UNAUTHENTICATED_USER": None,
 }
 

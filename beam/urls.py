@@ -2,8 +2,8 @@
 
 from django.urls import include, path
 
-from rooms import api
+from rooms.api.errors import not_found
 
-handler404 = api.not_found
+handler404 = not_found
 
 urlpatterns = [path("", include("rooms.urls"))]

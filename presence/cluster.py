@@ -37,8 +37,11 @@ class Cluster:
         self._known = False
         self._former = leases.process
 
-    async def renew(self, info: dict[str, Any]) -> None:
-        """Say that this process lives, and take over from those that do not."""
+    async def renew(self, info: dict[str, Any]) -> bool:
+        """Say that this process lives, and take over from those that do not.
+
+        Whether Redis knew it; if not it may have lost all it had.
+        """
         beat = await self._leases.beat(info)
         if not beat.known and self._known:
             logger.warning("This process's lease is gone: its members are put back")
@@ -53,6 +56,7 @@ class Cluster:
             else:
                 await self._reap(process)
             await self._leases.bury(process)
+        return beat.known
 
     async def reconcile(self) -> None:
         """Make Redis agree with what this process holds, in every topic."""

@@ -247,6 +247,17 @@ class RedisTracker:
         found = await self._batch.call("ZRANGE", self._index(process), 0, -1)
         return [topic.decode() for topic in found]
 
+    async def topics_between(
+        self, process: str, prefix: str, after: str, limit: int
+    ) -> Sequence[str]:
+        """A process's topics behind `after` that begin with `prefix`, in order."""
+        first = f"({after}" if after.encode() >= prefix.encode() else f"[{prefix}"
+        # No UTF-8 text has this byte.
+        last = b"[" + prefix.encode() + b"\xff"
+        command = ("ZRANGEBYLEX", self._index(process), first, last)
+        found = await self._batch.call(*command, "LIMIT", 0, limit)
+        return [topic.decode() for topic in found]
+
     async def index(self) -> None:
         """Write down anew in which topics this process holds entries."""
         index = self._index(self.process())

@@ -235,7 +235,7 @@ class BackendVerifier:
             answer = await self._client().post(
                 f"{conf().backend_url.rstrip('/')}/api/v1/private/decode_token",
                 json={"type": kind, "token": token},
-                headers={"oorja-secret": conf().api_secret},
+                headers={"oorja-secret": conf().api_secrets[0]},
             )
             answer.raise_for_status()
             data = answer.json()["data"]

@@ -16,7 +16,7 @@ TOKEN_SECONDS = 24 * 3_600
 @require_GET
 def page(request: HttpRequest) -> HttpResponse:
     """The demo: one page, no build step."""
-    return render(request, "rooms/demo.html", {"secret": settings.API_SECRET})
+    return render(request, "rooms/demo.html", {"secret": settings.API_SECRETS[0]})
 
 
 @require_GET

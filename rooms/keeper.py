@@ -22,6 +22,7 @@ from beam.conf import conf
 from presence import backend
 from presence.cluster import Cluster, Watch, in_parts
 from presence.state import Diff, Snapshot
+from rooms.closed import close_again
 from rooms.connections import connections
 from rooms.diffs import diffs
 from rooms.grace import ERRORS, graces
@@ -71,12 +72,16 @@ class Keeper:
         self._task: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._layer: Any = None
-        self._gap = False
+        self._started = self._gap = False
         self._renewal = 0.0
 
     def start(self) -> None:
         """Take part. Idempotent."""
-        if self._task is not None or not conf().redis_url:
+        if self._started:
+            return
+        self._started = True
+        if not conf().redis_url:
+            hub().spawn(close_again())
             return
         redis.link().on_down = self._on_gap
         layer: Any = get_channel_layer()
@@ -90,6 +95,7 @@ class Keeper:
     async def stop(self) -> None:
         """Give up the lease; who is in a grace period stays until its end."""
         left = graces().stop()
+        self._started = False
         if self._task is None:
             return
         self._task.cancel()
@@ -145,7 +151,8 @@ class Keeper:
         self._renewal = 0.0
 
     async def _renew(self) -> None:
-        await self._cluster.renew(describe())
+        if not await self._cluster.renew(describe()):
+            await close_again()
         pause = conf().lease_renew * random.uniform(0.8, 1.0)  # noqa: S311
         self._renewal = self._loop.time() + pause
         if not self._gap:

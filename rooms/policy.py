@@ -14,14 +14,22 @@ from beam.conf import conf
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`presence_grace`: seconds for which a member that lost its connection stays."""
+    """What holds for a room.
+
+    `presence_grace`: seconds for which a member that lost its connection stays.
+    `capacity`: how many members it may have; 0: any number.
+    """
 
     presence_grace: float
+    capacity: int
 
 
 @cache
 def _policies() -> tuple[Policy, tuple[tuple[str, Policy], ...]]:
-    default = {"presence_grace": conf().presence_grace}
+    default: dict[str, Any] = {
+        "presence_grace": conf().presence_grace,
+        "capacity": conf().room_capacity,
+    }
     some = conf().room_policies.items()
     return Policy(**default), tuple((p, Policy(**default | own)) for p, own in some)
 

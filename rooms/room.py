@@ -12,6 +12,7 @@ import orjson
 
 from beam.conf import conf
 from beam.redis import RedisError
+from presence import gate
 from presence.backend import tracker
 from presence.state import Diff, Snapshot, State, metas_of
 from presence.tracker import NotTracked
@@ -22,10 +23,17 @@ from rooms.diffs import diffs
 from rooms.event import Event
 from rooms.grace import graces, untrack
 from rooms.hub import hub, release
-from rooms.policy import policy_for
+from rooms.policy import Policy, policy_for
 from rooms.wire import Reason, is_reserved
 
 MAX_SESSION_ID = 64
+# Takes members out of a room; goes the road of every event, and to no client.
+REMOVE = "beam_remove"
+SHUT = {
+    gate.CLOSED: Reason.ROOM_CLOSED,
+    gate.BLOCKED: Reason.BLOCKED,
+    gate.FULL: Reason.ROOM_FULL,
+}
 
 
 class RoomChannel(Channel):
@@ -41,6 +49,7 @@ class RoomChannel(Channel):
     _road: relay.Relay
     _sent: relay.Sent | None = None
     _unanswered: list[Any]
+    intercepts = frozenset({REMOVE})
 
     async def join(self, payload: Any) -> Any:
         room_id = self.topic.removeprefix("room:")
@@ -73,9 +82,13 @@ class RoomChannel(Channel):
         try:
             await self.subscribe()
             if "presence" not in self.grant.can:
+                user_id = self.owner.identity.user_id
+                await tracker().admit(self.topic, self.session, user_id)
                 before = await tracker().list(self.topic)
             else:
                 before = await self._track(self._own_meta(meta))
+        except gate.Shut as shut:
+            raise Refused(SHUT[shut.reason]) from None
         except (RedisError, OSError):
             raise Refused(Reason.UNAVAILABLE) from None
         self.since = before.version
@@ -83,8 +96,9 @@ class RoomChannel(Channel):
 
     async def _track(self, meta: dict[str, Any]) -> Snapshot:
         """Be present; the state before. Who comes back in time changes nothing."""
+        user_id, capacity = self.owner.identity.user_id, self._policy().capacity
         self._ref, self._diff, before = await tracker().track(
-            self.topic, self.session, meta, self.owner.identity.user_id
+            self.topic, self.session, meta, user_id, capacity
         )
         self._own = self._diff.joins
         if not self._diff:
@@ -102,6 +116,14 @@ class RoomChannel(Channel):
         if self._ref and any(known.get(name) != meta[name] for name in meta):
             self._ref, self._diff = await tracker().update(self.topic, self._ref, meta)
             self._own = self._diff.joins
+
+    def _policy(self) -> Policy:
+        return policy_for(self.topic.removeprefix("room:"))
+
+    def intercepted(self, event: str, payload: Any) -> None:
+        """Somebody had the member removed: it is told why, and the channel ends."""
+        self.push("beam_removed", payload)
+        self.stop()
 
     def _own_meta(self, meta: dict[str, Any]) -> dict[str, Any]:
         return meta | self.grant.meta | {"online_at": self.online_at}
@@ -194,7 +216,7 @@ class RoomChannel(Channel):
         if self._ref is None:
             return None
         ref, self._ref = self._ref, None
-        grace = policy_for(self.topic.removeprefix("room:")).presence_grace
+        grace = self._policy().presence_grace
         if lost and grace > 0:
             return hub().spawn(graces().begin(self.topic, ref, grace))
         self.owner.departed[self.topic] = self._own

@@ -1,17 +1,47 @@
 """Owns the HTTP routes of rooms."""
 
-from django.conf import settings
-from django.urls import path
+from urllib.parse import unquote
 
-from rooms import api, demo
+from django.conf import settings
+from django.urls import path, register_converter
+
+from rooms import demo
+from rooms.api import events, service, steering
+
+
+class Segment:
+    """An id in a path: what `beam.asgi` left encoded is decoded here."""
+
+    regex = "[^/]+"
+
+    def to_python(self, value: str) -> str:
+        """The id itself."""
+        return unquote(value)
+
+    def to_url(self, value: str) -> str:
+        """The id as it stands in a path."""
+        return value.replace("%", "%25").replace("/", "%2F")
+
+
+register_converter(Segment, "id")
+
+ROOM = "api/v1/rooms/<id:room_id>"
 
 urlpatterns = [
-    path("healthz", api.healthz),
-    path("readyz", api.readyz),
-    path("api/v1/push_room_event", api.PushRoomEvent.as_view()),
-    path("api/v1/events", api.Events.as_view()),
-    path("api/v1/processes", api.Processes.as_view()),
-    path("api/v1/health", api.Health.as_view()),
+    path("healthz", service.healthz),
+    path("readyz", service.readyz),
+    path("api/v1/push_room_event", events.PushRoomEvent.as_view()),
+    path("api/v1/events", events.Events.as_view()),
+    path("api/v1/processes", service.Processes.as_view()),
+    path("api/v1/health", service.Health.as_view()),
+    path("api/v1/rooms", steering.Rooms.as_view()),
+    path(ROOM, steering.Room.as_view()),
+    path(f"{ROOM}/presence", steering.Presence.as_view()),
+    path(f"{ROOM}/remove", steering.Remove.as_view()),
+    path(f"{ROOM}/close", steering.Close.as_view()),
+    path(f"{ROOM}/open", steering.Open.as_view()),
+    path(f"{ROOM}/history", steering.History.as_view()),
+    path("api/v1/users/<id:user_id>/disconnect", steering.Disconnect.as_view()),
 ]
 
 if settings.DEBUG:

@@ -43,6 +43,9 @@ class Reason(enum.StrEnum):
     MESSAGE_TOO_LARGE = "message_too_large"
     MESSAGE_TOO_DEEP = "message_too_deep"
     SHUTTING_DOWN = "shutting_down"
+    ROOM_CLOSED = "room_closed"
+    ROOM_FULL = "room_full"
+    BLOCKED = "blocked"
 
 
 class Close(enum.IntEnum):

@@ -64,9 +64,14 @@ def backend(request: pytest.FixtureRequest, settings: Settings) -> str:
     return str(request.param)
 
 
+async def _nothing() -> None:
+    """In place of what asks the database, which most tests have not."""
+
+
 @pytest.fixture
-async def running_hub() -> AsyncIterator[Hub]:
+async def running_hub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
     """This loop's hub, started; stopped with its layer and clients."""
+    monkeypatch.setattr("rooms.keeper.close_again", _nothing)
     mine = hub()
     await mine.start()
     yield mine

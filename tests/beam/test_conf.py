@@ -42,5 +42,5 @@ def test_what_cannot_be_is_an_error(
 def test_secrets_are_not_shown() -> None:
     shown = repr(conf())
 
-    assert conf().api_secret not in shown
+    assert conf().api_secrets[0] not in shown
     assert conf().token_secrets[0] not in shown

@@ -9,7 +9,7 @@ from beam import settings
 from beam.settings import *  # noqa: F403
 
 BEAM: dict[str, Any] = settings.BEAM | {  # type: ignore[no-redef]
-    "api_secret": "abcd",
+    "api_secrets": ("abcd",),
     "allowed_origins": ("//example.com", "//*.wild.test"),
     "verifier": "tests.conformance.fixture.FixtureVerifier",
     "channels": {

@@ -147,7 +147,7 @@ def backend_door(settings: Settings) -> Iterator[type[Backend]]:
     url = f"http://127.0.0.1:{server.server_port}/"
     settings.BEAM = settings.BEAM | {
         "backend_url": url,
-        "api_secret": "abcd",
+        "api_secrets": ("abcd",),
         "backend_timeout": 0.5,
     }
     yield kind

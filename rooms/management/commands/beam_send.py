@@ -70,7 +70,7 @@ async def _publish(event: Event) -> None:
 def _post(body: dict[str, Any]) -> None:
     url = f"http://{settings.HOST}:{settings.PORT}/api/v1/push_room_event"
     try:
-        answer = httpx.post(url, json=body, headers={"secret": conf().api_secret})
+        answer = httpx.post(url, json=body, headers={"secret": conf().api_secrets[0]})
         answer.raise_for_status()
     except httpx.HTTPStatusError as error:
         raise CommandError(f"Not sent: {error.response.text}") from None

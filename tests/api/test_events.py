@@ -16,12 +16,13 @@ from django.test import AsyncClient, RequestFactory
 from pytest_django.fixtures import Settings
 
 from beam import metrics
-from rooms import api, demo, relay
+from rooms import demo, relay
+from rooms.api import service
 from rooms.connections import connections
 from tests.clients import connected
 
 PUSH = "/api/v1/push_room_event"
-SECRET = {"secret": django_settings.API_SECRET}
+SECRET = {"secret": django_settings.API_SECRETS[0]}
 
 pytestmark = [
     pytest.mark.usefixtures("running_hub"),
@@ -114,7 +115,7 @@ async def test_a_missing_and_a_wrong_secret_look_the_same(
     push = await post(async_client, {"room_id": "doc"}, headers)
     health = await async_client.get("/api/v1/health", headers=headers)
 
-    expected = {"code": "unauthorized", "message": "missing or wrong secret"}
+    expected = {"code": "unauthorized", "message": "missing or wrong secret or API key"}
     for answer in (push, health):
         assert answer.status_code == 401
         assert answer.json() == {"error": expected}
@@ -124,7 +125,7 @@ async def test_a_missing_and_a_wrong_secret_look_the_same(
 async def test_an_empty_secret_lets_nobody_in(
     async_client: AsyncClient, settings: Settings
 ) -> None:
-    settings.BEAM = settings.BEAM | {"api_secret": ""}
+    settings.BEAM = settings.BEAM | {"api_secrets": ()}
 
     answer = await post(async_client, {"room_id": "doc"}, {"secret": ""})
 
@@ -293,7 +294,7 @@ async def test_readyz_says_that_the_database_is_away(
         def cursor(self) -> Any:
             raise OperationalError("no")
 
-    monkeypatch.setattr(api, "connection", Away())
+    monkeypatch.setattr(service, "connection", Away())
 
     answer = await async_client.get("/readyz")
 

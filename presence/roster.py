@@ -1,0 +1,62 @@
+"""Owns the list of topics that have members, in the order of their names.
+
+Without a scan: each process indexes the topics that it holds.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from beam.conf import conf
+from presence.backend import local, shared, tracker
+from presence.tracker import Size
+
+
+class Listed(NamedTuple):
+    """A topic with members."""
+
+    topic: str
+    size: Size
+
+
+async def page(prefix: str, after: str, limit: int) -> list[Listed]:
+    """The next topics behind `after` that begin with `prefix`, at most `limit`.
+
+    In the order of their UTF-8 bytes. Raises `RedisError` where Redis is away.
+    """
+    found: list[Listed] = []
+    while len(found) < limit:
+        names = await _names(prefix, after, limit)
+        sizes = await tracker().sizes(names)
+        pairs = zip(names, sizes, strict=True)
+        # An index may be a moment behind what it lists.
+        found += [Listed(topic, size) for topic, size in pairs if size.entries]
+        if len(names) < limit:
+            break
+        after = names[-1]
+    return found[:limit]
+
+
+async def _names(prefix: str, after: str, limit: int) -> list[str]:
+    if not conf().redis_url:
+        return heapq.nsmallest(
+            limit,
+            _behind(local().topics(), prefix, after),
+            key=_key,
+        )
+    tracker, leases = shared()
+    live, dead = await leases.known()
+    names: set[str] = set()
+    for process in live | dead:
+        names.update(await tracker.topics_between(process, prefix, after, limit))
+    return heapq.nsmallest(limit, names, key=_key)
+
+
+def _behind(topics: Iterable[str], prefix: str, after: str) -> Iterable[str]:
+    return (t for t in topics if t.startswith(prefix) and _key(t) > _key(after))
+
+
+def _key(topic: str) -> bytes:
+    return topic.encode()

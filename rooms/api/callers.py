@@ -1,0 +1,55 @@
+"""Owns who may call: the shared secrets, or an API key with a scope."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any, Final
+
+from rest_framework import exceptions
+from rest_framework.request import Request
+
+from beam import metrics
+from beam.conf import conf
+from rooms.keys import SCOPES, Caller, keyring
+
+BACKEND: Final = Caller("secret", frozenset(SCOPES))
+BEARER: Final = "Bearer "
+
+
+class NotAuthenticated(exceptions.NotAuthenticated):
+    """The same for a missing and a wrong secret or key."""
+
+    default_detail = "missing or wrong secret or API key"
+
+
+async def identify(request: Request) -> Caller:
+    """Who calls. Raises `NotAuthenticated`, and counts it."""
+    caller = None
+    if (secret := request.headers.get("secret")) is not None:
+        caller = BACKEND if _is_known(secret) else None
+    elif (header := request.headers.get("Authorization", "")).startswith(BEARER):
+        caller = await keyring.find(header.removeprefix(BEARER).strip())
+    if caller is None:
+        metrics.API_REFUSED.value += 1
+        raise NotAuthenticated
+    return caller
+
+
+def _is_known(given: str) -> bool:
+    """Compares with every secret, each in constant time."""
+    secrets = [secret for secret in conf().api_secrets if secret]
+    given_bytes = given.encode(errors="surrogateescape")
+    matches = [hmac.compare_digest(given_bytes, known.encode()) for known in secrets]
+    return any(matches)
+
+
+def permit(caller: Caller, scope: str | None) -> None:
+    """Raises `PermissionDenied` for a key without the scope, and counts it."""
+    if scope is not None and scope not in caller.scopes:
+        metrics.API_FORBIDDEN.value += 1
+        raise exceptions.PermissionDenied(f"the API key lacks the scope {scope}")
+
+
+def describe(caller: Caller) -> dict[str, Any]:
+    """For logs."""
+    return {"caller": caller.name}

@@ -1,0 +1,124 @@
+"""Owns how backends send events: one, or many in one request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import exceptions, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from beam.conf import conf
+from rooms import batch, relay
+from rooms.address import room_topic
+from rooms.api.fields import EventName, Payload, RoomId
+from rooms.api.idempotency import once
+from rooms.api.view import (
+    BackendView,
+    BracketFormParser,
+    BracketMultiPartParser,
+    JsonParser,
+)
+from rooms.event import Event
+
+
+class BatchParser(JsonParser):
+    """JSON of a batch: a payload is in an item, in a list, in the body."""
+
+    levels = 3
+
+
+class RoomEvent(serializers.Serializer):  # type: ignore[type-arg]
+    """The body of `push_room_event`."""
+
+    room_id = RoomId()
+    event = EventName(default="new_msg")
+    payload = Payload(default=dict)
+
+
+class PushRoomEvent(BackendView):
+    """`POST /api/v1/push_room_event`: the original service's call."""
+
+    scope = "events:write"
+    parser_classes = (JsonParser, BracketFormParser, BracketMultiPartParser)
+
+    async def post(self, request: Request) -> Response:
+        """Send an event to everybody in a room: 200, empty body."""
+        return await once(request, self.caller, self._post)
+
+    async def _post(self, request: Request) -> Response:
+        body = RoomEvent(data=request.data)
+        body.is_valid(raise_exception=True)
+        given = body.validated_data
+        event = Event(
+            topic=room_topic(given["room_id"]),
+            name=given["event"],
+            payload=given["payload"],
+        )
+        await relay.published(event)
+        return Response()
+
+
+class Events(BackendView):
+    """`POST /api/v1/events`: many events in one request."""
+
+    scope = "events:write"
+    parser_classes = (BatchParser,)
+
+    @property
+    def max_bytes(self) -> int:
+        """How large a body may be."""
+        return conf().max_batch_bytes
+
+    async def post(self, request: Request) -> Response:
+        """One result an item, in order: what is not valid does not hold up the rest."""
+        return await once(request, self.caller, self._post)
+
+    async def _post(self, request: Request) -> Response:
+        items = request.data.get("events") if type(request.data) is dict else None
+        if type(items) is not list or not items:
+            raise exceptions.ValidationError({"events": ["a list, not empty"]})
+        if sum(map(batch.rooms_of, items)) > batch.MAX_ROOMS:
+            message = f"a batch reaches at most {batch.MAX_ROOMS} rooms"
+            raise exceptions.ValidationError({"events": [message]})
+        results = await _publish_all(items)
+        if all(result is UNAVAILABLE for result in results):
+            raise relay.Unavailable
+        return Response({"results": results})
+
+
+OK = {"status": "ok"}
+UNAVAILABLE = {
+    "status": "error",
+    "error": {"code": "unavailable", "message": "not relayed; try again"},
+}
+
+
+async def _publish_all(items: list[Any]) -> list[dict[str, Any]]:
+    """Publish what is valid in one turn of the loop; the result of each item."""
+    limit = conf().max_message_bytes
+    started = [_start(item, limit) for item in items]
+    return [
+        begun if isinstance(begun, dict) else await _outcome(begun) for begun in started
+    ]
+
+
+def _start(item: Any, limit: int) -> dict[str, Any] | list[relay.Sent]:
+    """An item's error, or what is under way of it."""
+    try:
+        sent = [relay.publish(event) for event in batch.read(item, limit)]
+    except batch.Invalid as error:
+        fields = error.fields
+        message = "the item is not valid"
+        details = {"code": "invalid", "message": message, "fields": fields}
+        return {"status": "error", "error": details}
+    return [future for future in sent if future is not None]
+
+
+async def _outcome(sent: list[relay.Sent]) -> dict[str, Any]:
+    try:
+        for future in sent:
+            await future
+    except relay.Unavailable:
+        return UNAVAILABLE
+    return OK

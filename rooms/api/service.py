@@ -1,0 +1,78 @@
+"""Owns what tells of the service itself: processes, health, readiness."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.http import JsonResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from beam import redis
+from beam.conf import conf
+from rooms.api.view import BackendView
+from rooms.connections import connections
+from rooms.hub import hub
+from rooms.keeper import processes
+
+
+class Processes(BackendView):
+    """`GET /api/v1/processes`: the processes that are one service."""
+
+    scope = "rooms:read"
+
+    async def get(self, request: Request) -> Response:
+        """200: id, host, pid, started, sockets and rooms of each."""
+        return Response({"processes": await processes()})
+
+
+class Health(BackendView):
+    """`GET /api/v1/health`: the original service's call."""
+
+    async def get(self, request: Request) -> Response:
+        """200, empty body."""
+        return Response()
+
+
+async def healthz(request: Any) -> JsonResponse:
+    """`GET /healthz`: the process is live."""
+    return JsonResponse({"status": "ok"})
+
+
+async def readyz(request: Any) -> JsonResponse:
+    """`GET /readyz`: database, Redis and the hub's loop; 503 says what is wrong."""
+    checks = {"database": await sync_to_async(_check_database)()}
+    checks |= await _check_loop()
+    wrong = {name: why for name, why in checks.items() if why is not None}
+    body = {name: why or "ok" for name, why in checks.items()}
+    answer = {"status": "unready" if wrong else "ready", "checks": body}
+    return JsonResponse(answer, status=503 if wrong else 200)
+
+
+def _check_database() -> str | None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        return type(error).__name__
+    return None
+
+
+async def _check_loop() -> dict[str, str | None]:
+    checks: dict[str, str | None] = {}
+    if conf().redis_url:
+        try:
+            await redis.batch().call("PING")
+            checks["redis"] = None
+        except (redis.RedisError, OSError) as error:
+            checks["redis"] = type(error).__name__
+    checks["server"] = "draining" if connections.draining else None
+    try:
+        await hub().start()
+        checks["hub"] = None
+    except Exception as error:  # noqa: BLE001 - any layer, any error
+        checks["hub"] = type(error).__name__
+    return checks

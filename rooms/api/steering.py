@@ -1,0 +1,206 @@
+"""Owns how backends look at rooms and steer them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from rest_framework import exceptions, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from presence import gate, roster
+from presence.backend import tracker
+from presence.state import State
+from rooms import closed, steering
+from rooms.address import room_topic
+from rooms.api.errors import HistoryOff
+from rooms.api.fields import room_id_of
+from rooms.api.view import BackendView
+from rooms.policy import policy_for
+
+STEM = "room:"
+MAX_PAGE = 1_000
+MAX_BLOCK_SECONDS = 366 * 24 * 3_600.0
+
+
+class Page(serializers.Serializer):  # type: ignore[type-arg]
+    """The query of a list of rooms."""
+
+    prefix = serializers.CharField(
+        default="", allow_blank=True, trim_whitespace=False, max_length=200
+    )
+    limit = serializers.IntegerField(default=100, min_value=1, max_value=MAX_PAGE)
+    cursor = serializers.CharField(default="", allow_blank=True, max_length=2_000)
+
+    def validate_cursor(self, cursor: str) -> str:
+        """The topic that a cursor stands for. Raises `ValidationError`."""
+        try:
+            return base64.urlsafe_b64decode(cursor.encode()).decode()
+        except (binascii.Error, UnicodeError):
+            raise serializers.ValidationError("no cursor of this list") from None
+
+
+class Rooms(BackendView):
+    """`GET /api/v1/rooms`: the rooms that have members."""
+
+    scope = "rooms:read"
+
+    async def get(self, request: Request) -> Response:
+        """200: a page of rooms, and the cursor of the next; null at the end."""
+        query = Page(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        asked = query.validated_data
+        prefix, limit = STEM + asked["prefix"], asked["limit"]
+        found = await roster.page(prefix, asked["cursor"], limit)
+        rooms = [
+            {
+                "room_id": topic.removeprefix(STEM),
+                "sessions": size.entries,
+                "users": size.groups,
+            }
+            for topic, size in found
+        ]
+        more = len(found) == limit
+        cursor = base64.urlsafe_b64encode(found[-1].topic.encode()) if more else None
+        return Response({"rooms": rooms, "cursor": cursor and cursor.decode()})
+
+
+class Room(BackendView):
+    """`GET /api/v1/rooms/ROOM_ID`: one room, whether anybody is in or not."""
+
+    scope = "rooms:read"
+
+    async def get(self, request: Request, room_id: str) -> Response:
+        """200: its sizes, whether it is open, and its limits."""
+        return Response(await _room(room_id_of(room_id)))
+
+
+async def _room(room_id: str) -> dict[str, Any]:
+    topic, policy = room_topic(room_id), policy_for(room_id)
+    [size] = await tracker().sizes([topic])
+    return {
+        "room_id": room_id,
+        "sessions": size.entries,
+        "users": size.groups,
+        "open": not await tracker().is_shut(topic, gate.EVERYBODY),
+        "limits": {
+            "capacity": policy.capacity or None,
+            "presence_grace": policy.presence_grace,
+            "history": 0,
+        },
+    }
+
+
+class Presence(BackendView):
+    """`GET /api/v1/rooms/ROOM_ID/presence`: who is in."""
+
+    scope = "rooms:read"
+
+    async def get(self, request: Request, room_id: str) -> Response:
+        """200: the members, by session."""
+        snapshot = await tracker().list(room_topic(room_id_of(room_id)))
+        return Response({"room_id": room_id, "members": _members(snapshot.state)})
+
+
+def _members(state: State) -> list[dict[str, Any]]:
+    return [
+        {
+            "session": key,
+            "user_id": key.rpartition(":")[0],
+            "metas": presence["metas"],
+        }
+        for key, presence in state.items()
+    ]
+
+
+class Removal(serializers.Serializer):  # type: ignore[type-arg]
+    """The body of `remove`: who, why, and for how long they stay out."""
+
+    user_id = serializers.CharField(required=False, max_length=200)
+    session = serializers.CharField(required=False, max_length=300)
+    reason = serializers.CharField(default=steering.REMOVED, max_length=200)
+    block_seconds = serializers.FloatField(
+        default=0.0, min_value=0.0, max_value=MAX_BLOCK_SECONDS
+    )
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Raises `ValidationError` unless one of user and session is named."""
+        if ("user_id" in given) == ("session" in given):
+            message = "say either user_id or session"
+            raise serializers.ValidationError({"user_id": [message]})
+        return given
+
+
+class Remove(BackendView):
+    """`POST /api/v1/rooms/ROOM_ID/remove`: members leave, and may be kept out."""
+
+    scope = "rooms:manage"
+
+    async def post(self, request: Request, room_id: str) -> Response:
+        """200: the sessions that were removed."""
+        body = Removal(data=_object(request))
+        body.is_valid(raise_exception=True)
+        given = body.validated_data
+        bar = (
+            gate.group(given["user_id"])
+            if "user_id" in given
+            else gate.key(given["session"])
+        )
+        removed = await steering.remove(
+            room_id_of(room_id),
+            bar,
+            reason=given["reason"],
+            block_seconds=given["block_seconds"],
+        )
+        return Response({"removed": removed})
+
+
+def _object(request: Request) -> dict[str, Any]:
+    if type(request.data) is not dict:
+        raise exceptions.ParseError("the body is an object")
+    return request.data
+
+
+class Close(BackendView):
+    """`POST /api/v1/rooms/ROOM_ID/close`: nobody is in, nobody may join."""
+
+    scope = "rooms:manage"
+
+    async def post(self, request: Request, room_id: str) -> Response:
+        """200: how many members were removed."""
+        return Response({"removed": await steering.close(room_id_of(room_id))})
+
+
+class Open(BackendView):
+    """`POST /api/v1/rooms/ROOM_ID/open`: people may join again."""
+
+    scope = "rooms:manage"
+
+    async def post(self, request: Request, room_id: str) -> Response:
+        """200: the room as it is now."""
+        await closed.open_again(room_id_of(room_id))
+        return Response(await _room(room_id))
+
+
+class Disconnect(BackendView):
+    """`POST /api/v1/users/USER_ID/disconnect`: all of a user's connections end."""
+
+    scope = "rooms:manage"
+
+    async def post(self, request: Request, user_id: str) -> Response:
+        """200: every process was told."""
+        await steering.disconnect(user_id)
+        return Response({})
+
+
+class History(BackendView):
+    """`GET /api/v1/rooms/ROOM_ID/history`: kept events."""
+
+    scope = "rooms:read"
+
+    async def get(self, request: Request, room_id: str) -> Response:
+        """404: no room keeps any yet."""
+        room_id_of(room_id)
+        raise HistoryOff

@@ -1,0 +1,131 @@
+"""Owns `BackendView`: what all views for backends share.
+
+A DRF view that runs in the event loop: its handlers are coroutines, and no
+request waits for a thread. Parsing, negotiation, serializers and errors are
+DRF's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from django.http import HttpRequest, HttpResponse
+from rest_framework import exceptions
+from rest_framework.parsers import BaseParser, MultiPartParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from beam.conf import conf
+from rooms.api import callers
+from rooms.api.errors import TooLarge
+from rooms.handshake import Refused, assign, parse_params
+from rooms.keys import Caller
+from rooms.wire import BadFrame, loads
+
+
+class JsonRenderer(BaseRenderer):
+    """`application/json`."""
+
+    media_type = "application/json"
+    format = "json"
+    charset = None
+
+    def render(self, data: Any, media_type: Any = None, context: Any = None) -> bytes:
+        """The bytes; none for no data."""
+        return b"" if data is None else orjson.dumps(data)
+
+
+class JsonParser(BaseParser):
+    """`application/json`, by the same rules as a client's frame."""
+
+    media_type = "application/json"
+    # Levels of the body around a payload.
+    levels = 1
+
+    def parse(self, stream: Any, media_type: Any = None, context: Any = None) -> Any:
+        """Raises `ParseError` for what is no JSON or nests too deeply."""
+        try:
+            return loads(stream.read(), conf().max_message_depth + self.levels)
+        except BadFrame as error:
+            raise exceptions.ParseError(f"not JSON: {error}") from None
+
+
+class BracketFormParser(BaseParser):
+    """`application/x-www-form-urlencoded` with nesting: `payload[a]=1`."""
+
+    media_type = "application/x-www-form-urlencoded"
+
+    def parse(self, stream: Any, media_type: Any = None, context: Any = None) -> Any:
+        """Raises `ParseError` for what is no form."""
+        try:
+            return parse_params(stream.read())
+        except Refused as error:
+            raise exceptions.ParseError(str(error)) from None
+
+
+class BracketMultiPartParser(MultiPartParser):
+    """`multipart/form-data` with the same nesting; files are passed over."""
+
+    def parse(self, stream: Any, media_type: Any = None, context: Any = None) -> Any:
+        """Raises `ParseError` for what is no form."""
+        form = super().parse(stream, media_type, context)
+        params: dict[str, Any] = {}
+        try:
+            for key, value in form.data.items():
+                assign(params, key, str(value))
+        except Refused as error:
+            raise exceptions.ParseError(str(error)) from None
+        return params
+
+
+class BackendView(APIView):
+    """A view for backends. `scope`: what an API key must have to call it."""
+
+    scope: str | None = None
+    caller: Caller
+    renderer_classes = (JsonRenderer,)
+    parser_classes: Sequence[type[BaseParser]] = (JsonParser,)
+
+    @property
+    def max_bytes(self) -> int:
+        """How large a body may be."""
+        return conf().max_message_bytes
+
+    async def dispatch(  # type: ignore[override]
+        self, request: HttpRequest, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """`APIView.dispatch`, without leaving the event loop."""
+        self.args, self.kwargs = args, kwargs
+        self.request = asked = self.initialize_request(request, *args, **kwargs)
+        self.headers = self.default_response_headers
+        try:
+            self.initial(asked, *args, **kwargs)
+            response = await self.answer(asked)
+        except Exception as error:  # noqa: BLE001 - DRF answers what it can
+            response = self.handle_exception(error)
+        self.response = self.finalize_response(asked, response, *args, **kwargs)
+        return _rendered(self.response)
+
+    async def answer(self, request: Request) -> Response:
+        """Who may call comes first, then how much they may send, then what."""
+        handler = getattr(self, str(request.method).lower(), None)
+        self.caller = await callers.identify(request)
+        if handler is None or request.method == "OPTIONS":
+            raise exceptions.MethodNotAllowed(str(request.method))
+        callers.permit(self.caller, self.scope)
+        if len(request._request.body) > self.max_bytes:
+            raise TooLarge(f"the body has at most {self.max_bytes} bytes")
+        response: Response = await handler(request, *self.args, **self.kwargs)
+        return response
+
+
+def _rendered(response: Response) -> HttpResponse:
+    """Finished: Django would render it in a thread."""
+    response.render()
+    plain = HttpResponse(response.content, status=response.status_code)
+    plain.headers = response.headers
+    return plain

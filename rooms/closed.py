@@ -1,0 +1,43 @@
+"""Owns which rooms are closed: in the database, and from there at their gates.
+
+A gate is what joins look at; it is in memory or in Redis, and can be lost.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from django.db import Error as DatabaseError
+
+from presence import gate
+from presence.backend import tracker
+from rooms.address import room_topic
+from rooms.models import Room
+
+logger = logging.getLogger(__name__)
+
+
+async def close(room_id: str) -> None:
+    """Let nobody in until `open_again`. Raises `RedisError`, `DatabaseError`."""
+    await Room.objects.aupdate_or_create(room_id=room_id, defaults={"closed": True})
+    await tracker().shut(room_topic(room_id), gate.EVERYBODY)
+
+
+async def open_again(room_id: str) -> None:
+    """Let people join. Raises `RedisError`, `DatabaseError`."""
+    await Room.objects.filter(room_id=room_id).aupdate(closed=False)
+    await tracker().open(room_topic(room_id), gate.EVERYBODY)
+
+
+async def close_again() -> None:
+    """Shut the gates of all rooms that the database says are closed.
+
+    For a process that starts, and a Redis that lost its data. Raises `RedisError`.
+    """
+    try:
+        closed = [room.room_id async for room in Room.objects.filter(closed=True)]
+    except DatabaseError as error:
+        logger.error("Cannot tell which rooms are closed: %s", error)
+        return
+    for room_id in closed:
+        await tracker().shut(room_topic(room_id), gate.EVERYBODY)

@@ -1,0 +1,56 @@
+"""Owns what backends and admins do to rooms: remove, close, disconnect."""
+
+from __future__ import annotations
+
+from presence import gate
+from presence.backend import tracker
+from presence.state import metas_of
+from rooms import closed, relay
+from rooms.address import room_topic
+from rooms.connections import disconnect_event
+from rooms.event import Event
+from rooms.room import REMOVE
+from rooms.wire import Reason
+
+REMOVED = "removed"
+
+
+async def remove(
+    room_id: str, bar: gate.Bar, *, reason: str = REMOVED, block_seconds: float = 0.0
+) -> list[str]:
+    """Take a user's members, or one session, out of a room; the sessions.
+
+    They get `beam_removed` and `phx_close`. `block_seconds`: for how long they
+    may not come back. Raises `relay.Unavailable`, `RedisError`.
+    """
+    topic = room_topic(room_id)
+    if block_seconds > 0:
+        await tracker().shut(topic, bar, block_seconds)
+    present = {key for key, _ in metas_of((await tracker().list(topic)).state)}
+    label = f"{'session' if bar.kind == 'key' else 'user'}:{bar.name}"
+    await relay.published(_removal(topic, reason, (label,)))
+    if bar.kind == "key":
+        return sorted(present & {bar.name})
+    return sorted(key for key in present if key.rpartition(":")[0] == bar.name)
+
+
+async def close(room_id: str) -> int:
+    """Close a room: its members are removed, joins refused. How many there were.
+
+    It stays closed until `open`, through every restart. Raises
+    `relay.Unavailable`, `RedisError`, `DatabaseError`.
+    """
+    topic = room_topic(room_id)
+    await closed.close(room_id)
+    [size] = await tracker().sizes([topic])
+    await relay.published(_removal(topic, Reason.ROOM_CLOSED, None))
+    return size.entries
+
+
+async def disconnect(user_id: str) -> None:
+    """Close every connection of a user with 1001. Raises `relay.Unavailable`."""
+    await relay.published(disconnect_event(user_id))
+
+
+def _removal(topic: str, reason: str, to: tuple[str, ...] | None) -> Event:
+    return Event(topic=topic, name=REMOVE, payload={"reason": reason}, to=to)
