@@ -7,6 +7,7 @@ another one `reap`s it. Scripts are in `lua/`, each called from one place.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections import Counter
@@ -51,6 +52,9 @@ class RedisTracker:
         self.process = process
         self._held: dict[str, dict[str, _Held]] = {}
         self._lingering: Counter[str] = Counter()
+        # Refs that are being replaced -> their new ones. Who gives up waiting for
+        # it knows only the old one.
+        self._renewing: dict[str, str] = {}
         # Topics where a call failed: Redis may have done it or not.
         self._doubtful: set[str] = set()
         self._track = self._script("track")
@@ -104,18 +108,24 @@ class RedisTracker:
         # Before the call: what reconciles meanwhile comes behind it.
         self._hold(topic, fresh, held)
         self._let_go(topic, ref)
+        self._renewing[ref] = fresh
         try:
             version, *gone = await self._call(self._update, topic, args)
             if not gone:
                 raise NotTracked(ref)
+        except asyncio.CancelledError:
+            raise
         except BaseException:
+            del self._renewing[ref]
             self._hold(topic, ref, old)
             self._let_go(topic, fresh)
             raise
+        del self._renewing[ref]
         return Updated(fresh, Diff(state_of([(old.key, new)]), _state(gone), version))
 
     async def untrack(self, topic: str, refs: Iterable[str]) -> Diff:
         refs = list(refs)
+        refs += [self._renewing.pop(ref) for ref in refs if ref in self._renewing]
         for ref in refs:
             self._let_go(topic, ref)
         return await self._take("0", topic, refs)
@@ -137,13 +147,15 @@ class RedisTracker:
         if not any(topic in each for each in holds):
             self._batch.tell("ZREM", self._index(self.process()), topic)
 
-    async def leave(self, topic: str, ref: str) -> None:
+    async def leave(self, topic: str, ref: str) -> str:
+        ref = self._renewing.pop(ref, ref)
         held = self._held.get(topic, {}).get(ref)
         if held is not None:
             # Until its timer ends it is Redis's alone, and lost with it.
             self._let_go(topic, ref)
             self._lingering[topic] += 1
             await self._call(self._leave, topic, [ref, held.key])
+        return ref
 
     async def list(self, topic: str) -> Snapshot:
         version, bodies = await self._call(self._list, topic, [])

@@ -72,8 +72,11 @@ class Tracker(Protocol):
     async def untrack(self, topic: str, refs: Iterable[str]) -> Diff:
         """Take entries away; refs that are gone are no error."""
 
-    async def leave(self, topic: str, ref: str) -> None:
-        """Begin an entry's grace period: the next of its key takes it over."""
+    async def leave(self, topic: str, ref: str) -> str:
+        """Begin an entry's grace period: the next of its key takes it over.
+
+        Returns the ref to `expire`: another one where an update was under way.
+        """
 
     async def expire(self, topic: str, ref: str) -> Diff:
         """End an entry's grace period: it goes, unless it was taken over."""
@@ -166,9 +169,10 @@ class LocalTracker:
             del self._topics[topic]
         return Diff({}, _state(gone), self._next())
 
-    async def leave(self, topic: str, ref: str) -> None:
+    async def leave(self, topic: str, ref: str) -> str:
         if (entry := self._topics.get(topic, {}).get(ref)) is not None:
             self._leaving.setdefault(topic, {})[ref] = entry.key
+        return ref
 
     async def expire(self, topic: str, ref: str) -> Diff:
         if ref not in self._leaving.get(topic, {}):

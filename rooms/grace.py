@@ -34,7 +34,7 @@ class Graces:
     async def begin(self, topic: str, ref: str, seconds: float) -> None:
         """Let a member stay for a while; its own session may take it over."""
         try:
-            await tracker().leave(topic, ref)
+            ref = await tracker().leave(topic, ref)
         except ERRORS:
             metrics.UNTRACK_FAILED.value += 1
             return

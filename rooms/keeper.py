@@ -36,6 +36,7 @@ LOOK_SECONDS = 1.0
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 2.0
 LISTINGS = 5
+SOON = 0.001
 
 
 def describe() -> dict[str, Any]:
@@ -103,9 +104,12 @@ class Keeper:
         self._task = None
         tracker, leases = backend.shared()
         try:
-            if not left:
+            if left or tracker.topics():
+                # What Redis could not be told: another process takes it out.
+                await leases.end(max(left, SOON))
+            else:
                 await tracker.forget(leases.process)
-            await leases.end(left)
+                await leases.end()
         except ERRORS:
             logger.warning("The lease could not be given up: it runs out")
 

@@ -305,6 +305,25 @@ class TestShared:
         assert topic not in await mine.topics_of(mine.process())
 
 
+async def test_who_leaves_while_an_update_is_under_way_is_gone(topic: str) -> None:
+    tracked = await tracker().track(topic, "a:1", {})
+    updating = asyncio.create_task(tracker().update(topic, tracked.ref, {"n": 1}))
+    await asyncio.sleep(0)
+
+    updating.cancel()
+    gone = await tracker().untrack(topic, [tracked.ref])
+
+    await asyncio.gather(updating, return_exceptions=True)
+    refs = [tracked.ref]
+    if not updating.cancelled():
+        refs = [updating.result().ref]
+        gone = await tracker().untrack(topic, refs)
+    assert len(by_ref(gone.leaves)) == 1
+    assert await tracker().sizes([topic]) == [(0, 0)]
+    if isinstance(found := tracker(), RedisTracker):
+        assert topic not in found.topics()
+
+
 async def test_a_closed_topic_lets_nobody_in_until_it_is_open(topic: str) -> None:
     await tracker().track(topic, "a:1", {}, "a")
 
