@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "beam.settings")
 
@@ -20,7 +21,9 @@ http = get_asgi_application()
 
 from rooms.consumer import SocketConsumer, plain_http
 
+API = b"/api/"
 _SLASHES = re.compile("/+")
+_SPECIAL = re.compile(rb"%2[5fF]")
 
 
 class Application:
@@ -42,12 +45,26 @@ class Application:
         path = _SLASHES.sub("/", scope["path"]).rstrip("/")
         socket = self._sockets.get(path)
         if scope["type"] == "http":
-            await (plain_http if socket else self._http)(scope, receive, send)
+            app = plain_http if socket else self._http
+            await app(_with_segments(scope), receive, send)
         elif socket is not None:
             await socket(scope, receive, send)
         else:
             await receive()
             await send({"type": "websocket.close"})
+
+
+def _with_segments(scope: Any) -> Any:
+    """Let an id in a path of the API have slashes: they stay encoded in `path`.
+
+    So do percent signs; `rooms.urls` decodes both.
+    """
+    raw = scope.get("raw_path")
+    if not raw or not raw.startswith(API) or not _SPECIAL.search(raw):
+        return scope
+    segments = (unquote(segment.decode("ascii")) for segment in raw.split(b"/"))
+    path = "/".join(s.replace("%", "%25").replace("/", "%2F") for s in segments)
+    return scope | {"path": path}
 
 
 async def _lifespan(receive: Any, send: Any) -> None:
