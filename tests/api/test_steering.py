@@ -13,7 +13,6 @@ from django.conf import settings as django_settings
 from django.test import AsyncClient
 from pytest_django.fixtures import Settings
 
-from beam import redis
 from presence import gate
 from presence.backend import tracker
 from rooms import closed
@@ -336,27 +335,3 @@ async def test_another_method_is_a_405(
 
     assert answer.status_code == 405
     assert answer.json()["error"]["code"] == "method_not_allowed"
-
-
-@pytest.mark.parametrize(
-    ("method", "path"), [one for one in REQUESTS if "history" not in one[1]]
-)
-async def test_while_redis_is_away_everything_is_a_503(
-    backend: str,
-    async_client: AsyncClient,
-    settings: Settings,
-    method: str,
-    path: str,
-) -> None:
-    if backend == "in process":
-        pytest.skip("there is no Redis")
-    redis.link().up = False
-    body = json.dumps({"user_id": "u"})
-
-    answer = await async_client.generic(
-        method, f"/api/v1/{path}", body, "application/json", headers=SECRET
-    )
-
-    redis.link().up = True
-    assert answer.status_code == 503
-    assert answer.json()["error"]["code"] == "unavailable"

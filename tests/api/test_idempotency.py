@@ -1,0 +1,151 @@
+"""A request that is sent again is done once, in process and over Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from typing import Any
+
+import pytest
+from django.test import AsyncClient
+
+from rooms import relay
+from rooms.api import events, idempotency
+from rooms.hub import Hub
+from tests.api.test_steering import SECRET
+from tests.clients import connected
+
+
+@pytest.fixture
+def own(backend: str, running_hub: Hub) -> None:
+    """Every test here runs on both back ends."""
+
+
+pytestmark = [
+    pytest.mark.usefixtures("own"),
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.parametrize(
+        "backend",
+        ["in process", pytest.param("redis", marks=pytest.mark.redis)],
+        indirect=True,
+    ),
+]
+
+
+@pytest.fixture
+def key() -> str:
+    """A key nobody has used."""
+    return secrets.token_hex(8)
+
+
+async def send(http: AsyncClient, key: str, room: str, n: int = 1) -> Any:
+    """A batch of one event under a key."""
+    body = {"events": [{"room_id": room, "event": "changed", "payload": {"n": n}}]}
+    return await http.post(
+        "/api/v1/events",
+        json.dumps(body),
+        "application/json",
+        headers=SECRET | {"Idempotency-Key": key},
+    )
+
+
+async def test_the_same_request_is_answered_again_and_done_once(
+    async_client: AsyncClient, key: str
+) -> None:
+    [ada] = await connected("ada")
+    await ada.join(key)
+
+    answers = [await send(async_client, key, key) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert [answer.json() for answer in answers] == [
+        {"results": [{"status": "ok"}]}
+    ] * 3
+    assert await ada.event("changed") == {"n": 1}
+    assert await ada.is_silent()
+
+
+async def test_another_body_under_the_same_key_is_a_422(
+    async_client: AsyncClient, key: str
+) -> None:
+    await send(async_client, key, key, 1)
+
+    answer = await send(async_client, key, key, 2)
+
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "idempotency_key_reused"
+
+
+async def test_at_the_same_time_it_is_done_once(
+    async_client: AsyncClient, key: str
+) -> None:
+    [ada] = await connected("ada")
+    await ada.join(key)
+
+    answers = await asyncio.gather(*(send(async_client, key, key) for _ in range(5)))
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert await ada.event("changed") == {"n": 1}
+    assert await ada.is_silent()
+
+
+async def test_what_failed_may_be_tried_again(
+    async_client: AsyncClient, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise relay.Unavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(events, "_publish_all", fail)
+        assert (await send(async_client, key, key)).status_code == 503
+
+    assert (await send(async_client, key, key)).status_code == 200
+
+
+async def test_a_request_whose_first_is_never_done_is_a_503(
+    async_client: AsyncClient, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "WAIT_SECONDS", 0.05)
+    started, never = asyncio.Event(), asyncio.Event()
+
+    async def hang(*_: Any) -> Any:
+        started.set()
+        await never.wait()
+
+    monkeypatch.setattr(events, "_publish_all", hang)
+    first = asyncio.create_task(send(async_client, key, key))
+    await started.wait()
+
+    answer = await send(async_client, key, key)
+
+    assert answer.status_code == 503
+    first.cancel()
+
+
+@pytest.mark.parametrize("bad", ["", "x" * 256])
+async def test_a_key_has_1_to_255_characters(
+    async_client: AsyncClient, bad: str
+) -> None:
+    answer = await send(async_client, bad, "r")
+
+    assert answer.status_code == 400
+    assert "Idempotency-Key" in answer.json()["error"]["fields"]
+
+
+async def test_in_process_only_so_many_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(idempotency, "MAX_KEPT", 3)
+    store = idempotency._Local()
+
+    for n in range(5):
+        assert await store.add(f"k{n}", b"x")
+
+    assert [await store.get(f"k{n}") for n in range(5)] == [
+        None,
+        None,
+        b"x",
+        b"x",
+        b"x",
+    ]
