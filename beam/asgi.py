@@ -19,9 +19,10 @@ from django.core.asgi import get_asgi_application
 
 http = get_asgi_application()
 
+from beam.handler import ApiHandler
 from rooms.consumer import SocketConsumer, plain_http
 
-API = b"/api/"
+API = "/api/v1/"
 _SLASHES = re.compile("/+")
 _SPECIAL = re.compile(rb"%2[5fF]")
 
@@ -35,6 +36,7 @@ class Application:
 
     def __init__(self, mounts: Mapping[str, Any]) -> None:
         self._sockets = {f"{mount}/websocket": app for mount, app in mounts.items()}
+        self._api = ApiHandler()
         self._http = ASGIStaticFilesHandler(http) if settings.DEBUG else http
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -45,7 +47,10 @@ class Application:
         path = _SLASHES.sub("/", scope["path"]).rstrip("/")
         socket = self._sockets.get(path)
         if scope["type"] == "http":
-            app = plain_http if socket else self._http
+            if path.startswith(API):
+                app: Any = self._api
+            else:
+                app = plain_http if socket else self._http
             await app(_with_segments(scope), receive, send)
         elif socket is not None:
             await socket(scope, receive, send)
@@ -60,7 +65,7 @@ def _with_segments(scope: Any) -> Any:
     So do percent signs; `rooms.urls` decodes both.
     """
     raw = scope.get("raw_path")
-    if not raw or not raw.startswith(API) or not _SPECIAL.search(raw):
+    if not raw or not _SPECIAL.search(raw) or not scope["path"].startswith(API):
         return scope
     segments = (unquote(segment.decode("ascii")) for segment in raw.split(b"/"))
     path = "/".join(s.replace("%", "%25").replace("/", "%2F") for s in segments)

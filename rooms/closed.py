@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 
+from channels.db import database_sync_to_async
 from django.db import Error as DatabaseError
 
 from presence import gate
@@ -19,14 +20,22 @@ logger = logging.getLogger(__name__)
 
 async def close(room_id: str) -> None:
     """Let nobody in until `open_again`. Raises `RedisError`, `DatabaseError`."""
-    await Room.objects.aupdate_or_create(room_id=room_id, defaults={"closed": True})
+    await database_sync_to_async(_mark)(room_id, closed=True)
     await tracker().shut(room_topic(room_id), gate.EVERYBODY)
 
 
 async def open_again(room_id: str) -> None:
     """Let people join. Raises `RedisError`, `DatabaseError`."""
-    await Room.objects.filter(room_id=room_id).aupdate(closed=False)
+    await database_sync_to_async(_mark)(room_id, closed=False)
     await tracker().open(room_topic(room_id), gate.EVERYBODY)
+
+
+def _mark(room_id: str, *, closed: bool) -> None:
+    Room.objects.update_or_create(room_id=room_id, defaults={"closed": closed})
+
+
+def _closed() -> list[str]:
+    return list(Room.objects.filter(closed=True).values_list("room_id", flat=True))
 
 
 async def close_again() -> None:
@@ -35,7 +44,7 @@ async def close_again() -> None:
     For a process that starts, and a Redis that lost its data. Raises `RedisError`.
     """
     try:
-        closed = [room.room_id async for room in Room.objects.filter(closed=True)]
+        closed = await database_sync_to_async(_closed)()
     except DatabaseError as error:
         logger.error("Cannot tell which rooms are closed: %s", error)
         return

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from django.utils import timezone
 
 from rooms.models import ApiKey
@@ -73,7 +73,7 @@ class Keyring:
         hashed, now = _hash(key), time.monotonic()
         until, caller = self._kept.get(hashed, (0.0, None))
         if until < now:
-            caller = await sync_to_async(_look_up)(hashed)
+            caller = await database_sync_to_async(_look_up)(hashed)
             if len(self._kept) >= MAX_KEPT:
                 self._kept.clear()
             self._kept[hashed] = now + KEPT_SECONDS, caller
@@ -88,7 +88,7 @@ class Keyring:
         used, self._used = self._used, set()
         self._written = time.monotonic()
         if used:
-            await sync_to_async(_note)(used)
+            await database_sync_to_async(_note)(used)
 
     def forget(self) -> None:
         """Look everything up anew."""
