@@ -41,7 +41,8 @@ class ApiHandler(ASGIHandler):
             # The one or the other is there.
             response: Any = refused
             if request is not None:
-                response = await self._middleware_chain(request)
+                chain: Any = self._middleware_chain
+                response = await chain(request)
             response["Content-Length"] = len(response.content)
             await self.send_response(response, send)
         finally:

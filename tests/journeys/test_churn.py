@@ -1,0 +1,26 @@
+"""A day of coming and going, compressed; `make churn` prints it as it goes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import Serve
+from tests.stress.churn import Churn
+
+
+@pytest.mark.parametrize(
+    ("redis", "joins"),
+    [(False, 100_000), pytest.param(True, 20_000, marks=pytest.mark.redis)],
+    ids=["in process", "over Redis"],
+)
+async def test_memory_stays_on_its_plateau(
+    beam_server: Serve, request: pytest.FixtureRequest, redis: bool, joins: int
+) -> None:
+    url = request.getfixturevalue("shared_redis").url if redis else ""
+    server = beam_server(REDIS_URL=url)
+    told: list[str] = []
+
+    report = await Churn(server, joins, told.append).go()
+
+    assert report.joins >= joins
+    assert report.good, "\n".join(told)
