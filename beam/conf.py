@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
@@ -15,7 +15,7 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-from beam import redis_url
+from beam import public_keys, redis_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,15 @@ class Conf:
 
     api_secrets: tuple[str, ...] = field(default=(), repr=False)
     token_secrets: tuple[str, ...] = field(default=(), repr=False)
+    token_public_key: str = ""
+    token_jwks_url: str = ""
+    token_issuer: str = ""
+    token_audience: str = ""
+    token_user_claim: str = "user_id"
+    token_room_claim: str = "room_id"
     token_leeway: float = 30.0
+    jwks_seconds: float = 300.0
+    jwks_retry: float = 30.0
     backend_url: str = ""
     backend_timeout: float = 2.0
     backend_cache_seconds: float = 30.0
@@ -56,6 +64,8 @@ class Conf:
 
 
 POSITIVE = (
+    "jwks_seconds",
+    "jwks_retry",
     "backend_timeout",
     "redis_timeout",
     "lease_seconds",
@@ -112,7 +122,7 @@ setting_changed.connect(_forget)
 
 @register
 def check_settings(**_: Any) -> list[CheckMessage]:
-    """Unknown names (E001) and absurd values (E002 to E004) of `settings.BEAM`."""
+    """Unknown names (E001) and absurd values (E002 to E005) of `settings.BEAM`."""
     given = getattr(settings, "BEAM", {})
     known = {item.name for item in fields(Conf)}
     problems: list[CheckMessage] = [
@@ -126,38 +136,40 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     if problems:
         return problems
     current = Conf(**given)
-    problems += [
-        Error(f"BEAM[{name!r}] must be above 0.", id="beam.E002")
-        for name in POSITIVE
-        if not getattr(current, name) > 0
-    ]
+    return [*_check_numbers(current), *_check_texts(current)]
+
+
+def _check_numbers(current: Conf) -> Iterator[CheckMessage]:
+    for name in POSITIVE:
+        if not getattr(current, name) > 0:
+            yield Error(f"BEAM[{name!r}] must be above 0.", id="beam.E002")
     if current.max_message_depth > DEEPEST_MESSAGE:
-        problems.append(
-            Error(
-                f"BEAM['max_message_depth'] is at most {DEEPEST_MESSAGE}.",
-                id="beam.E003",
-            )
+        yield Error(
+            f"BEAM['max_message_depth'] is at most {DEEPEST_MESSAGE}.", id="beam.E003"
         )
     if current.lease_renew * 2 > current.lease_seconds:
-        problems.append(
-            Error(
-                "BEAM['lease_seconds'] is less than twice BEAM['lease_renew'].",
-                hint="One renewal that comes late must not end a lease.",
-                id="beam.E003",
-            )
+        yield Error(
+            "BEAM['lease_seconds'] is less than twice BEAM['lease_renew'].",
+            hint="One renewal that comes late must not end a lease.",
+            id="beam.E003",
         )
+    if current.max_message_bytes > current.max_frame_bytes:
+        yield Error(
+            "BEAM['max_message_bytes'] is above BEAM['max_frame_bytes'].",
+            hint="A message travels in one frame.",
+            id="beam.E003",
+        )
+
+
+def _check_texts(current: Conf) -> Iterator[CheckMessage]:
     if current.redis_url:
         try:
             redis_url.parse(current.redis_url)
         except redis_url.BadUrl as error:
-            hint = "docs/settings.md shows every form."
-            problems.append(Error(f"REDIS_URL: {error}", hint=hint, id="beam.E004"))
-    if current.max_message_bytes > current.max_frame_bytes:
-        problems.append(
-            Error(
-                "BEAM['max_message_bytes'] is above BEAM['max_frame_bytes'].",
-                hint="A message travels in one frame.",
-                id="beam.E003",
-            )
-        )
-    return problems
+            hint = "docs/operations.md shows every form."
+            yield Error(f"REDIS_URL: {error}", hint=hint, id="beam.E004")
+    if current.token_public_key:
+        try:
+            public_keys.from_pem(current.token_public_key)
+        except public_keys.BadKey as error:
+            yield Error(f"BEAM_TOKEN_PUBLIC_KEY: {error}", id="beam.E005")

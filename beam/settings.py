@@ -41,6 +41,9 @@ ALLOWED_HOSTS = list(_list("ALLOWED_HOSTS")) or (["*"] if DEBUG else [])
 REDIS_URL = os.environ.get("REDIS_URL", "").strip()
 BACKEND_URL = os.environ.get("BEAM_BACKEND_URL", "").strip()
 API_SECRETS = _list("BEAM_API_SECRET") or ((DEV_API_SECRET,) if DEBUG else ())
+TOKEN_KEYS = os.environ.get("BEAM_TOKEN_JWKS_URL") or os.environ.get(
+    "BEAM_TOKEN_PUBLIC_KEY"
+)
 TOKEN_SECRETS = _list("BEAM_TOKEN_SECRET") or ((DEV_TOKEN_SECRET,) if DEBUG else ())
 
 
@@ -56,8 +59,13 @@ def _refuse_unsafe() -> None:
     ]
     if not API_SECRETS or DEV_API_SECRET in API_SECRETS:
         lacking.append("BEAM_API_SECRET")
-    if not BACKEND_URL and (not TOKEN_SECRETS or DEV_TOKEN_SECRET in TOKEN_SECRETS):
-        lacking.append("BEAM_TOKEN_SECRET (or BEAM_BACKEND_URL)")
+    if DEV_TOKEN_SECRET in TOKEN_SECRETS or not (
+        TOKEN_SECRETS or TOKEN_KEYS or BACKEND_URL
+    ):
+        lacking.append(
+            "BEAM_TOKEN_SECRET (or BEAM_TOKEN_JWKS_URL, BEAM_TOKEN_PUBLIC_KEY, "
+            "BEAM_BACKEND_URL)"
+        )
     if lacking:
         raise ImproperlyConfigured(
             f"Set {', '.join(lacking)} in the environment: Beam does not start "

@@ -1,7 +1,8 @@
 """Owns who somebody is and what they may do: tokens in, grants out.
 
-Tokens are JWTs of our own (HS256), or opaque ones that the backend decodes.
-Nothing here logs a token.
+Tokens are JWTs: our own (HS256), or those of the users' identity provider, by
+its public key. Or they are opaque, and the backend decodes them. Nothing here
+logs a token.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import base64
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
@@ -23,7 +25,10 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 from jwt.algorithms import HMACAlgorithm
 
+from beam import public_keys
 from beam.conf import conf
+from beam.public_keys import PublicKey
+from rooms.jwks import Jwks, ProviderAway
 
 logger = logging.getLogger(__name__)
 
@@ -50,12 +55,16 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class RoomGrant:
-    """What a room token allows: one room, perhaps one user, some verbs."""
+    """What a room token allows: one room, perhaps one user, some verbs.
+
+    `expires`: Unix time; None: never.
+    """
 
     room_id: str
     user_id: str | None = None
     can: frozenset[str] = VERBS
     meta: dict[str, Any] = field(default_factory=dict)
+    expires: float | None = None
 
 
 class Verifier(Protocol):
@@ -103,39 +112,90 @@ def _id(value: object) -> str:
 
 
 class JwtVerifier:
-    """HS256 with the shared secrets: the first signs, all verify."""
+    """Our own tokens, and those of an identity provider.
+
+    HS256 with the shared secrets: the first signs, all verify. Other algorithms
+    with `token_public_key` or the keys of `token_jwks_url`.
+    """
+
+    def __init__(self) -> None:
+        url = conf().token_jwks_url
+        self._jwks = Jwks(url) if url else None
 
     async def user(self, token: str) -> Identity:
-        claims = self._claims(token)
-        if "room_id" in claims:
+        claims = await self._claims(token)
+        if conf().token_room_claim in claims:
             raise Unauthorized("a room token says nothing about its bearer")
-        return Identity(_id(claims.get("user_id")))
+        return Identity(_id(claims.get(conf().token_user_claim)))
 
     async def room(self, token: str) -> RoomGrant:
-        claims = self._claims(token)
-        user_id = claims.get("user_id")
+        claims = await self._claims(token)
+        user_id = claims.get(conf().token_user_claim)
         return RoomGrant(
-            room_id=_id(claims.get("room_id")),
+            room_id=_id(claims.get(conf().token_room_claim)),
             user_id=None if user_id is None else _id(user_id),
             can=_verbs(claims.get("can")),
             meta=_meta(claims.get("meta")),
+            expires=float(claims["exp"]),
         )
 
-    def _claims(self, token: str) -> dict[str, Any]:
-        for secret in conf().token_secrets:
+    async def _claims(self, token: str) -> dict[str, Any]:
+        try:
+            header = jwt.get_unverified_header(token)
+        except (jwt.PyJWTError, ValueError, RecursionError):
+            raise Unauthorized("no JWT") from None
+        algorithm = header.get("alg")
+        if algorithm == ALGORITHM:
+            return _decode(token, map(_key, conf().token_secrets), ALGORITHM)
+        if algorithm not in public_keys.ALGORITHMS:
+            raise Unauthorized("signed in a way that is not accepted")
+        known = await self._public(header.get("kid"))
+        # A key is for the algorithms of its kind, never for what a token says.
+        keys = [each.key for each in known if algorithm in each.algorithms]
+        issuer, audience = conf().token_issuer, conf().token_audience
+        return _decode(token, keys, algorithm, issuer or None, audience or None)
+
+    async def _public(self, kid: str | None) -> list[PublicKey]:
+        keys = list(_configured(conf().token_public_key))
+        if self._jwks is not None:
             try:
-                return jwt.decode(
-                    token,
-                    _key(secret),
-                    algorithms=[ALGORITHM],
-                    leeway=conf().token_leeway,
-                    options={"require": ["exp"]},
-                )
-            except jwt.InvalidSignatureError:
-                continue
-            except (jwt.PyJWTError, ValueError, RecursionError):
-                break
-        raise Unauthorized("the token is not valid")
+                keys += await self._jwks.find(kid)
+            except ProviderAway:
+                if not keys:
+                    raise BackendAway from None
+        return keys
+
+
+@cache
+def _configured(pem: str) -> tuple[PublicKey, ...]:
+    """The keys of `token_public_key`."""
+    return public_keys.from_pem(pem) if pem else ()
+
+
+def _decode(
+    token: str,
+    keys: Iterable[Any],
+    algorithm: str,
+    issuer: str | None = None,
+    audience: str | None = None,
+) -> dict[str, Any]:
+    """The claims of a token that one of the keys has signed. `Unauthorized`."""
+    for key in keys:
+        try:
+            return jwt.decode(
+                token,
+                key,
+                algorithms=[algorithm],
+                leeway=conf().token_leeway,
+                issuer=issuer,
+                audience=audience,
+                options={"require": ["exp"], "verify_aud": audience is not None},
+            )
+        except jwt.InvalidSignatureError:
+            continue
+        except (jwt.PyJWTError, ValueError, RecursionError):
+            break
+    raise Unauthorized("the token is not valid")
 
 
 @cache
@@ -176,7 +236,7 @@ def _meta(meta: object) -> dict[str, Any]:
 
 def mint_user(user_id: str, ttl: float) -> str:
     """A user token. `ttl` in seconds."""
-    return _sign({"user_id": user_id}, ttl)
+    return _sign({conf().token_user_claim: user_id}, ttl)
 
 
 def mint_room(
@@ -188,7 +248,12 @@ def mint_room(
     meta: dict[str, Any] | None = None,
 ) -> str:
     """A room token. `ttl` in seconds; what is None is left out."""
-    claims = {"room_id": room_id, "user_id": user_id, "can": can, "meta": meta}
+    claims = {
+        conf().token_room_claim: room_id,
+        conf().token_user_claim: user_id,
+        "can": can,
+        "meta": meta,
+    }
     return _sign({k: v for k, v in claims.items() if v is not None}, ttl)
 
 

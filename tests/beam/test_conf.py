@@ -29,6 +29,7 @@ def test_the_defaults_are_sound() -> None:
         ({"max_message_depth": 5_000}, "beam.E003"),
         ({"max_message_bytes": 2_000_000}, "beam.E003"),
         ({"redis_url": "localhost:6379"}, "beam.E004"),
+        ({"token_public_key": "secret"}, "beam.E005"),
     ],
 )
 def test_what_cannot_be_is_an_error(

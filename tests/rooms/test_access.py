@@ -86,7 +86,11 @@ async def test_a_room_token_says_which_room_and_what() -> None:
 
     grant = await access.enter(text, "r", ADA)
 
-    assert grant == access.RoomGrant("r", "ada", frozenset({"push"}), {"x": 1})
+    assert grant.expires is not None
+    assert 0 < grant.expires - time.time() <= 60
+    assert grant == access.RoomGrant(
+        "r", "ada", frozenset({"push"}), {"x": 1}, grant.expires
+    )
 
 
 async def test_a_room_token_allows_everything_by_default() -> None:

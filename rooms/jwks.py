@@ -1,0 +1,87 @@
+"""Owns the public keys of an identity provider: a JWKS URL, asked rarely.
+
+Keys are kept for `jwks_seconds`. An unknown key id asks anew, at most once in
+`jwks_retry` seconds; while the provider is away the keys it had stay good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+import httpx
+
+from beam.conf import conf
+from beam.public_keys import BadKey, PublicKey, from_jwk
+
+logger = logging.getLogger(__name__)
+
+
+class ProviderAway(Exception):
+    """The provider has never answered: no token of its can be judged."""
+
+
+class Jwks:
+    """The keys behind one URL."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._keys: list[PublicKey] = []
+        self._fetched = self._asked = -1e9
+        self._fetching: asyncio.Task[None] | None = None
+        self._reachable = True
+
+    async def find(self, kid: str | None) -> list[PublicKey]:
+        """The keys that a token with this key id may be signed with.
+
+        None: all of them. Raises `ProviderAway`.
+        """
+        now = time.monotonic()
+        if now - self._fetched > conf().jwks_seconds or not self._named(kid):
+            await self._refresh(now)
+        if not self._keys:
+            raise ProviderAway
+        return self._named(kid)
+
+    def _named(self, kid: str | None) -> list[PublicKey]:
+        return [key for key in self._keys if kid is None or key.kid == kid]
+
+    async def _refresh(self, now: float) -> None:
+        """Ask, once for all who wait, and not too often."""
+        if self._fetching is None or self._fetching.done():
+            if now - self._asked < conf().jwks_retry:
+                return
+            self._asked = now
+            self._fetching = asyncio.ensure_future(self._fetch())
+        await asyncio.shield(self._fetching)
+
+    async def _fetch(self) -> None:
+        try:
+            async with httpx.AsyncClient(timeout=conf().backend_timeout) as client:
+                answer = await client.get(self._url)
+            answer.raise_for_status()
+            found = answer.json()["keys"]
+            keys = [key for each in found if (key := _usable(each)) is not None]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            self._log(reachable=False, error=error)
+            return
+        self._log(reachable=True)
+        self._keys, self._fetched = keys, time.monotonic()
+
+    def _log(self, *, reachable: bool, error: Exception | None = None) -> None:
+        """One line a change."""
+        if reachable != self._reachable:
+            if reachable:
+                logger.info("The JWKS of %s are there again", self._url)
+            else:
+                logger.error("No JWKS of %s: %r", self._url, error)
+        self._reachable = reachable
+
+
+def _usable(described: object) -> PublicKey | None:
+    """A key for signatures; None for any other, and for a kind we do not know."""
+    try:
+        return from_jwk(described)
+    except BadKey:
+        return None

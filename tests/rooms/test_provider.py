@@ -1,0 +1,277 @@
+"""Tokens of the users' identity provider: by its public key, or its JWKS."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hmac
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from django.conf import settings as django_settings
+from jwt.algorithms import get_default_algorithms
+from pytest_django.fixtures import Settings
+
+from beam.public_keys import BadKey, from_jwk, from_pem
+from rooms import access
+
+ADA = access.Identity("ada")
+SECRET = django_settings.TOKEN_SECRETS[0]
+RSA = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+KEYS: dict[str, Any] = {
+    "RS256": RSA,
+    "RS512": RSA,
+    "ES256": ec.generate_private_key(ec.SECP256R1()),
+    "ES384": ec.generate_private_key(ec.SECP384R1()),
+    "EdDSA": ed25519.Ed25519PrivateKey.generate(),
+}
+
+
+def pem(key: Any) -> str:
+    """A private key's public one."""
+    public = key.public_key()
+    text: bytes = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return text.decode()
+
+
+def token(
+    algorithm: str, key: Any = None, kid: str | None = None, **claims: Any
+) -> str:
+    """A token that the provider has signed, good for a minute."""
+    return jwt.encode(
+        {"exp": time.time() + 60, **claims},
+        key or KEYS[algorithm],
+        algorithm,
+        headers={"kid": kid} if kid else None,
+    )
+
+
+def confused(public: str) -> str:
+    """A token whose shared secret is the public key, known to everybody."""
+
+    def part(data: bytes) -> bytes:
+        return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+    claims = {"user_id": "ada", "exp": int(time.time()) + 60}
+    head = json.dumps({"alg": "HS256", "typ": "JWT"}).encode()
+    text = part(head) + b"." + part(json.dumps(claims).encode())
+    return (text + b"." + part(hmac.digest(public.encode(), text, "sha256"))).decode()
+
+
+@pytest.fixture
+def configure(settings: Settings) -> Callable[..., None]:
+    """Set settings of `BEAM`."""
+
+    def configure(**given: Any) -> None:
+        settings.BEAM = settings.BEAM | given
+
+    return configure
+
+
+@pytest.mark.parametrize("algorithm", list(KEYS))
+async def test_every_usual_algorithm_is_verified(
+    configure: Callable[..., None], algorithm: str
+) -> None:
+    configure(token_public_key=pem(KEYS[algorithm]).replace("\n", "\\n"))
+
+    assert await access.identify(token(algorithm, user_id="ada")) == ADA
+    grant = await access.enter(token(algorithm, room_id="r"), "r", ADA)
+    assert grant.room_id == "r"
+
+
+async def test_own_tokens_are_good_beside(configure: Callable[..., None]) -> None:
+    configure(token_public_key=pem(RSA) + pem(KEYS["ES256"]))
+
+    assert await access.identify(access.mint_user("ada", 60)) == ADA
+    for algorithm in ("RS256", "ES256"):
+        assert await access.identify(token(algorithm, user_id="ada")) == ADA
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        token("RS256", rsa.generate_private_key(65_537, 2_048), user_id="ada"),
+        token("RS256", user_id="ada", exp=time.time() - 31),
+        token("EdDSA", user_id="ada"),
+        confused(pem(RSA)),
+        jwt.encode({"user_id": "ada", "exp": time.time() + 60}, "", "none"),
+        jwt.encode({"user_id": "ada"}, RSA, "RS256"),
+        token("RS256", user_id=""),
+    ],
+)
+async def test_what_the_provider_did_not_sign_is_refused(
+    configure: Callable[..., None], bad: str
+) -> None:
+    configure(token_public_key=pem(RSA))
+
+    with pytest.raises(access.Unauthorized):
+        await access.identify(bad)
+
+
+async def test_without_a_public_key_no_such_token_is_good() -> None:
+    with pytest.raises(access.Unauthorized):
+        await access.identify(token("RS256", user_id="ada"))
+
+
+async def test_issuer_audience_and_claim_names(configure: Callable[..., None]) -> None:
+    configure(
+        token_public_key=pem(RSA),
+        token_issuer="https://id.example",
+        token_audience="beam",
+        token_user_claim="sub",
+    )
+    good: dict[str, Any] = {
+        "sub": "ada",
+        "iss": "https://id.example",
+        "aud": ["beam", "other"],
+    }
+
+    assert await access.identify(token("RS256", **good)) == ADA
+    assert await access.identify(access.mint_user("ada", 60)) == ADA
+    for wrong in ({"iss": "https://evil.example"}, {"aud": "other"}, {"sub": None}):
+        with pytest.raises(access.Unauthorized):
+            await access.identify(token("RS256", **(good | wrong)))
+    for missing in ("iss", "aud"):
+        rest = {name: value for name, value in good.items() if name != missing}
+        with pytest.raises(access.Unauthorized):
+            await access.identify(token("RS256", **rest))
+
+
+class Provider:
+    """An identity provider on the loopback, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.keys: list[dict[str, Any]] = []
+        self.asked = 0
+        self.status = 200
+        provider = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                provider.asked += 1
+                body = json.dumps({"keys": provider.keys}).encode()
+                self.send_response(provider.status)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/keys"
+
+    def publish(self, algorithm: str, kid: str, **more: Any) -> None:
+        """One key more."""
+        kind = get_default_algorithms()[algorithm]
+        described = kind.to_jwk(KEYS[algorithm].public_key(), as_dict=True)
+        self.keys.append({**described, "kid": kid, **more})
+
+
+@pytest.fixture
+def provider(configure: Callable[..., None]) -> Iterator[Provider]:
+    """A provider whose keys may be asked for anew at once."""
+    one = Provider()
+    thread = threading.Thread(target=one.server.serve_forever, daemon=True)
+    thread.start()
+    configure(token_jwks_url=one.url, jwks_retry=0.001)
+    yield one
+    one.server.shutdown()
+    one.server.server_close()
+    thread.join()
+
+
+async def test_published_keys_are_asked_for_once(provider: Provider) -> None:
+    provider.publish("RS256", "a")
+    provider.publish("ES256", "b")
+
+    for algorithm, kid in (("RS256", "a"), ("ES256", "b"), ("RS256", "a")):
+        assert await access.identify(token(algorithm, None, kid, user_id="ada")) == ADA
+
+    assert provider.asked == 1
+
+
+async def test_an_unknown_key_id_asks_anew(provider: Provider) -> None:
+    provider.publish("RS256", "old")
+    await access.identify(token("RS256", None, "old", user_id="ada"))
+    provider.publish("ES256", "new")
+    await asyncio.sleep(0.002)
+
+    assert await access.identify(token("ES256", None, "new", user_id="ada")) == ADA
+    assert provider.asked == 2
+
+
+async def test_unknown_key_ids_ask_no_more_often_than_they_may(
+    provider: Provider, configure: Callable[..., None]
+) -> None:
+    configure(jwks_retry=60.0)
+    provider.publish("RS256", "a")
+
+    for n in range(5):
+        with pytest.raises(access.Unauthorized):
+            await access.identify(token("RS256", None, f"made up {n}", user_id="ada"))
+
+    assert provider.asked == 1
+
+
+async def test_while_the_provider_is_away_its_keys_stay_good(
+    provider: Provider, configure: Callable[..., None]
+) -> None:
+    provider.publish("RS256", "a")
+    text = token("RS256", None, "a", user_id="ada")
+    verifier = access.verifier()
+    await verifier.user(text)
+    provider.status = 500
+    configure(jwks_seconds=0.001)
+    await asyncio.sleep(0.002)
+
+    assert await verifier.user(text) == ADA
+
+
+async def test_a_provider_that_never_answered_is_no_refusal(
+    provider: Provider,
+) -> None:
+    provider.status = 500
+
+    with pytest.raises(access.BackendAway):
+        await access.identify(token("RS256", user_id="ada"))
+
+
+async def test_a_published_key_is_for_what_it_says(provider: Provider) -> None:
+    provider.publish("RS256", "a", alg="RS512")
+    provider.publish("ES256", "b", use="enc")
+    provider.keys.append({"kty": "oct", "k": "c2VjcmV0", "kid": "c"})
+    provider.keys.append({"kty": "strange", "kid": "d"})
+
+    for bad in (
+        token("RS256", None, "a", user_id="ada"),
+        token("ES256", None, "b", user_id="ada"),
+    ):
+        with pytest.raises(access.Unauthorized):
+            await access.identify(bad)
+    good = token("RS512", None, "a", user_id="ada")
+    assert await access.identify(good) == ADA
+
+
+@pytest.mark.parametrize(
+    "text", ["", "secret", pem(RSA).replace("A", "-"), "-----BEGIN PUBLIC KEY-----"]
+)
+def test_what_is_no_public_key_is_said(text: str) -> None:
+    with pytest.raises(BadKey):
+        from_pem(text)
+
+
+@pytest.mark.parametrize(
+    "described", [None, {}, {"kty": "RSA"}, {"kty": "oct", "k": "x"}]
+)
+def test_what_is_no_jwk_is_said(described: object) -> None:
+    with pytest.raises(BadKey):
+        from_jwk(described)
