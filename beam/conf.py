@@ -31,6 +31,7 @@ class Conf:
     token_user_claim: str = "user_id"
     token_room_claim: str = "room_id"
     token_leeway: float = 30.0
+    token_grace: float = 60.0
     jwks_seconds: float = 300.0
     jwks_retry: float = 30.0
     backend_url: str = ""

@@ -50,5 +50,6 @@ UNTRACK_FAILED = _counter(
 REAPED = _counter("processes_reaped", "Dead processes whose members were taken out")
 GAPS = _counter("gaps_announced", "Rooms told that they may have missed events")
 RESYNCED = _counter("presence_resynced", "Rooms given a fresh presence state")
+TOKENS_EXPIRED = _counter("tokens_expired", "Members whose room token ran out")
 API_FORBIDDEN = _counter("api_forbidden", "REST requests answered with 403")
 API_REFUSED = _counter("api_refused", "REST requests answered with 401")

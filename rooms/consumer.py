@@ -24,7 +24,7 @@ from rooms.handshake import Handshake, negotiate
 from rooms.handshake import Refused as HandshakeRefused
 from rooms.hub import hub, release
 from rooms.keeper import keeper
-from rooms.limits import Pace
+from rooms.limits import Pace, refusal_delay
 from rooms.patterns import Patterns, patterns
 from rooms.protocol import Connection, Join, Leave, Push, Send, refuse
 from rooms.socket import EXTENSION, AsgiSocket, PreparedSocket, Socket
@@ -66,6 +66,7 @@ class SocketConsumer(AsyncConsumer):
         self._backlog: list[str | bytes] = []
         self.departed: dict[str, State] = {}
         self._channels: dict[str, Channel] = {}
+        self._refused = 0
         self._patterns: Patterns = patterns()
         self._connection = Connection(
             matches=lambda topic: self._patterns.find(topic) is not None,
@@ -257,10 +258,21 @@ class SocketConsumer(AsyncConsumer):
 
     def _reject(self, frame: Frame, response: Any) -> None:
         metrics.JOINS_REFUSED.value += 1
-        self.socket.send(self._connection.reject(frame, response))
+        frames = self._connection.reject(frame, response)
+        if response.get("reason") == Reason.UNAUTHORIZED:
+            self._refused += 1
+            if delay := refusal_delay(self._refused):
+                asyncio.get_running_loop().call_later(delay, self._answer_late, frames)
+                return
+        self.socket.send(frames)
+
+    def _answer_late(self, frames: tuple[Frame, ...]) -> None:
+        if not self._ended:
+            self.socket.send(frames)
 
     async def _accept(self, frame: Frame, channel: Channel, response: Any) -> None:
         metrics.JOINS.value += 1
+        self._refused = 0
         self._channels[frame.topic] = channel
         self.socket.send(self._connection.accept(frame, response))
         try:

@@ -4,6 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+FIRST_DELAY = 0.1
+LONGEST_DELAY = 5.0
+
+
+def refusal_delay(refused: int) -> float:
+    """Seconds that the answer to a bad token waits, by how many came in a row.
+
+    The first is answered at once. A client that tries again and again with a
+    token that is dead then does no harm.
+    """
+    if refused < 2:
+        return 0.0
+    return float(min(FIRST_DELAY * 2 ** min(refused - 2, 16), LONGEST_DELAY))
+
 
 @dataclass(slots=True)
 class Pace:

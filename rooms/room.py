@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from beam import metrics
 from beam.conf import conf
 from beam.redis import RedisError
 from presence import gate
@@ -27,6 +28,7 @@ from rooms.policy import Policy, policy_for
 from rooms.wire import Reason, is_reserved
 
 MAX_SESSION_ID = 64
+LONGEST_TIMER = 24 * 3_600.0
 # Takes members out of a room; goes the road of every event, and to no client.
 REMOVE = "beam_remove"
 SHUT = {
@@ -49,6 +51,7 @@ class RoomChannel(Channel):
     _road: relay.Relay
     _sent: relay.Sent | None = None
     _unanswered: list[Any]
+    _expiry: asyncio.TimerHandle | None = None
     intercepts = frozenset({REMOVE})
 
     async def join(self, payload: Any) -> Any:
@@ -137,6 +140,46 @@ class RoomChannel(Channel):
         if self._diff is not None:
             diffs().publish(self.topic, self._diff)
             self._diff = None
+        self._watch_token()
+
+    def _watch_token(self) -> None:
+        """Wake up when the room token has run out."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        if self.grant.expires is None or conf().token_grace < 0:
+            return
+        left = self.grant.expires + conf().token_leeway - time.time()
+        self._after(left, self._on_expired)
+
+    def _after(self, seconds: float, do: Callable[[], None]) -> None:
+        """Once: one timer a member."""
+        # A loop's timer has its limits; whoever stays so long looks again.
+        if seconds > LONGEST_TIMER:
+            seconds, do = LONGEST_TIMER, self._watch_token
+        loop = asyncio.get_running_loop()
+        self._expiry = loop.call_later(max(0.0, seconds), do)
+
+    def _on_expired(self) -> None:
+        metrics.TOKENS_EXPIRED.value += 1
+        self.push("token_expired", {"grace_seconds": conf().token_grace})
+        self._after(conf().token_grace, self._on_overdue)
+
+    def _on_overdue(self) -> None:
+        self.intercepted(REMOVE, {"reason": "token_expired"})
+
+    async def _renew_token(self, payload: dict[str, Any], ref: Any) -> None:
+        """A new token for the same room and user: its rights from now on."""
+        token = payload.get("access_token")
+        room_id, identity = self.topic.removeprefix("room:"), self.owner.identity
+        try:
+            self.grant = await access.enter(token, room_id, identity)
+        except access.Unauthorized:
+            raise Refused(Reason.UNAUTHORIZED) from None
+        except access.BackendAway:
+            raise Refused(Reason.UNAVAILABLE) from None
+        self._watch_token()
+        self.reply(ref)
 
     def _forget_former_self(self) -> None:
         """Take back the presence this connection had here a moment ago.
@@ -156,6 +199,8 @@ class RoomChannel(Channel):
             raise Refused(Reason.INVALID_PAYLOAD, "a payload is an object")
         if event == "presence_update":
             return self._update(payload, ref)
+        if event == "access_token":
+            return self._renew_token(payload, ref)
         if is_reserved(event):
             raise Refused(Reason.RESERVED_EVENT, f"{event} is not for clients")
         if "push" not in self.grant.can:
@@ -213,6 +258,8 @@ class RoomChannel(Channel):
         self.reply(ref)
 
     def cleanup(self, *, lost: bool) -> asyncio.Task[Any] | None:
+        if self._expiry is not None:
+            self._expiry.cancel()
         if self._ref is None:
             return None
         ref, self._ref = self._ref, None

@@ -330,7 +330,13 @@ def prepared(data: bytes, binary: bool) -> bytes:
 
 
 RESERVED: Final = frozenset(
-    {"presence_state", "presence_diff", "presence_update", "access_token"}
+    {
+        "presence_state",
+        "presence_diff",
+        "presence_update",
+        "access_token",
+        "token_expired",
+    }
 )
 
 
