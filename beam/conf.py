@@ -53,6 +53,13 @@ class Conf:
     idle_timeout: float = 60.0
     inbound_rate: float = 2_000.0
     inbound_burst: float = 1_000.0
+    join_rate: float = 5_000.0
+    join_burst: float = 20_000.0
+    api_rate: float = 5_000.0
+    api_burst: float = 5_000.0
+    max_user_connections: int = 0
+    max_ip_connections: int = 0
+    trusted_proxies: int = 0
     max_channels: int = 100
     max_message_bytes: int = 65_536
     max_message_depth: int = 64
@@ -74,6 +81,10 @@ POSITIVE = (
     "idle_timeout",
     "inbound_rate",
     "inbound_burst",
+    "join_rate",
+    "join_burst",
+    "api_rate",
+    "api_burst",
     "max_channels",
     "max_message_bytes",
     "max_message_depth",

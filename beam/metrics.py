@@ -50,6 +50,11 @@ UNTRACK_FAILED = _counter(
 REAPED = _counter("processes_reaped", "Dead processes whose members were taken out")
 GAPS = _counter("gaps_announced", "Rooms told that they may have missed events")
 RESYNCED = _counter("presence_resynced", "Rooms given a fresh presence state")
+JOINS_LIMITED = _counter("joins_limited", "Joins refused with rate_limited")
+CONNECTIONS_LIMITED = _counter(
+    "connections_limited", "Connects refused for too many of a user or an address"
+)
+API_LIMITED = _counter("api_limited", "REST requests answered with 429")
 TOKENS_EXPIRED = _counter("tokens_expired", "Members whose room token ran out")
 API_FORBIDDEN = _counter("api_forbidden", "REST requests answered with 403")
 API_REFUSED = _counter("api_refused", "REST requests answered with 401")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import secrets
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -29,11 +30,14 @@ _PROCESS = secrets.token_urlsafe(6)
 class Refused(Exception):
     """A request is answered with an error; the channel lives on."""
 
-    def __init__(self, reason: str, message: str = "") -> None:
+    def __init__(self, reason: str, message: str = "", wait: float = 0.0) -> None:
+        """`wait`: seconds after which it may be tried again; 0: nobody knows."""
         super().__init__(reason)
-        self.response = {"reason": str(reason)}
+        self.response: dict[str, Any] = {"reason": str(reason)}
         if message:
             self.response["message"] = message
+        if wait:
+            self.response["retry_after_ms"] = math.ceil(wait * 1_000)
 
 
 class Owner(Protocol):

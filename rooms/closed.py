@@ -46,7 +46,8 @@ async def close_again() -> None:
     try:
         closed = await database_sync_to_async(_closed)()
     except DatabaseError as error:
-        logger.error("Cannot tell which rooms are closed: %s", error)
+        text = "Cannot tell which rooms are closed (manage.py migrate?): %s"
+        logger.warning(text, error)
         return
     for room_id in closed:
         await tracker().shut(room_topic(room_id), gate.EVERYBODY)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final, Protocol
 
 import orjson
 
+from beam.conf import conf
 from rooms.access import Identity
 from rooms.event import Delivery, Event
 from rooms.hub import CONTROL_TOPIC
@@ -19,6 +21,7 @@ class Closeable(Protocol):
     """An open connection."""
 
     identity: Identity
+    address: str
     socket: Socket
 
     def close(self, code: Close) -> None:
@@ -30,6 +33,7 @@ class Connections:
 
     def __init__(self) -> None:
         self._by_user: dict[str, set[Closeable]] = {}
+        self._by_address: Counter[str] = Counter()
         self.draining = False
 
     def __len__(self) -> int:
@@ -38,14 +42,27 @@ class Connections:
     def add(self, connection: Closeable) -> None:
         """Know a connection from now on."""
         self._by_user.setdefault(connection.identity.user_id, set()).add(connection)
+        self._by_address[connection.address] += 1
 
     def discard(self, connection: Closeable) -> None:
         """Forget a connection; one that is not known is no error."""
         user_id = connection.identity.user_id
         mine = self._by_user.get(user_id, set())
-        mine.discard(connection)
+        if connection not in mine:
+            return
+        mine.remove(connection)
         if not mine:
-            self._by_user.pop(user_id, None)
+            del self._by_user[user_id]
+        self._by_address[connection.address] -= 1
+        if not self._by_address[connection.address]:
+            del self._by_address[connection.address]
+
+    def has_room(self, user_id: str, address: str) -> bool:
+        """Whether the user and the address may have one more here."""
+        of_user, of_address = conf().max_user_connections, conf().max_ip_connections
+        if of_user and len(self._by_user.get(user_id, ())) >= of_user:
+            return False
+        return not of_address or self._by_address[address] < of_address
 
     def everyone(self) -> list[Closeable]:
         """All of them, as a list of its own."""

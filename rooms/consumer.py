@@ -10,9 +10,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any
 
 from channels.consumer import AsyncConsumer
+from django.core.signals import setting_changed
 
 from beam import metrics
 from beam.conf import conf
@@ -20,7 +22,7 @@ from presence.state import State
 from rooms import access, wire
 from rooms.channel import Channel, Refused
 from rooms.connections import connections
-from rooms.handshake import Handshake, negotiate
+from rooms.handshake import Handshake, client_address, negotiate
 from rooms.handshake import Refused as HandshakeRefused
 from rooms.hub import hub, release
 from rooms.keeper import keeper
@@ -51,6 +53,7 @@ class SocketConsumer(AsyncConsumer):
     channel_layer_alias = ""
 
     identity: access.Identity
+    address: str
     socket: Socket
     params: dict[str, Any]
     auth_token: str | None
@@ -77,7 +80,7 @@ class SocketConsumer(AsyncConsumer):
         """Serve one connection to its end."""
         await receive()  # websocket.connect
         shake = await self.authenticate(scope)
-        if shake is None or connections.draining:
+        if shake is None or connections.draining or not self._has_room(scope):
             metrics.REFUSED.value += 1
             await send({"type": "websocket.close"})
             return
@@ -85,6 +88,13 @@ class SocketConsumer(AsyncConsumer):
         await send({"type": "websocket.accept", "subprotocol": shake.subprotocol})
         self.socket = _socket(scope, send, shake)
         await self._serve(receive)
+
+    def _has_room(self, scope: Any) -> bool:
+        self.address = _address(scope, self._conf.trusted_proxies)
+        if connections.has_room(self.identity.user_id, self.address):
+            return True
+        metrics.CONNECTIONS_LIMITED.value += 1
+        return False
 
     async def authenticate(self, scope: Any) -> Handshake | None:
         """Check a connect request; None where it is refused."""
@@ -239,6 +249,10 @@ class SocketConsumer(AsyncConsumer):
         if kind is None or connections.draining:
             self._reject(frame, {"reason": Reason.SHUTTING_DOWN})
             return
+        if wait := _joins().ask(1, time.monotonic()):
+            metrics.JOINS_LIMITED.value += 1
+            self._reject(frame, Refused(Reason.RATE_LIMITED, wait=wait).response)
+            return
         channel = kind(frame.topic, frame, self)
         response, good = await _run_join(channel, frame.payload)
         if not good or self._ended:
@@ -317,6 +331,29 @@ async def _run_join(channel: Channel, payload: Any) -> tuple[Any, bool]:
         logger.exception("A join of %s crashed", type(channel).__name__)
         metrics.CRASHES.value += 1
         return {"reason": Reason.JOIN_CRASHED}, False
+
+
+@cache
+def _joins() -> Pace:
+    """How many joins this process lets in."""
+    return Pace(conf().join_rate, conf().join_burst)
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting == "BEAM":
+        _joins.cache_clear()
+
+
+setting_changed.connect(_forget)
+
+
+def _address(scope: Any, proxies: int) -> str:
+    peer = (scope.get("client") or ("",))[0]
+    if not proxies:
+        return str(peer)
+    found = (v for name, v in scope["headers"] if name == b"x-forwarded-for")
+    forwarded = b",".join(found).decode("latin-1")
+    return client_address(str(peer), forwarded, proxies)
 
 
 def _socket(scope: Any, send: Send_, shake: Handshake) -> Socket:

@@ -191,3 +191,16 @@ def assign(params: dict[str, Any], key: str, value: str) -> None:
 
 def _as(kind: type, value: Any) -> Any:
     return value if isinstance(value, kind) else kind()
+
+
+def client_address(peer: str, forwarded: str, proxies: int) -> str:
+    """The address of a client behind so many proxies of one's own.
+
+    `forwarded`: `X-Forwarded-For`, to which each proxy adds who came to it. What
+    stands before the places of the own proxies is the client's word, and not
+    believed.
+    """
+    hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
+    if not 0 < proxies <= len(hops):
+        return peer
+    return hops[-proxies]

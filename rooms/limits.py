@@ -23,7 +23,8 @@ def refusal_delay(refused: int) -> float:
 class Pace:
     """A rate with a burst, as a debt that time pays off (GCRA, a leaky bucket).
 
-    Nothing is refused: `spend` tells how long to wait before the next. `rate`
+    `spend` refuses nothing and tells how long to wait before the next; `ask`
+    says whether something may come now. `rate`
     is units a second, `burst` units that may come at once. The clock is the
     caller's.
     """
@@ -36,3 +37,11 @@ class Pace:
         """Account for something that came; seconds to wait, 0 where none."""
         self._free_at = max(self._free_at, now) + units / self.rate
         return max(0.0, self._free_at - now - self.burst / self.rate)
+
+    def ask(self, units: float, now: float) -> float:
+        """Like `spend`, but what would have to wait is not let in, nor accounted."""
+        free_at = max(self._free_at, now) + units / self.rate
+        wait = max(0.0, free_at - now - self.burst / self.rate)
+        if not wait:
+            self._free_at = free_at
+        return wait

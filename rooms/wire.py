@@ -46,6 +46,7 @@ class Reason(enum.StrEnum):
     ROOM_CLOSED = "room_closed"
     ROOM_FULL = "room_full"
     BLOCKED = "blocked"
+    RATE_LIMITED = "rate_limited"
 
 
 class Close(enum.IntEnum):

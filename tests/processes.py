@@ -12,10 +12,12 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +140,21 @@ class Server:
         return self.log.read_text()
 
 
+@cache
+def migrated() -> bytes:
+    """A SQLite file with all tables and nothing in them."""
+    with tempfile.TemporaryDirectory(prefix="beam-database-") as folder:
+        file = Path(folder) / "beam.sqlite3"
+        env = {"DEBUG": "1", "DATABASE_URL": f"sqlite:///{file}"}
+        subprocess.run(
+            [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
+            cwd=ROOT,
+            env=os.environ | {"DJANGO_SETTINGS_MODULE": "beam.settings"} | env,
+            check=True,
+        )
+        return file.read_bytes()
+
+
 @contextmanager
 def serve(folder: Path, kind: str = "beam", **env: str) -> Iterator[Server]:
     """A server in development settings; `env` adds to its environment."""
@@ -148,6 +165,9 @@ def serve(folder: Path, kind: str = "beam", **env: str) -> Iterator[Server]:
         "DJANGO_SETTINGS_MODULE": "beam.settings",
         "PYTHONWARNINGS": "",
     }
+    database = folder / "beam.sqlite3"
+    if not database.exists():
+        database.write_bytes(migrated())
     log = folder / f"{kind}-{port}.log"
     server = Server(SERVERS[kind], settings | {"REDIS_URL": ""} | env, port, log)
     server.start()

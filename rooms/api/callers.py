@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hmac
+import time
 from typing import Any, Final
 
+from django.core.signals import setting_changed
 from rest_framework import exceptions
 from rest_framework.request import Request
 
 from beam import metrics
 from beam.conf import conf
 from rooms.keys import SCOPES, Caller, keyring
+from rooms.limits import Pace
 
 BACKEND: Final = Caller("secret", frozenset(SCOPES))
 BEARER: Final = "Bearer "
+MAX_PACES: Final = 10_000
 
 
 class NotAuthenticated(exceptions.NotAuthenticated):
@@ -50,6 +54,23 @@ def permit(caller: Caller, scope: str | None) -> None:
         raise exceptions.PermissionDenied(f"the API key lacks the scope {scope}")
 
 
-def describe(caller: Caller) -> dict[str, Any]:
-    """For logs."""
-    return {"caller": caller.name}
+def limit(caller: Caller) -> None:
+    """Raises `Throttled` above `api_rate`, and counts it."""
+    if len(_paces) > MAX_PACES:
+        _paces.clear()
+    if (pace := _paces.get(caller.name)) is None:
+        pace = _paces[caller.name] = Pace(conf().api_rate, conf().api_burst)
+    if wait := pace.ask(1, time.monotonic()):
+        metrics.API_LIMITED.value += 1
+        raise exceptions.Throttled(wait)
+
+
+_paces: dict[str, Pace] = {}
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting == "BEAM":
+        _paces.clear()
+
+
+setting_changed.connect(_forget)

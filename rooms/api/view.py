@@ -116,6 +116,7 @@ class BackendView(APIView):
         self.caller = await callers.identify(request)
         if handler is None or request.method == "OPTIONS":
             raise exceptions.MethodNotAllowed(str(request.method))
+        callers.limit(self.caller)
         callers.permit(self.caller, self.scope)
         if len(request._request.body) > self.max_bytes:
             raise TooLarge(f"the body has at most {self.max_bytes} bytes")

@@ -17,6 +17,9 @@ def main() -> None:
     os.environ["REDIS_URL"] = options.redis
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.conformance.settings"
 
+    import django
+
+    django.setup()
     from beam.server import Server
 
     from tests.conformance.asgi import application  # isort: skip

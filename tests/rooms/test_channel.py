@@ -150,7 +150,7 @@ async def test_what_names_nobody_is_answered_to_the_sender_alone(
         "presence_state",
         "presence_diff",
         "beam_gap",
-        "access_token",
+        "token_expired",
     ],
 )
 async def test_reserved_events_are_refused(room: str, event: str) -> None:

@@ -38,3 +38,27 @@ def test_who_waits_as_told_never_exceeds_rate_and_burst(
         assert spent <= burst + rate * now + 1e-6
         spent += units
         now += pace.spend(units, now) + pause
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.0, 5.0), st.integers(1, 5)), min_size=1, max_size=60)
+)
+def test_never_more_is_let_in_than_burst_and_rate_allow(
+    asked: list[tuple[float, int]],
+) -> None:
+    pace, now, let_in = Pace(rate=10.0, burst=20.0), 0.0, 0.0
+    for later, units in asked:
+        now += later
+        if not pace.ask(units, now):
+            let_in += units
+        assert let_in <= 20 + 10 * now + 1e-6
+
+
+def test_what_was_refused_may_come_after_the_wait_it_was_told() -> None:
+    pace = Pace(rate=10.0, burst=1.0)
+    assert pace.ask(1, 0.0) == 0.0
+    wait = pace.ask(1, 0.0)
+
+    assert 0 < wait <= 0.1
+    assert pace.ask(1, wait * 0.9) > 0
+    assert pace.ask(1, wait + 1e-9) == 0.0

@@ -7,6 +7,7 @@ import asyncio
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -32,6 +33,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", default=secrets.token_hex(3))
     options = parser.parse_args()
+    # What was started is ended, whoever asks.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="beam-stress-"))
     run = Run(folder, options.seconds, options.seed, say)
     report = asyncio.run(run.go())

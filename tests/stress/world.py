@@ -18,7 +18,7 @@ import httpx
 import psutil
 import redis.asyncio as redis
 
-from tests.processes import RedisServer, Server, free_port
+from tests.processes import RedisServer, Server, free_port, migrated
 from tests.stress.ledger import Ledger, Outage
 
 LEASE_SECONDS = 4.0
@@ -56,6 +56,7 @@ class World:
         self.redis = RedisServer(free_port())
         self.ledger = ledger
         self._random = random.Random(seed)
+        self._folder = folder
         self.servers = [self._server(folder, n) for n in range(PROCESSES)]
 
     def _server(self, folder: Path, number: int) -> Server:
@@ -74,6 +75,7 @@ class World:
 
     async def start(self) -> None:
         """Redis first, then the processes, all at once."""
+        (self._folder / "beam.sqlite3").write_bytes(migrated())
         await asyncio.to_thread(self.redis.start)
         await asyncio.gather(*(asyncio.to_thread(one.start) for one in self.servers))
 

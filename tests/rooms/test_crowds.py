@@ -1,0 +1,118 @@
+"""Too many at once: of a user, of an address, of joins, of REST requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.conf import settings as django_settings
+from django.test import AsyncClient
+from pytest_django.fixtures import Settings
+
+from beam import metrics
+from rooms import keys
+from rooms.connections import connections
+from rooms.handshake import client_address
+from tests.clients import Client, connected
+
+pytestmark = pytest.mark.usefixtures("running_hub")
+
+
+async def test_a_user_may_have_so_many_connections(settings: Settings) -> None:
+    settings.BEAM = settings.BEAM | {"max_user_connections": 2}
+    limited = metrics.CONNECTIONS_LIMITED.value
+    first, _ = await connected("ada", "ada")
+
+    assert await Client("ada").is_refused()
+    assert not await Client("bob").is_refused()
+    assert metrics.CONNECTIONS_LIMITED.value == limited + 1
+    await first.close()
+    assert not await Client("ada").is_refused()
+
+
+async def test_an_address_may_have_so_many_connections(settings: Settings) -> None:
+    settings.BEAM = settings.BEAM | {"max_ip_connections": 2, "trusted_proxies": 1}
+
+    def come(user: str, *hops: str) -> Client:
+        client = Client(user)
+        header = (b"x-forwarded-for", ", ".join(hops).encode())
+        client.wire.scope["headers"] = [header]
+        client.wire.scope["client"] = ("10.0.0.1", 1)
+        return client
+
+    here = [await come(user, "198.51.100.7").connect() for user in ("a", "b")]
+
+    # What the client itself says of where it comes from is not believed.
+    assert await come("c", "203.0.113.9", "198.51.100.7").is_refused()
+    assert not await come("d", "203.0.113.9").is_refused()
+    assert len(here) == 2
+
+
+async def test_nobody_is_counted_twice_or_for_ever() -> None:
+    before = len(connections)
+    clients = await connected("a", "a", "b")
+    assert len(connections) == before + 3
+
+    for client in clients:
+        await client.close()
+
+    assert len(connections) == before
+    assert not connections._by_address
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "proxies", "address"),
+    [
+        ("", 0, "peer"),
+        ("1.1.1.1", 0, "peer"),
+        ("", 1, "peer"),
+        ("1.1.1.1", 1, "1.1.1.1"),
+        ("made up, 1.1.1.1", 1, "1.1.1.1"),
+        ("made up, 1.1.1.1, proxy", 2, "1.1.1.1"),
+        ("1.1.1.1", 2, "peer"),
+    ],
+)
+def test_addresses_come_from_trusted_hops(
+    forwarded: str, proxies: int, address: str
+) -> None:
+    assert client_address("peer", forwarded, proxies) == address
+
+
+async def test_joins_beyond_the_rate_are_told_when_to_try_again(
+    settings: Settings,
+) -> None:
+    settings.BEAM = settings.BEAM | {"join_rate": 0.5, "join_burst": 2}
+    limited = metrics.JOINS_LIMITED.value
+    [ada] = await connected("ada")
+    await ada.join("a")
+    await ada.join("b")
+
+    refused = (await ada.try_join("c"))["response"]
+
+    assert refused["reason"] == "rate_limited"
+    assert 0 < refused["retry_after_ms"] <= 2_000
+    assert metrics.JOINS_LIMITED.value == limited + 1
+    reply = await ada.ask("room:a", "new_msg", {"broadcast": True})
+    assert reply["status"] == "ok"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_requests_beyond_the_rate_are_a_429_for_each_key_by_itself(
+    async_client: AsyncClient, settings: Settings
+) -> None:
+    settings.BEAM = settings.BEAM | {"api_rate": 0.5, "api_burst": 2}
+    key = await sync_to_async(keys.create)("other")
+
+    async def ask(**headers: Any) -> Any:
+        return await async_client.get("/api/v1/health", headers=headers)
+
+    secret = {"secret": django_settings.API_SECRETS[0]}
+    codes = [(await ask(**secret)).status_code for _ in range(2)]
+    refused = await ask(**secret)
+
+    assert codes == [200, 200]
+    assert refused.status_code == 429
+    assert refused.json()["error"]["code"] == "rate_limited"
+    assert 1 <= int(refused.headers["Retry-After"]) <= 2
+    assert (await ask(Authorization=f"Bearer {key}")).status_code == 200
