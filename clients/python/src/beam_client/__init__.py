@@ -1,0 +1,19 @@
+"""Talk to Beam from a Python backend: events, presence, rooms, tokens."""
+
+from beam_client.calls import Event, Member, Room, RoomDetails
+from beam_client.client import AsyncBeam, Beam
+from beam_client.errors import BeamError, Unavailable
+from beam_client.tokens import mint_room, mint_user
+
+__all__ = [
+    "AsyncBeam",
+    "Beam",
+    "BeamError",
+    "Event",
+    "Member",
+    "Room",
+    "RoomDetails",
+    "Unavailable",
+    "mint_room",
+    "mint_user",
+]
