@@ -83,12 +83,15 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "presence",
     "rooms",
 ]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.common.CommonMiddleware",
 ]
 
@@ -141,7 +144,29 @@ else:
 # Bodies are bounded by the API itself, which answers 413.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000_000
 
+# Pages find their files without `collectstatic`.
+WHITENOISE_USE_FINDERS = True
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Beam",
+    "DESCRIPTION": "What backends call, each time with a secret or an API key.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": [],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "APPEND_COMPONENTS": {
+        "securitySchemes": {
+            "secret": {"type": "apiKey", "in": "header", "name": "secret"},
+            "key": {"type": "http", "scheme": "bearer"},
+        }
+    },
+    "SECURITY": [{"secret": []}, {"key": []}],
+}
+
 REST_FRAMEWORK = {
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],

@@ -4,6 +4,7 @@ from urllib.parse import unquote
 
 from django.conf import settings
 from django.urls import path, register_converter
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from rooms import demo
 from rooms.api import events, service, steering
@@ -42,6 +43,11 @@ urlpatterns = [
     path(f"{ROOM}/open", steering.Open.as_view()),
     path(f"{ROOM}/history", steering.History.as_view()),
     path("api/v1/users/<id:user_id>/disconnect", steering.Disconnect.as_view()),
+]
+
+urlpatterns += [
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
 ]
 
 if settings.DEBUG:

@@ -13,6 +13,7 @@ from rooms import batch, relay
 from rooms.address import room_topic
 from rooms.api.fields import EventName, Payload, RoomId
 from rooms.api.idempotency import once
+from rooms.api.schema import BODY, IDEMPOTENCY, describe, shape
 from rooms.api.view import (
     BackendView,
     BracketFormParser,
@@ -42,6 +43,13 @@ class PushRoomEvent(BackendView):
     scope = "events:write"
     parser_classes = (JsonParser, BracketFormParser, BracketMultiPartParser)
 
+    @describe(
+        "Send an event to everybody in a room",
+        request=RoomEvent,
+        errors=(*BODY, 422),
+        parameters=(IDEMPOTENCY,),
+        operation="push_room_event",
+    )
     async def post(self, request: Request) -> Response:
         """Send an event to everybody in a room: 200, empty body."""
         return await once(request, self.caller, self._post)
@@ -59,6 +67,32 @@ class PushRoomEvent(BackendView):
         return Response()
 
 
+OK = {"status": "ok"}
+
+
+class Item(serializers.Serializer):  # type: ignore[type-arg]
+    """An event of a batch, as it is described; `rooms.batch` reads it."""
+
+    room_id = serializers.CharField(required=False, max_length=200)
+    room_ids = serializers.ListField(
+        child=serializers.CharField(max_length=200), required=False, min_length=1
+    )
+    event = serializers.CharField(default="new_msg", max_length=200)
+    payload = serializers.DictField(default=dict)
+    to = serializers.ListField(child=serializers.DictField(), required=False)
+
+    def get_fields(self) -> dict[str, Any]:
+        """With `except`, which Python does not take as a name."""
+        without = serializers.ListField(child=serializers.DictField(), required=False)
+        return super().get_fields() | {"except": without}
+
+
+class Batch(serializers.Serializer):  # type: ignore[type-arg]
+    """The body of a batch, as it is described."""
+
+    events = Item(many=True, allow_empty=False)
+
+
 class Events(BackendView):
     """`POST /api/v1/events`: many events in one request."""
 
@@ -70,6 +104,24 @@ class Events(BackendView):
         """How large a body may be."""
         return conf().max_batch_bytes
 
+    @describe(
+        "Send many events; one result for each, in order",
+        shape(
+            "Results",
+            results=serializers.ListField(
+                child=shape(
+                    "Result",
+                    status=serializers.ChoiceField(["ok", "error"]),
+                    error=serializers.DictField(required=False),
+                )
+            ),
+        ),
+        request=Batch,
+        errors=(*BODY, 422),
+        parameters=(IDEMPOTENCY,),
+        example={"results": [OK]},
+        operation="send_events",
+    )
     async def post(self, request: Request) -> Response:
         """One result an item, in order: what is not valid does not hold up the rest."""
         return await once(request, self.caller, self._post)
@@ -87,7 +139,6 @@ class Events(BackendView):
         return Response({"results": results})
 
 
-OK = {"status": "ok"}
 UNAVAILABLE = {
     "status": "error",
     "error": {"code": "unavailable", "message": "not relayed; try again"},

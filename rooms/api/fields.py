@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from rooms import batch
@@ -43,6 +45,7 @@ class EventName(serializers.CharField):
             raise serializers.ValidationError(str(error), code) from None
 
 
+@extend_schema_field(OpenApiTypes.OBJECT)
 class Payload(serializers.Field):  # type: ignore[type-arg]
     """Any JSON object."""
 

@@ -8,11 +8,13 @@ from asgiref.sync import sync_to_async
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.http import JsonResponse
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from beam import redis
 from beam.conf import conf
+from rooms.api.schema import describe, shape
 from rooms.api.view import BackendView
 from rooms.connections import connections
 from rooms.hub import hub
@@ -24,6 +26,24 @@ class Processes(BackendView):
 
     scope = "rooms:read"
 
+    @describe(
+        "The processes that are one service",
+        shape(
+            "Processes",
+            processes=serializers.ListField(
+                child=shape(
+                    "Process",
+                    id=serializers.CharField(),
+                    host=serializers.CharField(),
+                    pid=serializers.IntegerField(),
+                    started=serializers.IntegerField(),
+                    sockets=serializers.IntegerField(),
+                    rooms=serializers.IntegerField(),
+                )
+            ),
+        ),
+        operation="list_processes",
+    )
     async def get(self, request: Request) -> Response:
         """200: id, host, pid, started, sockets and rooms of each."""
         return Response({"processes": await processes()})
@@ -32,6 +52,10 @@ class Processes(BackendView):
 class Health(BackendView):
     """`GET /api/v1/health`: the original service's call."""
 
+    @describe(
+        "Whether the secret or key is good",
+        operation="check",
+    )
     async def get(self, request: Request) -> Response:
         """200, empty body."""
         return Response()

@@ -17,10 +17,34 @@ from rooms import closed, steering
 from rooms.address import room_topic
 from rooms.api.errors import HistoryOff
 from rooms.api.fields import room_id_of
+from rooms.api.schema import BODY, describe, shape
 from rooms.api.view import BackendView
 from rooms.policy import policy_for
 
 STEM = "room:"
+LISTED = {
+    "room_id": serializers.CharField(),
+    "sessions": serializers.IntegerField(),
+    "users": serializers.IntegerField(),
+}
+DETAILS = shape(
+    "Room",
+    **LISTED,
+    open=serializers.BooleanField(),
+    limits=shape(
+        "Limits",
+        capacity=serializers.IntegerField(allow_null=True),
+        presence_grace=serializers.FloatField(),
+        history=serializers.IntegerField(),
+    ),
+)
+EXAMPLE = {
+    "room_id": "lobby",
+    "sessions": 3,
+    "users": 2,
+    "open": True,
+    "limits": {"capacity": None, "presence_grace": 0.0, "history": 0},
+}
 MAX_PAGE = 1_000
 MAX_BLOCK_SECONDS = 366 * 24 * 3_600.0
 
@@ -47,6 +71,17 @@ class Rooms(BackendView):
 
     scope = "rooms:read"
 
+    @describe(
+        "List the rooms that have members, by name",
+        shape(
+            "Rooms",
+            rooms=serializers.ListField(child=shape("Listed", **LISTED)),
+            cursor=serializers.CharField(allow_null=True),
+        ),
+        parameters=(Page,),
+        errors=(400,),
+        operation="list_rooms",
+    )
     async def get(self, request: Request) -> Response:
         """200: a page of rooms, and the cursor of the next; null at the end."""
         query = Page(data=request.query_params.dict())
@@ -72,6 +107,13 @@ class Room(BackendView):
 
     scope = "rooms:read"
 
+    @describe(
+        "One room, whether anybody is in or not",
+        DETAILS,
+        errors=(400,),
+        example=EXAMPLE,
+        operation="get_room",
+    )
     async def get(self, request: Request, room_id: str) -> Response:
         """200: its sizes, whether it is open, and its limits."""
         return Response(await _room(room_id_of(room_id)))
@@ -98,6 +140,23 @@ class Presence(BackendView):
 
     scope = "rooms:read"
 
+    @describe(
+        "Who is in a room",
+        shape(
+            "Presence",
+            room_id=serializers.CharField(),
+            members=serializers.ListField(
+                child=shape(
+                    "Member",
+                    session=serializers.CharField(),
+                    user_id=serializers.CharField(),
+                    metas=serializers.ListField(child=serializers.DictField()),
+                )
+            ),
+        ),
+        errors=(400,),
+        operation="get_presence",
+    )
     async def get(self, request: Request, room_id: str) -> Response:
         """200: the members, by session."""
         snapshot = await tracker().list(room_topic(room_id_of(room_id)))
@@ -138,6 +197,14 @@ class Remove(BackendView):
 
     scope = "rooms:manage"
 
+    @describe(
+        "Take a user, or one session, out of a room",
+        shape("Removed", removed=serializers.ListField(child=serializers.CharField())),
+        request=Removal,
+        errors=BODY,
+        example={"removed": ["ada:1"]},
+        operation="remove_members",
+    )
     async def post(self, request: Request, room_id: str) -> Response:
         """200: the sessions that were removed."""
         body = Removal(data=_object(request))
@@ -168,6 +235,13 @@ class Close(BackendView):
 
     scope = "rooms:manage"
 
+    @describe(
+        "Close a room: its members leave, joins are refused",
+        shape("Closed", removed=serializers.IntegerField()),
+        errors=BODY,
+        example={"removed": 2},
+        operation="close_room",
+    )
     async def post(self, request: Request, room_id: str) -> Response:
         """200: how many members were removed."""
         return Response({"removed": await steering.close(room_id_of(room_id))})
@@ -178,6 +252,13 @@ class Open(BackendView):
 
     scope = "rooms:manage"
 
+    @describe(
+        "Open a closed room again",
+        DETAILS,
+        errors=BODY,
+        example=EXAMPLE,
+        operation="open_room",
+    )
     async def post(self, request: Request, room_id: str) -> Response:
         """200: the room as it is now."""
         await closed.open_again(room_id_of(room_id))
@@ -189,6 +270,12 @@ class Disconnect(BackendView):
 
     scope = "rooms:manage"
 
+    @describe(
+        "End all connections of a user",
+        shape("Nothing"),
+        errors=BODY,
+        operation="disconnect_user",
+    )
     async def post(self, request: Request, user_id: str) -> Response:
         """200: every process was told."""
         await steering.disconnect(user_id)
@@ -200,6 +287,12 @@ class History(BackendView):
 
     scope = "rooms:read"
 
+    @describe(
+        "Kept events: no room keeps any yet",
+        shape("History"),
+        errors=(400, 404),
+        operation="get_history",
+    )
     async def get(self, request: Request, room_id: str) -> Response:
         """404: no room keeps any yet."""
         room_id_of(room_id)

@@ -1,0 +1,93 @@
+"""The API is described in full, and does what its description says."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest import SkipTest
+
+import httpx
+import schemathesis
+from django.core.management import call_command
+from django.urls import get_resolver
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import (
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.conftest import Serve
+
+SECRET = {"secret": "dev-secret"}
+
+
+LONGEST_QUERY = 2_000
+CHECKS = [not_a_server_error, status_code_conformance, response_schema_conformance]
+
+
+def _ask(strategy: Any) -> int:
+    """Send requests of a strategy; 0 where it has none."""
+
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=strategy)
+    def ask(case: Any) -> None:
+        # What is no HTTP to Twisted it answers itself, with 400 and nothing else.
+        assume(case.media_type != "multipart/form-data")
+        assume(len(str(case.query)) < LONGEST_QUERY)
+        case.call_and_validate(headers=SECRET, checks=CHECKS)
+
+    try:
+        ask()
+    except (Unsatisfiable, SkipTest):
+        return 0
+    return 1
+
+
+def test_whatever_is_asked_is_answered_as_described(beam_server: Serve) -> None:
+    server = beam_server(BEAM_API_RATE="1e6", BEAM_API_BURST="1e6")
+    schema = schemathesis.openapi.from_url(f"{server.url}/api/schema")
+    asked = 0
+
+    for found in schema.get_all_operations():
+        assert isinstance(found, Ok)
+        # What the description allows, and what it does not.
+        for mode in GenerationMode:
+            asked += _ask(found.ok().as_strategy(generation_mode=mode))
+    assert asked > 20
+
+
+def test_the_description_is_complete_and_warns_of_nothing() -> None:
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", "/dev/null")
+
+
+def test_every_request_is_described(beam_server: Serve) -> None:
+    server = beam_server()
+    described = httpx.get(
+        f"{server.url}/api/schema",
+        headers={"accept": "application/vnd.oai.openapi+json"},
+    ).json()
+
+    routes = {str(route.pattern) for route in get_resolver("rooms.urls").url_patterns}
+    ours = {route for route in routes if route.startswith("api/v1/")}
+    assert len(ours) > 10
+    assert len(described["paths"]) == len(ours)
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            assert {"401", "403", "429", "503"} <= operation["responses"].keys(), path
+            assert operation["summary"], (path, method)
+
+
+def test_the_page_needs_nothing_from_elsewhere(beam_server: Serve) -> None:
+    server = beam_server()
+
+    page = httpx.get(f"{server.url}/api/docs")
+
+    assert page.status_code == 200
+    assert "http://" not in page.text.replace(server.url, "")
+    assert "https://" not in page.text
+    for file in ("swagger-ui-bundle.js", "swagger-ui.css"):
+        address = next(part for part in page.text.split('"') if part.endswith(file))
+        assert httpx.get(server.url + address).status_code == 200
