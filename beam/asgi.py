@@ -13,7 +13,6 @@ from urllib.parse import unquote
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "beam.settings")
 
-from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
 
@@ -37,7 +36,8 @@ class Application:
     def __init__(self, mounts: Mapping[str, Any]) -> None:
         self._sockets = {f"{mount}/websocket": app for mount, app in mounts.items()}
         self._api = ApiHandler()
-        self._http = ASGIStaticFilesHandler(http) if settings.DEBUG else http
+        # The pages are few, and their files are small: no web server is needed.
+        self._http = ASGIStaticFilesHandler(http)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection."""

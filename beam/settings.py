@@ -91,7 +91,6 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.common.CommonMiddleware",
 ]
 
@@ -143,9 +142,6 @@ else:
 
 # Bodies are bounded by the API itself, which answers 413.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000_000
-
-# Pages find their files without `collectstatic`.
-WHITENOISE_USE_FINDERS = True
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Beam",
