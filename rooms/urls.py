@@ -3,11 +3,12 @@
 from urllib.parse import unquote
 
 from django.conf import settings
-from django.urls import path, register_converter
+from django.urls import path, re_path, register_converter
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from rooms import demo
 from rooms.api import events, service, steering
+from rooms.api.errors import not_found
 
 
 class Segment:
@@ -46,6 +47,8 @@ urlpatterns = [
 ]
 
 urlpatterns += [
+    # Also with DEBUG=1, where Django would show a page.
+    re_path(r"^api/v1/", not_found),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
 ]

@@ -8,7 +8,4 @@ for i = 1, #entries, 2 do
     gone[#gone + 1] = remove(entries[i])
   end
 end
-if #gone == 0 then
-  return {0, gone}
-end
-return {changed(), gone}
+return taken(gone)

@@ -82,6 +82,12 @@ local function remove(ref)
   return body
 end
 
+-- What a script that took entries away answers: the version of this change, 0
+-- for none, and their JSON.
+local function taken(gone)
+  return {#gone > 0 and changed() or 0, gone}
+end
+
 -- The JSON of all entries.
 local function bodies()
   local found = redis.call('HVALS', ENTRIES)

@@ -11,7 +11,4 @@ for i = 2, #ARGV do
     end
   end
 end
-if #gone == 0 then
-  return {0, gone}
-end
-return {changed(), gone}
+return taken(gone)

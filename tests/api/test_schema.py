@@ -87,6 +87,13 @@ def test_every_request_is_described(beam_server: Serve) -> None:
             assert operation["summary"], (path, method)
 
 
+def test_a_path_that_is_none_is_a_404_as_all_errors_are(beam_server: Serve) -> None:
+    answer = httpx.get(f"{beam_server().url}/api/v1/nope", headers=SECRET)
+
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "not_found"
+
+
 def test_the_page_needs_nothing_from_elsewhere(beam_server: Serve) -> None:
     server = beam_server()
 
