@@ -12,15 +12,8 @@ from django.test import AsyncClient
 
 from rooms import relay
 from rooms.api import events, idempotency
-from rooms.hub import Hub
 from tests.api.test_steering import SECRET
 from tests.clients import connected
-
-
-@pytest.fixture
-def own(backend: str, running_hub: Hub) -> None:
-    """Every test here runs on both back ends."""
-
 
 pytestmark = [
     pytest.mark.usefixtures("own"),

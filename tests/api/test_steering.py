@@ -16,7 +16,6 @@ from pytest_django.fixtures import Settings
 from presence import gate
 from presence.backend import tracker
 from rooms import closed
-from rooms.hub import Hub
 from rooms.models import Room
 from tests.clients import Client, connected
 
@@ -31,11 +30,6 @@ pytestmark = [
         indirect=True,
     ),
 ]
-
-
-@pytest.fixture
-def own(backend: str, running_hub: Hub) -> None:
-    """Every test here runs on both back ends."""
 
 
 @pytest.fixture

@@ -121,48 +121,24 @@ def busiest(server: Server) -> int:
     return int(max(workers, key=lambda one: len(one.net_connections("tcp"))).pid)
 
 
-@pytest.mark.redis
-@pytest.mark.node
-async def test_official_clients_are_back_on_another_process(
-    beam_server: Serve, shared_redis: RedisServer
-) -> None:
-    server = beam_server("two processes", REDIS_URL=shared_redis.url)
+async def two_processes(beam_server: Serve, redis: RedisServer) -> Server:
+    """Two processes behind one socket, both listening."""
+    server = beam_server("two processes", REDIS_URL=redis.url)
     await asyncio.to_thread(
         wait_until, lambda: ", 2 processes" in server.text(), "both listen"
     )
-    users = [access.mint_user(f"u{n}", 600) for n in range(30)]
+    return server
+
+
+async def official_clients(
+    server: Server, script: str, count: int = 30
+) -> tuple[asyncio.subprocess.Process, asyncio.StreamReader, asyncio.StreamWriter]:
+    """Clients in node that have joined one room; what they say, and hear."""
+    users = [access.mint_user(f"u{n}", 600) for n in range(count)]
     scenario = await asyncio.create_subprocess_exec(
         find_node(),
-        "move.mjs",
-        arguments(server, users=users, room="moved"),
-        cwd=NODE_FOLDER,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert scenario.stdout is not None
-    assert await scenario.stdout.readline() == b"joined\n"
-
-    os.kill(busiest(server), signal.SIGTERM)
-
-    got = json.loads(await scenario.stdout.readline())
-    await scenario.wait()
-    assert set(got["codes"]) == {1012}
-    assert sum(got["opens"]) == len(users) + len(got["codes"])
-
-
-@pytest.mark.redis
-@pytest.mark.node
-async def test_processes_are_replaced_under_load_and_nobody_is_missed(
-    beam_server: Serve, shared_redis: RedisServer
-) -> None:
-    server = beam_server("two processes", REDIS_URL=shared_redis.url)
-    await asyncio.to_thread(
-        wait_until, lambda: ", 2 processes" in server.text(), "both listen"
-    )
-    users = [access.mint_user(f"u{n}", 600) for n in range(30)]
-    scenario = await asyncio.create_subprocess_exec(
-        find_node(),
-        "rolling.mjs",
-        arguments(server, users=users, room="rolling"),
+        script,
+        arguments(server, users=users, room=script),
         cwd=NODE_FOLDER,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -170,15 +146,41 @@ async def test_processes_are_replaced_under_load_and_nobody_is_missed(
     assert scenario.stdout is not None
     assert scenario.stdin is not None
     assert await scenario.stdout.readline() == b"joined\n"
+    return scenario, scenario.stdout, scenario.stdin
+
+
+@pytest.mark.redis
+@pytest.mark.node
+async def test_official_clients_are_back_on_another_process(
+    beam_server: Serve, shared_redis: RedisServer
+) -> None:
+    server = await two_processes(beam_server, shared_redis)
+    scenario, said, _ = await official_clients(server, "move.mjs")
+
+    os.kill(busiest(server), signal.SIGTERM)
+
+    got = json.loads(await said.readline())
+    await scenario.wait()
+    assert set(got["codes"]) == {1012}
+    assert sum(got["opens"]) == 30 + len(got["codes"])
+
+
+@pytest.mark.redis
+@pytest.mark.node
+async def test_processes_are_replaced_under_load_and_nobody_is_missed(
+    beam_server: Serve, shared_redis: RedisServer
+) -> None:
+    server = await two_processes(beam_server, shared_redis)
+    scenario, said, told = await official_clients(server, "rolling.mjs")
     assert server.process is not None
 
     server.process.send_signal(signal.SIGHUP)
     await asyncio.to_thread(
         wait_until, lambda: server.text().count("was replaced") == 2, "both replaced"
     )
-    scenario.stdin.write(b"replaced\n")
+    told.write(b"replaced\n")
 
-    got = json.loads(await scenario.stdout.readline())
+    got = json.loads(await said.readline())
     await scenario.wait()
     assert got["codes"] == [1012]
     assert got["wrong"] == []
