@@ -37,6 +37,8 @@ class Conf:
     backend_url: str = ""
     backend_timeout: float = 2.0
     backend_cache_seconds: float = 30.0
+    backend_failures: int = 5
+    backend_pause: float = 5.0
     verifier: str = "rooms.access.default_verifier"
     # None: any origin. Empty: the host that was asked.
     allowed_origins: tuple[str, ...] | None = ()
@@ -75,6 +77,7 @@ POSITIVE = (
     "jwks_seconds",
     "jwks_retry",
     "backend_timeout",
+    "backend_failures",
     "redis_timeout",
     "lease_seconds",
     "lease_renew",

@@ -58,3 +58,7 @@ API_LIMITED = _counter("api_limited", "REST requests answered with 429")
 TOKENS_EXPIRED = _counter("tokens_expired", "Members whose room token ran out")
 API_FORBIDDEN = _counter("api_forbidden", "REST requests answered with 403")
 API_REFUSED = _counter("api_refused", "REST requests answered with 401")
+DECODES_FAILED = _counter("decodes_failed", "Tokens that the backend did not decode")
+DECODES_SKIPPED = _counter(
+    "decodes_skipped", "Tokens not asked about, since the backend failed of late"
+)

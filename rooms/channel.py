@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import orjson
 
 from presence.state import State
-from rooms import access, relay
+from rooms import grants, relay
 from rooms.event import Delivery, Event
 from rooms.hub import hub
 from rooms.protocol import channel_join_ref
@@ -44,7 +44,7 @@ class Owner(Protocol):
     """The connection that a channel belongs to."""
 
     socket: Socket
-    identity: access.Identity
+    identity: grants.Identity
     params: dict[str, Any]
     auth_token: str | None
     departed: dict[str, State]

@@ -8,8 +8,8 @@ from typing import Final, Protocol
 import orjson
 
 from beam.conf import conf
-from rooms.access import Identity
 from rooms.event import Delivery, Event
+from rooms.grants import Identity
 from rooms.hub import CONTROL_TOPIC
 from rooms.socket import Socket
 from rooms.wire import Close

@@ -19,7 +19,7 @@ from django.core.signals import setting_changed
 from beam import metrics
 from beam.conf import conf
 from presence.state import State
-from rooms import access, wire
+from rooms import access, grants, wire
 from rooms.channel import Channel, Refused
 from rooms.connections import connections
 from rooms.handshake import Handshake, client_address, negotiate
@@ -52,7 +52,7 @@ class SocketConsumer(AsyncConsumer):
     # An alias that names no layer: the hub's mailbox is the only one.
     channel_layer_alias = ""
 
-    identity: access.Identity
+    identity: grants.Identity
     address: str
     socket: Socket
     params: dict[str, Any]
@@ -102,10 +102,10 @@ class SocketConsumer(AsyncConsumer):
             shake = _negotiate(scope)
             token = shake.params.get("user_token") or shake.auth_token
             self.identity = await access.identify(token)
-        except (HandshakeRefused, access.Unauthorized) as refusal:
+        except (HandshakeRefused, grants.Unauthorized) as refusal:
             logger.debug("Refused to connect: %s", refusal)
             return None
-        except access.BackendAway:
+        except grants.BackendAway:
             return None
         return shake
 

@@ -1,12 +1,14 @@
 """Owns API keys: how they are made, known again and revoked; when they were used.
 
 A key is `beam_` and 43 characters of base64url: 256 bits, which need no slow
-hash. Processes keep what they looked up for `KEPT_SECONDS`, so that a revoked key
-works no longer than that; last uses are written once a minute.
+hash. Processes keep what they read for `KEPT_SECONDS`, so that a revoked key works
+no longer than that; last uses are written once a minute.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Sequence
@@ -15,15 +17,18 @@ from hashlib import sha256
 from typing import Final
 
 from channels.db import database_sync_to_async
+from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from rooms.models import ApiKey
+
+logger = logging.getLogger(__name__)
 
 SCOPES: Final = ("events:write", "rooms:read", "rooms:manage", "metrics:read")
 PREFIX: Final = "beam_"
 KEPT_SECONDS: Final = 10.0
 WRITE_SECONDS: Final = 60.0
-MAX_KEPT: Final = 10_000
+RETRY_SECONDS: Final = 1.0
 
 
 class UnknownScope(ValueError):
@@ -44,12 +49,14 @@ def create(name: str, scopes: Sequence[str] = SCOPES) -> str:
         raise UnknownScope(f"no such scope: {', '.join(unknown)}")
     key = PREFIX + secrets.token_urlsafe(32)
     ApiKey.objects.create(name=name, hashed=_hash(key), scopes=sorted(set(scopes)))
+    keyring.forget()
     return key
 
 
 def revoke(name: str) -> bool:
     """Let a key be refused from now on; whether there was one in force."""
     keys = ApiKey.objects.filter(name=name, revoked=None)
+    keyring.forget()
     return keys.update(revoked=timezone.now()) > 0
 
 
@@ -58,48 +65,85 @@ def _hash(key: str) -> str:
 
 
 class Keyring:
-    """The keys that this process has looked up, and when they were used."""
+    """The keys in force as this process knows them, and which were used.
+
+    All of them are read at once: an unknown key then costs a look at the
+    database no more than once in `RETRY_SECONDS`, however many are tried.
+    """
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[float, Caller | None]] = {}
+        self._known: dict[str, Caller] = {}
+        self._read_at = self._asked_at = -1e9
+        self._reading: asyncio.Task[None] | None = None
         self._used: set[str] = set()
-        self._written = time.monotonic()
+        self._writing: asyncio.Task[None] | None = None
 
     async def find(self, key: str) -> Caller | None:
         """Who holds a key; None for one that is unknown or revoked.
 
         It is found by its hash: how long that takes says nothing about a key.
+        Raises `django.db.Error` where the database is away and was never read;
+        later what was read stays good.
         """
         hashed, now = _hash(key), time.monotonic()
-        until, caller = self._kept.get(hashed, (0.0, None))
-        if until < now:
-            caller = await database_sync_to_async(_look_up)(hashed)
-            if len(self._kept) >= MAX_KEPT:
-                self._kept.clear()
-            self._kept[hashed] = now + KEPT_SECONDS, caller
+        is_old = now - self._read_at > KEPT_SECONDS
+        if (is_old or hashed not in self._known) and self._may_ask(now):
+            await self._refresh(now, hashed)
+        caller = self._known.get(hashed)
         if caller is not None:
-            self._used.add(hashed)
-            if now - self._written > WRITE_SECONDS:
-                await self.write()
+            self._note(hashed)
         return caller
+
+    def _may_ask(self, now: float) -> bool:
+        asking = self._reading is not None and not self._reading.done()
+        return asking or now - self._asked_at > RETRY_SECONDS
+
+    async def _refresh(self, now: float, hashed: str) -> None:
+        """Read, once for all who wait."""
+        if self._reading is None or self._reading.done():
+            self._asked_at = now
+            self._reading = asyncio.create_task(self._read())
+        try:
+            await asyncio.shield(self._reading)
+        except DatabaseError:
+            if hashed not in self._known:
+                self._asked_at = -1e9
+                raise
+
+    async def _read(self) -> None:
+        self._known = await database_sync_to_async(_in_force)()
+        self._read_at = time.monotonic()
+
+    def _note(self, hashed: str) -> None:
+        """Written down a while later, with all others, and not by the request."""
+        self._used.add(hashed)
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write_later())
+
+    async def _write_later(self) -> None:
+        await asyncio.sleep(WRITE_SECONDS)
+        await self.write()
 
     async def write(self) -> None:
         """Write down which keys were used since the last time."""
         used, self._used = self._used, set()
-        self._written = time.monotonic()
-        if used:
+        try:
             await database_sync_to_async(_note)(used)
+        except DatabaseError as error:
+            self._used |= used
+            logger.warning("Last uses of keys wait: %s", type(error).__name__)
 
     def forget(self) -> None:
-        """Look everything up anew."""
-        self._kept.clear()
+        """Read everything anew at the next request."""
+        self._known.clear()
+        self._read_at = self._asked_at = -1e9
 
 
-def _look_up(hashed: str) -> Caller | None:
-    found = ApiKey.objects.filter(hashed=hashed, revoked=None).first()
-    if found is None:
-        return None
-    return Caller(f"key:{found.name}", frozenset(found.scopes))
+def _in_force() -> dict[str, Caller]:
+    found = ApiKey.objects.filter(revoked=None)
+    return {
+        key.hashed: Caller(f"key:{key.name}", frozenset(key.scopes)) for key in found
+    }
 
 
 def _note(used: set[str]) -> None:

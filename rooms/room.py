@@ -17,7 +17,7 @@ from presence import gate
 from presence.backend import tracker
 from presence.state import Diff, Snapshot, State, metas_of
 from presence.tracker import NotTracked
-from rooms import access, relay
+from rooms import access, grants, relay
 from rooms.address import labels, room_topic
 from rooms.channel import Channel, Refused
 from rooms.diffs import diffs
@@ -42,7 +42,7 @@ class RoomChannel(Channel):
     """A room: messages to all or to some, and who is present."""
 
     session: str
-    grant: access.RoomGrant
+    grant: grants.RoomGrant
     meta: dict[str, Any]
     online_at: str
     _ref: str | None = None
@@ -62,9 +62,9 @@ class RoomChannel(Channel):
         try:
             token = payload["room_token"]
             self.grant = await access.enter(token, room_id, self.owner.identity)
-        except access.Unauthorized:
+        except grants.Unauthorized:
             raise Refused(Reason.UNAUTHORIZED) from None
-        except access.BackendAway:
+        except grants.BackendAway:
             raise Refused(Reason.UNAVAILABLE) from None
         self.session = f"{user_id}:{session_id}"
         self.labels = (f"session:{self.session}", f"user:{user_id}")
@@ -174,9 +174,9 @@ class RoomChannel(Channel):
         room_id, identity = self.topic.removeprefix("room:"), self.owner.identity
         try:
             self.grant = await access.enter(token, room_id, identity)
-        except access.Unauthorized:
+        except grants.Unauthorized:
             raise Refused(Reason.UNAUTHORIZED) from None
-        except access.BackendAway:
+        except grants.BackendAway:
             raise Refused(Reason.UNAVAILABLE) from None
         self._watch_token()
         self.reply(ref)

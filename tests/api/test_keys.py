@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
 from io import StringIO
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.management import CommandError, call_command
+from django.db import DatabaseError
 from django.test import AsyncClient
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from beam import metrics
@@ -80,45 +84,147 @@ async def test_what_is_no_key_is_refused(async_client: AsyncClient, key: str) ->
         assert metrics.API_REFUSED.value == refused + 1
 
 
-async def test_a_revoked_key_is_refused_once_what_was_looked_up_is_old(
-    async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Lets the keyring's clock go on by so many seconds."""
+    passed = 0.0
+    real = time.monotonic
+
+    def go_on(seconds: float) -> None:
+        nonlocal passed
+        passed += seconds
+
+    monkeypatch.setattr(time, "monotonic", lambda: real() + passed)
+    return go_on
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by one whenever the keys in force are read."""
+    seen: list[int] = []
+    read = keys._in_force
+
+    def counted() -> dict[str, keys.Caller]:
+        seen.append(1)
+        return read()
+
+    monkeypatch.setattr(keys, "_in_force", counted)
+    return seen
+
+
+async def elsewhere(change: Any) -> None:
+    """Change the table as another process would: this keyring does not hear of it."""
+    await sync_to_async(change)()
+
+
+async def test_a_revoked_key_is_refused_at_once(async_client: AsyncClient) -> None:
     key = await create("one")
     assert (await get(async_client, key)).status_code == 200
 
     assert await revoke("one")
     assert not await revoke("one")
-    now = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now + keys.KEPT_SECONDS + 1)
 
     assert (await get(async_client, key)).status_code == 401
 
 
-async def test_a_key_is_looked_up_once_in_a_while(
-    async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+async def test_a_key_that_another_process_revoked_is_refused_soon(
+    async_client: AsyncClient, clock: Callable[[float], None]
 ) -> None:
     key = await create("one")
-    looks: list[str] = []
-    look_up = keys._look_up
+    await get(async_client, key)
+    await elsewhere(lambda: ApiKey.objects.update(revoked=timezone.now()))
 
-    def counted(hashed: str) -> Any:
-        looks.append(hashed)
-        return look_up(hashed)
+    assert (await get(async_client, key)).status_code == 200
+    clock(keys.KEPT_SECONDS + 1)
 
-    monkeypatch.setattr(keys, "_look_up", counted)
+    assert (await get(async_client, key)).status_code == 401
+
+
+async def test_the_keys_are_read_once_in_a_while(
+    async_client: AsyncClient, reads: list[int]
+) -> None:
+    key = await create("one")
 
     for _ in range(5):
         await get(async_client, key)
 
-    assert len(looks) == 1
+    assert len(reads) == 1
 
 
-async def test_the_last_use_is_written_without_a_write_a_request() -> None:
+async def test_unknown_keys_cost_no_look_each(
+    async_client: AsyncClient, reads: list[int], clock: Callable[[float], None]
+) -> None:
+    for n in range(20):
+        assert (await get(async_client, f"beam_{n}")).status_code == 401
+    assert len(reads) == 1
+
+    clock(keys.RETRY_SECONDS + 0.1)
+    await asyncio.gather(*(keys.keyring.find(f"beam_{n}") for n in range(20)))
+
+    assert len(reads) == 2
+
+
+async def test_a_key_that_another_process_made_is_known_a_second_later(
+    clock: Callable[[float], None],
+) -> None:
+    await keys.keyring.find("beam_unknown")
+    made = ApiKey(name="new", hashed=keys._hash("beam_new"), scopes=["rooms:read"])
+    await elsewhere(made.save)
+
+    clock(keys.RETRY_SECONDS + 0.1)
+
+    assert await keys.keyring.find("beam_new") is not None
+
+
+async def test_known_keys_stay_good_while_the_database_is_away(
+    async_client: AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: Callable[[float], None],
+) -> None:
+    key = await create("one")
+    await get(async_client, key)
+
+    def away() -> dict[str, keys.Caller]:
+        raise DatabaseError
+
+    monkeypatch.setattr(keys, "_in_force", away)
+    clock(keys.KEPT_SECONDS + 1)
+
+    assert (await get(async_client, key)).status_code == 200
+    clock(keys.RETRY_SECONDS + 0.1)
+    assert (await get(async_client, "beam_other")).status_code == 503
+
+
+async def test_the_last_use_is_written_without_a_write_a_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keys, "WRITE_SECONDS", 0.01)
     key = await create("one")
     ring = keys.Keyring()
     await ring.find(key)
+    await ring.find(key)
     assert (await ApiKey.objects.aget(name="one")).last_used is None
 
+    assert ring._writing is not None
+    await ring._writing
+
+    assert (await ApiKey.objects.aget(name="one")).last_used is not None
+
+
+async def test_a_last_use_that_could_not_be_written_is_written_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = await create("one")
+    ring = keys.Keyring()
+    await ring.find(key)
+
+    def away(used: set[str]) -> None:
+        raise DatabaseError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(keys, "_note", away)
+        await ring.write()
+    assert "Last uses of keys wait" in caplog.text
     await ring.write()
 
     assert (await ApiKey.objects.aget(name="one")).last_used is not None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam.opening import MAX_HEAD, handshake_query
-from rooms import access
+from rooms import tokens
 from tests.conftest import Serve
 
 HEADERS = (
@@ -95,7 +95,7 @@ async def status(port: int, *chunks: bytes) -> bytes:
 
 async def test_every_way_to_begin_is_answered_alike(beam_server: Serve) -> None:
     port = beam_server().port
-    token = access.mint_user("ada", 60).encode()
+    token = tokens.mint_user("ada", 60).encode()
     good = request(b"GET /socket/websocket?user_token=" + token + b" HTTP/1.1")
     refused = request()
     keyless = request(headers=HEADERS.replace(b"Sec-WebSocket-Key", b"X-Key"))

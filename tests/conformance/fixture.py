@@ -8,7 +8,7 @@ from typing import Any
 
 from presence.backend import tracker
 from presence.tracker import NotTracked
-from rooms import access, relay
+from rooms import grants, relay
 from rooms.channel import Channel, Refused
 from rooms.connections import connections, disconnect_event
 from rooms.diffs import diffs
@@ -20,16 +20,16 @@ from rooms.wire import Close
 class FixtureVerifier:
     """`user:<id>` is user <id>, `room:<id>` is room <id>; others are refused."""
 
-    async def user(self, token: str) -> access.Identity:
-        return access.Identity(_after("user:", token))
+    async def user(self, token: str) -> grants.Identity:
+        return grants.Identity(_after("user:", token))
 
-    async def room(self, token: str) -> access.RoomGrant:
-        return access.RoomGrant(_after("room:", token))
+    async def room(self, token: str) -> grants.RoomGrant:
+        return grants.RoomGrant(_after("room:", token))
 
 
 def _after(prefix: str, token: str) -> str:
     if not token.startswith(prefix):
-        raise access.Unauthorized("not a token of the fixture")
+        raise grants.Unauthorized("not a token of the fixture")
     return token.removeprefix(prefix)
 
 

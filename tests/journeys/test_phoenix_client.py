@@ -14,7 +14,7 @@ import httpx
 import jwt
 import pytest
 
-from rooms import access
+from rooms import tokens
 from tests.conftest import Serve
 from tests.processes import NODE_FOLDER, Server, find_node, serve
 
@@ -32,9 +32,9 @@ def arguments(server: Server, **more: Any) -> str:
             "url": server.socket_url,
             "http": server.url,
             "room": ROOM,
-            "ada": access.mint_user("ada", FAR),
-            "bob": access.mint_user("bob", FAR),
-            "room_token": access.mint_room(more.get("room", ROOM), FAR),
+            "ada": tokens.mint_user("ada", FAR),
+            "bob": tokens.mint_user("bob", FAR),
+            "room_token": tokens.mint_room(more.get("room", ROOM), FAR),
         }
         | more
     )
@@ -101,21 +101,19 @@ def test_auth_token_takes_the_place_of_user_token(any_server: Server) -> None:
 
 def test_tokens_that_are_not_good_are_refused(any_server: Server) -> None:
     far = int(time.time()) + FAR
-    tokens = {
+    bad = {
         "garbage": "garbage",
-        "expired": access.mint_room("refused", -60),
-        "other room": access.mint_room("other", FAR),
-        "other user": access.mint_room("refused", FAR, user_id="bob"),
+        "expired": tokens.mint_room("refused", -60),
+        "other room": tokens.mint_room("other", FAR),
+        "other user": tokens.mint_room("refused", FAR, user_id="bob"),
         "foreign": jwt.encode({"room_id": "refused", "exp": far}, "x" * 32, "HS256"),
-        "user token": access.mint_user("ada", FAR),
+        "user token": tokens.mint_user("ada", FAR),
     }
 
-    got = node("refusals", arguments(any_server, tokens=tokens, room="refused"))
+    got = node("refusals", arguments(any_server, tokens=bad, room="refused"))
 
     assert (got["open"], got["status"]) == (False, 403)
-    assert got["joins"] == {
-        name: ["error", {"reason": "unauthorized"}] for name in tokens
-    }
+    assert got["joins"] == {name: ["error", {"reason": "unauthorized"}] for name in bad}
 
 
 def test_a_second_channel_object_takes_over(any_server: Server) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rooms import access
+from rooms import tokens
 from tests.conftest import Serve
 from tests.docs.test_docs import readme_blocks
 from tests.journeys.test_server import event, join
@@ -32,8 +32,8 @@ async def test_the_javascript_example_talks_to_a_room(
         str(script),
         env=os.environ
         | {
-            "USER_TOKEN": access.mint_user("ada", 60),
-            "ROOM_TOKEN": access.mint_room("lobby", 60),
+            "USER_TOKEN": tokens.mint_user("ada", 60),
+            "ROOM_TOKEN": tokens.mint_room("lobby", 60),
             "PORT": str(server.port),
         },
         stdout=asyncio.subprocess.PIPE,

@@ -22,7 +22,7 @@ from beam_client import (
 )
 from django.conf import settings as django_settings
 
-from rooms import access
+from rooms import access, grants
 from tests.conftest import Serve
 from tests.journeys.test_cluster import Room as Listener
 from tests.journeys.test_server import join
@@ -182,7 +182,7 @@ def test_either_a_user_or_a_session_is_removed() -> None:
 
 async def test_minted_tokens_are_good() -> None:
     secret = django_settings.TOKEN_SECRETS[0]
-    ada = access.Identity("ada")
+    ada = grants.Identity("ada")
 
     assert await access.identify(mint_user("ada", secret=secret)) == ada
     token = mint_room(

@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from django.conf import settings as django_settings
 from pytest_django.fixtures import Settings
 
-from rooms import access
+from beam import metrics
+from rooms import access, decoding, grants, tokens
 
-ADA = access.Identity("ada")
+ADA = grants.Identity("ada")
 SECRET = django_settings.TOKEN_SECRETS[0]
 
 
@@ -28,8 +29,8 @@ def token(secret: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str:
 
 
 async def test_a_user_token_says_who() -> None:
-    assert await access.identify(access.mint_user("ada", 60)) == ADA
-    assert await access.identify(token(user_id=5)) == access.Identity("5")
+    assert await access.identify(tokens.mint_user("ada", 60)) == ADA
+    assert await access.identify(token(user_id=5)) == grants.Identity("5")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ async def test_a_user_token_says_who() -> None:
     ],
 )
 async def test_a_user_token_that_is_not_good_is_refused(bad: object) -> None:
-    with pytest.raises(access.Unauthorized):
+    with pytest.raises(grants.Unauthorized):
         await access.identify(bad)
 
 
@@ -64,7 +65,7 @@ async def test_a_token_signed_with_a_private_key_is_refused() -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     foreign = jwt.encode({"user_id": "ada", "exp": time.time() + 60}, key, "RS256")
 
-    with pytest.raises(access.Unauthorized):
+    with pytest.raises(grants.Unauthorized):
         await access.identify(foreign)
 
 
@@ -78,23 +79,23 @@ async def test_every_secret_verifies_and_the_first_signs(settings: Settings) -> 
     settings.BEAM = settings.BEAM | {"token_secrets": (new, old)}
 
     assert await access.identify(signed_before) == ADA
-    assert jwt.decode(access.mint_user("ada", 60), new, algorithms=["HS256"])
+    assert jwt.decode(tokens.mint_user("ada", 60), new, algorithms=["HS256"])
 
 
 async def test_a_room_token_says_which_room_and_what() -> None:
-    text = access.mint_room("r", 60, user_id="ada", can=["push"], meta={"x": 1})
+    text = tokens.mint_room("r", 60, user_id="ada", can=["push"], meta={"x": 1})
 
     grant = await access.enter(text, "r", ADA)
 
     assert grant.expires is not None
     assert 0 < grant.expires - time.time() <= 60
-    assert grant == access.RoomGrant(
+    assert grant == grants.RoomGrant(
         "r", "ada", frozenset({"push"}), {"x": 1}, grant.expires
     )
 
 
 async def test_a_room_token_allows_everything_by_default() -> None:
-    grant = await access.enter(access.mint_room("r", 60), "r", ADA)
+    grant = await access.enter(tokens.mint_room("r", 60), "r", ADA)
 
     assert grant.can == {"push", "presence"}
 
@@ -102,10 +103,10 @@ async def test_a_room_token_allows_everything_by_default() -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        access.mint_user("ada", 60),
-        access.mint_room("other", 60),
-        access.mint_room("r", 60, user_id="bob"),
-        access.mint_room("r", -31),
+        tokens.mint_user("ada", 60),
+        tokens.mint_room("other", 60),
+        tokens.mint_room("r", 60, user_id="bob"),
+        tokens.mint_room("r", -31),
         token(room_id="r", can="push"),
         token(room_id="r", meta=[]),
         token(room_id=["r"]),
@@ -114,7 +115,7 @@ async def test_a_room_token_allows_everything_by_default() -> None:
     ],
 )
 async def test_a_room_token_that_is_not_good_is_refused(bad: object) -> None:
-    with pytest.raises(access.Unauthorized):
+    with pytest.raises(grants.Unauthorized):
         await access.enter(bad, "r", ADA)
 
 
@@ -165,7 +166,7 @@ async def client_closed() -> Any:
     """The backend's client of this loop is closed with the test."""
     yield
     verifier = access.verifier()
-    if isinstance(verifier, access.BackendVerifier):
+    if isinstance(verifier, decoding.BackendVerifier):
         await verifier.close()
 
 
@@ -207,7 +208,7 @@ async def test_the_backends_refusal_is_unauthorized(
     backend_door.answers["t"] = (200, {"data": data})
 
     for _ in range(2):
-        with pytest.raises(access.Unauthorized):
+        with pytest.raises(grants.Unauthorized):
             await access.identify("t")
 
     assert len(backend_door.requests) == 2
@@ -224,7 +225,7 @@ async def test_a_backend_in_trouble_is_no_refusal(
     backend_door.answers["secret-token"] = answer
 
     for _ in range(3):
-        with pytest.raises(access.BackendAway):
+        with pytest.raises(grants.BackendAway):
             await access.identify("secret-token")
 
     lines = [line for line in caplog.messages if "backend" in line]
@@ -237,7 +238,7 @@ async def test_a_backend_that_comes_back_is_asked_again(
 ) -> None:
     caplog.set_level("INFO")
     backend_door.answers["t"] = (500, b"")
-    with pytest.raises(access.BackendAway):
+    with pytest.raises(grants.BackendAway):
         await access.identify("t")
     backend_door.answers["t"] = (200, {"data": {"user_id": "ada"}})
 
@@ -245,17 +246,44 @@ async def test_a_backend_that_comes_back_is_asked_again(
     assert "The backend decodes tokens again" in caplog.messages
 
 
+async def test_a_backend_that_fails_again_and_again_is_left_alone(
+    backend_door: type[Backend], settings: Settings
+) -> None:
+    settings.BEAM = settings.BEAM | {"backend_failures": 2, "backend_pause": 0.05}
+    backend_door.answers["t"] = (500, b"")
+    failed, skipped = metrics.DECODES_FAILED.value, metrics.DECODES_SKIPPED.value
+
+    for _ in range(5):
+        with pytest.raises(grants.BackendAway):
+            await access.identify("t")
+
+    assert len(backend_door.requests) == 2
+    assert metrics.DECODES_FAILED.value == failed + 2
+    assert metrics.DECODES_SKIPPED.value == skipped + 3
+    backend_door.answers["t"] = (200, {"data": {"user_id": "ada"}})
+    async with asyncio.timeout(5):
+        assert await _sooner_or_later("t") == ADA
+
+
+async def _sooner_or_later(token: str) -> grants.Identity:
+    while True:
+        try:
+            return await access.identify(token)
+        except grants.BackendAway:
+            await asyncio.sleep(0.01)
+
+
 async def test_nobody_listening_is_no_refusal(settings: Settings) -> None:
     settings.BEAM = settings.BEAM | {"backend_url": "http://127.0.0.1:1"}
 
-    with pytest.raises(access.BackendAway):
+    with pytest.raises(grants.BackendAway):
         await access.identify("t")
 
 
 async def test_the_cache_is_bounded(
     backend_door: type[Backend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access.BackendVerifier, "MAX_CACHED", 2)
+    monkeypatch.setattr(decoding.BackendVerifier, "MAX_CACHED", 2)
     for name in ("t1", "t2", "t3"):
         backend_door.answers[name] = (200, {"data": {"user_id": name}})
         await access.identify(name)

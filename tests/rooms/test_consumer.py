@@ -14,7 +14,7 @@ from pytest_django.fixtures import Settings
 
 from beam import metrics
 from beam.asgi import application
-from rooms import access, relay
+from rooms import grants, relay, tokens
 from rooms.connections import connections, disconnect_event
 from rooms.consumer import SocketConsumer
 from rooms.hub import Hub
@@ -35,8 +35,8 @@ def subprotocols(token: str) -> list[str]:
         {"vsn": "2.0.0"},
         {"user_token": ""},
         {"user_token": "garbage"},
-        {"user_token": access.mint_user("ada", -60)},
-        {"user_token": access.mint_room("r", 60, user_id="ada")},
+        {"user_token": tokens.mint_user("ada", -60)},
+        {"user_token": tokens.mint_room("r", 60, user_id="ada")},
         {"user_token": "x" * 20_000},
     ],
 )
@@ -51,7 +51,7 @@ async def test_auth_token_is_taken_in_place_of_user_token() -> None:
     wire = WebsocketCommunicator(
         application,
         "/socket/websocket?vsn=2.0.0",
-        subprotocols=subprotocols(access.mint_user("ada", 60)),
+        subprotocols=subprotocols(tokens.mint_user("ada", 60)),
     )
 
     assert await wire.connect() == (True, "phoenix")
@@ -62,7 +62,7 @@ async def test_another_origin_is_refused_where_origins_are_checked(
     settings: Settings,
 ) -> None:
     settings.BEAM = settings.BEAM | {"allowed_origins": ()}
-    path = f"/socket/websocket?user_token={access.mint_user('ada', 60)}"
+    path = f"/socket/websocket?user_token={tokens.mint_user('ada', 60)}"
     ours = [(b"host", b"beam.test:5000"), (b"origin", b"https://beam.test")]
     other = [(b"host", b"beam.test:5000"), (b"origin", b"https://evil.test")]
 
@@ -79,7 +79,7 @@ async def test_another_origin_is_refused_where_origins_are_checked(
 )
 async def test_slashes_are_forgiven(path: str) -> None:
     wire = WebsocketCommunicator(
-        application, f"{path}?user_token={access.mint_user('ada', 60)}"
+        application, f"{path}?user_token={tokens.mint_user('ada', 60)}"
     )
 
     assert (await wire.connect())[0]
@@ -89,7 +89,7 @@ async def test_slashes_are_forgiven(path: str) -> None:
 @pytest.mark.parametrize("path", ["/socket", "/Socket/websocket", "/other/websocket"])
 async def test_there_is_no_socket_elsewhere(path: str) -> None:
     wire = WebsocketCommunicator(
-        application, f"{path}?user_token={access.mint_user('ada', 60)}"
+        application, f"{path}?user_token={tokens.mint_user('ada', 60)}"
     )
 
     assert not (await wire.connect())[0]
@@ -115,7 +115,7 @@ async def plain(method: str, query: bytes) -> tuple[int, bytes]:
 
 
 async def test_without_an_upgrade_the_checks_come_first() -> None:
-    good = b"user_token=" + access.mint_user("ada", 60).encode()
+    good = b"user_token=" + tokens.mint_user("ada", 60).encode()
 
     assert await plain("GET", b"user_token=bad") == (403, b"")
     assert (await plain("GET", good))[0] == 400
@@ -199,7 +199,7 @@ async def test_a_connection_that_joined_nothing_is_disconnected_too() -> None:
 
 
 async def test_a_silent_client_is_closed_with_1002() -> None:
-    path = f"/?vsn=2.0.0&user_token={access.mint_user('ada', 60)}"
+    path = f"/?vsn=2.0.0&user_token={tokens.mint_user('ada', 60)}"
     app = SocketConsumer.as_asgi(idle_timeout=0.15)
     wire = WebsocketCommunicator(app, path)
     await wire.connect()
@@ -257,18 +257,18 @@ async def test_a_join_of_an_unknown_topic_is_unmatched() -> None:
     assert reply["response"] == {"reason": "unmatched topic"}
 
 
-class AwayVerifier(access.JwtVerifier):
+class AwayVerifier(tokens.JwtVerifier):
     """A backend that answers for users and is away for rooms."""
 
-    async def room(self, token: str) -> access.RoomGrant:
-        raise access.BackendAway
+    async def room(self, token: str) -> grants.RoomGrant:
+        raise grants.BackendAway
 
 
 class AwayForAll(AwayVerifier):
     """A backend that is away."""
 
-    async def user(self, token: str) -> access.Identity:
-        raise access.BackendAway
+    async def user(self, token: str) -> grants.Identity:
+        raise grants.BackendAway
 
 
 async def test_a_backend_that_is_away_is_told_apart(settings: Settings) -> None:
@@ -288,7 +288,7 @@ async def test_nobody_connects_while_the_backend_is_away(settings: Settings) -> 
 
 async def test_tokens_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    token = access.mint_user("ada", -60)
+    token = tokens.mint_user("ada", -60)
 
     await Client("ada", user_token=token).is_refused()
 

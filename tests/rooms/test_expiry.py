@@ -9,7 +9,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from beam import metrics
-from rooms import access
+from rooms import tokens
 from rooms.limits import LONGEST_DELAY, refusal_delay
 from tests.clients import Client, connected
 
@@ -26,7 +26,7 @@ async def member(seconds: float, **payload: object) -> Client:
     """In the room `r` with a token for some whole seconds."""
     [ada] = await connected("ada")
     # `exp` has no fractions: the next second is the least.
-    token = access.mint_room("r", seconds, user_id="ada")
+    token = tokens.mint_room("r", seconds, user_id="ada")
     await ada.join("r", room_token=token, **payload)
     return ada
 
@@ -49,7 +49,7 @@ async def test_a_member_is_told_and_removed_after_the_grace() -> None:
 async def test_a_new_token_in_time_keeps_the_member_in() -> None:
     ada = await member(1.5)
     await ada.wire.receive_from(timeout=5)
-    fresh = access.mint_room("r", 60, can=["push"])
+    fresh = tokens.mint_room("r", 60, can=["push"])
 
     reply = await ada.ask("room:r", "access_token", {"access_token": fresh})
 
@@ -62,7 +62,7 @@ async def test_a_new_token_in_time_keeps_the_member_in() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [None, "x.y.z", access.mint_room("other", 60), access.mint_user("ada", 60)]
+    "bad", [None, "x.y.z", tokens.mint_room("other", 60), tokens.mint_user("ada", 60)]
 )
 async def test_a_new_token_that_is_not_good_changes_nothing(bad: object) -> None:
     ada = await member(60)

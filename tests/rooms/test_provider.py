@@ -21,9 +21,9 @@ from jwt.algorithms import get_default_algorithms
 from pytest_django.fixtures import Settings
 
 from beam.public_keys import BadKey, from_jwk, from_pem
-from rooms import access
+from rooms import access, grants, tokens
 
-ADA = access.Identity("ada")
+ADA = grants.Identity("ada")
 SECRET = django_settings.TOKEN_SECRETS[0]
 RSA = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
 KEYS: dict[str, Any] = {
@@ -90,7 +90,7 @@ async def test_every_usual_algorithm_is_verified(
 async def test_own_tokens_are_good_beside(configure: Callable[..., None]) -> None:
     configure(token_public_key=pem(RSA) + pem(KEYS["ES256"]))
 
-    assert await access.identify(access.mint_user("ada", 60)) == ADA
+    assert await access.identify(tokens.mint_user("ada", 60)) == ADA
     for algorithm in ("RS256", "ES256"):
         assert await access.identify(token(algorithm, user_id="ada")) == ADA
 
@@ -112,12 +112,12 @@ async def test_what_the_provider_did_not_sign_is_refused(
 ) -> None:
     configure(token_public_key=pem(RSA))
 
-    with pytest.raises(access.Unauthorized):
+    with pytest.raises(grants.Unauthorized):
         await access.identify(bad)
 
 
 async def test_without_a_public_key_no_such_token_is_good() -> None:
-    with pytest.raises(access.Unauthorized):
+    with pytest.raises(grants.Unauthorized):
         await access.identify(token("RS256", user_id="ada"))
 
 
@@ -135,13 +135,13 @@ async def test_issuer_audience_and_claim_names(configure: Callable[..., None]) -
     }
 
     assert await access.identify(token("RS256", **good)) == ADA
-    assert await access.identify(access.mint_user("ada", 60)) == ADA
+    assert await access.identify(tokens.mint_user("ada", 60)) == ADA
     for wrong in ({"iss": "https://evil.example"}, {"aud": "other"}, {"sub": None}):
-        with pytest.raises(access.Unauthorized):
+        with pytest.raises(grants.Unauthorized):
             await access.identify(token("RS256", **(good | wrong)))
     for missing in ("iss", "aud"):
         rest = {name: value for name, value in good.items() if name != missing}
-        with pytest.raises(access.Unauthorized):
+        with pytest.raises(grants.Unauthorized):
             await access.identify(token("RS256", **rest))
 
 
@@ -216,7 +216,7 @@ async def test_unknown_key_ids_ask_no_more_often_than_they_may(
     provider.publish("RS256", "a")
 
     for n in range(5):
-        with pytest.raises(access.Unauthorized):
+        with pytest.raises(grants.Unauthorized):
             await access.identify(token("RS256", None, f"made up {n}", user_id="ada"))
 
     assert provider.asked == 1
@@ -241,7 +241,7 @@ async def test_a_provider_that_never_answered_is_no_refusal(
 ) -> None:
     provider.status = 500
 
-    with pytest.raises(access.BackendAway):
+    with pytest.raises(grants.BackendAway):
         await access.identify(token("RS256", user_id="ada"))
 
 
@@ -255,7 +255,7 @@ async def test_a_published_key_is_for_what_it_says(provider: Provider) -> None:
         token("RS256", None, "a", user_id="ada"),
         token("ES256", None, "b", user_id="ada"),
     ):
-        with pytest.raises(access.Unauthorized):
+        with pytest.raises(grants.Unauthorized):
             await access.identify(bad)
     good = token("RS512", None, "a", user_id="ada")
     assert await access.identify(good) == ADA

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from beam.conf import conf
-from rooms import access
+from rooms import grants, tokens
 from rooms.address import room_topic
 
 HOUR = 3_600
@@ -41,7 +41,7 @@ class Command(BaseCommand):
         self.stdout.write(mint(options))
 
     def _user(self, options: dict[str, Any]) -> str:
-        return access.mint_user(_user_id(options["id"]), options["ttl"])
+        return tokens.mint_user(_user_id(options["id"]), options["ttl"])
 
     def _room(self, options: dict[str, Any]) -> str:
         try:
@@ -49,7 +49,7 @@ class Command(BaseCommand):
         except ValueError as error:
             raise CommandError(f"{options['id']!r}: {error}") from None
         user = options["user"]
-        return access.mint_room(
+        return tokens.mint_room(
             options["id"],
             options["ttl"],
             user_id=None if user is None else _user_id(user),
@@ -59,8 +59,8 @@ class Command(BaseCommand):
 
 
 def _user_id(text: str) -> str:
-    if not 0 < len(text) <= access.MAX_USER_ID:
-        raise CommandError(f"A user id has 1 to {access.MAX_USER_ID} characters.")
+    if not 0 < len(text) <= grants.MAX_ID:
+        raise CommandError(f"A user id has 1 to {grants.MAX_ID} characters.")
     return text
 
 
@@ -68,8 +68,8 @@ def _can(text: str | None) -> list[str] | None:
     if text is None:
         return None
     verbs = [verb.strip() for verb in text.split(",") if verb.strip()]
-    if unknown := set(verbs) - access.VERBS:
-        known = ", ".join(sorted(access.VERBS))
+    if unknown := set(verbs) - grants.VERBS:
+        known = ", ".join(sorted(grants.VERBS))
         raise CommandError(f"--can knows {known}; not {', '.join(sorted(unknown))}.")
     return verbs
 

@@ -1,0 +1,102 @@
+"""Owns opaque tokens: the backend decodes them (`decode_token`)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from hashlib import sha256
+from weakref import WeakKeyDictionary
+
+import httpx
+
+from beam import metrics
+from beam.conf import conf
+from rooms.circuit import Circuit
+from rooms.grants import BackendAway, Identity, RoomGrant, id_of
+
+logger = logging.getLogger(__name__)
+
+
+class BackendVerifier:
+    """Opaque tokens: the backend decodes them (`decode_token`).
+
+    Positive answers are kept for `backend_cache_seconds`, by the token's hash.
+    A backend that fails again and again is left alone for a while.
+    """
+
+    MAX_CACHED = 10_000
+
+    def __init__(self) -> None:
+        self._clients: WeakKeyDictionary[
+            asyncio.AbstractEventLoop, httpx.AsyncClient
+        ] = WeakKeyDictionary()
+        self._cache: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
+        self._reachable = True
+        self._circuit = Circuit(conf().backend_failures, conf().backend_pause)
+
+    async def user(self, token: str) -> Identity:
+        return Identity(await self._decode("user", token))
+
+    async def room(self, token: str) -> RoomGrant:
+        return RoomGrant(await self._decode("room", token))
+
+    async def _decode(self, kind: str, token: str) -> str:
+        key = sha256(f"{kind}:{token}".encode(errors="surrogatepass")).digest()
+        until, known = self._cache.get(key, (0.0, ""))
+        if time.monotonic() < until:
+            return known
+        value = id_of(await self._ask(kind, token))
+        self._cache[key] = (time.monotonic() + conf().backend_cache_seconds, value)
+        self._cache.move_to_end(key)
+        if len(self._cache) > self.MAX_CACHED:
+            self._cache.popitem(last=False)
+        return value
+
+    async def _ask(self, kind: str, token: str) -> object:
+        """What the token says. Raises `BackendAway`."""
+        if not self._circuit.may_ask(time.monotonic()):
+            metrics.DECODES_SKIPPED.value += 1
+            raise BackendAway
+        try:
+            data = await self._post(kind, token)
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            metrics.DECODES_FAILED.value += 1
+            self._circuit.bad(time.monotonic())
+            self._log_state(reachable=False, error=error)
+            raise BackendAway from None
+        self._circuit.good()
+        self._log_state(reachable=True)
+        return data.get(f"{kind}_id") if isinstance(data, dict) else None
+
+    async def _post(self, kind: str, token: str) -> object:
+        answer = await self._client().post(
+            f"{conf().backend_url.rstrip('/')}/api/v1/private/decode_token",
+            json={"type": kind, "token": token},
+            headers={"oorja-secret": conf().api_secrets[0]},
+        )
+        answer.raise_for_status()
+        return answer.json()["data"]
+
+    def _client(self) -> httpx.AsyncClient:
+        loop = asyncio.get_running_loop()
+        if loop not in self._clients:
+            self._clients[loop] = httpx.AsyncClient(timeout=conf().backend_timeout)
+        return self._clients[loop]
+
+    async def close(self) -> None:
+        """Close the running loop's client, if there is one."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+
+    def _log_state(self, *, reachable: bool, error: Exception | None = None) -> None:
+        """One line a change, not one a request."""
+        if reachable != self._reachable:
+            if reachable:
+                logger.info("The backend decodes tokens again")
+            else:
+                # The error's text could hold what was sent; its kind is enough.
+                logger.error("The backend cannot decode: %s", type(error).__name__)
+        self._reachable = reachable
