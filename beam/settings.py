@@ -147,6 +147,12 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Beam",
     "DESCRIPTION": "What backends call, each time with a secret or an API key.",
     "VERSION": "1",
+    "TAGS": [
+        {"name": "Events", "description": "Tell everybody in a room, or some."},
+        {"name": "Rooms", "description": "Who is in; take out, close, open."},
+        {"name": "Users", "description": "All connections of somebody."},
+        {"name": "Service", "description": "The processes, and whether a key is good."},
+    ],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": [],
     "SERVE_AUTHENTICATION": [],

@@ -22,6 +22,8 @@ from rooms.api.view import (
 )
 from rooms.event import Event
 
+CHANGED = {"room_id": "lobby", "event": "changed", "payload": {"rev": 3}}
+
 
 class BatchParser(JsonParser):
     """JSON of a batch: a payload is in an item, in a list, in the body."""
@@ -40,6 +42,7 @@ class RoomEvent(serializers.Serializer):  # type: ignore[type-arg]
 class PushRoomEvent(BackendView):
     """`POST /api/v1/push_room_event`: the original service's call."""
 
+    tag = "Events"
     scope = "events:write"
     parser_classes = (JsonParser, BracketFormParser, BracketMultiPartParser)
 
@@ -48,6 +51,7 @@ class PushRoomEvent(BackendView):
         request=RoomEvent,
         errors=(*BODY, 422),
         parameters=(IDEMPOTENCY,),
+        samples={"The document changed": CHANGED},
         operation="push_room_event",
     )
     async def post(self, request: Request) -> Response:
@@ -68,6 +72,14 @@ class PushRoomEvent(BackendView):
 
 
 OK = {"status": "ok"}
+INVALID = {
+    "status": "error",
+    "error": {
+        "code": "invalid",
+        "message": "the item is not valid",
+        "fields": {"event": "this name is reserved"},
+    },
+}
 
 
 class Item(serializers.Serializer):  # type: ignore[type-arg]
@@ -96,6 +108,7 @@ class Batch(serializers.Serializer):  # type: ignore[type-arg]
 class Events(BackendView):
     """`POST /api/v1/events`: many events in one request."""
 
+    tag = "Events"
     scope = "events:write"
     parser_classes = (BatchParser,)
 
@@ -119,7 +132,18 @@ class Events(BackendView):
         request=Batch,
         errors=(*BODY, 422),
         parameters=(IDEMPOTENCY,),
-        example={"results": [OK]},
+        samples={
+            "Two events": {
+                "events": [CHANGED, {"room_ids": ["a", "b"], "payload": {"text": "hi"}}]
+            },
+            "To some, and to all but one": {
+                "events": [
+                    CHANGED | {"to": [{"user_id": "ada"}, {"session": "bob:1"}]},
+                    CHANGED | {"except": [{"user_id": "ada"}]},
+                ]
+            },
+        },
+        example={"results": [OK, INVALID]},
         operation="send_events",
     )
     async def post(self, request: Request) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import (
     OpenApiExample,
     OpenApiParameter,
@@ -54,11 +55,31 @@ IDEMPOTENCY = OpenApiParameter(
 )
 
 
-def refusal(status: int) -> OpenApiResponse:
-    """An error answer, with an example of its code."""
-    body = {"error": {"code": CODES[status], "message": WHEN[status]}}
-    example = OpenApiExample(CODES[status], body, status_codes=[str(status)])
+def refusal(status: int, code: str | None = None) -> OpenApiResponse:
+    """An error answer, with an example; `code` where it is not the usual one."""
+    name = code or CODES[status]
+    error: dict[str, Any] = {"code": name, "message": WHEN[status]}
+    if status == 400:
+        error["fields"] = {"room_id": ["1 to 200 characters, no control characters"]}
+    example = OpenApiExample(name, {"error": error}, status_codes=[str(status)])
     return OpenApiResponse(_ERROR, WHEN[status], [example])
+
+
+class Described(AutoSchema):
+    """How a view for backends is described: with its scope, under its tag."""
+
+    view: Any
+
+    def get_tags(self) -> list[str]:
+        """What it is about."""
+        return [self.view.tag]
+
+    def get_description(self) -> str:  # type: ignore[override]
+        """What it does, and what an API key needs for it."""
+        text: str = super().get_description()
+        if (scope := self.view.scope) is not None:
+            text += f"\n\nAn API key needs the scope `{scope}`."
+        return text
 
 
 def shape(name: str, **fields: Any) -> Any:
@@ -74,21 +95,31 @@ def describe(
     errors: tuple[int, ...] = (),
     parameters: tuple[Any, ...] = (),
     example: Any = None,
+    samples: dict[str, Any] | None = None,
+    refusals: dict[int, str] | None = None,
     operation: str,
 ) -> Callable[[Handler], Handler]:
-    """Decorate a handler with what it takes and answers."""
+    """Decorate a handler with what it takes and answers.
+
+    `samples`: requests worth showing, by what they do. `refusals`: codes of its
+    own, by status.
+    """
     good = OpenApiResponse(
         answer,
         summary,
         [OpenApiExample("answer", example, response_only=True)] if example else [],
     )
-    responses = {200: good} | {status: refusal(status) for status in (*errors, *USUAL)}
+    codes = refusals or {}
+    refused = {one: refusal(one, codes.get(one)) for one in (*errors, *codes, *USUAL)}
     decorator: Callable[[Handler], Handler] = extend_schema(
         operation_id=operation,
         summary=summary,
         request=request,
-        responses=responses,
+        responses={200: good} | refused,
         parameters=list(parameters),
-        tags=["Beam"],
+        examples=[
+            OpenApiExample(name, value, request_only=True)
+            for name, value in (samples or {}).items()
+        ],
     )
     return decorator

@@ -42,6 +42,18 @@ class Processes(BackendView):
                 )
             ),
         ),
+        example={
+            "processes": [
+                {
+                    "id": "k3Jd9w",
+                    "host": "beam-1",
+                    "pid": 42,
+                    "started": 1789000000,
+                    "sockets": 1200,
+                    "rooms": 300,
+                }
+            ]
+        },
         operation="list_processes",
     )
     async def get(self, request: Request) -> Response:

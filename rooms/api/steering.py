@@ -69,6 +69,7 @@ class Page(serializers.Serializer):  # type: ignore[type-arg]
 class Rooms(BackendView):
     """`GET /api/v1/rooms`: the rooms that have members."""
 
+    tag = "Rooms"
     scope = "rooms:read"
 
     @describe(
@@ -80,6 +81,10 @@ class Rooms(BackendView):
         ),
         parameters=(Page,),
         errors=(400,),
+        example={
+            "rooms": [{"room_id": "lobby", "sessions": 3, "users": 2}],
+            "cursor": None,
+        },
         operation="list_rooms",
     )
     async def get(self, request: Request) -> Response:
@@ -105,6 +110,7 @@ class Rooms(BackendView):
 class Room(BackendView):
     """`GET /api/v1/rooms/ROOM_ID`: one room, whether anybody is in or not."""
 
+    tag = "Rooms"
     scope = "rooms:read"
 
     @describe(
@@ -138,6 +144,7 @@ async def _room(room_id: str) -> dict[str, Any]:
 class Presence(BackendView):
     """`GET /api/v1/rooms/ROOM_ID/presence`: who is in."""
 
+    tag = "Rooms"
     scope = "rooms:read"
 
     @describe(
@@ -155,6 +162,18 @@ class Presence(BackendView):
             ),
         ),
         errors=(400,),
+        example={
+            "room_id": "lobby",
+            "members": [
+                {
+                    "session": "ada:1",
+                    "user_id": "ada",
+                    "metas": [
+                        {"online_at": "1789000000", "phx_ref": "c", "name": "Ada"}
+                    ],
+                }
+            ],
+        },
         operation="get_presence",
     )
     async def get(self, request: Request, room_id: str) -> Response:
@@ -195,6 +214,7 @@ class Removal(serializers.Serializer):  # type: ignore[type-arg]
 class Remove(BackendView):
     """`POST /api/v1/rooms/ROOM_ID/remove`: members leave, and may be kept out."""
 
+    tag = "Rooms"
     scope = "rooms:manage"
 
     @describe(
@@ -202,6 +222,14 @@ class Remove(BackendView):
         shape("Removed", removed=serializers.ListField(child=serializers.CharField())),
         request=Removal,
         errors=BODY,
+        samples={
+            "A user, for ten minutes": {
+                "user_id": "ada",
+                "reason": "rude",
+                "block_seconds": 600,
+            },
+            "One session": {"session": "ada:1"},
+        },
         example={"removed": ["ada:1"]},
         operation="remove_members",
     )
@@ -233,6 +261,7 @@ def _object(request: Request) -> dict[str, Any]:
 class Close(BackendView):
     """`POST /api/v1/rooms/ROOM_ID/close`: nobody is in, nobody may join."""
 
+    tag = "Rooms"
     scope = "rooms:manage"
 
     @describe(
@@ -250,6 +279,7 @@ class Close(BackendView):
 class Open(BackendView):
     """`POST /api/v1/rooms/ROOM_ID/open`: people may join again."""
 
+    tag = "Rooms"
     scope = "rooms:manage"
 
     @describe(
@@ -268,6 +298,7 @@ class Open(BackendView):
 class Disconnect(BackendView):
     """`POST /api/v1/users/USER_ID/disconnect`: all of a user's connections end."""
 
+    tag = "Users"
     scope = "rooms:manage"
 
     @describe(
@@ -285,12 +316,14 @@ class Disconnect(BackendView):
 class History(BackendView):
     """`GET /api/v1/rooms/ROOM_ID/history`: kept events."""
 
+    tag = "Rooms"
     scope = "rooms:read"
 
     @describe(
         "Kept events: no room keeps any yet",
         shape("History"),
-        errors=(400, 404),
+        errors=(400,),
+        refusals={404: "history_off"},
         operation="get_history",
     )
     async def get(self, request: Request, room_id: str) -> Response:

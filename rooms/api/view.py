@@ -22,6 +22,7 @@ from rest_framework.views import APIView
 from beam.conf import conf
 from rooms.api import callers
 from rooms.api.errors import TooLarge
+from rooms.api.schema import Described
 from rooms.handshake import Refused, assign, parse_params
 from rooms.keys import Caller
 from rooms.wire import BadFrame, loads
@@ -83,8 +84,13 @@ class BracketMultiPartParser(MultiPartParser):
 
 
 class BackendView(APIView):
-    """A view for backends. `scope`: what an API key must have to call it."""
+    """A view for backends.
 
+    `scope`: what an API key must have to call it. `tag`: what it is about.
+    """
+
+    schema = Described()
+    tag = "Service"
     scope: str | None = None
     caller: Caller
     renderer_classes = (JsonRenderer,)

@@ -24,6 +24,7 @@ from tests.conftest import Serve
 SECRET = {"secret": "dev-secret"}
 
 
+NOTHING = {"$ref": "#/components/schemas/Nothing"}
 LONGEST_QUERY = 2_000
 CHECKS = [not_a_server_error, status_code_conformance, response_schema_conformance]
 
@@ -85,6 +86,14 @@ def test_every_request_is_described(beam_server: Serve) -> None:
         for method, operation in methods.items():
             assert {"401", "403", "429", "503"} <= operation["responses"].keys(), path
             assert operation["summary"], (path, method)
+            assert operation["tags"], (path, method)
+            for status, answer in operation["responses"].items():
+                body = answer.get("content", {}).get("application/json")
+                empty = body is None or body["schema"] == NOTHING
+                assert empty or body["examples"], (path, method, status)
+            taken = operation.get("requestBody", {"content": {}})["content"]
+            if taken:
+                assert taken["application/json"]["examples"], (path, method)
 
 
 def test_a_path_that_is_none_is_a_404_as_all_errors_are(beam_server: Serve) -> None:
