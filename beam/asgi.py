@@ -22,6 +22,7 @@ from beam.handler import ApiHandler
 from rooms.consumer import SocketConsumer, plain_http
 
 API = "/api/v1/"
+METRICS = "/metrics"
 _SLASHES = re.compile("/+")
 _SPECIAL = re.compile(rb"%2[5fF]")
 
@@ -47,7 +48,7 @@ class Application:
         path = _SLASHES.sub("/", scope["path"]).rstrip("/")
         socket = self._sockets.get(path)
         if scope["type"] == "http":
-            if path.startswith(API):
+            if path.startswith(API) or path == METRICS:
                 app: Any = self._api
             else:
                 app = plain_http if socket else self._http

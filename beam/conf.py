@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from django.conf import settings
@@ -62,6 +63,7 @@ class Conf:
     max_user_connections: int = 0
     max_ip_connections: int = 0
     trusted_proxies: int = 0
+    metrics_allow: str = ""
     max_channels: int = 100
     max_message_bytes: int = 65_536
     max_message_depth: int = 64
@@ -135,9 +137,15 @@ def _forget(*, setting: str, **_: Any) -> None:
 setting_changed.connect(_forget)
 
 
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The networks of a comma-separated list. Raises `ValueError`."""
+    parts = (part.strip() for part in text.split(","))
+    return tuple(ip_network(part) for part in parts if part)
+
+
 @register
 def check_settings(**_: Any) -> list[CheckMessage]:
-    """Unknown names (E001) and absurd values (E002 to E005) of `settings.BEAM`."""
+    """Unknown names (E001) and absurd values (E002 to E006) of `settings.BEAM`."""
     given = getattr(settings, "BEAM", {})
     known = {item.name for item in fields(Conf)}
     problems: list[CheckMessage] = [
@@ -183,6 +191,10 @@ def _check_texts(current: Conf) -> Iterator[CheckMessage]:
         except redis_url.BadUrl as error:
             hint = "docs/operations.md shows every form."
             yield Error(f"REDIS_URL: {error}", hint=hint, id="beam.E004")
+    try:
+        networks(current.metrics_allow)
+    except ValueError as error:
+        yield Error(f"BEAM_METRICS_ALLOW: {error}", id="beam.E006")
     if current.token_public_key:
         try:
             public_keys.from_pem(current.token_public_key)

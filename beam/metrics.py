@@ -1,12 +1,13 @@
-"""Owns every counter of this process, in one table.
+"""Owns every counter and histogram of this process, in one table each.
 
-`docs/operations.md` has a row for each. A plain integer: an increment on the
+`docs/operations.md` has a row for each. Plain numbers: an increment on the
 message path costs nothing worth naming.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_left
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -18,7 +19,27 @@ class Counter:
     value: int = 0
 
 
+@dataclass(slots=True)
+class Histogram:
+    """How often values fell below each bound; the last count is what is above all."""
+
+    name: str
+    help: str
+    bounds: tuple[float, ...]
+    counts: list[int] = field(default_factory=list)
+    sum: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.counts = [0] * (len(self.bounds) + 1)
+
+    def observe(self, value: float, times: int = 1) -> None:
+        """Count a value."""
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.sum += value * times
+
+
 COUNTERS: dict[str, Counter] = {}
+HISTOGRAMS: dict[str, Histogram] = {}
 
 
 def _counter(name: str, text: str) -> Counter:
@@ -26,6 +47,21 @@ def _counter(name: str, text: str) -> Counter:
     return COUNTERS[name]
 
 
+def _histogram(name: str, text: str, bounds: tuple[float, ...]) -> Histogram:
+    HISTOGRAMS[name] = Histogram(name, text, bounds)
+    return HISTOGRAMS[name]
+
+
+LATENCY = _histogram(
+    "delivery_latency_seconds",
+    "From an event's publishing to its writing, once for each process it reached",
+    (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+)
+FAN_OUT = _histogram(
+    "fan_out_members",
+    "Members of the room that an event was written to in one process, the sender too",
+    (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000),
+)
 CONNECTED = _counter("connections_opened", "WebSocket connections accepted")
 REFUSED = _counter("connections_refused", "Connect requests answered with 403")
 CLOSED = _counter("connections_closed", "WebSocket connections ended")

@@ -18,6 +18,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 
 from beam.conf import conf
 
@@ -72,8 +73,10 @@ class Worker:
 class Supervisor:
     """N server processes behind one listening socket."""
 
-    def __init__(self, count: int, listening: socket.socket) -> None:
+    def __init__(self, count: int, listening: socket.socket, folder: str) -> None:
+        """`folder`: where processes write what the others are to see."""
         self._count = count
+        self._folder = folder
         self._socket = listening
         self._workers: dict[int, Worker] = {}
         self._stopping = asyncio.Event()
@@ -116,6 +119,7 @@ class Supervisor:
         ours.setblocking(False)
         shared = (self._socket.fileno(), theirs.fileno())
         command = [sys.argv[0], "beam_serve", "--inherit", f"{shared[0]},{shared[1]}"]
+        command += ["--sibling", str(slot + 1), "--siblings", self._folder]
         process = await asyncio.create_subprocess_exec(
             sys.executable, *command, pass_fds=shared, env=os.environ
         )
@@ -197,8 +201,5 @@ def supervise(count: int, host: str, port: int) -> int:
         logger.critical("Cannot listen on %s:%d: %s", host, port, error)
         return 1
 
-    async def run() -> int:
-        return await Supervisor(count, listening).run()
-
-    with listening:
-        return asyncio.run(run())
+    with listening, TemporaryDirectory(prefix="beam-") as folder:
+        return asyncio.run(Supervisor(count, listening, folder).run())

@@ -100,6 +100,8 @@ class Delivery:
         self.topic: str = message["topic"]
         self.name: str = message["event"]
         self.data: bytes = message["data"]
+        # When it was published, by the publisher's clock: Unix time, or not known.
+        self.at: float = message.get("at", 0.0)
         self.binary: bool = message.get("binary", False)
         self.skip: str | None = message.get("skip")
         self.to: list[str] | None = message.get("to")

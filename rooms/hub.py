@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from hashlib import blake2b
+from time import time
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -123,6 +124,8 @@ class Hub:
         self._receipts: dict[str, asyncio.Future[None]] = {}
         # In one process no change can be missed, and versions span topics.
         self._follows = bool(conf().redis_url)
+        # How many members all topics have here.
+        self.members = 0
         self.on_control: Callable[[Delivery], None] = lambda _: None
 
     @property
@@ -163,6 +166,7 @@ class Hub:
     async def attach(self, member: Member) -> None:
         """Let a member hear its topic. Returns when the layer is subscribed."""
         self._topics.setdefault(member.topic, Topic()).add(member)
+        self.members += 1
         if not self.alive:
             await self.start()
         if member.topic not in self._subscribed or member.topic in self._changing:
@@ -172,7 +176,10 @@ class Hub:
     def detach(self, member: Member) -> None:
         """Stop delivering to a member, at once. A member that is gone is no error."""
         topic = self._topics.get(member.topic)
-        if topic is None or not topic.remove(member) or topic.members:
+        if topic is None or not topic.remove(member):
+            return
+        self.members -= 1
+        if topic.members:
             return
         del self._topics[member.topic]
         self._change(member.topic)
@@ -305,6 +312,7 @@ class Hub:
             elif (topic := self._topics.get(name)) is not None:
                 told = _followed(topic, batch) if self._follows else batch
                 self._write(topic, told)
+                _observe_latency(told)
             for delivery in batch:
                 if delivery.receipt in self._receipts:
                     self._receipts[delivery.receipt].set_result(None)
@@ -382,17 +390,28 @@ def _hand(member: Member, delivery: Delivery) -> None:
 def _write_one(topic: Topic, delivery: Delivery) -> None:
     """An event that is direct, intercepted, or known to some already."""
     found = topic.members if delivery.to is None else topic.addressed(delivery.to)
-    for member in list(found.values()):
+    meant = [m for m in found.values() if m.held is not None or _is_for(m, delivery)]
+    for member in meant:
         if member.held is not None:
             member.held.append(delivery)
-        elif _is_for(member, delivery):
+        else:
             _hand(member, delivery)
+    metrics.FAN_OUT.observe(len(meant))
+
+
+def _observe_latency(written: Iterable[Delivery]) -> None:
+    now = time()
+    for delivery in written:
+        if delivery.at:
+            # Clocks of hosts differ.
+            metrics.LATENCY.observe(max(0.0, now - delivery.at))
 
 
 def _write_to_all(topic: Topic, run: Sequence[Delivery]) -> None:
     """Events for everyone but their senders: the same bytes for all."""
     skipped = {delivery.skip for delivery in run if delivery.skip}
     joined: dict[Vsn, bytes] = {}
+    metrics.FAN_OUT.observe(len(topic.members), len(run))
     for member in list(topic.members.values()):
         socket = member.socket
         if member.held is not None:

@@ -11,7 +11,6 @@ import logging
 import os
 import random
 import socket
-import time
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -22,15 +21,16 @@ from beam.conf import conf
 from presence import backend
 from presence.cluster import Cluster, Watch, in_parts
 from presence.state import Diff, Snapshot
+from rooms import figures
 from rooms.closed import close_again
 from rooms.connections import connections
 from rooms.diffs import diffs
 from rooms.grace import ERRORS, graces
 from rooms.hub import hub
+from rooms.pulse import pulse
 
 logger = logging.getLogger(__name__)
 
-STARTED = time.time()
 # How soon a silent loss of Redis is noticed.
 LOOK_SECONDS = 1.0
 FIRST_DELAY = 0.1
@@ -44,7 +44,7 @@ def describe() -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
         "pid": os.getpid(),
-        "started": int(STARTED),
+        "started": int(figures.STARTED),
         "sockets": len(connections),
         "rooms": hub().rooms(),
     }
@@ -81,6 +81,7 @@ class Keeper:
         if self._started:
             return
         self._started = True
+        pulse().start()
         if not conf().redis_url:
             hub().spawn(close_again())
             return
@@ -97,6 +98,7 @@ class Keeper:
         """Give up the lease; who is in a grace period stays until its end."""
         left = graces().stop()
         self._started = False
+        await pulse().stop()
         if self._task is None:
             return
         self._task.cancel()

@@ -12,6 +12,7 @@ import logging
 import secrets
 from dataclasses import dataclass, replace
 from functools import partial
+from time import time
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -65,6 +66,7 @@ class Relay:
     def publish(self, event: Event) -> Sent | None:
         """See the function of this name."""
         message = event.pack()
+        message["at"] = time()
         if not self._direct:
             return self._queue(message)
         sent: Sent | None = self._layer.publish(group_name(event.topic), message)

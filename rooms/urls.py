@@ -7,7 +7,7 @@ from django.urls import path, re_path, register_converter
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from rooms import demo
-from rooms.api import events, service, steering
+from rooms.api import events, prometheus, service, steering
 from rooms.api.errors import not_found
 
 
@@ -32,6 +32,7 @@ ROOM = "api/v1/rooms/<id:room_id>"
 urlpatterns = [
     path("healthz", service.healthz),
     path("readyz", service.readyz),
+    path("metrics", prometheus.Metrics.as_view()),
     path("api/v1/push_room_event", events.PushRoomEvent.as_view()),
     path("api/v1/events", events.Events.as_view()),
     path("api/v1/processes", service.Processes.as_view()),

@@ -113,10 +113,11 @@ class BackendView(APIView):
             response = await self.answer(asked)
         except Exception as error:  # noqa: BLE001 - DRF answers what it can
             response = self.handle_exception(error)
-        self.response = self.finalize_response(asked, response, *args, **kwargs)
+        whole: Any = response
+        self.response = self.finalize_response(asked, whole, *args, **kwargs)
         return _rendered(self.response)
 
-    async def answer(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> HttpResponse:
         """Who may call comes first, then how much they may send, then what."""
         handler = getattr(self, str(request.method).lower(), None)
         self.caller = await callers.identify(request)
@@ -126,12 +127,14 @@ class BackendView(APIView):
         callers.permit(self.caller, self.scope)
         if len(request._request.body) > self.max_bytes:
             raise TooLarge(f"the body has at most {self.max_bytes} bytes")
-        response: Response = await handler(request, *self.args, **self.kwargs)
+        response: HttpResponse = await handler(request, *self.args, **self.kwargs)
         return response
 
 
-def _rendered(response: Response) -> HttpResponse:
+def _rendered(response: HttpResponse) -> HttpResponse:
     """Finished: Django would render it in a thread."""
+    if not isinstance(response, Response):
+        return response
     response.render()
     plain = HttpResponse(response.content, status=response.status_code)
     plain.headers = response.headers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from beam.conf import Conf
-from beam.metrics import COUNTERS
+from beam.metrics import COUNTERS, HISTOGRAMS
+from rooms.figures import GAUGES
 from rooms.wire import RESERVED, Close, Reason
 from tests.processes import ROOT
 
@@ -62,9 +64,27 @@ def test_every_counter_has_a_row() -> None:
     assert set(COUNTERS) <= firsts("operations.md")
 
 
+def test_every_gauge_and_histogram_has_a_row() -> None:
+    told = {f"beam_{name}" for name in (*GAUGES, *HISTOGRAMS)}
+
+    assert told <= firsts("operations.md")
+
+
+def test_the_dashboard_asks_for_series_that_exist() -> None:
+    text = (DOCS / "grafana.json").read_text()
+    asked = set(re.findall(r"\bbeam_\w+", text))
+    counters = {f"beam_{name}_total" for name in (*COUNTERS, "cpu_seconds")}
+    buckets = {f"beam_{name}_bucket" for name in HISTOGRAMS}
+    gauges = {f"beam_{name}" for name in GAUGES}
+
+    assert json.loads(text)["panels"]
+    assert len(asked) > 30
+    assert asked <= counters | buckets | gauges
+
+
 def test_every_failure_is_held_by_a_test_that_exists() -> None:
     page = (DOCS / "operations.md").read_text()
-    table = page.partition("## What breaks")[2].partition("## Counters")[0]
+    table = page.partition("## What breaks")[2].partition("## Metrics")[0]
     lines = [line for line in table.splitlines() if line.startswith("| ")][1:]
 
     assert len(lines) > 15

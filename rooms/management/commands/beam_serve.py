@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+
+from rooms.siblings import siblings
 
 
 def _inherited(text: str) -> tuple[int, int]:
@@ -31,7 +34,10 @@ class Command(BaseCommand):
             metavar="N",
             help="server processes behind one socket; above 1 they need REDIS_URL",
         )
-        # What the supervisor hands to its processes: two file descriptors.
+        # What the supervisor hands to its processes: two file descriptors, which
+        # of them one is, and where they tell each other their figures.
+        parser.add_argument("--sibling", type=int, default=1, help=argparse.SUPPRESS)
+        parser.add_argument("--siblings", type=Path, help=argparse.SUPPRESS)
         parser.add_argument("--inherit", type=_inherited, help=argparse.SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -42,6 +48,8 @@ class Command(BaseCommand):
         if processes > 1:
             self._supervise(processes, options["host"], options["port"])
             return
+        if options["siblings"] is not None:
+            siblings.join(options["siblings"], options["sibling"])
         # Installs the reactor: nothing may have done so before.
         from beam.server import Server
 

@@ -1,0 +1,106 @@
+"""Owns `GET /metrics`: the figures of all processes behind the socket, as text."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.http import HttpResponse
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from rest_framework.request import Request
+
+from beam import metrics
+from beam.conf import conf, networks
+from rooms.api.view import BackendView
+from rooms.figures import GAUGES, Figures
+from rooms.handshake import client_address
+from rooms.siblings import siblings
+
+LABELS = ("process",)
+TEXTS = {"cpu_seconds": "Processor time used, user and system"}
+
+
+class Exposition(Collector):
+    """Figures of processes as Prometheus' metric families, one label: `process`."""
+
+    def __init__(self, everyone: dict[int, Figures]) -> None:
+        self._everyone = everyone.items()
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, by the table of `beam.metrics`."""
+        texts = TEXTS | {name: c.help for name, c in metrics.COUNTERS.items()}
+        for name, text in texts.items():
+            counter = CounterMetricFamily(f"beam_{name}", text, labels=LABELS)
+            for number, told in self._everyone:
+                counter.add_metric([str(number)], told.counters.get(name, 0))
+            yield counter
+        for name, text in GAUGES.items():
+            gauge = GaugeMetricFamily(f"beam_{name}", text, labels=LABELS)
+            for number, told in self._everyone:
+                gauge.add_metric([str(number)], told.gauges.get(name, 0))
+            yield gauge
+        for name, found in metrics.HISTOGRAMS.items():
+            yield self._histogram(f"beam_{name}", found)
+
+    def _histogram(self, name: str, found: metrics.Histogram) -> Metric:
+        family = HistogramMetricFamily(name, found.help, labels=LABELS)
+        for number, told in self._everyone:
+            if (values := told.histograms.get(found.name)) is not None:
+                *counts, total = values
+                family.add_metric([str(number)], _buckets(found, counts), total)
+        return family
+
+
+def _buckets(found: metrics.Histogram, counts: Iterable[float]) -> list[Any]:
+    """Cumulative, as Prometheus wants them."""
+    below, buckets = 0.0, []
+    for bound, count in zip((*found.bounds, float("inf")), counts, strict=True):
+        below += count
+        buckets.append(("+Inf" if bound == float("inf") else str(float(bound)), below))
+    return buckets
+
+
+class Metrics(BackendView):
+    """`GET /metrics`: for the secret, a key that may, or an address that may."""
+
+    # Not JSON, and not for back ends: not in the description.
+    schema = None  # type: ignore[assignment]
+    scope = "metrics:read"
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """The encoder negotiates; errors are JSON."""
+        return super().perform_content_negotiation(request, force=True)
+
+    async def answer(self, request: Request) -> Any:
+        """Addresses of `metrics_allow` need no secret."""
+        if request.method == "GET" and _is_allowed(request):
+            return await self.get(request)
+        return await super().answer(request)
+
+    async def get(self, request: Request) -> HttpResponse:
+        """200: the text format that the asker prefers."""
+        encode, kind = choose_encoder(request.headers.get("Accept", ""))
+        text = encode(Exposition(siblings.everyone()))
+        return HttpResponse(text, content_type=kind)
+
+
+def _is_allowed(request: Request) -> bool:
+    allowed = networks(conf().metrics_allow)
+    if not allowed:
+        return False
+    meta = request.META
+    forwarded = meta.get("HTTP_X_FORWARDED_FOR", "")
+    text = client_address(meta["REMOTE_ADDR"], forwarded, conf().trusted_proxies)
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return any(address in network for network in allowed)

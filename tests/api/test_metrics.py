@@ -1,0 +1,223 @@
+"""`/metrics`: who may ask, and what Prometheus reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import orjson
+import pytest
+from asgiref.sync import sync_to_async
+from django.test import AsyncClient
+from prometheus_client.parser import text_string_to_metric_families
+from pytest_django.fixtures import Settings
+
+from beam import metrics
+from rooms import keys
+from rooms.figures import GAUGES
+from rooms.siblings import STALE_SECONDS, Siblings
+from tests.clients import connected
+from tests.conftest import Serve
+from tests.processes import RedisServer, wait_until
+
+pytestmark = [
+    pytest.mark.usefixtures("running_hub"),
+    pytest.mark.django_db(transaction=True),
+]
+
+SECRET = {"secret": "dev-secret"}
+
+
+def values(text: str) -> dict[str, dict[str, float]]:
+    """The samples of a scrape: name, and process, to value; the last of a histogram."""
+    found: dict[str, dict[str, float]] = {}
+    for family in text_string_to_metric_families(text):
+        assert family.documentation, family.name
+        for sample in family.samples:
+            process = sample.labels["process"]
+            found.setdefault(sample.name, {})[process] = sample.value
+    return found
+
+
+async def scrape(http: AsyncClient, **headers: str) -> dict[str, dict[str, float]]:
+    """What a scrape with the secret finds."""
+    answer = await http.get("/metrics", headers=SECRET | headers)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    return values(answer.content.decode())
+
+
+async def test_every_counter_gauge_and_histogram_is_there(
+    async_client: AsyncClient,
+) -> None:
+    metrics.LATENCY.observe(0.003)
+
+    found = await scrape(async_client)
+
+    for name in [*metrics.COUNTERS, "cpu_seconds"]:
+        assert found[f"beam_{name}_total"]["1"] >= 0
+    for name in GAUGES:
+        assert "1" in found[f"beam_{name}"]
+    for name in metrics.HISTOGRAMS:
+        assert {f"beam_{name}{end}" for end in ("_bucket", "_count", "_sum")} <= set(
+            found
+        )
+    assert found["beam_memory_bytes"]["1"] > 1e6
+    assert found["beam_redis_up"]["1"] == 1
+
+
+async def test_a_histogram_counts_what_is_below_each_bound(
+    async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = metrics.Histogram("delivery_latency_seconds", "text", (0.1, 1.0))
+    monkeypatch.setitem(metrics.HISTOGRAMS, fresh.name, fresh)
+    for value in (0.05, 0.1, 0.5, 7.0):
+        fresh.observe(value)
+    fresh.observe(0.2, times=2)
+
+    text = (await async_client.get("/metrics", headers=SECRET)).content.decode()
+
+    lines = [line for line in text.splitlines() if "delivery_latency" in line]
+    assert [line.rsplit(" ", 1)[1] for line in lines if "_bucket" in line] == [
+        "2.0",
+        "5.0",
+        "6.0",
+    ]
+    assert 'le="+Inf"' in lines[4]
+    assert values(text)["beam_delivery_latency_seconds_sum"]["1"] == pytest.approx(8.05)
+
+
+async def test_deliveries_are_seen_in_the_histograms(
+    async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, bob = await connected("ada", "bob")
+    for client in (ada, bob):
+        await client.join("r")
+    for name in ("LATENCY", "FAN_OUT"):
+        known = getattr(metrics, name)
+        fresh = metrics.Histogram(known.name, known.help, known.bounds)
+        monkeypatch.setattr(metrics, name, fresh)
+    for body in ({}, {"to": [{"user_id": "bob"}]}):
+        sent = {"events": [{"room_id": "r", "event": "changed"} | body]}
+        await async_client.post(
+            "/api/v1/events", sent, "application/json", headers=SECRET
+        )
+        await bob.event("changed")
+
+    assert sum(metrics.LATENCY.counts) == sum(metrics.FAN_OUT.counts)
+    assert 0 < metrics.LATENCY.sum < 5
+    # To both, and to one; presence diffs before them may still be written.
+    assert metrics.FAN_OUT.counts[2] >= 1
+    assert metrics.FAN_OUT.counts[1] == 1
+
+
+async def test_openmetrics_is_spoken_too(async_client: AsyncClient) -> None:
+    accept = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"
+
+    answer = await async_client.get("/metrics", headers=SECRET | {"accept": accept})
+
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert answer.content.decode().endswith("# EOF\n")
+
+
+@pytest.mark.parametrize("headers", [{}, {"secret": "wrong"}, {"authorization": "x"}])
+async def test_who_may_not_is_refused(
+    async_client: AsyncClient, headers: dict[str, str]
+) -> None:
+    answer = await async_client.get("/metrics", headers=headers)
+
+    assert answer.status_code == 401
+    assert answer.json()["error"]["code"] == "unauthorized"
+
+
+async def test_a_key_needs_the_scope(async_client: AsyncClient) -> None:
+    create = sync_to_async(keys.create)
+    good = await create("prometheus", ["metrics:read"])
+    other = await create("other", ["rooms:read"])
+
+    codes = [
+        (
+            await async_client.get(
+                "/metrics",
+                headers={"authorization": f"Bearer {key}", "accept": "text/plain"},
+            )
+        ).status_code
+        for key in (good, other)
+    ]
+
+    assert codes == [200, 403]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "proxies", "forwarded", "status"),
+    [
+        ("127.0.0.1", 0, "", 200),
+        ("10.0.0.0/8, 127.0.0.0/8", 0, "", 200),
+        ("10.0.0.0/8", 0, "", 401),
+        # What a client says of itself counts only behind one's own proxies.
+        ("10.0.0.0/8", 0, "10.1.2.3", 401),
+        ("10.0.0.0/8", 1, "6.6.6.6, 10.1.2.3", 200),
+        ("10.0.0.0/8", 1, "10.1.2.3, 6.6.6.6", 401),
+        ("10.0.0.0/8", 1, "nonsense", 401),
+    ],
+)
+async def test_addresses_may_be_allowed(
+    async_client: AsyncClient,
+    settings: Settings,
+    allowed: str,
+    proxies: int,
+    forwarded: str,
+    status: int,
+) -> None:
+    settings.BEAM = settings.BEAM | {
+        "metrics_allow": allowed,
+        "trusted_proxies": proxies,
+    }
+    headers = {"x-forwarded-for": forwarded} if forwarded else {}
+
+    answer = await async_client.get("/metrics", headers=headers)
+
+    assert answer.status_code == status
+
+
+async def test_siblings_see_each_other(tmp_path: Path) -> None:
+    first, second = Siblings(), Siblings()
+    first.join(tmp_path, 1)
+    second.join(tmp_path, 2)
+    assert list(first.everyone()) == [1]
+
+    second.write(second.everyone()[2])
+
+    assert list(first.everyone()) == [1, 2]
+    told = first.everyone()[2]
+    assert told.counters.keys() == first.everyone()[1].counters.keys()
+
+
+async def test_a_sibling_that_is_silent_is_gone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = Siblings(), Siblings()
+    first.join(tmp_path, 1)
+    second.join(tmp_path, 2)
+    old = second.everyone()[2]
+    old.at -= STALE_SECONDS + 1
+    second.write(old)
+    (tmp_path / "3.json").write_bytes(orjson.dumps({"strange": 1}))
+
+    assert list(first.everyone()) == [1]
+    assert "process 3 cannot be read" in caplog.text
+
+
+@pytest.mark.redis
+def test_every_process_behind_the_socket_is_told(
+    beam_server: Serve, shared_redis: RedisServer
+) -> None:
+    server = beam_server("two processes", REDIS_URL=shared_redis.url)
+    seen: set[str] = set()
+
+    def both() -> bool:
+        text = httpx.get(f"{server.url}/metrics", headers=SECRET).text
+        seen.update(values(text)["beam_connections"])
+        return seen == {"1", "2"}
+
+    wait_until(both, "both processes tell their figures")
