@@ -20,6 +20,7 @@ http = get_asgi_application()
 
 from beam.handler import ApiHandler
 from rooms.consumer import SocketConsumer, plain_http
+from rooms.staff import staff_application
 
 API = "/api/v1/"
 METRICS = "/metrics"
@@ -79,4 +80,6 @@ async def _lifespan(receive: Any, send: Any) -> None:
     await send({"type": "lifespan.shutdown.complete"})
 
 
-application = Application({"/socket": SocketConsumer.as_asgi()})
+application = Application(
+    {"/socket": SocketConsumer.as_asgi(), "/admin/live": staff_application}
+)

@@ -98,3 +98,9 @@ DECODES_FAILED = _counter("decodes_failed", "Tokens that the backend did not dec
 DECODES_SKIPPED = _counter(
     "decodes_skipped", "Tokens not asked about, since the backend failed of late"
 )
+SENT_UNRECORDED = _counter(
+    "sent_unrecorded", "Backend events that admins do not see in a room's list"
+)
+ROOMS_UNWRITTEN = _counter(
+    "rooms_unwritten", "Rooms without a row, since too many waited for the database"
+)

@@ -8,9 +8,10 @@ from typing import Final, Protocol
 import orjson
 
 from beam.conf import conf
+from rooms import overrides
 from rooms.event import Delivery, Event
 from rooms.grants import Identity
-from rooms.hub import CONTROL_TOPIC
+from rooms.hub import CONTROL_TOPIC, hub
 from rooms.socket import Socket
 from rooms.wire import Close
 
@@ -70,7 +71,9 @@ class Connections:
 
     def hear(self, delivery: Delivery) -> None:
         """Do what an event of the control topic says."""
-        if delivery.name == DISCONNECT:
+        if delivery.name == overrides.CHANGED:
+            hub().spawn(overrides.load())
+        elif delivery.name == DISCONNECT:
             user_id = orjson.loads(delivery.payload)["user_id"]
             for connection in list(self._by_user.get(user_id, ())):
                 connection.close(Close.GOING_AWAY)

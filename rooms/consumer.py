@@ -99,7 +99,7 @@ class SocketConsumer(AsyncConsumer):
     async def authenticate(self, scope: Any) -> Handshake | None:
         """Check a connect request; None where it is refused."""
         try:
-            shake = _negotiate(scope)
+            shake = negotiated(scope, conf().allowed_origins)
             token = shake.params.get("user_token") or shake.auth_token
             self.identity = await access.identify(token)
         except (HandshakeRefused, grants.Unauthorized) as refusal:
@@ -362,7 +362,8 @@ def _socket(scope: Any, send: Send_, shake: Handshake) -> Socket:
     return AsgiSocket(send, shake.vsn, conf().outbound_limit)
 
 
-def _negotiate(scope: Any) -> Handshake:
+def negotiated(scope: Any, allowed: tuple[str, ...] | None) -> Handshake:
+    """What a connect request says; `allowed`: origins. Raises `handshake.Refused`."""
     headers: dict[bytes, str] = {}
     for name, value in scope["headers"]:
         headers.setdefault(name, value.decode("latin-1"))
@@ -374,7 +375,7 @@ def _negotiate(scope: Any) -> Handshake:
         list(offered),
         headers.get(b"origin"),
         headers.get(b"host", ""),
-        conf().allowed_origins,
+        allowed,
     )
 
 

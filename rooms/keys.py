@@ -56,8 +56,9 @@ def create(name: str, scopes: Sequence[str] = SCOPES) -> str:
 def revoke(name: str) -> bool:
     """Let a key be refused from now on; whether there was one in force."""
     keys = ApiKey.objects.filter(name=name, revoked=None)
+    revoked = keys.update(revoked=timezone.now()) > 0
     keyring.forget()
-    return keys.update(revoked=timezone.now()) > 0
+    return revoked
 
 
 def _hash(key: str) -> str:

@@ -1,18 +1,56 @@
-"""Owns what the database keeps: rooms that admins changed, and API keys."""
+"""Owns what the database keeps: rooms, and API keys."""
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db import models
+from django.utils import timezone
 
-from rooms.address import MAX_ROOM_ID
+from rooms.address import MAX_ROOM_ID, room_topic
+
+
+def check_room_id(room_id: str) -> None:
+    """Raises `ValidationError`."""
+    try:
+        room_topic(room_id)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
 
 
 class Room(models.Model):
-    """A room that somebody changed. Rooms exist without a row."""
+    """A room that was joined once, or that an admin set up."""
 
-    room_id = models.CharField(max_length=MAX_ROOM_ID, unique=True)
+    room_id = models.CharField(
+        "room id",
+        max_length=MAX_ROOM_ID,
+        unique=True,
+        validators=[check_room_id],
+        help_text="1 to 200 characters, no control characters.",
+    )
     closed = models.BooleanField(default=False, db_index=True)
+    capacity = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Sessions that may be in. 0: any number. Empty: the setting.",
+    )
+    presence_grace = models.FloatField(
+        "presence grace",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.0)],
+        help_text="Seconds for which a member that lost its connection stays "
+        "present. Empty: the setting.",
+    )
+    created = models.DateTimeField(default=timezone.now, editable=False)
+    last_joined = models.DateTimeField(null=True, editable=False)
     changed = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ("room_id",)
+        permissions = (
+            ("steer_room", "Can remove members, close rooms and send events"),
+        )
 
     def __str__(self) -> str:
         return self.room_id
@@ -30,6 +68,7 @@ class ApiKey(models.Model):
 
     class Meta:
         ordering = ("name",)
+        verbose_name = "API key"
 
     def __str__(self) -> str:
         return self.name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
@@ -35,9 +35,21 @@ def _policies() -> tuple[Policy, tuple[tuple[str, Policy], ...]]:
 
 
 def policy_for(room_id: str) -> Policy:
-    """The first pattern of `room_policies` that fits a room, else the defaults."""
+    """What was set for the room itself, else what the first pattern of
+    `room_policies` that fits says, else the defaults."""
     default, some = _policies()
-    return next((own for p, own in some if fnmatchcase(room_id, p)), default)
+    found = next((own for p, own in some if fnmatchcase(room_id, p)), default)
+    own = _own.get(room_id)
+    return found if own is None else replace(found, **own)
+
+
+def set_own(rooms: dict[str, dict[str, Any]]) -> None:
+    """What is set for single rooms: fields of `Policy` by room id; of all of them."""
+    global _own
+    _own = rooms
+
+
+_own: dict[str, dict[str, Any]] = {}
 
 
 def _forget(*, setting: str, **_: Any) -> None:

@@ -1,18 +1,44 @@
-"""Owns the beat of this process: once a second its figures are taken and told."""
+"""Owns the beat of this process: what it tells of itself, and writes down, by time.
+
+Every second its figures go to its siblings and new rooms to the database; every
+5 s admins are told what happened; every minute settings of rooms are read anew.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+import os
+import socket
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from rooms import figures
+from beam import redis
+from beam.conf import conf
+from presence import backend
+from rooms import figures, overrides, relay
+from rooms.activity import activity, gather
+from rooms.event import Event
+from rooms.figures import Figures
+from rooms.registry import registry
 from rooms.siblings import siblings
+from rooms.troubles import ERRORS, grown, recorder
 
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS: Final = 1.0
+TELL_BEATS: Final = 5
+LOAD_BEATS: Final = 60
+# What admins hear: no client may join it.
+LIVE_TOPIC: Final = "$beam:live"
+AWAY = (redis.RedisError, OSError, relay.Unavailable)
+
+RATES: Final = {
+    "joins": ("joins",),
+    "messages": ("frames_in",),
+    "deliveries": ("events_delivered",),
+    "errors": ERRORS,
+}
 
 
 class Pulse:
@@ -25,6 +51,9 @@ class Pulse:
     def start(self) -> None:
         """Begin. Idempotent."""
         if self._task is None or self._task.done():
+            recorder.install()
+            self._told = figures.take()
+            self._beats = 0
             self._task = self._loop.create_task(self._run())
 
     async def stop(self) -> None:
@@ -35,16 +64,66 @@ class Pulse:
 
     async def _run(self) -> None:
         while True:
+            try:
+                await self.beat()
+            except AWAY as error:
+                # The link knows, and tells in one line.
+                logger.debug("A beat waits: %r", error)
+            except Exception:
+                logger.exception("A beat failed; the next one comes")
             began = self._loop.time()
             await asyncio.sleep(BEAT_SECONDS)
             figures.lag.seconds = self._loop.time() - began - BEAT_SECONDS
-            try:
-                self._beat()
-            except Exception:
-                logger.exception("A beat failed; the next one comes")
 
-    def _beat(self) -> None:
-        siblings.write(figures.take())
+    async def beat(self) -> None:
+        """Do what is due. Raises `RedisError`, `OSError`, `Unavailable`."""
+        now = figures.take()
+        siblings.write(now)
+        if self._beats % LOAD_BEATS == 0:
+            await overrides.load()
+        self._beats += 1
+        await registry.write()
+        if self._beats % TELL_BEATS == 0:
+            await self._tell(now)
+
+    async def _tell(self, now: Figures) -> None:
+        """Tell admins, unless Redis is away: warnings wait, figures do not."""
+        before, self._told = self._told, now
+        warnings = [*recorder.take(), *grown(before.counters, now.counters)]
+        point = _point(before, now)
+        try:
+            await activity().add(gather(), now.at)
+            await activity().tell(point, warnings)
+        except AWAY:
+            recorder.put_back(warnings)
+            raise
+        payload = {"point": point, "warnings": warnings}
+        await relay.published(Event(topic=LIVE_TOPIC, name="figures", payload=payload))
+
+
+def _point(before: Figures, now: Figures) -> dict[str, Any]:
+    """A process's figures for the live view: gauges as they are, counters a second."""
+    seconds = max(0.001, now.at - before.at)
+
+    def rate(names: tuple[str, ...]) -> float:
+        grown = sum(now.counters[name] - before.counters[name] for name in names)
+        return round(grown / seconds, 2)
+
+    shared = conf().redis_url
+    return {
+        "at": round(now.at, 2),
+        "process": backend.shared()[1].process if shared else "local",
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "started": int(figures.STARTED),
+        "connections": now.gauges["connections"],
+        "members": now.gauges["members"],
+        "topics": now.gauges["topics"],
+        "memory": now.gauges["memory_bytes"],
+        "lag": round(now.gauges["loop_lag_seconds"], 4),
+        "cpu": rate(("cpu_seconds",)),
+        **{name: rate(names) for name, names in RATES.items()},
+    }
 
 
 _pulses: WeakKeyDictionary[asyncio.AbstractEventLoop, Pulse] = WeakKeyDictionary()

@@ -18,6 +18,7 @@ from presence.backend import tracker
 from presence.state import Diff, Snapshot, State, metas_of
 from presence.tracker import NotTracked
 from rooms import access, grants, relay
+from rooms.activity import gathered
 from rooms.address import labels, room_topic
 from rooms.channel import Channel, Refused
 from rooms.diffs import diffs
@@ -25,6 +26,7 @@ from rooms.event import Event
 from rooms.grace import graces, untrack
 from rooms.hub import hub, release
 from rooms.policy import Policy, policy_for
+from rooms.registry import registry
 from rooms.wire import Reason, is_reserved
 
 MAX_SESSION_ID = 64
@@ -141,6 +143,7 @@ class RoomChannel(Channel):
             diffs().publish(self.topic, self._diff)
             self._diff = None
         self._watch_token()
+        registry.joined(self.topic.removeprefix("room:"))
 
     def _watch_token(self) -> None:
         """Wake up when the room token has run out."""
@@ -218,6 +221,7 @@ class RoomChannel(Channel):
             skip=self.id,
             to=to,
         )
+        gathered.messages[self.topic] += 1
         sent = self._road.publish(message)
         if sent is None:
             self.reply(ref)

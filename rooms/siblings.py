@@ -31,6 +31,7 @@ class Siblings:
     def __init__(self) -> None:
         self._folder: Path | None = None
         self._number = 1
+        self._failed = False
 
     def join(self, folder: Path, number: int) -> None:
         """Be one of several from now on."""
@@ -46,8 +47,11 @@ class Siblings:
             fresh.write_bytes(orjson.dumps(asdict(own)))
             fresh.replace(path)
         except OSError as error:
-            logger.warning("The other processes do not see my figures: %s", error)
-            self._folder = None
+            if not self._failed:
+                logger.warning("The other processes do not see my figures: %s", error)
+            self._failed = True
+        else:
+            self._failed = False
 
     def everyone(self) -> dict[int, Figures]:
         """The figures of all, by number: this process's as of now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -100,3 +101,10 @@ class Client:
 async def connected(*user_ids: str) -> list[Client]:
     """One connection for each user."""
     return list(await asyncio.gather(*(Client(name).connect() for name in user_ids)))
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    """Let the loop go on until a condition holds. Raises `TimeoutError`."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - whatever the condition is
+            await asyncio.sleep(0.01)

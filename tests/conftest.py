@@ -71,7 +71,12 @@ async def _nothing() -> None:
 @pytest.fixture
 async def running_hub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
     """This loop's hub, started; stopped with its layer and clients."""
-    monkeypatch.setattr("rooms.keeper.close_again", _nothing)
+    for asks in (
+        "rooms.keeper.close_again",
+        "rooms.overrides.load",
+        "rooms.registry.registry.write",
+    ):
+        monkeypatch.setattr(asks, _nothing)
     mine = hub()
     await mine.start()
     yield mine

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from beam.conf import conf
 from rooms import batch, relay
+from rooms.activity import gathered
 from rooms.address import room_topic
 from rooms.api.fields import EventName, Payload, RoomId
 from rooms.api.idempotency import once
@@ -21,6 +22,7 @@ from rooms.api.view import (
     JsonParser,
 )
 from rooms.event import Event
+from rooms.keys import Caller
 
 CHANGED = {"room_id": "lobby", "event": "changed", "payload": {"rev": 3}}
 
@@ -68,6 +70,7 @@ class PushRoomEvent(BackendView):
             payload=given["payload"],
         )
         await relay.published(event)
+        gathered.note_sent(event.topic, event.name, self.caller.name)
         return Response()
 
 
@@ -157,7 +160,7 @@ class Events(BackendView):
         if sum(map(batch.rooms_of, items)) > batch.MAX_ROOMS:
             message = f"a batch reaches at most {batch.MAX_ROOMS} rooms"
             raise exceptions.ValidationError({"events": [message]})
-        results = await _publish_all(items)
+        results = await _publish_all(items, self.caller)
         if all(result is UNAVAILABLE for result in results):
             raise relay.Unavailable
         return Response({"results": results})
@@ -169,19 +172,22 @@ UNAVAILABLE = {
 }
 
 
-async def _publish_all(items: list[Any]) -> list[dict[str, Any]]:
+async def _publish_all(items: list[Any], caller: Caller) -> list[dict[str, Any]]:
     """Publish what is valid in one turn of the loop; the result of each item."""
     limit = conf().max_message_bytes
-    started = [_start(item, limit) for item in items]
+    started = [_start(item, limit, caller) for item in items]
     return [
         begun if isinstance(begun, dict) else await _outcome(begun) for begun in started
     ]
 
 
-def _start(item: Any, limit: int) -> dict[str, Any] | list[relay.Sent]:
+def _start(item: Any, limit: int, caller: Caller) -> dict[str, Any] | list[relay.Sent]:
     """An item's error, or what is under way of it."""
     try:
-        sent = [relay.publish(event) for event in batch.read(item, limit)]
+        events = batch.read(item, limit)
+        sent = [relay.publish(event) for event in events]
+        for event in events:
+            gathered.note_sent(event.topic, event.name, caller.name)
     except batch.Invalid as error:
         fields = error.fields
         message = "the item is not valid"

@@ -18,6 +18,7 @@ from pytest_django.fixtures import Settings
 
 from beam import metrics
 from rooms import keys
+from rooms.api import callers
 from rooms.models import ApiKey
 
 pytestmark = [
@@ -31,8 +32,9 @@ revoke = sync_to_async(keys.revoke)
 
 @pytest.fixture(autouse=True)
 def fresh_keyring() -> None:
-    """Nothing is known from other tests."""
+    """Nothing is known from other tests, whose clocks went on."""
     keys.keyring.forget()
+    callers._paces.clear()
 
 
 def bearer(key: str) -> dict[str, str]:

@@ -1,0 +1,253 @@
+"""Owns what happened of late in the whole service, for admins to look at.
+
+Messages a minute of rooms, events that backends sent, the processes' figures of
+the last quarter of an hour, warnings. Everything is short-lived and may be lost.
+Each process gathers in memory and adds it up every few seconds: nothing is
+written for a message. Two back ends behind one interface: in process, or Redis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+from weakref import WeakKeyDictionary
+
+import orjson
+
+from beam import metrics, redis
+from beam.conf import conf
+
+KEPT_SECONDS: Final = 900.0
+MAX_WARNINGS: Final = 50
+MAX_SENT: Final = 20
+SENT_SECONDS: Final = 3_600
+MAX_TOPICS: Final = 1_000
+MINUTE: Final = 60
+
+Record = dict[str, Any]
+"""Something that happened: JSON with `at`, Unix time."""
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What happened in this process since it was last added up."""
+
+    messages: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    sent: dict[str, list[Record]] = field(default_factory=dict)
+
+    def note_sent(self, topic: str, name: str, caller: str) -> None:
+        """A backend or an admin sent an event. Its payload is not kept."""
+        self.messages[topic] += 1
+        records = self.sent.get(topic)
+        if records is None:
+            if len(self.sent) >= MAX_TOPICS:
+                metrics.SENT_UNRECORDED.value += 1
+                return
+            records = self.sent[topic] = []
+        records.append({"at": time.time(), "event": name, "by": caller})
+        del records[:-MAX_SENT]
+
+
+class Activity(Protocol):
+    """What every back end promises. Redis that is away raises `RedisError`."""
+
+    async def add(self, gathered: Gathered, now: float) -> None:
+        """Add up what was gathered."""
+
+    async def per_minute(self, topics: Sequence[str], now: float) -> list[float]:
+        """Messages of the last 60 seconds, about, of each topic."""
+
+    async def busiest(self, count: int, now: float) -> list[tuple[str, float]]:
+        """The topics with the most messages in the last minute, and how many."""
+
+    async def sent(self, topic: str) -> list[Record]:
+        """The last events that backends sent to a topic, newest first."""
+
+    async def tell(self, point: Record, warnings: Iterable[Record]) -> None:
+        """Keep a process's figures, and what went wrong."""
+
+    async def told(self, now: float) -> tuple[list[Record], list[Record]]:
+        """The figures of the last quarter of an hour, oldest first; warnings,
+        newest first."""
+
+
+def _weighed(before: float, current: float, now: float) -> float:
+    """Of the last 60 seconds: the part of the minute before that lies in them."""
+    return round(current + before * (1 - now % MINUTE / MINUTE), 1)
+
+
+class LocalActivity:
+    """One process, in memory."""
+
+    def __init__(self) -> None:
+        self._minutes: dict[int, Counter[str]] = {}
+        self._sent: OrderedDict[str, deque[Record]] = OrderedDict()
+        self._points: deque[Record] = deque()
+        self._warnings: deque[Record] = deque(maxlen=MAX_WARNINGS)
+
+    async def add(self, gathered: Gathered, now: float) -> None:
+        minute = int(now // MINUTE)
+        self._minutes.setdefault(minute, Counter()).update(gathered.messages)
+        self._minutes = {m: c for m, c in self._minutes.items() if m >= minute - 1}
+        for topic, records in gathered.sent.items():
+            kept = self._sent.setdefault(topic, deque(maxlen=MAX_SENT))
+            kept.extend(records)
+            self._sent.move_to_end(topic)
+        while len(self._sent) > MAX_TOPICS:
+            self._sent.popitem(last=False)
+
+    async def per_minute(self, topics: Sequence[str], now: float) -> list[float]:
+        before, current = self._around(now)
+        return [_weighed(before[t], current[t], now) for t in topics]
+
+    def _around(self, now: float) -> tuple[Counter[str], Counter[str]]:
+        minute = int(now // MINUTE)
+        none: Counter[str] = Counter()
+        return self._minutes.get(minute - 1, none), self._minutes.get(minute, none)
+
+    async def busiest(self, count: int, now: float) -> list[tuple[str, float]]:
+        before, current = self._around(now)
+        return _most(before, current, count, now)
+
+    async def sent(self, topic: str) -> list[Record]:
+        return list(reversed(self._sent.get(topic, ())))
+
+    async def tell(self, point: Record, warnings: Iterable[Record]) -> None:
+        self._points.append(point)
+        while self._points[0]["at"] < point["at"] - KEPT_SECONDS:
+            self._points.popleft()
+        self._warnings.extend(warnings)
+
+    async def told(self, now: float) -> tuple[list[Record], list[Record]]:
+        points = [point for point in self._points if point["at"] > now - KEPT_SECONDS]
+        return points, list(reversed(self._warnings))
+
+
+def _most(
+    before: Mapping[str, float], current: Mapping[str, float], count: int, now: float
+) -> list[tuple[str, float]]:
+    rates = (
+        (_weighed(before.get(t, 0), current.get(t, 0), now), t)
+        for t in {*before, *current}
+    )
+    return [(topic, rate) for rate, topic in heapq.nlargest(count, rates) if rate]
+
+
+class RedisActivity:
+    """Many processes, in Redis: sorted sets of one slot each, which expire."""
+
+    def __init__(self, batch: redis.Batch, prefix: str) -> None:
+        self._batch = batch
+        self._stem = f"{prefix}:activity"
+
+    def _minute(self, minute: int) -> str:
+        return f"{self._stem}:messages:{minute}"
+
+    def _of(self, topic: str) -> str:
+        return f"{self._stem}:sent:{{{topic}}}"
+
+    async def add(self, gathered: Gathered, now: float) -> None:
+        key = self._minute(int(now // MINUTE))
+        calls: list[redis.Command] = [
+            ("ZINCRBY", key, count, topic) for topic, count in gathered.messages.items()
+        ]
+        if calls:
+            calls.append(("EXPIRE", key, 3 * MINUTE))
+        for topic, records in gathered.sent.items():
+            calls += _kept(self._of(topic), records, MAX_SENT, SENT_SECONDS)
+        await self._batch.calls(calls)
+
+    async def per_minute(self, topics: Sequence[str], now: float) -> list[float]:
+        minute = int(now // MINUTE)
+        if not topics:
+            return []
+        keys = (self._minute(minute - 1), self._minute(minute))
+        before, current = await self._batch.calls(
+            [("ZMSCORE", key, *topics) for key in keys]
+        )
+        pairs = zip(before, current, strict=True)
+        return [_weighed(float(b or 0), float(c or 0), now) for b, c in pairs]
+
+    async def busiest(self, count: int, now: float) -> list[tuple[str, float]]:
+        minute = int(now // MINUTE)
+        # A room that is busy now was so in this minute or the one before.
+        calls = [
+            ("ZREVRANGE", self._minute(one), 0, 4 * count, "WITHSCORES")
+            for one in (minute - 1, minute)
+        ]
+        before, current = map(_scores, await self._batch.calls(calls))
+        return _most(before, current, count, now)
+
+    async def sent(self, topic: str) -> list[Record]:
+        found = await self._batch.call("ZREVRANGE", self._of(topic), 0, -1)
+        return [orjson.loads(record) for record in found]
+
+    async def tell(self, point: Record, warnings: Iterable[Record]) -> None:
+        points, troubles = f"{self._stem}:points", f"{self._stem}:warnings"
+        calls: list[redis.Command] = [
+            ("ZADD", points, point["at"], orjson.dumps(point)),
+            ("ZREMRANGEBYSCORE", points, "-inf", point["at"] - KEPT_SECONDS),
+            ("EXPIRE", points, int(KEPT_SECONDS)),
+            *_kept(troubles, warnings, MAX_WARNINGS, int(KEPT_SECONDS)),
+        ]
+        await self._batch.calls(calls)
+
+    async def told(self, now: float) -> tuple[list[Record], list[Record]]:
+        points, warnings = await self._batch.calls(
+            [
+                ("ZRANGEBYSCORE", f"{self._stem}:points", now - KEPT_SECONDS, "+inf"),
+                ("ZREVRANGE", f"{self._stem}:warnings", 0, MAX_WARNINGS - 1),
+            ]
+        )
+        return [*map(orjson.loads, points)], [*map(orjson.loads, warnings)]
+
+
+def _kept(
+    key: str, records: Iterable[Record], most: int, seconds: int
+) -> list[redis.Command]:
+    """The commands that add records, by their time, and keep the newest."""
+    scored = [part for one in records for part in (one["at"], orjson.dumps(one))]
+    if not scored:
+        return []
+    return [
+        ("ZADD", key, *scored),
+        ("ZREMRANGEBYRANK", key, 0, -most - 1),
+        ("EXPIRE", key, seconds),
+    ]
+
+
+def _scores(answer: Sequence[Any]) -> dict[str, float]:
+    """A dictionary of what `WITHSCORES` answered, in pairs or flat."""
+    if answer and isinstance(answer[0], bytes):
+        answer = list(zip(answer[::2], answer[1::2], strict=True))
+    return {topic.decode(): float(score) for topic, score in answer}
+
+
+gathered = Gathered()
+"""What happened in this process since the last beat."""
+
+
+def gather() -> Gathered:
+    """Take what was gathered; the next begins."""
+    taken = Gathered(gathered.messages, gathered.sent)
+    gathered.messages, gathered.sent = defaultdict(int), {}
+    return taken
+
+
+_local: WeakKeyDictionary[asyncio.AbstractEventLoop, LocalActivity]
+_local = WeakKeyDictionary()
+
+
+def activity() -> Activity:
+    """The running loop's back end: Redis where `REDIS_URL` is set."""
+    if conf().redis_url:
+        return RedisActivity(redis.batch(), conf().redis_prefix)
+    loop = asyncio.get_running_loop()
+    if loop not in _local:
+        _local[loop] = LocalActivity()
+    return _local[loop]

@@ -1,0 +1,42 @@
+"""Owns what admins set for single rooms: from the database into every process."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from channels.db import database_sync_to_async
+from django.db import Error as DatabaseError
+
+from rooms import policy, relay
+from rooms.event import Event
+from rooms.hub import CONTROL_TOPIC
+from rooms.models import Room
+
+logger = logging.getLogger(__name__)
+
+CHANGED: Final = "policies"
+FIELDS: Final = ("capacity", "presence_grace")
+
+
+async def load() -> None:
+    """Know what is set. While the database is away, what was known stays."""
+    try:
+        policy.set_own(await database_sync_to_async(_set)())
+    except DatabaseError as error:
+        text = "Cannot tell what is set for rooms (manage.py migrate?): %s"
+        logger.warning(text, type(error).__name__)
+
+
+async def tell() -> None:
+    """Have every process load anew. Raises `relay.Unavailable`."""
+    await relay.published(Event(topic=CONTROL_TOPIC, name=CHANGED, payload={}))
+
+
+def _set() -> dict[str, dict[str, Any]]:
+    nothing = dict.fromkeys(FIELDS)
+    rows = Room.objects.exclude(**nothing).values("room_id", *FIELDS)
+    return {
+        row["room_id"]: {name: row[name] for name in FIELDS if row[name] is not None}
+        for row in rows
+    }

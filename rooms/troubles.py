@@ -1,0 +1,86 @@
+"""Owns what admins are warned of: log lines, and counters that should not grow."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final
+
+LOGGERS: Final = ("beam", "rooms", "presence")
+MAX_KEPT: Final = 50
+
+TEXTS: Final = {
+    "slow_consumers_closed": "{} sockets closed: they read too slowly",
+    "bad_frames": "{} sockets closed: what they sent was no frame",
+    "clients_slowed": "{} pauses for clients that send too fast",
+    "joins_limited": "{} joins refused: more than join_rate",
+    "connections_limited": "{} connects refused: too many of a user or an address",
+    "api_limited": "{} REST requests refused: more than api_rate",
+    "api_refused": "{} REST requests refused: wrong secret or key",
+    "api_forbidden": "{} REST requests refused: the key lacks the scope",
+    "events_unpublished": "{} events not relayed: their senders were told",
+    "events_undeliverable": "{} binary events for clients that cannot read them",
+    "gaps_announced": "{} rooms told that they may have missed events",
+    "processes_reaped": "{} dead processes: their members were taken out",
+    "decodes_failed": "{} tokens that the backend could not decode",
+    "rooms_unwritten": "{} rooms without a row in the database",
+}
+"""What a counter's growth means, in a sentence."""
+
+ERRORS: Final = (
+    "connections_refused",
+    "joins_refused",
+    "bad_frames",
+    "channel_crashes",
+    "events_unpublished",
+    "mailbox_errors",
+    "slow_consumers_closed",
+    "decodes_failed",
+)
+"""What counts as an error in the live view's chart."""
+
+
+class Recorder(logging.Handler):
+    """Keeps the last warnings and errors of Beam's own loggers."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._kept: deque[dict[str, Any]] = deque(maxlen=MAX_KEPT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a line; a traceback stays in the log."""
+        level = record.levelname.lower()
+        text = record.getMessage()
+        self._kept.append({"at": record.created, "level": level, "text": text})
+
+    def install(self) -> None:
+        """Hear the loggers. Idempotent."""
+        for name in LOGGERS:
+            logging.getLogger(name).addHandler(self)
+
+    def take(self) -> list[dict[str, Any]]:
+        """What came since the last time."""
+        taken = list(self._kept)
+        self._kept.clear()
+        return taken
+
+    def put_back(self, records: list[dict[str, Any]]) -> None:
+        """What could not be told yet, if there is room."""
+        self._kept.extendleft(reversed(records[len(self._kept) - MAX_KEPT :]))
+
+
+recorder = Recorder()
+
+
+def grown(
+    before: Mapping[str, float], after: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """A warning for each counter that should not have grown."""
+    found = []
+    for name, text in TEXTS.items():
+        if more := int(after[name] - before[name]):
+            line = text.format(f"{more:,}")
+            found.append({"at": time.time(), "level": "warning", "text": line})
+    return found

@@ -1,0 +1,119 @@
+"""What happened of late is added up alike in process and in Redis."""
+
+from __future__ import annotations
+
+import pytest
+
+from beam import redis
+from beam.conf import conf
+from rooms.activity import (
+    KEPT_SECONDS,
+    MAX_SENT,
+    MAX_TOPICS,
+    MAX_WARNINGS,
+    Activity,
+    Gathered,
+    activity,
+)
+from rooms.hub import Hub
+
+# The beginning of a minute.
+NOON = 1_789_992_000.0
+
+
+@pytest.fixture
+async def kept(backend: str, running_hub: Hub) -> Activity:
+    """A back end that holds nothing."""
+    if conf().redis_url:
+        await redis.batch().call("FLUSHALL")
+    return activity()
+
+
+pytestmark = pytest.mark.parametrize(
+    "backend",
+    ["in process", pytest.param("redis", marks=pytest.mark.redis)],
+    indirect=True,
+)
+
+
+def messages(**counts: int) -> Gathered:
+    """So many messages in each topic."""
+    return Gathered(messages=counts)
+
+
+async def test_messages_of_processes_add_up(kept: Activity) -> None:
+    await kept.add(messages(a=3, b=1), NOON)
+    await kept.add(messages(a=4), NOON + 10)
+
+    assert await kept.per_minute(["a", "b", "c"], NOON + 20) == [7, 1, 0]
+    assert await kept.per_minute([], NOON) == []
+
+
+async def test_a_minute_fades_as_the_next_goes_on(kept: Activity) -> None:
+    await kept.add(messages(a=60), NOON)
+    await kept.add(messages(a=10), NOON + 60)
+
+    at = [NOON + 60, NOON + 75, NOON + 119]
+    assert [(await kept.per_minute(["a"], t))[0] for t in at] == [70, 55, 11]
+    assert await kept.per_minute(["a"], NOON + 120) == [10]
+    assert await kept.per_minute(["a"], NOON + 180) == [0]
+
+
+async def test_the_busiest_come_first(kept: Activity) -> None:
+    await kept.add(messages(a=3, b=9, c=1, d=5), NOON)
+
+    assert await kept.busiest(3, NOON + 1) == [("b", 9), ("d", 5), ("a", 3)]
+    assert await kept.busiest(3, NOON + 600) == []
+
+
+async def test_the_last_events_of_backends_are_kept_newest_first(
+    kept: Activity,
+) -> None:
+    gathered = Gathered()
+    for n in range(MAX_SENT + 5):
+        gathered.note_sent("a", f"e{n}", "key:billing")
+    gathered.note_sent("b", "other", "secret")
+    await kept.add(gathered, NOON)
+
+    found = await kept.sent("a")
+
+    assert [record["event"] for record in found[:2]] == ["e24", "e23"]
+    assert len(found) == MAX_SENT
+    assert {record["by"] for record in found} == {"key:billing"}
+    assert [record["event"] for record in await kept.sent("b")] == ["other"]
+    assert await kept.sent("c") == []
+    # They are messages too.
+    assert (await kept.per_minute(["a"], NOON))[0] == MAX_SENT + 5
+
+
+async def test_figures_are_kept_for_a_quarter_of_an_hour(kept: Activity) -> None:
+    for at in (NOON, NOON + KEPT_SECONDS, NOON + KEPT_SECONDS + 5):
+        await kept.tell({"at": at, "process": "p"}, [])
+
+    points, _ = await kept.told(NOON + KEPT_SECONDS + 5)
+
+    assert [point["at"] for point in points] == [
+        NOON + KEPT_SECONDS,
+        NOON + KEPT_SECONDS + 5,
+    ]
+
+
+async def test_the_last_warnings_are_kept_newest_first(kept: Activity) -> None:
+    lines = [{"at": NOON + n, "text": f"w{n}"} for n in range(MAX_WARNINGS + 10)]
+    await kept.tell({"at": NOON}, lines[:5])
+    await kept.tell({"at": NOON + 1}, lines[5:])
+
+    _, warnings = await kept.told(NOON + 1)
+
+    assert [line["text"] for line in warnings[:2]] == ["w59", "w58"]
+    assert len(warnings) == MAX_WARNINGS
+
+
+async def test_what_is_gathered_is_bounded(kept: Activity) -> None:
+    gathered = Gathered()
+    for n in range(MAX_TOPICS + 10):
+        gathered.note_sent(f"t{n}", "e", "secret")
+
+    assert len(gathered.sent) == MAX_TOPICS
+    await kept.add(gathered, NOON)
+    assert (await kept.per_minute([f"t{MAX_TOPICS + 5}"], NOON)) == [1]

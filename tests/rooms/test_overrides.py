@@ -1,0 +1,86 @@
+"""What admins set for one room holds in every process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+from django.db import DatabaseError
+from pytest_django.fixtures import Settings
+
+from rooms import overrides, policy
+from rooms.models import Room
+from rooms.policy import policy_for
+from tests.clients import connected, until
+
+load = overrides.load
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def nothing_set() -> Iterator[None]:
+    """Nothing is left for other tests."""
+    yield
+    policy.set_own({})
+
+
+async def test_what_is_set_wins_over_the_settings(settings: Settings) -> None:
+    settings.BEAM = settings.BEAM | {
+        "room_capacity": 7,
+        "room_policies": {"x*": {"capacity": 5, "presence_grace": 1.5}},
+    }
+    await Room.objects.acreate(room_id="x1", capacity=2)
+    await Room.objects.acreate(room_id="x2", presence_grace=0.0)
+    await Room.objects.acreate(room_id="x3", closed=True)
+
+    await load()
+
+    assert policy_for("x1") == policy.Policy(presence_grace=1.5, capacity=2)
+    assert policy_for("x2") == policy.Policy(presence_grace=0.0, capacity=5)
+    assert policy_for("x3") == policy.Policy(presence_grace=1.5, capacity=5)
+    assert policy_for("y").capacity == 7
+
+
+async def test_what_is_not_set_any_more_is_forgotten() -> None:
+    await Room.objects.acreate(room_id="r", capacity=2)
+    await load()
+    await Room.objects.aupdate(capacity=None)
+
+    await load()
+
+    assert policy_for("r").capacity == 0
+
+
+async def test_what_was_known_stays_while_the_database_is_away(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await Room.objects.acreate(room_id="r", capacity=2)
+    await load()
+
+    def away() -> None:
+        raise DatabaseError
+
+    monkeypatch.setattr(overrides, "_set", away)
+    with caplog.at_level(logging.WARNING):
+        await load()
+
+    assert policy_for("r").capacity == 2
+    assert "Cannot tell what is set" in caplog.text
+
+
+@pytest.mark.usefixtures("running_hub")
+async def test_a_change_is_told_to_every_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(overrides, "load", load)
+    ada, bob = await connected("ada", "bob")
+    await Room.objects.acreate(room_id="r", capacity=1)
+
+    await overrides.tell()
+    await ada.join("r")
+
+    await until(lambda: policy_for("r").capacity == 1)
+    reply = await bob.try_join("r")
+    assert reply["response"]["reason"] == "room_full"

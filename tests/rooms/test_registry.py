@@ -1,0 +1,126 @@
+"""Rooms get a row from their first join on, without a write for a message."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import DatabaseError
+from pytest_django import DjangoAssertNumQueries
+
+from beam import metrics
+from rooms import registry as module
+from rooms.models import Room
+from rooms.registry import Registry
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Lets time go on."""
+    passed = 0.0
+    real = time.monotonic
+
+    def go_on(seconds: float) -> None:
+        nonlocal passed
+        passed += seconds
+
+    monkeypatch.setattr(time, "monotonic", lambda: real() + passed)
+    return go_on
+
+
+rooms = sync_to_async(lambda: list(Room.objects.values_list("room_id", flat=True)))
+
+
+async def test_a_first_join_makes_a_row() -> None:
+    registry = Registry()
+    for room_id in ("a", "b", "a"):
+        registry.joined(room_id)
+    assert await rooms() == []
+
+    await registry.write()
+
+    assert await rooms() == ["a", "b"]
+    assert (await Room.objects.aget(room_id="a")).last_joined is not None
+
+
+def test_many_rooms_are_few_queries(
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    with django_assert_max_num_queries(8):
+        module._write([f"r{n}" for n in range(300)])
+
+    assert Room.objects.count() == 300
+
+
+async def test_more_joins_write_nothing_for_an_hour(
+    clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry()
+    registry.joined("a")
+    await registry.write()
+    written: list[object] = []
+    monkeypatch.setattr(module, "_write", written.append)
+
+    registry.joined("a")
+    await registry.write()
+    assert written == []
+
+    clock(module.AGAIN_SECONDS + 1)
+    registry.joined("a")
+    await registry.write()
+    assert written == [["a"]]
+
+
+async def test_what_an_admin_set_stays() -> None:
+    await Room.objects.acreate(room_id="a", closed=True, capacity=5)
+    registry = Registry()
+    registry.joined("a")
+
+    await registry.write()
+
+    room = await Room.objects.aget(room_id="a")
+    assert (room.closed, room.capacity) == (True, 5)
+    assert room.last_joined is not None
+
+
+async def test_a_database_that_is_away_is_asked_again_later(
+    clock: Callable[[float], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    registry = Registry()
+    registry.joined("a")
+
+    def away(_: object) -> None:
+        raise DatabaseError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "_write", away)
+        await registry.write()
+        await registry.write()
+    assert caplog.text.count("cannot be written down") == 1
+
+    await registry.write()
+    assert await rooms() == []
+    clock(module.RETRY_SECONDS + 1)
+    await registry.write()
+    assert await rooms() == ["a"]
+
+
+async def test_what_waits_is_bounded_and_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_KNOWN", 3)
+    lost = metrics.ROOMS_UNWRITTEN.value
+    registry = Registry()
+
+    for n in range(5):
+        registry.joined(f"r{n}")
+
+    assert metrics.ROOMS_UNWRITTEN.value == lost + 2
+    await registry.write()
+    assert await rooms() == ["r0", "r1", "r2"]
