@@ -23,9 +23,9 @@ from rooms.consumer import SocketConsumer, plain_http
 from rooms.staff import staff_application
 
 API = "/api/v1/"
-METRICS = "/metrics"
+# Asked by machines, by address: no check of a host, no session.
+PROBES = frozenset({"/metrics", "/healthz", "/readyz"})
 _SLASHES = re.compile("/+")
-_SPECIAL = re.compile(rb"%2[5fF]")
 
 
 class Application:
@@ -49,7 +49,7 @@ class Application:
         path = _SLASHES.sub("/", scope["path"]).rstrip("/")
         socket = self._sockets.get(path)
         if scope["type"] == "http":
-            if path.startswith(API) or path == METRICS:
+            if path.startswith(API) or path in PROBES:
                 app: Any = self._api
             else:
                 app = plain_http if socket else self._http
@@ -64,12 +64,17 @@ class Application:
 def _with_segments(scope: Any) -> Any:
     """Let an id in a path of the API have slashes: they stay encoded in `path`.
 
-    So do percent signs; `rooms.urls` decodes both.
+    So do percent signs; `rooms.urls` decodes both. What is no UTF-8 leads nowhere.
     """
     raw = scope.get("raw_path")
-    if not raw or not _SPECIAL.search(raw) or not scope["path"].startswith(API):
+    if not raw or b"%" not in raw or not scope["path"].startswith(API):
         return scope
-    segments = (unquote(segment.decode("ascii")) for segment in raw.split(b"/"))
+    try:
+        segments = [
+            unquote(part.decode("ascii"), errors="strict") for part in raw.split(b"/")
+        ]
+    except UnicodeError:
+        return scope | {"path": API}
     path = "/".join(s.replace("%", "%25").replace("/", "%2F") for s in segments)
     return scope | {"path": path}
 

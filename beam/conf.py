@@ -63,11 +63,13 @@ class Conf:
     max_user_connections: int = 0
     max_ip_connections: int = 0
     trusted_proxies: int = 0
+    proxy_networks: str = ""
     metrics_allow: str = ""
     max_channels: int = 100
     max_message_bytes: int = 65_536
     max_message_depth: int = 64
     max_batch_bytes: int = 1_048_576
+    max_batch_rooms: int = 1_000
     max_meta_bytes: int = 4_096
     max_frame_bytes: int = 1_048_576
     outbound_limit: int = 1_048_576

@@ -104,3 +104,13 @@ SENT_UNRECORDED = _counter(
 ROOMS_UNWRITTEN = _counter(
     "rooms_unwritten", "Rooms without a row, since too many waited for the database"
 )
+BODIES_REFUSED = _counter("bodies_refused", "HTTP bodies that no limit allows: 413")
+API_INVALID = _counter(
+    "api_invalid", "REST requests answered with 400, 413, 415 or 422"
+)
+API_NOT_FOUND = _counter("api_not_found", "REST requests answered with 404 or 405")
+API_UNAVAILABLE = _counter("api_unavailable", "REST requests answered with 503")
+API_FAILED = _counter("api_failed", "REST requests answered with 500: a bug")
+MESSAGES_REFUSED = _counter(
+    "messages_refused", "Messages of clients answered with an error and a reason"
+)

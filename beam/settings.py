@@ -174,6 +174,8 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "EXCEPTION_HANDLER": "rooms.api.errors.answer_error",
     "UNAUTHENTICATED_USER": None,
+    # `?format=` is a query as any other.
+    "URL_FORMAT_OVERRIDE": None,
 }
 
 LOGGING = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 MAX_ROOM_ID = 200
+MAX_USER_ID = 200
+MAX_SESSION_ID = 64
 
 
 def room_topic(room_id: object) -> str:
@@ -13,11 +15,31 @@ def room_topic(room_id: object) -> str:
     A room id is 1 to 200 characters of any script, without control
     characters.
     """
-    if not isinstance(room_id, str) or not 0 < len(room_id) <= MAX_ROOM_ID:
-        raise ValueError(f"a room id has 1 to {MAX_ROOM_ID} characters")
-    if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in room_id):
-        raise ValueError("a room id has no control characters")
-    return f"room:{room_id}"
+    return f"room:{_name(room_id, MAX_ROOM_ID, 'a room id')}"
+
+
+def user_id(value: object) -> str:
+    """A user's id, by the same rule. Raises `ValueError`."""
+    return _name(value, MAX_USER_ID, "a user id")
+
+
+def session(value: object) -> str:
+    """A member's session, `USER_ID:SESSION_ID`. Raises `ValueError`."""
+    text = _name(value, MAX_USER_ID + 1 + MAX_SESSION_ID, "a session")
+    user, _, own = text.rpartition(":")
+    if not user or not 0 < len(own) <= MAX_SESSION_ID:
+        raise ValueError("a session is USER_ID:SESSION_ID")
+    return text
+
+
+def _name(value: object, most: int, what: str) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= most:
+        raise ValueError(f"{what} has 1 to {most} characters")
+    if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in value):
+        raise ValueError(f"{what} has no control characters")
+    if any(0xD800 <= ord(char) < 0xE000 for char in value):
+        raise ValueError(f"{what} consists of whole characters")
+    return value
 
 
 def labels(entries: object) -> tuple[str, ...]:

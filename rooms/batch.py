@@ -8,10 +8,9 @@ from rooms.address import labels, room_topic
 from rooms.event import Event
 from rooms.wire import dumps, is_reserved
 
-MAX_ROOMS: Final = 1_000
-"""Rooms that one batch may reach, counted once for each item."""
-
 MAX_EVENT_NAME: Final = 200
+# Members that do not exist: so many are named in the answer.
+MAX_NAMED: Final = 10
 MEMBERS: Final = frozenset({"room_id", "room_ids", "event", "payload", "to", "except"})
 
 
@@ -33,9 +32,9 @@ def event_name(name: object) -> str:
 
 
 def rooms_of(item: Any) -> int:
-    """How many rooms an item is for; 1 where it does not say."""
+    """How many rooms an item is for; 1 where it does not say, or says none."""
     several = item.get("room_ids") if type(item) is dict else None
-    return len(several) if type(several) is list else 1
+    return max(1, len(several)) if type(several) is list else 1
 
 
 def read(item: Any, max_bytes: int) -> list[Event]:
@@ -45,7 +44,8 @@ def read(item: Any, max_bytes: int) -> list[Event]:
     """
     if type(item) is not dict:
         raise Invalid({"": "an item is an object"})
-    wrong = dict.fromkeys(item.keys() - MEMBERS, "no such member")
+    unknown = sorted(item.keys() - MEMBERS)[:MAX_NAMED]
+    wrong = {name[:MAX_EVENT_NAME]: "no such member" for name in unknown}
     made: dict[str, Any] = {}
     for name, make in (
         ("topics", _topics),

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from beam import metrics
 from presence.state import State
 from rooms import grants, relay
 from rooms.event import Delivery, Event
@@ -190,7 +191,7 @@ class Channel:
         try:
             work = self.receive(frame.event, frame.payload, frame.ref)
         except Refused as refusal:
-            self.reply(frame.ref, "error", refusal.response)
+            self._refuse(frame.ref, refusal)
             return None
         return None if work is None else self._answering(work, frame.ref)
 
@@ -198,7 +199,11 @@ class Channel:
         try:
             await work
         except Refused as refusal:
-            self.reply(ref, "error", refusal.response)
+            self._refuse(ref, refusal)
+
+    def _refuse(self, ref: Any, refusal: Refused) -> None:
+        metrics.MESSAGES_REFUSED.value += 1
+        self.reply(ref, "error", refusal.response)
 
     def _enqueue(self, work: Work) -> None:
         if self.stopped:

@@ -12,8 +12,11 @@ from django.db import Error as DatabaseError
 
 from presence import gate
 from presence.backend import tracker
+from rooms import relay
 from rooms.address import room_topic
 from rooms.models import Room
+from rooms.removal import removal
+from rooms.wire import Reason
 
 logger = logging.getLogger(__name__)
 
@@ -38,16 +41,24 @@ def _closed() -> list[str]:
     return list(Room.objects.filter(closed=True).values_list("room_id", flat=True))
 
 
-async def close_again() -> None:
+async def close_again() -> bool:
     """Shut the gates of all rooms that the database says are closed.
 
-    For a process that starts, and a Redis that lost its data. Raises `RedisError`.
+    For a process that starts, and a Redis that lost its data. Who came in
+    meanwhile is taken out. False: the database cannot tell. Raises `RedisError`,
+    `relay.Unavailable`.
     """
     try:
-        closed = await database_sync_to_async(_closed)()
+        found = await database_sync_to_async(_closed)()
     except DatabaseError as error:
         text = "Cannot tell which rooms are closed (manage.py migrate?): %s"
         logger.warning(text, error)
-        return
-    for room_id in closed:
-        await tracker().shut(room_topic(room_id), gate.EVERYBODY)
+        return False
+    topics = [room_topic(room_id) for room_id in found]
+    for topic in topics:
+        await tracker().shut(topic, gate.EVERYBODY)
+    sizes = await tracker().sizes(topics) if topics else []
+    for topic, size in zip(topics, sizes, strict=True):
+        if size.entries:
+            await relay.published(removal(topic, Reason.ROOM_CLOSED))
+    return True

@@ -22,12 +22,13 @@ from presence.state import State
 from rooms import access, grants, wire
 from rooms.channel import Channel, Refused
 from rooms.connections import connections
-from rooms.handshake import Handshake, client_address, negotiate
+from rooms.handshake import Handshake, negotiate
 from rooms.handshake import Refused as HandshakeRefused
 from rooms.hub import hub, release
 from rooms.keeper import keeper
 from rooms.limits import Pace, refusal_delay
 from rooms.patterns import Patterns, patterns
+from rooms.peer import client_of, counted_as
 from rooms.protocol import Connection, Join, Leave, Push, Send, refuse
 from rooms.socket import EXTENSION, AsgiSocket, PreparedSocket, Socket
 from rooms.wire import BadFrame, Close, Frame, Reason, TooDeep
@@ -90,7 +91,7 @@ class SocketConsumer(AsyncConsumer):
         await self._serve(receive)
 
     def _has_room(self, scope: Any) -> bool:
-        self.address = _address(scope, self._conf.trusted_proxies)
+        self.address = counted_as(_address(scope))
         if connections.has_room(self.identity.user_id, self.address):
             return True
         metrics.CONNECTIONS_LIMITED.value += 1
@@ -106,6 +107,9 @@ class SocketConsumer(AsyncConsumer):
             logger.debug("Refused to connect: %s", refusal)
             return None
         except grants.BackendAway:
+            return None
+        except Exception:
+            logger.exception("A token could not be judged")
             return None
         return shake
 
@@ -209,6 +213,7 @@ class SocketConsumer(AsyncConsumer):
             self._step(frame)
 
     def _refuse(self, frame: Frame, reason: Reason) -> None:
+        metrics.MESSAGES_REFUSED.value += 1
         self.socket.send(refuse(frame, reason, frame.join_ref).frames)
 
     def _step(self, frame: Frame) -> None:
@@ -347,13 +352,10 @@ def _forget(*, setting: str, **_: Any) -> None:
 setting_changed.connect(_forget)
 
 
-def _address(scope: Any, proxies: int) -> str:
+def _address(scope: Any) -> str:
     peer = (scope.get("client") or ("",))[0]
-    if not proxies:
-        return str(peer)
     found = (v for name, v in scope["headers"] if name == b"x-forwarded-for")
-    forwarded = b",".join(found).decode("latin-1")
-    return client_address(str(peer), forwarded, proxies)
+    return client_of(str(peer), b",".join(found).decode("latin-1"))
 
 
 def _socket(scope: Any, send: Send_, shake: Handshake) -> Socket:

@@ -7,6 +7,7 @@ import logging
 import time
 from collections import OrderedDict
 from hashlib import sha256
+from typing import Final
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -17,6 +18,9 @@ from rooms.circuit import Circuit
 from rooms.grants import BackendAway, Identity, RoomGrant, id_of
 
 logger = logging.getLogger(__name__)
+
+# What a proxy says of a backend that does not answer, or has too much to do.
+AWAY: Final = frozenset({429, 502, 503, 504})
 
 
 class BackendVerifier:
@@ -55,29 +59,36 @@ class BackendVerifier:
         return value
 
     async def _ask(self, kind: str, token: str) -> object:
-        """What the token says. Raises `BackendAway`."""
+        """What the token says; None: it is refused. Raises `BackendAway`."""
         if not self._circuit.may_ask(time.monotonic()):
             metrics.DECODES_SKIPPED.value += 1
             raise BackendAway
         try:
-            data = await self._post(kind, token)
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-            metrics.DECODES_FAILED.value += 1
-            self._circuit.bad(time.monotonic())
-            self._log_state(reachable=False, error=error)
+            answer = await self._post(kind, token)
+            found = answer.raise_for_status().json().get("data")
+        except (httpx.HTTPError, ValueError, RecursionError, AttributeError) as error:
+            self._failed(error)
             raise BackendAway from None
         self._circuit.good()
         self._log_state(reachable=True)
-        return data.get(f"{kind}_id") if isinstance(data, dict) else None
+        return found.get(f"{kind}_id") if isinstance(found, dict) else None
 
-    async def _post(self, kind: str, token: str) -> object:
-        answer = await self._client().post(
+    async def _post(self, kind: str, token: str) -> httpx.Response:
+        return await self._client().post(
             f"{conf().backend_url.rstrip('/')}/api/v1/private/decode_token",
             json={"type": kind, "token": token},
             headers={"oorja-secret": conf().api_secrets[0]},
         )
-        answer.raise_for_status()
-        return answer.json()["data"]
+
+    def _failed(self, error: Exception) -> None:
+        """Whoever answers at all is not left alone: it may be the token's fault."""
+        metrics.DECODES_FAILED.value += 1
+        self._log_state(reachable=False, error=error)
+        status = isinstance(error, httpx.HTTPStatusError) and error.response.status_code
+        if status and status not in AWAY:
+            self._circuit.good()
+        else:
+            self._circuit.bad(time.monotonic())
 
     def _client(self) -> httpx.AsyncClient:
         loop = asyncio.get_running_loop()
@@ -98,5 +109,11 @@ class BackendVerifier:
                 logger.info("The backend decodes tokens again")
             else:
                 # The error's text could hold what was sent; its kind is enough.
-                logger.error("The backend cannot decode: %s", type(error).__name__)
+                logger.error("The backend cannot decode: %s", _kind(error))
         self._reachable = reachable
+
+
+def _kind(error: Exception | None) -> str:
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"it answers {error.response.status_code}"
+    return type(error).__name__

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from rooms import grants, tokens
+from rooms import address, tokens
 from rooms.address import room_topic
 
 TOKEN_SECONDS = 24 * 3_600
@@ -27,8 +27,8 @@ def token(request: HttpRequest) -> JsonResponse:
         room_topic(room_id)
     except ValueError as error:
         return _refuse(str(error))
-    if not 0 < len(user_id) <= grants.MAX_ID:
-        return _refuse(f"user_id has 1 to {grants.MAX_ID} characters")
+    if not 0 < len(user_id) <= address.MAX_USER_ID:
+        return _refuse(f"user_id has 1 to {address.MAX_USER_ID} characters")
     return JsonResponse(
         {
             "user_token": tokens.mint_user(user_id, TOKEN_SECONDS),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from rooms import address
+
 VERBS: Final = frozenset({"push", "presence"})
-MAX_ID: Final = 200
 
 
 class Unauthorized(Exception):
@@ -49,9 +50,10 @@ class Verifier(Protocol):
 
 
 def id_of(value: object) -> str:
-    """An id of a claim: text or a whole number."""
+    """An id of a claim: text, or a whole number. Raises `Unauthorized`."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID:
-        raise Unauthorized("the token names no id")
-    return value
+    try:
+        return address.user_id(value)
+    except ValueError as error:
+        raise Unauthorized(f"the token names no id: {error}") from None

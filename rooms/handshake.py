@@ -203,4 +203,11 @@ def client_address(peer: str, forwarded: str, proxies: int) -> str:
     hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
     if not 0 < proxies <= len(hops):
         return peer
-    return hops[-proxies]
+    return _without_port(hops[-proxies])
+
+
+def _without_port(hop: str) -> str:
+    """`1.2.3.4:80` and `[::1]:80` as some proxies write them."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop

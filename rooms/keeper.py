@@ -36,6 +36,9 @@ LOOK_SECONDS = 1.0
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 2.0
 LISTINGS = 5
+# How long a join waits for the database to say which rooms are closed.
+CLOSED_SECONDS = 2.0
+ASK_SECONDS = 5.0
 SOON = 0.001
 
 
@@ -74,6 +77,8 @@ class Keeper:
         self._woken = asyncio.Event()
         self._layer: Any = None
         self._started = self._gap = False
+        self._closed_known = asyncio.Event()
+        self._retry: asyncio.TimerHandle | None = None
         self._renewal = 0.0
 
     def start(self) -> None:
@@ -83,7 +88,7 @@ class Keeper:
         self._started = True
         pulse().start()
         if not conf().redis_url:
-            hub().spawn(close_again())
+            hub().spawn(self._close_again())
             return
         redis.link().on_down = self._on_gap
         layer: Any = get_channel_layer()
@@ -94,10 +99,27 @@ class Keeper:
         self._watch = Watch(tracker)
         self._task = self._loop.create_task(self._run())
 
+    async def closed_known(self) -> None:
+        """Wait until it is known which rooms are closed, but not for long."""
+        if not self._closed_known.is_set():
+            await _any_of(self._closed_known, CLOSED_SECONDS)
+
+    async def _close_again(self) -> None:
+        """Close what is closed; where the database cannot tell, ask it later."""
+        if not await close_again():
+            later = self._loop.call_later(ASK_SECONDS, self._ask_again)
+            self._retry = later
+        self._closed_known.set()
+
+    def _ask_again(self) -> None:
+        hub().spawn(self._close_again())
+
     async def stop(self) -> None:
         """Give up the lease; who is in a grace period stays until its end."""
         left = graces().stop()
         self._started = False
+        if self._retry is not None:
+            self._retry.cancel()
         await pulse().stop()
         if self._task is None:
             return
@@ -158,7 +180,8 @@ class Keeper:
 
     async def _renew(self) -> None:
         if not await self._cluster.renew(describe()):
-            await close_again()
+            await self._close_again()
+        self._closed_known.set()
         pause = conf().lease_renew * random.uniform(0.8, 1.0)  # noqa: S311
         self._renewal = self._loop.time() + pause
         if not self._gap:

@@ -44,7 +44,13 @@ class Caller:
 
 
 def create(name: str, scopes: Sequence[str] = SCOPES) -> str:
-    """A new key, to be shown once. Raises `UnknownScope`, `IntegrityError`."""
+    """A new key, to be shown once.
+
+    Raises `UnknownScope` for a scope that is none, or for none at all, and
+    `IntegrityError` where the name was used before.
+    """
+    if not scopes:
+        raise UnknownScope("a key needs a scope")
     if unknown := sorted(set(scopes) - set(SCOPES)):
         raise UnknownScope(f"no such scope: {', '.join(unknown)}")
     key = PREFIX + secrets.token_urlsafe(32)

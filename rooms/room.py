@@ -19,20 +19,21 @@ from presence.state import Diff, Snapshot, State, metas_of
 from presence.tracker import NotTracked
 from rooms import access, grants, relay
 from rooms.activity import gathered
-from rooms.address import labels, room_topic
+from rooms.address import MAX_SESSION_ID, labels, room_topic
 from rooms.channel import Channel, Refused
 from rooms.diffs import diffs
 from rooms.event import Event
 from rooms.grace import graces, untrack
 from rooms.hub import hub, release
+from rooms.keeper import keeper
+from rooms.limits import refusal_delay
 from rooms.policy import Policy, policy_for
 from rooms.registry import registry
+from rooms.removal import REMOVE
 from rooms.wire import Reason, is_reserved
 
-MAX_SESSION_ID = 64
+MAX_DEPARTED = 16
 LONGEST_TIMER = 24 * 3_600.0
-# Takes members out of a room; goes the road of every event, and to no client.
-REMOVE = "beam_remove"
 SHUT = {
     gate.CLOSED: Reason.ROOM_CLOSED,
     gate.BLOCKED: Reason.BLOCKED,
@@ -54,6 +55,7 @@ class RoomChannel(Channel):
     _sent: relay.Sent | None = None
     _unanswered: list[Any]
     _expiry: asyncio.TimerHandle | None = None
+    _refused = 0
     intercepts = frozenset({REMOVE})
 
     async def join(self, payload: Any) -> Any:
@@ -68,6 +70,7 @@ class RoomChannel(Channel):
             raise Refused(Reason.UNAUTHORIZED) from None
         except grants.BackendAway:
             raise Refused(Reason.UNAVAILABLE) from None
+        await keeper().closed_known()
         self.session = f"{user_id}:{session_id}"
         self.labels = (f"session:{self.session}", f"user:{user_id}")
         self.online_at = str(int(time.time()))
@@ -139,6 +142,9 @@ class RoomChannel(Channel):
         hub().knows(self.topic, self.since)
         self._forget_former_self()
         release(self)
+        if self.stopped:
+            # It was removed while it joined.
+            return
         if self._diff is not None:
             diffs().publish(self.topic, self._diff)
             self._diff = None
@@ -178,11 +184,25 @@ class RoomChannel(Channel):
         try:
             self.grant = await access.enter(token, room_id, identity)
         except grants.Unauthorized:
+            self._refused += 1
+            await asyncio.sleep(refusal_delay(self._refused))
             raise Refused(Reason.UNAUTHORIZED) from None
         except grants.BackendAway:
             raise Refused(Reason.UNAVAILABLE) from None
+        self._refused = 0
+        if "presence" not in self.grant.can and self._ref is not None:
+            own, self._ref = self._ref, None
+            hub().spawn(untrack(self.topic, [own]))
         self._watch_token()
         self.reply(ref)
+
+    def _note_departure(self) -> None:
+        """For whoever rejoins at once; the oldest are of no use any more."""
+        departed = self.owner.departed
+        departed.pop(self.topic, None)
+        departed[self.topic] = self._own
+        if len(departed) > MAX_DEPARTED:
+            del departed[next(iter(departed))]
 
     def _forget_former_self(self) -> None:
         """Take back the presence this connection had here a moment ago.
@@ -270,7 +290,7 @@ class RoomChannel(Channel):
         grace = self._policy().presence_grace
         if lost and grace > 0:
             return hub().spawn(graces().begin(self.topic, ref, grace))
-        self.owner.departed[self.topic] = self._own
+        self._note_departure()
         return hub().spawn(untrack(self.topic, [ref]))
 
 

@@ -28,7 +28,7 @@ from rooms.hub import hub
 from rooms.keeper import processes
 from rooms.patterns import Patterns
 from rooms.pulse import LIVE_TOPIC
-from rooms.room import REMOVE
+from rooms.removal import REMOVE
 from rooms.wire import Reason
 
 PERMISSION: Final = "rooms.view_room"

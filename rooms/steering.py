@@ -8,8 +8,7 @@ from presence.state import metas_of
 from rooms import closed, relay
 from rooms.address import room_topic
 from rooms.connections import disconnect_event
-from rooms.event import Event
-from rooms.room import REMOVE
+from rooms.removal import removal
 from rooms.wire import Reason
 
 REMOVED = "removed"
@@ -28,7 +27,7 @@ async def remove(
         await tracker().shut(topic, bar, block_seconds)
     present = {key for key, _ in metas_of((await tracker().list(topic)).state)}
     label = f"{'session' if bar.kind == 'key' else 'user'}:{bar.name}"
-    await relay.published(_removal(topic, reason, (label,)))
+    await relay.published(removal(topic, reason, (label,)))
     if bar.kind == "key":
         return sorted(present & {bar.name})
     return sorted(key for key in present if key.rpartition(":")[0] == bar.name)
@@ -43,14 +42,10 @@ async def close(room_id: str) -> int:
     topic = room_topic(room_id)
     await closed.close(room_id)
     [size] = await tracker().sizes([topic])
-    await relay.published(_removal(topic, Reason.ROOM_CLOSED, None))
+    await relay.published(removal(topic, Reason.ROOM_CLOSED))
     return size.entries
 
 
 async def disconnect(user_id: str) -> None:
     """Close every connection of a user with 1001. Raises `relay.Unavailable`."""
     await relay.published(disconnect_event(user_id))
-
-
-def _removal(topic: str, reason: str, to: tuple[str, ...] | None) -> Event:
-    return Event(topic=topic, name=REMOVE, payload={"reason": reason}, to=to)

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, Final
 
 import jwt
+import orjson
 from jwt.algorithms import HMACAlgorithm
 
 from beam import public_keys
@@ -18,6 +19,9 @@ from rooms.grants import VERBS, BackendAway, Identity, RoomGrant, Unauthorized, 
 from rooms.jwks import Jwks, ProviderAway
 
 ALGORITHM: Final = "HS256"
+# Beam's own names, good beside those that are configured.
+USER: Final = "user_id"
+ROOM: Final = "room_id"
 
 
 class JwtVerifier:
@@ -33,19 +37,19 @@ class JwtVerifier:
 
     async def user(self, token: str) -> Identity:
         claims = await self._claims(token)
-        if conf().token_room_claim in claims:
+        if _claim(claims, conf().token_room_claim, ROOM) is not None:
             raise Unauthorized("a room token says nothing about its bearer")
-        return Identity(id_of(claims.get(conf().token_user_claim)))
+        return Identity(id_of(_claim(claims, conf().token_user_claim, USER)))
 
     async def room(self, token: str) -> RoomGrant:
         claims = await self._claims(token)
-        user_id = claims.get(conf().token_user_claim)
+        user_id = _claim(claims, conf().token_user_claim, USER)
         return RoomGrant(
-            room_id=id_of(claims.get(conf().token_room_claim)),
+            room_id=id_of(_claim(claims, conf().token_room_claim, ROOM)),
             user_id=None if user_id is None else id_of(user_id),
             can=_verbs(claims.get("can")),
             meta=_meta(claims.get("meta")),
-            expires=float(claims["exp"]),
+            expires=_moment(claims["exp"]),
         )
 
     async def _claims(self, token: str) -> dict[str, Any]:
@@ -56,7 +60,7 @@ class JwtVerifier:
         algorithm = header.get("alg")
         if algorithm == ALGORITHM:
             return _decode(token, map(_key, conf().token_secrets), ALGORITHM)
-        if algorithm not in public_keys.ALGORITHMS:
+        if type(algorithm) is not str or algorithm not in public_keys.ALGORITHMS:
             raise Unauthorized("signed in a way that is not accepted")
         known = await self._public(header.get("kid"))
         # A key is for the algorithms of its kind, never for what a token says.
@@ -102,7 +106,7 @@ def _decode(
             )
         except jwt.InvalidSignatureError:
             continue
-        except (jwt.PyJWTError, ValueError, RecursionError):
+        except (jwt.PyJWTError, ValueError, OverflowError, RecursionError):
             break
     raise Unauthorized("the token is not valid")
 
@@ -140,12 +144,29 @@ def _meta(meta: object) -> dict[str, Any]:
         return {}
     if not isinstance(meta, dict):
         raise Unauthorized("the token's `meta` is no object")
+    try:
+        orjson.dumps(meta)
+    except TypeError:
+        # Half a character, a huge number, deep nesting: nobody could be told.
+        raise Unauthorized("the token's `meta` cannot be told to others") from None
     return meta
+
+
+def _moment(exp: Any) -> float:
+    try:
+        return float(exp)
+    except OverflowError:
+        raise Unauthorized("the token's `exp` is no time") from None
+
+
+def _claim(claims: dict[str, Any], *names: str) -> Any:
+    """The first of these claims that is there; None for none."""
+    return next((claims[name] for name in names if name in claims), None)
 
 
 def mint_user(user_id: str, ttl: float) -> str:
     """A user token. `ttl` in seconds."""
-    return _sign({conf().token_user_claim: user_id}, ttl)
+    return _sign({USER: user_id}, ttl)
 
 
 def mint_room(
@@ -158,8 +179,8 @@ def mint_room(
 ) -> str:
     """A room token. `ttl` in seconds; what is None is left out."""
     claims = {
-        conf().token_room_claim: room_id,
-        conf().token_user_claim: user_id,
+        ROOM: room_id,
+        USER: user_id,
         "can": can,
         "meta": meta,
     }

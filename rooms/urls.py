@@ -4,10 +4,10 @@ from urllib.parse import unquote
 
 from django.conf import settings
 from django.urls import path, re_path, register_converter
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerView
 
 from rooms import demo
-from rooms.api import events, prometheus, service, steering
+from rooms.api import description, events, prometheus, service, steering
 from rooms.api.errors import not_found
 
 
@@ -17,8 +17,8 @@ class Segment:
     regex = "[^/]+"
 
     def to_python(self, value: str) -> str:
-        """The id itself."""
-        return unquote(value)
+        """The id itself. Raises `ValueError` for what is no UTF-8: no such path."""
+        return unquote(value, errors="strict")
 
     def to_url(self, value: str) -> str:
         """The id as it stands in a path."""
@@ -50,7 +50,7 @@ urlpatterns = [
 urlpatterns += [
     # Also with DEBUG=1, where Django would show a page.
     re_path(r"^api/v1/", not_found),
-    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema", description.schema, name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
 ]
 

@@ -16,7 +16,7 @@ from rooms.keys import SCOPES, Caller, keyring
 from rooms.limits import Pace
 
 BACKEND: Final = Caller("secret", frozenset(SCOPES))
-BEARER: Final = "Bearer "
+BEARER: Final = "bearer "
 MAX_PACES: Final = 10_000
 
 
@@ -31,8 +31,8 @@ async def identify(request: Request) -> Caller:
     caller = None
     if (secret := request.headers.get("secret")) is not None:
         caller = BACKEND if _is_known(secret) else None
-    elif (header := request.headers.get("Authorization", "")).startswith(BEARER):
-        caller = await keyring.find(header.removeprefix(BEARER).strip())
+    elif (header := request.headers.get("Authorization", ""))[:7].lower() == BEARER:
+        caller = await keyring.find(header[len(BEARER) :].strip())
     if caller is None:
         metrics.API_REFUSED.value += 1
         raise NotAuthenticated
@@ -42,7 +42,8 @@ async def identify(request: Request) -> Caller:
 def _is_known(given: str) -> bool:
     """Compares with every secret, each in constant time."""
     secrets = [secret for secret in conf().api_secrets if secret]
-    given_bytes = given.encode(errors="surrogateescape")
+    # As it came: headers are read as Latin-1.
+    given_bytes = given.encode("latin-1", errors="replace")
     matches = [hmac.compare_digest(given_bytes, known.encode()) for known in secrets]
     return any(matches)
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import Error as DatabaseError
 from django.http import JsonResponse
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
-from beam import redis
+from beam import metrics, redis
 from rooms import relay
+
+logger = logging.getLogger(__name__)
 
 CODES = {
     400: "invalid",
@@ -27,6 +31,15 @@ CODES = {
     503: "unavailable",
 }
 AWAY = (redis.RedisError, OSError, DatabaseError, relay.Unavailable)
+
+
+QUIET_SECONDS = 10.0
+COUNTED = {
+    **dict.fromkeys((400, 413, 415, 422), metrics.API_INVALID),
+    **dict.fromkeys((404, 405), metrics.API_NOT_FOUND),
+    500: metrics.API_FAILED,
+    503: metrics.API_UNAVAILABLE,
+}
 
 
 class TooLarge(exceptions.APIException):
@@ -50,20 +63,52 @@ class HistoryOff(exceptions.APIException):
     default_code = "history_off"
 
 
-def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Every refusal in one shape: `{"error": {"code", "message", "fields"?}}`."""
+def answer_error(error: Exception, context: dict[str, Any]) -> Response:
+    """Every refusal in one shape: `{"error": {"code", "message", "fields"?}}`.
+
+    What nobody foresaw is a 500 in that shape, with a traceback in the log.
+    """
+    answer = _of(error)
+    counter = COUNTED.get(answer.status_code)
+    if counter is not None:
+        counter.value += 1
+    return answer
+
+
+def _of(error: Exception) -> Response:
     if isinstance(error, AWAY):
+        trouble.tell(error)
         return _error(503, "unavailable", "Redis or the database is away; try again")
     if isinstance(error, RequestDataTooBig):
         return _error(413, "too_large", "the body is far too large")
+    if isinstance(error, SuspiciousOperation):
+        return _error(400, "malformed", "the request is not what HTTP allows")
     if isinstance(error, exceptions.ValidationError):
-        fields = error.get_full_details()
-        return _error(400, "invalid", "the request is not valid", fields)
+        return _error(400, "invalid", "the request is not valid", error.detail)
     if isinstance(error, exceptions.ParseError):
         return _error(400, "malformed", str(error.detail))
     if isinstance(error, exceptions.APIException):
         return _answer(error)
-    return None
+    logger.error("A request failed", exc_info=error)
+    return _error(500, "failed", "something went wrong here; the log says what")
+
+
+class Trouble:
+    """Why requests are answered with 503: a line in the log, not one a request."""
+
+    def __init__(self) -> None:
+        self._quiet_until = 0.0
+
+    def tell(self, error: Exception) -> None:
+        """Log, unless that was done a moment ago."""
+        now = time.monotonic()
+        if now >= self._quiet_until:
+            self._quiet_until = now + QUIET_SECONDS
+            # Its text may hold what was asked for; its kind is enough.
+            logger.warning("Requests are answered with 503: %s", type(error).__name__)
+
+
+trouble = Trouble()
 
 
 def _answer(error: exceptions.APIException) -> Response:
@@ -92,5 +137,6 @@ def _error(code: int, name: str, message: str, fields: Any = None) -> Response:
 
 def not_found(request: Any, exception: Any = None) -> JsonResponse:
     """The answer for a path that is none."""
+    metrics.API_NOT_FOUND.value += 1
     error = {"code": "not_found", "message": "there is nothing at this path"}
     return JsonResponse({"error": error}, status=404)

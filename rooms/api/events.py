@@ -80,7 +80,7 @@ INVALID = {
     "error": {
         "code": "invalid",
         "message": "the item is not valid",
-        "fields": {"event": "this name is reserved"},
+        "fields": {"event": ["this name is reserved"]},
     },
 }
 
@@ -157,8 +157,9 @@ class Events(BackendView):
         items = request.data.get("events") if type(request.data) is dict else None
         if type(items) is not list or not items:
             raise exceptions.ValidationError({"events": ["a list, not empty"]})
-        if sum(map(batch.rooms_of, items)) > batch.MAX_ROOMS:
-            message = f"a batch reaches at most {batch.MAX_ROOMS} rooms"
+        most = conf().max_batch_rooms
+        if sum(map(batch.rooms_of, items)) > most:
+            message = f"a batch reaches at most {most} rooms"
             raise exceptions.ValidationError({"events": [message]})
         results = await _publish_all(items, self.caller)
         if all(result is UNAVAILABLE for result in results):
@@ -189,7 +190,7 @@ def _start(item: Any, limit: int, caller: Caller) -> dict[str, Any] | list[relay
         for event in events:
             gathered.note_sent(event.topic, event.name, caller.name)
     except batch.Invalid as error:
-        fields = error.fields
+        fields = {name: [text] for name, text in error.fields.items()}
         message = "the item is not valid"
         details = {"code": "invalid", "message": message, "fields": fields}
         return {"status": "error", "error": details}

@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from rooms import batch
-from rooms.address import room_topic
+from rooms import address, batch
 from rooms.wire import is_reserved
 
 
-class RoomId(serializers.CharField):
-    """A room id: 1 to 200 characters of any script, no control characters."""
+class _Id(serializers.CharField):
+    """An id: text as it is, by a rule of `rooms.address`."""
+
+    rule: Callable[[object], str]
+    most: int
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(trim_whitespace=False, **kwargs)
+        super().__init__(trim_whitespace=False, max_length=self.most, **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
         """Raises `ValidationError` for an id that is none."""
-        room_id: str = super().to_internal_value(data)
         try:
-            room_topic(room_id)
+            type(self).rule(data)
         except ValueError as error:
-            raise serializers.ValidationError(str(error), "invalid_room_id") from None
-        return room_id
+            raise serializers.ValidationError(str(error)) from None
+        return str(data)
+
+
+class RoomId(_Id):
+    """A room id: 1 to 200 characters of any script, no control characters."""
+
+    rule = staticmethod(address.room_topic)
+    most = address.MAX_ROOM_ID
+
+
+class UserId(_Id):
+    """A user's id, by the same rule."""
+
+    rule = staticmethod(address.user_id)
+    most = address.MAX_USER_ID
+
+
+class Session(_Id):
+    """A member's session: `USER_ID:SESSION_ID`."""
+
+    rule = staticmethod(address.session)
+    most = address.MAX_USER_ID + 1 + address.MAX_SESSION_ID
 
 
 class EventName(serializers.CharField):
@@ -62,8 +85,17 @@ class Payload(serializers.Field):  # type: ignore[type-arg]
 
 def room_id_of(given: str) -> str:
     """A room id of the path. Raises `ValidationError`."""
+    return _of_path(given, "room_id", address.room_topic)
+
+
+def user_id_of(given: str) -> str:
+    """A user id of the path. Raises `ValidationError`."""
+    return _of_path(given, "user_id", address.user_id)
+
+
+def _of_path(given: str, name: str, rule: Callable[[object], str]) -> str:
     try:
-        room_topic(given)
+        rule(given)
     except ValueError as error:
-        raise serializers.ValidationError({"room_id": [str(error)]}) from None
+        raise serializers.ValidationError({name: [str(error)]}) from None
     return given

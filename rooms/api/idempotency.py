@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Final
 
@@ -28,9 +29,11 @@ from rooms.keys import Caller
 HEADER: Final = "Idempotency-Key"
 MAX_KEY: Final = 255
 SECONDS: Final = 300
-MAX_KEPT: Final = 10_000
+MAX_BYTES: Final = 67_108_864
+# Longer than any request takes: who died in the middle holds up no longer.
+CLAIM_SECONDS: Final = 15
 # How long a second request waits for the answer to the first.
-WAIT_SECONDS: Final = 5.0
+WAIT_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = 0.05
 
 Produce = Callable[[Request], Awaitable[Response]]
@@ -49,20 +52,22 @@ async def once(request: Request, caller: Caller, produce: Produce) -> Response:
         raise exceptions.ValidationError({HEADER: [message]})
     name = _digest(f"{caller.name}\n{request.path}\n{key}".encode())
     body = _digest(request._request.body)
-    kept = await _claim(name, body)
-    if kept is not None:
-        return Response(kept)
+    if (kept := await _claim(name, body)) is not None:
+        return Response(*kept)
     try:
         response = await produce(request)
     except BaseException:
         await _store().drop(name)
         raise
-    await _store().put(name, orjson.dumps({"body": body, "answer": [response.data]}))
+    # It is done, whether that can be kept or not.
+    with suppress(redis.RedisError, OSError):
+        text = orjson.dumps({"body": body, "answer": [response.data]})
+        await _store().put(name, text)
     return response
 
 
-async def _claim(name: str, body: str) -> Any | None:
-    """The answer that is kept; None where this request is to be done now."""
+async def _claim(name: str, body: str) -> list[Any] | None:
+    """The answer that is kept, in a list; None: this request is to be done now."""
     claim = orjson.dumps({"body": body})
     deadline = time.monotonic() + WAIT_SECONDS
     while not await _store().add(name, claim):
@@ -73,7 +78,8 @@ async def _claim(name: str, body: str) -> Any | None:
         if found["body"] != body:
             raise KeyReused
         if "answer" in found:
-            return found["answer"][0]
+            answer: list[Any] = found["answer"]
+            return answer
         if time.monotonic() > deadline:
             raise relay.Unavailable
         await asyncio.sleep(LOOK_SECONDS)
@@ -93,7 +99,7 @@ class _Shared:
 
     async def add(self, name: str, text: bytes) -> bool:
         """Keep a text where none is kept; whether it was."""
-        command = ("SET", self._key(name), text, "NX", "EX", SECONDS)
+        command = ("SET", self._key(name), text, "NX", "EX", CLAIM_SECONDS)
         return await redis.batch().call(*command) is not None
 
     async def get(self, name: str) -> bytes | None:
@@ -111,16 +117,18 @@ class _Shared:
 
 
 class _Local:
-    """In this process; the oldest go first where there are too many."""
+    """In this process, bounded by bytes: the oldest go first."""
 
     def __init__(self) -> None:
+        # In the order in which they were put; claims end sooner than answers.
         self._kept: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+        self._bytes = 0
 
     async def add(self, name: str, text: bytes) -> bool:
         """See `_Shared`."""
         if await self.get(name) is not None:
             return False
-        await self.put(name, text)
+        self._keep(name, text, CLAIM_SECONDS)
         return True
 
     async def get(self, name: str) -> bytes | None:
@@ -130,14 +138,28 @@ class _Local:
 
     async def put(self, name: str, text: bytes) -> None:
         """See `_Shared`."""
-        self._kept[name] = time.monotonic() + SECONDS, text
-        self._kept.move_to_end(name)
-        if len(self._kept) > MAX_KEPT:
-            self._kept.popitem(last=False)
+        self._keep(name, text, SECONDS)
+
+    def _keep(self, name: str, text: bytes, seconds: float) -> None:
+        self._forget(name)
+        now = time.monotonic()
+        self._kept[name] = now + seconds, text
+        self._bytes += _weight(name, text)
+        while self._bytes > MAX_BYTES or next(iter(self._kept.values()))[0] < now:
+            self._forget(next(iter(self._kept)))
+
+    def _forget(self, name: str) -> None:
+        if (found := self._kept.pop(name, None)) is not None:
+            self._bytes -= _weight(name, found[1])
 
     async def drop(self, name: str) -> None:
         """See `_Shared`."""
-        self._kept.pop(name, None)
+        self._forget(name)
+
+
+def _weight(name: str, text: bytes) -> int:
+    """Bytes that an entry takes, about."""
+    return len(name) + len(text) + 300
 
 
 _SHARED, _LOCAL = _Shared(), _Local()

@@ -15,6 +15,7 @@ from drf_spectacular.utils import (
 )
 from rest_framework import serializers
 
+from rooms import address
 from rooms.api.errors import CODES
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -47,9 +48,17 @@ USUAL = (401, 403, 429, 503)
 BODY = (400, 413, 415)
 """What a request with a body may be answered with beside."""
 
+NAME = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": address.MAX_ROOM_ID,
+    "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]+$",
+}
+ROOM = OpenApiParameter("room_id", NAME, OpenApiParameter.PATH)
+USER = OpenApiParameter("user_id", NAME, OpenApiParameter.PATH)
 IDEMPOTENCY = OpenApiParameter(
     "Idempotency-Key",
-    str,
+    {"type": "string", "minLength": 1, "maxLength": 255},
     OpenApiParameter.HEADER,
     description="The same key and body for five minutes: one answer, done once.",
 )
@@ -60,7 +69,7 @@ def refusal(status: int, code: str | None = None) -> OpenApiResponse:
     name = code or CODES[status]
     error: dict[str, Any] = {"code": name, "message": WHEN[status]}
     if status == 400:
-        error["fields"] = {"room_id": ["1 to 200 characters, no control characters"]}
+        error["fields"] = {"room_id": ["a room id has 1 to 200 characters"]}
     example = OpenApiExample(name, {"error": error}, status_codes=[str(status)])
     return OpenApiResponse(_ERROR, WHEN[status], [example])
 

@@ -8,6 +8,7 @@ from asgiref.sync import sync_to_async
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.http import JsonResponse
+from django.views.decorators.http import require_safe
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -73,11 +74,13 @@ class Health(BackendView):
         return Response()
 
 
+@require_safe
 async def healthz(request: Any) -> JsonResponse:
     """`GET /healthz`: the process is live."""
     return JsonResponse({"status": "ok"})
 
 
+@require_safe
 async def readyz(request: Any) -> JsonResponse:
     """`GET /readyz`: database, Redis and the hub's loop; 503 says what is wrong."""
     checks = {"database": await sync_to_async(_check_database)()}

@@ -16,8 +16,8 @@ from presence.state import State
 from rooms import closed, steering
 from rooms.address import room_topic
 from rooms.api.errors import HistoryOff
-from rooms.api.fields import room_id_of
-from rooms.api.schema import BODY, describe, shape
+from rooms.api.fields import Session, UserId, room_id_of, user_id_of
+from rooms.api.schema import BODY, NAME, ROOM, USER, describe, shape
 from rooms.api.view import BackendView
 from rooms.policy import policy_for
 
@@ -46,6 +46,7 @@ EXAMPLE = {
     "limits": {"capacity": None, "presence_grace": 0.0, "history": 0},
 }
 MAX_PAGE = 1_000
+MAX_REASON = 200
 MAX_BLOCK_SECONDS = 366 * 24 * 3_600.0
 
 
@@ -61,8 +62,8 @@ class Page(serializers.Serializer):  # type: ignore[type-arg]
     def validate_cursor(self, cursor: str) -> str:
         """The topic that a cursor stands for. Raises `ValidationError`."""
         try:
-            return base64.urlsafe_b64decode(cursor.encode()).decode()
-        except (binascii.Error, UnicodeError):
+            return base64.b64decode(cursor, b"-_", validate=True).decode()
+        except (binascii.Error, ValueError):
             raise serializers.ValidationError("no cursor of this list") from None
 
 
@@ -118,6 +119,7 @@ class Room(BackendView):
         DETAILS,
         errors=(400,),
         example=EXAMPLE,
+        parameters=(ROOM,),
         operation="get_room",
     )
     async def get(self, request: Request, room_id: str) -> Response:
@@ -174,6 +176,7 @@ class Presence(BackendView):
                 }
             ],
         },
+        parameters=(ROOM,),
         operation="get_presence",
     )
     async def get(self, request: Request, room_id: str) -> Response:
@@ -196,9 +199,9 @@ def _members(state: State) -> list[dict[str, Any]]:
 class Removal(serializers.Serializer):  # type: ignore[type-arg]
     """The body of `remove`: who, why, and for how long they stay out."""
 
-    user_id = serializers.CharField(required=False, max_length=200)
-    session = serializers.CharField(required=False, max_length=300)
-    reason = serializers.CharField(default=steering.REMOVED, max_length=200)
+    user_id = UserId(required=False)
+    session = Session(required=False)
+    reason = serializers.CharField(default=steering.REMOVED, max_length=MAX_REASON)
     block_seconds = serializers.FloatField(
         default=0.0, min_value=0.0, max_value=MAX_BLOCK_SECONDS
     )
@@ -211,6 +214,27 @@ class Removal(serializers.Serializer):  # type: ignore[type-arg]
         return given
 
 
+_MORE = {
+    "reason": {"type": "string", "minLength": 1, "maxLength": MAX_REASON},
+    "block_seconds": {"type": "number", "minimum": 0, "maximum": MAX_BLOCK_SECONDS},
+}
+REMOVAL = {
+    "oneOf": [
+        {
+            "type": "object",
+            "title": title,
+            "properties": {name: form, **_MORE},
+            "required": [name],
+        }
+        for name, title, form in (
+            ("user_id", "All sessions of a user", NAME),
+            ("session", "One session", {"type": "string", "pattern": "^.+:[^:]+$"}),
+        )
+    ]
+}
+"""The body of `remove`, as it is described."""
+
+
 class Remove(BackendView):
     """`POST /api/v1/rooms/ROOM_ID/remove`: members leave, and may be kept out."""
 
@@ -220,7 +244,7 @@ class Remove(BackendView):
     @describe(
         "Take a user, or one session, out of a room",
         shape("Removed", removed=serializers.ListField(child=serializers.CharField())),
-        request=Removal,
+        request={"application/json": REMOVAL},
         errors=BODY,
         samples={
             "A user, for ten minutes": {
@@ -231,6 +255,7 @@ class Remove(BackendView):
             "One session": {"session": "ada:1"},
         },
         example={"removed": ["ada:1"]},
+        parameters=(ROOM,),
         operation="remove_members",
     )
     async def post(self, request: Request, room_id: str) -> Response:
@@ -269,6 +294,7 @@ class Close(BackendView):
         shape("Closed", removed=serializers.IntegerField()),
         errors=BODY,
         example={"removed": 2},
+        parameters=(ROOM,),
         operation="close_room",
     )
     async def post(self, request: Request, room_id: str) -> Response:
@@ -287,6 +313,7 @@ class Open(BackendView):
         DETAILS,
         errors=BODY,
         example=EXAMPLE,
+        parameters=(ROOM,),
         operation="open_room",
     )
     async def post(self, request: Request, room_id: str) -> Response:
@@ -305,11 +332,12 @@ class Disconnect(BackendView):
         "End all connections of a user",
         shape("Nothing"),
         errors=BODY,
+        parameters=(USER,),
         operation="disconnect_user",
     )
     async def post(self, request: Request, user_id: str) -> Response:
         """200: every process was told."""
-        await steering.disconnect(user_id)
+        await steering.disconnect(user_id_of(user_id))
         return Response({})
 
 
@@ -324,6 +352,7 @@ class History(BackendView):
         shape("History"),
         errors=(400,),
         refusals={404: "history_off"},
+        parameters=(ROOM,),
         operation="get_history",
     )
     async def get(self, request: Request, room_id: str) -> Response:

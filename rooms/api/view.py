@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
 from django.http import HttpRequest, HttpResponse
 from rest_framework import exceptions
 from rest_framework.parsers import BaseParser, MultiPartParser
@@ -25,7 +24,7 @@ from rooms.api.errors import TooLarge
 from rooms.api.schema import Described
 from rooms.handshake import Refused, assign, parse_params
 from rooms.keys import Caller
-from rooms.wire import BadFrame, loads
+from rooms.wire import BadFrame, dumps, loads
 
 
 class JsonRenderer(BaseRenderer):
@@ -37,7 +36,7 @@ class JsonRenderer(BaseRenderer):
 
     def render(self, data: Any, media_type: Any = None, context: Any = None) -> bytes:
         """The bytes; none for no data."""
-        return b"" if data is None else orjson.dumps(data)
+        return b"" if data is None else dumps(data)
 
 
 class JsonParser(BaseParser):
@@ -83,6 +82,9 @@ class BracketMultiPartParser(MultiPartParser):
         return params
 
 
+METHODS = frozenset({"get", "post"})
+
+
 class BackendView(APIView):
     """A view for backends.
 
@@ -101,6 +103,12 @@ class BackendView(APIView):
         """How large a body may be."""
         return conf().max_message_bytes
 
+    def perform_content_negotiation(
+        self, request: Request, force: bool = False
+    ) -> tuple[BaseRenderer, str]:
+        """JSON, whatever was asked for: a refusal is to be readable too."""
+        return JsonRenderer(), JsonRenderer.media_type
+
     async def dispatch(  # type: ignore[override]
         self, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> HttpResponse:
@@ -111,7 +119,7 @@ class BackendView(APIView):
         try:
             self.initial(asked, *args, **kwargs)
             response = await self.answer(asked)
-        except Exception as error:  # noqa: BLE001 - DRF answers what it can
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
             response = self.handle_exception(error)
         whole: Any = response
         self.response = self.finalize_response(asked, whole, *args, **kwargs)
@@ -119,14 +127,15 @@ class BackendView(APIView):
 
     async def answer(self, request: Request) -> HttpResponse:
         """Who may call comes first, then how much they may send, then what."""
-        handler = getattr(self, str(request.method).lower(), None)
+        method = str(request.method).lower()
         self.caller = await callers.identify(request)
-        if handler is None or request.method == "OPTIONS":
+        if method not in METHODS or not hasattr(self, method):
             raise exceptions.MethodNotAllowed(str(request.method))
         callers.limit(self.caller)
         callers.permit(self.caller, self.scope)
         if len(request._request.body) > self.max_bytes:
             raise TooLarge(f"the body has at most {self.max_bytes} bytes")
+        handler = getattr(self, method)
         response: HttpResponse = await handler(request, *self.args, **self.kwargs)
         return response
 

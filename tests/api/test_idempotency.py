@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import time
 from typing import Any
 
 import pytest
@@ -57,6 +58,39 @@ async def test_the_same_request_is_answered_again_and_done_once(
     ] * 3
     assert await ada.event("changed") == {"n": 1}
     assert await ada.is_silent()
+
+
+async def test_one_event_is_sent_once_too(async_client: AsyncClient, key: str) -> None:
+    [ada] = await connected("ada")
+    await ada.join(key)
+
+    async def push(n: int) -> Any:
+        return await async_client.post(
+            "/api/v1/push_room_event",
+            json.dumps({"room_id": key, "event": "changed", "payload": {"n": n}}),
+            "application/json",
+            headers=SECRET | {"Idempotency-Key": key},
+        )
+
+    answers = [await push(1) for _ in range(3)]
+    answers += await asyncio.gather(*(push(1) for _ in range(5)))
+
+    assert {(a.status_code, a.content) for a in answers} == {(200, b"")}
+    assert await ada.event("changed") == {"n": 1}
+    assert await ada.is_silent()
+    assert (await push(2)).status_code == 422
+
+
+async def test_what_is_done_but_cannot_be_kept_is_answered(
+    async_client: AsyncClient, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise OSError("away")
+
+    for store in (idempotency._Local, idempotency._Shared):
+        monkeypatch.setattr(store, "put", fail)
+
+    assert (await send(async_client, key, key)).status_code == 200
 
 
 async def test_another_body_under_the_same_key_is_a_422(
@@ -126,19 +160,43 @@ async def test_a_key_has_1_to_255_characters(
     assert "Idempotency-Key" in answer.json()["error"]["fields"]
 
 
-async def test_in_process_only_so_many_are_kept(
+async def test_in_process_only_so_many_bytes_are_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(idempotency, "MAX_KEPT", 3)
+    monkeypatch.setattr(idempotency, "MAX_BYTES", 3_000)
     store = idempotency._Local()
 
     for n in range(5):
-        assert await store.add(f"k{n}", b"x")
+        await store.put(f"k{n}", b"x" * 600)
 
-    assert [await store.get(f"k{n}") for n in range(5)] == [
-        None,
-        None,
-        b"x",
-        b"x",
-        b"x",
-    ]
+    kept = [await store.get(f"k{n}") is not None for n in range(5)]
+    assert kept == [False, False, True, True, True]
+    for n in range(5):
+        await store.drop(f"k{n}")
+    assert store._bytes == 0
+
+
+async def test_in_process_what_is_over_takes_no_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = idempotency._Local()
+    for n in range(5):
+        await store.put(f"k{n}", b"x")
+    later = time.monotonic() + idempotency.SECONDS + 1
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+
+    await store.put("new", b"x")
+
+    assert list(store._kept) == ["new"]
+
+
+async def test_who_died_in_the_middle_holds_up_not_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = idempotency._Local()
+    assert await store.add("k", b"claim")
+    assert not await store.add("k", b"claim")
+    later = time.monotonic() + idempotency.CLAIM_SECONDS + 1
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+
+    assert await store.add("k", b"claim")

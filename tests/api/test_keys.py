@@ -279,6 +279,8 @@ def test_the_command_lists_and_revokes() -> None:
     [
         (("create", "taken"), "already"),
         (("create", "new", "--scopes", "everything"), "no such scope: everything"),
+        (("create", "new", "--scopes", ","), "a key needs a scope"),
+        (("create", " "), "A key needs a name"),
         (("revoke", "nobody"), "no key 'nobody'"),
     ],
 )

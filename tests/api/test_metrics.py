@@ -154,11 +154,14 @@ async def test_a_key_needs_the_scope(async_client: AsyncClient) -> None:
         ("127.0.0.1", 0, "", 200),
         ("10.0.0.0/8, 127.0.0.0/8", 0, "", 200),
         ("10.0.0.0/8", 0, "", 401),
-        # What a client says of itself counts only behind one's own proxies.
-        ("10.0.0.0/8", 0, "10.1.2.3", 401),
-        ("10.0.0.0/8", 1, "6.6.6.6, 10.1.2.3", 200),
-        ("10.0.0.0/8", 1, "10.1.2.3, 6.6.6.6", 401),
-        ("10.0.0.0/8", 1, "nonsense", 401),
+        # Who came through a proxy that nobody told of could be anybody.
+        ("127.0.0.1", 0, "127.0.0.1", 401),
+        # Who asks without the proxy can say what they like.
+        ("10.0.0.0/8", 1, "10.1.2.3", 401),
+        ("10.0.0.0/8, 127.0.0.1", 1, "6.6.6.6, 10.1.2.3", 200),
+        ("10.0.0.0/8, 127.0.0.1", 1, "6.6.6.6, 10.1.2.3:4711", 200),
+        ("10.0.0.0/8, 127.0.0.1", 1, "10.1.2.3, 6.6.6.6", 401),
+        ("10.0.0.0/8, 127.0.0.1", 1, "nonsense", 401),
     ],
 )
 async def test_addresses_may_be_allowed(

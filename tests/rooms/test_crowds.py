@@ -14,6 +14,7 @@ from beam import metrics
 from rooms import keys
 from rooms.connections import connections
 from rooms.handshake import client_address
+from rooms.peer import client_of, counted_as
 from tests.clients import Client, connected
 
 pytestmark = pytest.mark.usefixtures("running_hub")
@@ -71,12 +72,40 @@ async def test_nobody_is_counted_twice_or_for_ever() -> None:
         ("made up, 1.1.1.1", 1, "1.1.1.1"),
         ("made up, 1.1.1.1, proxy", 2, "1.1.1.1"),
         ("1.1.1.1", 2, "peer"),
+        ("1.1.1.1:4711", 1, "1.1.1.1"),
+        ("[2001:db8::1]:4711", 1, "2001:db8::1"),
+        ("2001:db8::1", 1, "2001:db8::1"),
     ],
 )
 def test_addresses_come_from_trusted_hops(
     forwarded: str, proxies: int, address: str
 ) -> None:
     assert client_address("peer", forwarded, proxies) == address
+
+
+@pytest.mark.parametrize(
+    ("peer", "networks", "address"),
+    [
+        ("10.0.0.1", "", "1.1.1.1"),
+        ("10.0.0.1", "10.0.0.0/8", "1.1.1.1"),
+        ("6.6.6.6", "10.0.0.0/8", "6.6.6.6"),
+        ("no address", "10.0.0.0/8", "no address"),
+    ],
+)
+def test_only_proxies_are_believed(
+    settings: Settings, peer: str, networks: str, address: str
+) -> None:
+    settings.BEAM = settings.BEAM | {"trusted_proxies": 1, "proxy_networks": networks}
+
+    assert client_of(peer, "1.1.1.1") == address
+
+
+def test_a_household_is_counted_once() -> None:
+    assert counted_as("2001:db8:1:2::3") == counted_as("2001:db8:1:2:ffff::4")
+    assert counted_as("2001:db8:1:2::3") != counted_as("2001:db8:1:3::3")
+    assert counted_as("10.0.0.1") == "10.0.0.1"
+    assert counted_as("::ffff:10.0.0.1") == "::ffff:10.0.0.1"
+    assert counted_as("a socket") == "a socket"
 
 
 async def test_joins_beyond_the_rate_are_told_when_to_try_again(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 from pytest_django.fixtures import Settings
 
 from beam import metrics
-from rooms import tokens
+from rooms import relay, tokens
+from rooms.connections import connections
+from rooms.consumer import SocketConsumer
 from rooms.limits import LONGEST_DELAY, refusal_delay
+from rooms.removal import removal
+from rooms.room import MAX_DEPARTED, RoomChannel
 from tests.clients import Client, connected
 
 pytestmark = pytest.mark.usefixtures("running_hub")
@@ -97,6 +102,63 @@ async def test_bad_tokens_are_answered_later_and_later() -> None:
     began = time.monotonic()
     await ada.try_join("r2", room_token="x.y.z")
     assert time.monotonic() - began < 0.1
+
+
+async def test_bad_new_tokens_are_answered_later_and_later_too() -> None:
+    ada = await member(60)
+    took = []
+    for _ in range(4):
+        began = time.monotonic()
+        await ada.ask("room:r", "access_token", {"access_token": "x.y.z"})
+        took.append(time.monotonic() - began)
+
+    assert took[0] < 0.1 <= took[1] < took[2] < took[3]
+
+
+async def test_a_new_token_without_presence_takes_the_member_out_of_it() -> None:
+    ada = await member(60)
+    [bob] = await connected("bob")
+    assert set(await bob.join("r")) == {"ada:1"}
+    fresh = tokens.mint_room("r", 60, can=["push"])
+
+    reply = await ada.ask("room:r", "access_token", {"access_token": fresh})
+
+    assert reply["status"] == "ok"
+    assert set((await bob.event("presence_diff"))["leaves"]) == {"ada:1"}
+
+
+async def test_who_is_removed_while_joining_is_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    track = RoomChannel._track
+
+    async def slowly(channel: RoomChannel, meta: dict[str, Any]) -> Any:
+        before = await track(channel, meta)
+        await relay.publish_and_deliver(removal("room:r", "rude"))
+        return before
+
+    monkeypatch.setattr(RoomChannel, "_track", slowly)
+    [ada] = await connected("ada")
+    token = tokens.mint_room("r", 1, user_id="ada")
+    reply = await ada.try_join("r", room_token=token)
+
+    assert reply["status"] == "ok"
+    assert await ada.event("beam_removed") == {"reason": "rude"}
+    assert await ada.event("phx_close") == {}
+    # Its timer would have told of the token's end.
+    await asyncio.sleep(max(0.0, 2.2 - time.time() % 1))
+    assert await ada.is_silent()
+
+
+async def test_one_connection_remembers_few_of_the_rooms_it_left() -> None:
+    [ada] = await connected("ada")
+    for n in range(MAX_DEPARTED + 5):
+        await ada.join(f"r{n}")
+        await ada.ask(f"room:r{n}", "phx_leave", {})
+
+    [consumer] = connections.everyone()
+    assert isinstance(consumer, SocketConsumer)
+    assert len(consumer.departed) == MAX_DEPARTED
 
 
 async def test_others_on_the_connection_do_not_wait() -> None:

@@ -45,6 +45,8 @@ class Command(BaseCommand):
             )
 
     def _create(self, name: str, scopes: str) -> None:
+        if not name.strip():
+            raise CommandError("A key needs a name.")
         wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
         try:
             key = keys.create(name, wanted)
@@ -52,7 +54,8 @@ class Command(BaseCommand):
             known = ", ".join(keys.SCOPES)
             raise CommandError(f"{error}; there are {known}.") from None
         except IntegrityError:
-            raise CommandError(f"There is a key {name!r} already.") from None
+            message = f"There is, or was, a key {name!r} already; choose another name."
+            raise CommandError(message) from None
         self.stdout.write(key)
         self.stderr.write("Keep it safe: it is not shown again.")
 

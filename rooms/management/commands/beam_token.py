@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from beam.conf import conf
-from rooms import grants, tokens
+from rooms import address, grants, tokens
 from rooms.address import room_topic
 
 HOUR = 3_600
@@ -59,8 +59,8 @@ class Command(BaseCommand):
 
 
 def _user_id(text: str) -> str:
-    if not 0 < len(text) <= grants.MAX_ID:
-        raise CommandError(f"A user id has 1 to {grants.MAX_ID} characters.")
+    if not 0 < len(text) <= address.MAX_USER_ID:
+        raise CommandError(f"A user id has 1 to {address.MAX_USER_ID} characters.")
     return text
 
 

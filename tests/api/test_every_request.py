@@ -1,0 +1,472 @@
+"""Every request of the API, on the road that the server takes: each refusal there is.
+
+The application itself is asked, without Django's test client, which takes another
+way to the views.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from asgiref.sync import sync_to_async
+from django.urls import get_resolver
+from pytest_django.fixtures import Settings
+
+from beam import metrics
+from beam.asgi import application
+from rooms import keys, relay
+from rooms.api import callers, service
+from rooms.api.errors import trouble
+from rooms.hub import hub
+from tests.clients import connected
+
+pytestmark = [
+    pytest.mark.usefixtures("running_hub"),
+    pytest.mark.django_db(transaction=True),
+]
+
+SECRET = {"secret": "dev-secret"}
+EVENT = {"room_id": "r", "event": "changed"}
+# Method, path, a body that is good, the scope that a key needs.
+REQUESTS: list[tuple[str, str, Any, str | None]] = [
+    ("POST", "/api/v1/push_room_event", EVENT, "events:write"),
+    ("POST", "/api/v1/events", {"events": [EVENT]}, "events:write"),
+    ("GET", "/api/v1/health", None, None),
+    ("GET", "/api/v1/processes", None, "rooms:read"),
+    ("GET", "/api/v1/rooms", None, "rooms:read"),
+    ("GET", "/api/v1/rooms/r", None, "rooms:read"),
+    ("GET", "/api/v1/rooms/r/presence", None, "rooms:read"),
+    ("GET", "/api/v1/rooms/r/history", None, "rooms:read"),
+    ("POST", "/api/v1/rooms/r/remove", {"user_id": "ada"}, "rooms:manage"),
+    ("POST", "/api/v1/rooms/r/close", {}, "rooms:manage"),
+    ("POST", "/api/v1/rooms/r/open", {}, "rooms:manage"),
+    ("POST", "/api/v1/users/ada/disconnect", {}, "rooms:manage"),
+    ("GET", "/metrics", None, "metrics:read"),
+]
+
+
+def each(requests: list[tuple[str, str, Any, str | None]]) -> pytest.MarkDecorator:
+    """The test is run for each of these requests."""
+    names = [f"{method} {path}" for method, path, _, _ in requests]
+    fields = ("method", "path", "body", "scope")
+    return pytest.mark.parametrize(fields, requests, ids=names)
+
+
+every = each(REQUESTS)
+every_post = each([r for r in REQUESTS if r[0] == "POST"])
+with_body = each([r for r in REQUESTS if r[2]])
+with_id = each([r for r in REQUESTS if "/rooms/r" in r[1] or "/users/" in r[1]])
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    """No key is known, no rate is used up."""
+    keys.keyring.forget()
+    callers._paces.clear()
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[httpx.AsyncClient]:
+    """Asks the application."""
+    transport = httpx.ASGITransport(app=application, client=("127.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://beam") as http:
+        yield http
+
+
+def code_of(answer: httpx.Response, status: int) -> str:
+    """The code of an error, whose shape is that of all."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"].startswith("application/json")
+    error = answer.json()["error"]
+    assert error["message"]
+    assert set(error) <= {"code", "message", "fields"}
+    if "fields" in error:
+        for texts in error["fields"].values():
+            assert texts
+            assert all(type(text) is str for text in texts)
+    return str(error["code"])
+
+
+def test_every_route_is_here() -> None:
+    routes = {str(route.pattern) for route in get_resolver("rooms.urls").url_patterns}
+    asked = {
+        path.replace("rooms/r", "rooms/<id:room_id>") for _, path, _, _ in REQUESTS
+    }
+    asked = {
+        path.replace("users/ada", "users/<id:user_id>").lstrip("/") for path in asked
+    }
+
+    assert {r for r in routes if r.startswith(("api/v1/", "metrics"))} == asked
+
+
+@every
+async def test_it_answers(
+    api: httpx.AsyncClient, method: str, path: str, body: Any, scope: str | None
+) -> None:
+    answer = await api.request(method, path, json=body, headers=SECRET)
+
+    if path.endswith("/history"):
+        assert code_of(answer, 404) == "history_off"
+    else:
+        assert answer.status_code == 200, answer.text
+
+
+@every
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"secret": "wrong"}, {"authorization": "Bearer beam_wrong"}, {"secret": ""}],
+)
+async def test_who_says_nothing_good_is_a_401(
+    api: httpx.AsyncClient,
+    method: str,
+    path: str,
+    body: Any,
+    scope: str | None,
+    headers: dict[str, str],
+) -> None:
+    refused = metrics.API_REFUSED.value
+
+    answer = await api.request(method, path, json=body, headers=headers)
+
+    assert code_of(answer, 401) == "unauthorized"
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert metrics.API_REFUSED.value == refused + 1
+
+
+@every
+async def test_a_key_without_the_scope_is_a_403(
+    api: httpx.AsyncClient, method: str, path: str, body: Any, scope: str | None
+) -> None:
+    create = sync_to_async(keys.create)
+    others = [known for known in keys.SCOPES if known != scope]
+    for scopes in ([scope or keys.SCOPES[0]], others):
+        key = await create(str(scopes), scopes)
+        headers = {"authorization": f"bearer {key}"}
+        answer = await api.request(method, path, json=body, headers=headers)
+        if scope is None or scope in scopes:
+            assert answer.status_code in (200, 404), answer.text
+        else:
+            assert code_of(answer, 403) == "forbidden"
+            assert scope in answer.json()["error"]["message"]
+
+
+@every
+@pytest.mark.parametrize(
+    "odd", ["PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "ANSWER", "_POST", "SETUP"]
+)
+async def test_another_method_is_a_405(
+    api: httpx.AsyncClient,
+    method: str,
+    path: str,
+    body: Any,
+    scope: str | None,
+    odd: str,
+) -> None:
+    other = "GET" if method == "POST" else "POST"
+    for wrong in (odd, other):
+        answer = await api.request(wrong, path, headers=SECRET)
+        assert answer.status_code == 405
+        if wrong != "HEAD":
+            assert code_of(answer, 405) == "method_not_allowed"
+
+
+@every
+async def test_above_the_rate_it_is_a_429(
+    api: httpx.AsyncClient,
+    settings: Settings,
+    method: str,
+    path: str,
+    body: Any,
+    scope: str | None,
+) -> None:
+    settings.BEAM = settings.BEAM | {"api_rate": 0.1, "api_burst": 0.1}
+    limited = metrics.API_LIMITED.value
+
+    answer = await api.request(method, path, json=body, headers=SECRET)
+
+    assert code_of(answer, 429) == "rate_limited"
+    assert int(answer.headers["retry-after"]) >= 1
+    assert metrics.API_LIMITED.value == limited + 1
+
+
+@with_body
+@pytest.mark.parametrize("data", [b"{", b"[1", b'{"a": NaN}', b"\xff", b"nonsense"])
+async def test_what_is_no_json_is_a_400(
+    api: httpx.AsyncClient,
+    method: str,
+    path: str,
+    body: Any,
+    scope: str | None,
+    data: bytes,
+) -> None:
+    headers = SECRET | {"content-type": "application/json"}
+    invalid = metrics.API_INVALID.value
+
+    answer = await api.request(method, path, content=data, headers=headers)
+
+    assert code_of(answer, 400) == "malformed"
+    assert metrics.API_INVALID.value == invalid + 1
+
+
+@with_body
+@pytest.mark.parametrize("data", ["[]", "5", "null", '"text"', "{}"])
+async def test_json_that_says_nothing_useful_is_a_400(
+    api: httpx.AsyncClient,
+    method: str,
+    path: str,
+    body: Any,
+    scope: str | None,
+    data: str,
+) -> None:
+    headers = SECRET | {"content-type": "application/json"}
+
+    answer = await api.request(method, path, content=data, headers=headers)
+
+    assert code_of(answer, 400) in ("invalid", "malformed")
+
+
+@with_body
+async def test_another_kind_of_body_is_a_415(
+    api: httpx.AsyncClient, method: str, path: str, body: Any, scope: str | None
+) -> None:
+    headers = SECRET | {"content-type": "text/plain"}
+
+    answer = await api.request(method, path, content=json.dumps(body), headers=headers)
+
+    assert code_of(answer, 415) == "unsupported_media_type"
+
+
+@every_post
+async def test_a_body_above_the_limit_is_a_413(
+    api: httpx.AsyncClient, method: str, path: str, body: Any, scope: str | None
+) -> None:
+    size = 1_100_000 if path.endswith("/events") else 70_000
+    data = json.dumps({"pad": "x" * size} | (body or {}))
+    headers = SECRET | {"content-type": "application/json"}
+
+    answer = await api.request(method, path, content=data, headers=headers)
+
+    assert code_of(answer, 413) == "too_large"
+
+
+@with_body
+async def test_a_body_in_chunks_is_read(
+    api: httpx.AsyncClient, method: str, path: str, body: Any, scope: str | None
+) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        data = json.dumps(body).encode()
+        for at in range(0, len(data), 7):
+            yield data[at : at + 7]
+
+    headers = SECRET | {"content-type": "application/json"}
+    answer = await api.request(method, path, content=chunks(), headers=headers)
+
+    assert answer.status_code == 200, answer.text
+
+
+@with_id
+@pytest.mark.parametrize(
+    "bad", ["%00", "a%0Ab", "x" * 201, "%C2%80", "%ED%A0%80", "%FF"]
+)
+async def test_an_id_that_is_none_is_refused(
+    api: httpx.AsyncClient,
+    method: str,
+    path: str,
+    body: Any,
+    scope: str | None,
+    bad: str,
+) -> None:
+    if "/rooms/r" not in path and "/users/" not in path:
+        pytest.skip("it has no id in its path")
+    odd = path.replace("/rooms/r", f"/rooms/{bad}").replace(
+        "/users/ada", f"/users/{bad}"
+    )
+
+    answer = await api.request(method, odd, json=body, headers=SECRET)
+
+    # What is no UTF-8 is no path at all.
+    status = 404 if bad in ("%ED%A0%80", "%FF") else 400
+    assert code_of(answer, status) == ("not_found" if status == 404 else "invalid")
+
+
+@pytest.mark.parametrize(
+    "room_id", ["a/b", "..", ".", "é ü", "%", "%2F", "?x=1", "#", "日本", "a//b", " "]
+)
+async def test_any_room_has_a_path(api: httpx.AsyncClient, room_id: str) -> None:
+    encoded = "".join(f"%{byte:02X}" for byte in room_id.encode())
+    raw = httpx.URL("http://beam").copy_with(
+        raw_path=f"/api/v1/rooms/{encoded}".encode()
+    )
+
+    answer = await api.get(raw, headers=SECRET)
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["room_id"] == room_id
+
+
+@every
+@pytest.mark.parametrize("query", ["format=xml", "format=json", "x=%FF", "a[b]=1"])
+@pytest.mark.parametrize("accept", ["text/html", "application/xml", "*/*", "nonsense"])
+async def test_what_is_asked_for_beside_makes_no_difference(
+    api: httpx.AsyncClient,
+    method: str,
+    path: str,
+    body: Any,
+    scope: str | None,
+    query: str,
+    accept: str,
+) -> None:
+    answer = await api.request(
+        method, f"{path}?{query}", json=body, headers={"accept": accept}
+    )
+
+    assert code_of(answer, 401) == "unauthorized"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/nope", "/api/v1/", "/api/v1/rooms/a/b/c"])
+@pytest.mark.parametrize("headers", [{}, SECRET])
+async def test_a_path_that_is_none_is_a_404(
+    api: httpx.AsyncClient, path: str, headers: dict[str, str]
+) -> None:
+    missed = metrics.API_NOT_FOUND.value
+
+    assert code_of(await api.get(path, headers=headers), 404) == "not_found"
+    assert metrics.API_NOT_FOUND.value == missed + 1
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_probes_ask_by_address(
+    api: httpx.AsyncClient, settings: Settings, path: str
+) -> None:
+    settings.ALLOWED_HOSTS = ["beam.example"]
+    settings.DEBUG = False
+
+    answer = await api.get(path, headers={"host": "10.1.2.3:5000"})
+
+    assert answer.status_code == 200
+    assert (await api.post(path)).status_code == 405
+
+
+async def test_the_description_is_made_once(api: httpx.AsyncClient) -> None:
+    first = await api.get("/api/schema", headers={"accept": "application/json"})
+    assert first.json()["openapi"].startswith("3.")
+
+    yaml = await api.get("/api/schema?format=xml")
+    assert yaml.text.startswith("openapi: 3.")
+    assert (await api.post("/api/schema")).status_code == 405
+
+
+async def test_a_bug_is_a_500_in_the_same_shape(
+    api: httpx.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail() -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(service, "processes", fail)
+    failed = metrics.API_FAILED.value
+
+    answer = await api.get("/api/v1/processes", headers=SECRET)
+
+    assert code_of(answer, 500) == "failed"
+    assert "a bug" in caplog.text
+    assert "a bug" not in answer.text
+    assert metrics.API_FAILED.value == failed + 1
+
+
+async def test_trouble_is_one_line_and_not_one_a_request(
+    api: httpx.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def away(*_: Any) -> None:
+        raise relay.Unavailable
+
+    monkeypatch.setattr(trouble, "_quiet_until", 0.0)
+    monkeypatch.setattr(relay, "published", away)
+
+    for _ in range(3):
+        answer = await api.post("/api/v1/push_room_event", json=EVENT, headers=SECRET)
+        assert code_of(answer, 503) == "unavailable"
+
+    assert caplog.text.count("answered with 503: Unavailable") == 1
+
+
+async def test_too_many_parts_of_a_form_are_a_400(api: httpx.AsyncClient) -> None:
+    files = [(f"f{n}", (f"{n}.txt", b"x")) for n in range(150)]
+
+    answer = await api.post("/api/v1/push_room_event", files=files, headers=SECRET)
+
+    assert code_of(answer, 400) == "malformed"
+
+
+async def test_a_removal_means_just_the_one_it_names(api: httpx.AsyncClient) -> None:
+    ada, other = await connected("ada", " ada")
+    for client in (ada, other):
+        await client.join("r", session_id="1")
+
+    answer = await api.post(
+        "/api/v1/rooms/r/remove", json={"user_id": " ada"}, headers=SECRET
+    )
+
+    assert answer.json() == {"removed": [" ada:1"]}
+    await other.event("phx_close")
+    await hub().settle()
+    members = (await api.get("/api/v1/rooms/r/presence", headers=SECRET)).json()
+    assert [member["session"] for member in members["members"]] == ["ada:1"]
+
+
+@pytest.mark.parametrize(
+    "session", ["ada", "ada:", ":1", "ada:" + "x" * 65, "a\nb:1", 5, ""]
+)
+async def test_a_session_that_is_none_is_a_400(
+    api: httpx.AsyncClient, session: Any
+) -> None:
+    answer = await api.post(
+        "/api/v1/rooms/r/remove", json={"session": session}, headers=SECRET
+    )
+
+    assert code_of(answer, 400) == "invalid"
+    assert list(answer.json()["error"]["fields"]) == ["session"]
+
+
+async def test_a_batch_is_bounded_however_it_names_its_rooms(
+    api: httpx.AsyncClient, settings: Settings
+) -> None:
+    settings.BEAM = settings.BEAM | {"max_batch_rooms": 10}
+    for item in ({"room_ids": []}, {"room_id": "r"}, {}, 5):
+        answer = await api.post(
+            "/api/v1/events", json={"events": [item] * 11}, headers=SECRET
+        )
+        assert code_of(answer, 400) == "invalid"
+
+
+async def test_an_answer_is_not_made_long_by_what_was_sent(
+    api: httpx.AsyncClient,
+) -> None:
+    item: dict[str, Any] = {f"{n}" + "x" * 20_000: 1 for n in range(40)} | {
+        "room_id": "r"
+    }
+
+    answer = await api.post("/api/v1/events", json={"events": [item]}, headers=SECRET)
+
+    assert answer.status_code == 200
+    assert len(answer.content) < 4_000
+
+
+async def test_many_ask_at_once(api: httpx.AsyncClient) -> None:
+    answers = await asyncio.gather(
+        *(
+            api.request(method, path, json=body, headers=SECRET)
+            for _ in range(5)
+            for method, path, body, _ in REQUESTS
+        )
+    )
+
+    assert {answer.status_code for answer in answers} == {200, 404}
