@@ -39,6 +39,7 @@ node: $(NODE)/node_modules/.installed  ## Install the official Phoenix clients (
 
 run: $(VENV)/.installed  ## Serve Beam on http://127.0.0.1:5000 (PORT=5001 moves it)
 	@DEBUG=1 $(BIN)/python manage.py migrate --verbosity 0
+	@DEBUG=1 $(BIN)/python manage.py beam_admin
 	@DEBUG=1 exec $(BIN)/python manage.py beam_serve
 
 test: $(VENV)/.developed node  ## Run the whole suite (T=path or -k expression)

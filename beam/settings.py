@@ -1,7 +1,7 @@
 """Owns the Django settings, all read from the environment.
 
-`docs/settings.md` has a row for each variable. With `DEBUG=0` a missing or a
-development secret stops the start.
+`docs/settings.md` has a row for each variable. With `DEBUG=0` a missing, a short
+or a development secret stops the start.
 """
 
 import os
@@ -11,13 +11,15 @@ from typing import Any
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from beam.conf import Conf, from_environment
+from beam.conf import Conf, from_environment, size_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 DEV_SECRET_KEY = "beam-development-secret-key-never-for-production"  # noqa: S105
 DEV_API_SECRET = "dev-secret"  # noqa: S105
 DEV_TOKEN_SECRET = "beam-development-token-secret-never-for-production"  # noqa: S105
+# Below it, one token is enough to find the secret by trying.
+SHORTEST_TOKEN_SECRET = 16
 
 
 def _flag(name: str) -> bool:
@@ -66,12 +68,21 @@ def _refuse_unsafe() -> None:
             "BEAM_TOKEN_SECRET (or BEAM_TOKEN_JWKS_URL, BEAM_TOKEN_PUBLIC_KEY, "
             "BEAM_BACKEND_URL)"
         )
+    problems = []
     if lacking:
-        raise ImproperlyConfigured(
+        problems.append(
             f"Set {', '.join(lacking)} in the environment: Beam does not start "
             "without them, nor with the development secrets. "
             "DEBUG=1 gives all of them defaults, for development only."
         )
+    if any(size_of(secret) < SHORTEST_TOKEN_SECRET for secret in TOKEN_SECRETS):
+        problems.append(
+            "Set BEAM_TOKEN_SECRET to random text of 32 bytes or more, such as "
+            "`openssl rand -hex 32` prints; each item of the list has at least "
+            f"{SHORTEST_TOKEN_SECRET}."
+        )
+    if problems:
+        raise ImproperlyConfigured(" ".join(problems))
 
 
 if not DEBUG:
@@ -80,6 +91,8 @@ if not DEBUG:
 INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.messages",
     "django.contrib.staticfiles",
     "channels",
     "rest_framework",
@@ -87,11 +100,18 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "presence",
     "rooms",
+    # Behind `rooms`, whose templates and site it takes.
+    "beam.apps.BeamAdminConfig",
 ]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
 ROOT_URLCONF = "beam.urls"
@@ -101,7 +121,11 @@ TEMPLATES = [
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "APP_DIRS": True,
         "OPTIONS": {
-            "context_processors": ["django.template.context_processors.request"]
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
         },
     },
 ]
@@ -139,6 +163,23 @@ if REDIS_URL:
     }
 else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "beam.layer.InProcessLayer"}}
+
+# Admins only. Behind proxies of one's own TLS ends there, and they say so.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = 12 * 3_600
+CSRF_TRUSTED_ORIGINS = list(_list("CSRF_TRUSTED_ORIGINS"))
+if BEAM.get("trusted_proxies", 0) > 0:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
 
 # Bodies are bounded by the API itself, which answers 413.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000_000

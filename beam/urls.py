@@ -1,9 +1,13 @@
 """Owns the HTTP routes of the project."""
 
+from django.contrib import admin
 from django.urls import include, path
 
 from rooms.api.errors import not_found
 
 handler404 = not_found
 
-urlpatterns = [path("", include("rooms.urls"))]
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("rooms.urls")),
+]

@@ -185,6 +185,11 @@ class RedisTracker:
         pairs = zip(found[::2], found[1::2], strict=True)
         return [Size(entries, groups) for entries, groups in pairs]
 
+    async def holders(self, topic: str) -> dict[str, str]:
+        found = await self._batch.call("HGETALL", self.keys(topic)[0])
+        pairs = found.items() if isinstance(found, dict) else _pairs(found)
+        return {ref.decode(): entry.split(b" ", 1)[0].decode() for ref, entry in pairs}
+
     async def versions(self, topics: Sequence[str]) -> Sequence[int]:
         """The number of each topic's last change; 0 for one never seen."""
         asked = [("GET", self.keys(topic)[1]) for topic in topics]
@@ -338,3 +343,7 @@ def _state(bodies: Iterable[bytes]) -> Any:
     """Entries as a state. Redis keeps no order: oldest first by their time."""
     entries = sorted(map(orjson.loads, bodies), key=lambda entry: entry["at"])
     return state_of((entry["key"], entry["meta"]) for entry in entries)
+
+
+def _pairs(flat: Sequence[bytes]) -> Iterable[tuple[bytes, bytes]]:
+    return zip(flat[::2], flat[1::2], strict=True)

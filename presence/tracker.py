@@ -12,11 +12,14 @@ import math
 import secrets
 import time
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from presence import gate
 from presence.gate import Bar, Shut
 from presence.state import Diff, Meta, Snapshot, metas_of, sealed, state_of
+
+ALONE: Final = "local"
+"""The id of a process that shares nothing."""
 
 
 class NotTracked(LookupError):
@@ -86,6 +89,9 @@ class Tracker(Protocol):
 
     async def sizes(self, topics: Sequence[str]) -> Sequence[Size]:
         """The sizes of topics; reads no entries."""
+
+    async def holders(self, topic: str) -> dict[str, str]:
+        """The id of the process that holds each entry, by ref."""
 
     async def admit(self, topic: str, key: str, group: str) -> None:
         """For who enters without being present. Raises `Shut`."""
@@ -185,6 +191,9 @@ class LocalTracker:
 
     async def sizes(self, topics: Sequence[str]) -> Sequence[Size]:
         return [self._size(self._topics.get(topic, {})) for topic in topics]
+
+    async def holders(self, topic: str) -> dict[str, str]:
+        return dict.fromkeys(self._topics.get(topic, {}), ALONE)
 
     async def admit(self, topic: str, key: str, group: str) -> None:
         if topic not in self._bars:

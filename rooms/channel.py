@@ -70,6 +70,7 @@ class Channel:
 
     intercepts: frozenset[str] = frozenset()
     labels: tuple[str, ...] = ()
+    counts = True
 
     def __init__(self, topic: str, frame: Frame, owner: Owner) -> None:
         self.id = f"{_PROCESS}{next(_ids)}"

@@ -136,9 +136,8 @@ class SocketConsumer(AsyncConsumer):
     @staticmethod
     def _hear_control() -> None:
         """A hub that was never started, or could not be, is started now."""
-        mine = hub()
-        mine.on_control = connections.hear
         keeper().start()
+        mine = hub()
         if not mine.alive:
             mine.spawn(mine.start())
 

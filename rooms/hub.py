@@ -13,6 +13,7 @@ import logging
 import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
+from contextvars import Context
 from functools import partial
 from hashlib import blake2b
 from time import time
@@ -44,6 +45,7 @@ class Member(Protocol):
 
     `held`: not None while the join is under way; events wait there.
     `since`: presence changes up to this version are known to the client.
+    `counts`: whether it is one of the members that figures tell of.
     """
 
     id: str
@@ -53,6 +55,7 @@ class Member(Protocol):
     held: list[Delivery] | None
     since: int
     intercepts: frozenset[str]
+    counts: bool
 
     def handle_out(self, delivery: Delivery) -> None:
         """Take an intercepted event instead of the socket."""
@@ -166,7 +169,7 @@ class Hub:
     async def attach(self, member: Member) -> None:
         """Let a member hear its topic. Returns when the layer is subscribed."""
         self._topics.setdefault(member.topic, Topic()).add(member)
-        self.members += 1
+        self.members += member.counts
         if not self.alive:
             await self.start()
         if member.topic not in self._subscribed or member.topic in self._changing:
@@ -178,7 +181,7 @@ class Hub:
         topic = self._topics.get(member.topic)
         if topic is None or not topic.remove(member):
             return
-        self.members -= 1
+        self.members -= member.counts
         if topic.members:
             return
         del self._topics[member.topic]
@@ -227,8 +230,11 @@ class Hub:
         return len(self._topics[topic].members) if topic in self._topics else 0
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run something in the background; `stop` waits for it."""
-        task = self._loop.create_task(work)
+        """Run something in the background; `stop` waits for it.
+
+        In a context of its own: that of a request ends with the request.
+        """
+        task = self._loop.create_task(work, context=Context())
         self._background.add(task)
         task.add_done_callback(self._finished)
         return task
@@ -293,7 +299,8 @@ class Hub:
         """Take one message of the layer; written at the end of this loop turn."""
         delivery = Delivery(message)
         if not self._pending:
-            self._loop.call_soon(self._flush)
+            # Whatever is delivered to, it is not on behalf of who published.
+            self._loop.call_soon(self._flush, context=Context())
         self._pending.setdefault(delivery.topic, []).append(delivery)
 
     def expect(self, receipt: str) -> asyncio.Future[None]:

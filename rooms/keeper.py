@@ -21,6 +21,7 @@ from beam.conf import conf
 from presence import backend
 from presence.cluster import Cluster, Watch, in_parts
 from presence.state import Diff, Snapshot
+from presence.tracker import ALONE
 from rooms import figures
 from rooms.closed import close_again
 from rooms.connections import connections
@@ -59,7 +60,7 @@ async def processes() -> list[dict[str, Any]]:
     Raises `RedisError` where Redis is away.
     """
     if not conf().redis_url:
-        return [{"id": "local"} | describe()]
+        return [{"id": ALONE} | describe()]
     _, leases = backend.shared()
     return await leases.processes()
 
@@ -86,6 +87,10 @@ class Keeper:
         if self._started:
             return
         self._started = True
+        mine = hub()
+        mine.on_control = connections.hear
+        if not mine.alive:
+            mine.spawn(mine.start())
         pulse().start()
         if not conf().redis_url:
             hub().spawn(self._close_again())

@@ -44,7 +44,12 @@ class Caller:
 
 
 def create(name: str, scopes: Sequence[str] = SCOPES) -> str:
-    """A new key, to be shown once.
+    """A new key, to be shown once. Raises as `make` does."""
+    return make(name, scopes)[1]
+
+
+def make(name: str, scopes: Sequence[str]) -> tuple[ApiKey, str]:
+    """A new key's row, and the key itself, to be shown once.
 
     Raises `UnknownScope` for a scope that is none, or for none at all, and
     `IntegrityError` where the name was used before.
@@ -54,9 +59,11 @@ def create(name: str, scopes: Sequence[str] = SCOPES) -> str:
     if unknown := sorted(set(scopes) - set(SCOPES)):
         raise UnknownScope(f"no such scope: {', '.join(unknown)}")
     key = PREFIX + secrets.token_urlsafe(32)
-    ApiKey.objects.create(name=name, hashed=_hash(key), scopes=sorted(set(scopes)))
+    row = ApiKey.objects.create(
+        name=name, hashed=_hash(key), scopes=sorted(set(scopes))
+    )
     keyring.forget()
-    return key
+    return row, key
 
 
 def revoke(name: str) -> bool:

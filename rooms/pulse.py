@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 from beam import redis
 from beam.conf import conf
 from presence import backend
+from presence.tracker import ALONE
 from rooms import figures, overrides, relay
 from rooms.activity import activity, gather
 from rooms.event import Event
@@ -51,10 +52,13 @@ class Pulse:
     def start(self) -> None:
         """Begin. Idempotent."""
         if self._task is None or self._task.done():
-            recorder.install()
-            self._told = figures.take()
-            self._beats = 0
+            self._begin()
             self._task = self._loop.create_task(self._run())
+
+    def _begin(self) -> None:
+        recorder.install()
+        self._told = figures.take()
+        self._beats = 0
 
     async def stop(self) -> None:
         """End."""
@@ -112,7 +116,7 @@ def _point(before: Figures, now: Figures) -> dict[str, Any]:
     shared = conf().redis_url
     return {
         "at": round(now.at, 2),
-        "process": backend.shared()[1].process if shared else "local",
+        "process": backend.shared()[1].process if shared else ALONE,
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "started": int(figures.STARTED),

@@ -39,6 +39,7 @@ class Watch(Channel):
     """A room as its members hear it; direct messages are not shown."""
 
     intercepts = frozenset({REMOVE})
+    counts = False
     _state: State
 
     async def join(self, payload: Any) -> Any:
@@ -62,12 +63,30 @@ class Watch(Channel):
         """Members were removed; who watches stays, and is told."""
         self.push("beam_removed", payload)
 
-    def receive(self, event: Any, payload: Any, ref: Any) -> None:
-        raise Refused(Reason.FORBIDDEN, "who watches does not talk")
+    def receive(self, event: Any, payload: Any, ref: Any) -> Awaitable[None]:
+        """`owners`: which process holds each member."""
+        if event != "owners":
+            raise Refused(Reason.FORBIDDEN, "who watches does not talk")
+        return self._owners(ref)
+
+    async def _owners(self, ref: Any) -> None:
+        try:
+            holders = await tracker().holders(self.topic)
+            known = {one["id"]: one for one in await processes()}
+        except (RedisError, OSError):
+            raise Refused(Reason.UNAVAILABLE) from None
+        named = {
+            entry: f"{known[id_]['host']} #{known[id_]['pid']}"
+            for entry, id_ in holders.items()
+            if id_ in known
+        }
+        self.reply(ref, "ok", {"owners": named})
 
 
 class Live(Channel):
     """How the service does: the last quarter of an hour, and then what comes."""
+
+    counts = False
 
     async def join(self, payload: Any) -> Any:
         try:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from presence import gate
 from presence.backend import tracker
 from presence.state import metas_of
 from rooms import closed, relay
+from rooms.activity import gathered
 from rooms.address import room_topic
 from rooms.connections import disconnect_event
+from rooms.event import Event
 from rooms.removal import removal
 from rooms.wire import Reason
 
@@ -44,6 +48,13 @@ async def close(room_id: str) -> int:
     [size] = await tracker().sizes([topic])
     await relay.published(removal(topic, Reason.ROOM_CLOSED))
     return size.entries
+
+
+async def send(room_id: str, name: str, payload: dict[str, Any], by: str) -> None:
+    """Send an event to everybody in a room. `by`: who did. Raises `Unavailable`."""
+    event = Event(topic=room_topic(room_id), name=name, payload=payload)
+    await relay.published(event)
+    gathered.note_sent(event.topic, name, by)
 
 
 async def disconnect(user_id: str) -> None:

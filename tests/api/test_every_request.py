@@ -440,7 +440,8 @@ async def test_a_batch_is_bounded_however_it_names_its_rooms(
     api: httpx.AsyncClient, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"max_batch_rooms": 10}
-    for item in ({"room_ids": []}, {"room_id": "r"}, {}, 5):
+    items: list[Any] = [{"room_ids": []}, {"room_id": "r"}, {}, 5]
+    for item in items:
         answer = await api.post(
             "/api/v1/events", json={"events": [item] * 11}, headers=SECRET
         )

@@ -14,7 +14,7 @@ from presence.backend import shared, tracker
 from presence.gate import Shut
 from presence.shared import RedisTracker
 from presence.state import State, apply, by_ref
-from presence.tracker import NotTracked, Tracker
+from presence.tracker import ALONE, NotTracked, Tracker
 from rooms.hub import Hub
 
 
@@ -392,3 +392,12 @@ async def test_who_was_refused_is_not_put_back(topic: str) -> None:
     if isinstance(found := tracker(), RedisTracker):
         assert topic not in found.topics()
         assert topic not in await found.topics_of(found.process())
+
+
+async def test_it_is_known_which_process_holds_an_entry(topic: str) -> None:
+    tracked = await tracker().track(topic, "a:1", {}, "a")
+    found = tracker()
+    process = found.process() if isinstance(found, RedisTracker) else ALONE
+
+    assert await found.holders(topic) == {tracked.ref: process}
+    assert await found.holders(f"{topic}x") == {}

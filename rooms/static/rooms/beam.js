@@ -66,9 +66,9 @@ export class Room extends EventTarget {
       this.push("heartbeat", {}, null, "phoenix").catch(() => this.socket.close());
     }, HEARTBEAT_MS);
     try {
-      await this.push("phx_join", { ...this.payload(), room_token });
+      const reply = await this.push("phx_join", { ...this.payload(), room_token });
       this.#attempt = 0;
-      this.#tell("state", { state: "online" });
+      this.#tell("state", { state: "online", reply });
     } catch (error) {
       this.#tell("refused", { reason: error.reason, message: error.message });
       this.socket.close();

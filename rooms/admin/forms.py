@@ -1,0 +1,72 @@
+"""Owns the forms with which admins steer a room."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+from django import forms
+
+from beam.conf import conf
+from rooms import batch
+from rooms.wire import BadFrame, loads
+
+BLOCKS: Final = (
+    (0, "may come back at once"),
+    (600, "for 10 minutes"),
+    (3_600, "for an hour"),
+    (86_400, "for a day"),
+    (604_800, "for a week"),
+)
+
+
+class RemoveForm(forms.Form):
+    """Take somebody out of a room."""
+
+    everywhere = forms.BooleanField(
+        required=False,
+        label="All sessions of this user",
+        help_text="Else just this one: one tab or device.",
+    )
+    reason = forms.CharField(
+        max_length=200, initial="removed", help_text="The member is told this."
+    )
+    block_seconds = forms.TypedChoiceField(
+        label="Keep out", choices=BLOCKS, coerce=int, initial=0
+    )
+
+
+class SendForm(forms.Form):
+    """Send an event to everybody in a room."""
+
+    event = forms.CharField(max_length=batch.MAX_EVENT_NAME, initial="new_msg")
+    payload = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 8, "cols": 60, "spellcheck": "false"}),
+        initial='{"text": ""}',
+        help_text="A JSON object.",
+    )
+
+    def clean_event(self) -> str:
+        """Raises `ValidationError` for a reserved name."""
+        try:
+            return batch.event_name(self.cleaned_data["event"])
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None
+
+    def clean_payload(self) -> dict[str, Any]:
+        """The object. Raises `ValidationError` with the place of the fault."""
+        text: str = self.cleaned_data["payload"]
+        try:
+            orjson.loads(text)
+            payload = loads(text.encode(), conf().max_message_depth)
+        except orjson.JSONDecodeError as error:
+            where = f"line {error.lineno}, column {error.colno}"
+            raise forms.ValidationError(f"No JSON: {error.msg} ({where})") from None
+        except (BadFrame, UnicodeError) as error:
+            raise forms.ValidationError(f"No JSON: {error}") from None
+        if not isinstance(payload, dict):
+            raise forms.ValidationError("A JSON object, in braces.")
+        if len(text.encode()) > conf().max_message_bytes:
+            most = f"{conf().max_message_bytes:,}"
+            raise forms.ValidationError(f"A payload has at most {most} bytes.")
+        return payload

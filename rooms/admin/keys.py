@@ -1,0 +1,98 @@
+"""Owns the admin's pages of API keys: made here and shown once, revoked here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from rooms import keys
+from rooms.models import ApiKey
+
+
+class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A new key: a name and what it may do."""
+
+    scopes = forms.MultipleChoiceField(
+        choices=[(scope, scope) for scope in keys.SCOPES],
+        widget=forms.CheckboxSelectMultiple,
+        help_text="What the key may do; less is safer.",
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ("name", "scopes")
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Keys are never changed: another is made, and the old one revoked."""
+
+    form = KeyForm
+    list_display = ("name", "state", "may", "created", "last_used")
+    search_fields = ("name",)
+    list_filter = (("revoked", admin.EmptyFieldListFilter),)
+    actions = ("revoke",)
+
+    @admin.display(description="state", ordering="revoked")
+    def state(self, key: ApiKey) -> str:
+        """Whether it is good."""
+        return f"revoked {key.revoked:%Y-%m-%d}" if key.revoked else "in force"
+
+    @admin.display(description="scopes")
+    def may(self, key: ApiKey) -> str:
+        """What it may do."""
+        return ", ".join(key.scopes)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Everything, once it is made."""
+        if obj is None:
+            return ()
+        return ("name", "may", "state", "created", "last_used")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Name and scopes of a new one."""
+        return (
+            ("name", "scopes") if obj is None else self.get_readonly_fields(request, 1)
+        )
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never: who used a key is to be known later."""
+        return False
+
+    def save_model(
+        self, request: HttpRequest, obj: Any, form: Any, change: bool
+    ) -> None:
+        """Make the key; what it is comes from `rooms.keys`."""
+        if not change:
+            made, text = keys.make(obj.name, form.cleaned_data["scopes"])
+            obj.pk, obj.created = made.pk, made.created
+            obj.shown = text
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """The key, this once."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"API key {obj.name}",
+            "opts": self.opts,
+            "key": obj.shown,
+        }
+        return TemplateResponse(request, "admin/rooms/apikey/shown.html", context)
+
+    @admin.action(description="Revoke the selected keys", permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        """Every process refuses them within 10 s."""
+        chosen = list(queryset.filter(revoked=None))
+        for key in chosen:
+            keys.revoke(key.name)
+            self.log_change(request, key, "Revoked.")
+        text = (
+            f"{len(chosen)} revoked: refused everywhere within {keys.KEPT_SECONDS:g} s."
+        )
+        messages.success(request, text)

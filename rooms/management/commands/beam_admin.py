@@ -1,0 +1,35 @@
+"""`manage.py beam_admin`: the first admin of a development machine."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError
+
+NAME = "admin"
+
+
+class Command(BaseCommand):
+    """Where there is no admin yet: make one, with a random password, printed once."""
+
+    help = __doc__ or ""
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Raises `CommandError` with DEBUG=0: a password belongs in no log."""
+        if not settings.DEBUG:
+            raise CommandError("With DEBUG=0 use `manage.py createsuperuser`.")
+        users = get_user_model().objects
+        if users.filter(is_superuser=True).exists():
+            self.stderr.write(
+                "Admin: /admin/ (forgot the password? manage.py changepassword)"
+            )
+            return
+        password = secrets.token_urlsafe(12)
+        users.create_superuser(NAME, "", password)
+        self.stdout.write(f"Admin: /admin/ as {NAME} with the password {password}")
+        self.stderr.write(
+            "It is not shown again; `manage.py changepassword` sets another."
+        )

@@ -1,0 +1,43 @@
+"""Owns the admin site: its front page, and the live view of the whole service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+
+from rooms.pulse import LIVE_TOPIC, TELL_BEATS
+from rooms.staff import PERMISSION
+
+
+class BeamAdminSite(admin.AdminSite):
+    """Django's, with a live view."""
+
+    site_title = "Beam"
+    site_header = "Beam"
+    index_title = "What this service does, and for whom"
+    index_template = "admin/beam_index.html"
+
+    def get_urls(self) -> list[Any]:
+        """Django's, and `/admin/live/`."""
+        live = path("live/", self.admin_view(self.live), name="live")
+        return [live, *super().get_urls()]
+
+    def live(self, request: HttpRequest) -> HttpResponse:
+        """The whole service at a glance, updating itself over a WebSocket."""
+        if not request.user.has_perm(PERMISSION):
+            raise PermissionDenied
+        context = {
+            **self.each_context(request),
+            "title": "Live",
+            "watch": {
+                "topic": LIVE_TOPIC,
+                "seconds": TELL_BEATS,
+                "rooms": reverse("admin:rooms_room_changelist"),
+            },
+        }
+        return TemplateResponse(request, "admin/live.html", context)

@@ -1,0 +1,48 @@
+"""Who works in the admin, and how tests get there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import AsyncClient
+
+from rooms import policy
+
+Staff = Callable[..., User]
+
+
+@pytest.fixture
+def staff(db: None) -> Staff:
+    """`staff("view_room", ...)`: somebody of the staff who may do just that."""
+
+    def make(*permissions: str, name: str = "eve") -> User:
+        user = User.objects.create_user(name, password="pw", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+        return user
+
+    return make
+
+
+@pytest.fixture
+async def admin(async_client: AsyncClient, transactional_db: None) -> AsyncClient:
+    """A client of an admin who may do everything."""
+    user = await User.objects.acreate_superuser("root", "", "pw")
+    await async_client.aforce_login(user)
+    return async_client
+
+
+@pytest.fixture(autouse=True)
+def nothing_set() -> Iterator[None]:
+    """What a test sets for rooms is forgotten."""
+    yield
+    policy.set_own({})
+
+
+def text_of(answer: Any) -> str:
+    """The page's text."""
+    assert answer.status_code == 200, answer
+    text: str = answer.content.decode()
+    return text

@@ -1,0 +1,99 @@
+"""API keys in Django admin: made and shown once, revoked, never changed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+
+from rooms import keys
+from rooms.models import ApiKey
+from tests.admin.conftest import Staff, text_of
+
+LIST = "/admin/rooms/apikey/"
+
+pytestmark = pytest.mark.django_db
+
+
+def made(admin_client: Client, name: str = "billing") -> str:
+    """A key made on the page."""
+    form = {"name": name, "scopes": ["events:write", "rooms:read"]}
+    text = text_of(admin_client.post(f"{LIST}add/", form))
+    found = re.search(r'id="beam-key">(beam_[\w-]{43})<', text)
+    assert found is not None
+    return found[1]
+
+
+def test_a_key_is_shown_once_and_works(admin_client: Client) -> None:
+    key = made(admin_client)
+
+    row = ApiKey.objects.get()
+    assert keys._in_force()[keys._hash(key)].scopes == {"events:write", "rooms:read"}
+    for url in (LIST, f"{LIST}{row.pk}/change/"):
+        text = text_of(admin_client.get(url))
+        assert "billing" in text
+        assert "events:write, rooms:read" in text
+        assert key not in text
+        assert row.hashed not in text
+    assert LogEntry.objects.get().object_repr == "billing"
+
+
+def test_a_shown_key_is_kept_by_no_cache(admin_client: Client) -> None:
+    form = {"name": "one", "scopes": ["rooms:read"]}
+
+    answer = admin_client.post(f"{LIST}add/", form)
+
+    assert "no-store" in answer["Cache-Control"]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"name": "", "scopes": ["rooms:read"]},
+        {"name": "new", "scopes": []},
+        {"name": "new", "scopes": ["everything"]},
+        {"name": "billing", "scopes": ["rooms:read"]},
+    ],
+)
+def test_what_is_no_key_is_said(admin_client: Client, form: dict[str, object]) -> None:
+    made(admin_client)
+
+    text = text_of(admin_client.post(f"{LIST}add/", form))
+
+    assert "errorlist" in text
+    assert ApiKey.objects.count() == 1
+
+
+def test_keys_are_revoked(admin_client: Client) -> None:
+    key = made(admin_client)
+    made(admin_client, "other")
+    row = ApiKey.objects.get(name="billing")
+
+    form = {"action": "revoke", "_selected_action": [str(row.pk)]}
+    text = text_of(admin_client.post(LIST, form, follow=True))
+
+    assert "1 revoked" in text
+    assert "revoked 20" in text
+    assert keys._hash(key) not in keys._in_force()
+    assert len(keys._in_force()) == 1
+
+
+def test_keys_are_neither_changed_nor_deleted(admin_client: Client) -> None:
+    key = made(admin_client)
+    row = ApiKey.objects.get()
+
+    admin_client.post(f"{LIST}{row.pk}/change/", {"name": "x", "scopes": []})
+    answer = admin_client.post(f"{LIST}{row.pk}/delete/", {"post": "yes"})
+
+    assert answer.status_code == 403
+    assert ApiKey.objects.get().name == "billing"
+    assert keys._hash(key) in keys._in_force()
+
+
+def test_who_may_only_look_makes_no_key(client: Client, staff: Staff) -> None:
+    client.force_login(staff("view_apikey"))
+
+    assert "API keys" in text_of(client.get(LIST))
+    assert client.get(f"{LIST}add/").status_code == 403

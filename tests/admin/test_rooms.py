@@ -1,0 +1,462 @@
+"""Rooms in Django admin: the list with live figures, a room's page, steering."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.admin.models import LogEntry
+from django.test import AsyncClient, Client
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from beam import redis
+from presence.backend import tracker
+from rooms import overrides
+from rooms.activity import activity, gather, gathered
+from rooms.address import room_topic
+from rooms.models import Room
+from rooms.policy import Policy, policy_for
+from tests.admin.conftest import Staff, text_of
+from tests.clients import Client as Member
+from tests.clients import connected, until
+
+LIST = "/admin/rooms/room/"
+CPU_SECONDS = 0.3
+
+pytestmark = pytest.mark.django_db(transaction=True)
+load = overrides.load
+
+
+@pytest.fixture
+def own(running_hub: object) -> None:
+    """A hub of this test's own."""
+
+
+async def room(room_id: str = "r", **fields: Any) -> Room:
+    """A room's row."""
+    return await Room.objects.acreate(room_id=room_id, **fields)
+
+
+def page(room: Room, *way: str) -> str:
+    """The address of a room's page, or of a way to steer it."""
+    return "/".join([LIST.rstrip("/"), str(room.pk), *(way or ("change",)), ""])
+
+
+async def post(http: AsyncClient, url: str, **data: Any) -> str:
+    """Answer a question; the page that follows."""
+    return text_of(await http.post(url, data, follow=True))
+
+
+async def log() -> list[str]:
+    """What was written down, oldest first."""
+    entries = LogEntry.objects.order_by("pk")
+    return [entry.get_change_message() async for entry in entries]
+
+
+async def members(*names: str, room_id: str = "r") -> list[Member]:
+    """Clients that are in a room."""
+    clients = await connected(*names)
+    for client in clients:
+        await client.join(room_id)
+    return clients
+
+
+# The list.
+
+
+@pytest.mark.usefixtures("own")
+async def test_the_list_tells_what_rooms_do_now(admin: AsyncClient) -> None:
+    await room("busy")
+    await room("quiet", created=timezone.now() - timedelta(days=3))
+    await room("shut", closed=True)
+    inside = await members("ada", "bob", room_id="busy")
+    for client in inside:
+        await client.ask("room:busy", "new_msg", {"broadcast": True})
+    await activity().add(gather(), time.time())
+
+    text = text_of(await admin.get(LIST))
+
+    rows = [row for row in text.split("<tr") if 'class="field-state"' in row]
+    told = {
+        name: next(row for row in rows if f">{name}</a>" in row)
+        for name in ("busy", "quiet", "shut")
+    }
+    assert "beam-live" in told["busy"]
+    for field, value in (("sessions", 2), ("users", 2), ("per_minute", 2)):
+        assert f'field-{field}">{value}<' in told["busy"]
+    assert "beam-idle" in told["quiet"]
+    assert "3\xa0days" in told["quiet"]
+    assert "beam-closed" in told["shut"]
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("", ["busy", "quiet", "shut"]),
+        ("?state=live", ["busy"]),
+        ("?state=idle", ["quiet"]),
+        ("?state=closed", ["shut"]),
+        ("?q=qui", ["quiet"]),
+        ("?q=nothing", []),
+    ],
+)
+async def test_rooms_are_found_by_state_and_name(
+    admin: AsyncClient, query: str, names: list[str]
+) -> None:
+    await room("busy")
+    await room("quiet")
+    await room("shut", closed=True)
+    _inside = await members("ada", room_id="busy")
+
+    text = text_of(await admin.get(LIST + query))
+
+    found = [name for name in ("busy", "quiet", "shut") if f">{name}</a>" in text]
+    assert found == names
+
+
+def thousands() -> None:
+    """10,000 rooms."""
+    rows = [Room(room_id=f"room {n:05}") for n in range(10_000)]
+    Room.objects.bulk_create(rows)
+
+
+@pytest.mark.parametrize("query", ["", "?state=idle", "?state=live", "?q=77", "?p=150"])
+def test_the_list_of_10_000_rooms_is_quick(
+    admin_client: Client,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+    query: str,
+) -> None:
+    thousands()
+    # What is loaded once is not the list's.
+    admin_client.get(LIST)
+
+    began = time.process_time()
+    with django_assert_max_num_queries(5):
+        text_of(admin_client.get(LIST + query))
+
+    assert time.process_time() - began < CPU_SECONDS
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("backend", ["redis"], indirect=True)
+@pytest.mark.usefixtures("backend", "own")
+async def test_redis_is_asked_for_a_page_and_not_for_a_row(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(40):
+        await room(f"r{n}")
+    trips: list[int] = []
+    send = redis.Batch._send_batch
+
+    async def counted(batch: redis.Batch, sent: Any) -> None:
+        trips.append(len(sent))
+        await send(batch, sent)
+
+    monkeypatch.setattr(redis.Batch, "_send_batch", counted)
+
+    text_of(await admin.get(LIST))
+
+    assert len(trips) <= 3
+    assert sum(trips) <= 2 * 40 + 2
+
+
+@pytest.mark.usefixtures("own")
+async def test_while_redis_is_away_the_list_says_so(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await room()
+
+    async def away(*_: Any) -> Any:
+        raise redis.Away
+
+    monkeypatch.setattr(type(tracker()), "sizes", away)
+    monkeypatch.setattr(type(tracker()), "list", away)
+    for url in (LIST, page(one)):
+        assert "Redis is away" in text_of(await admin.get(url))
+
+    text = await post(admin, page(one, "close"))
+    assert "Redis is away" in text
+    assert await log() == []
+
+
+# A room's page.
+
+
+@pytest.mark.usefixtures("own")
+async def test_a_rooms_page_tells_who_is_in_and_what_was_sent(
+    admin: AsyncClient,
+) -> None:
+    one = await room()
+    _inside = await members("ada", "<b>bob</b>")
+    gathered.note_sent(room_topic("r"), "changed", "key:billing")
+    await activity().add(gather(), time.time())
+
+    text = text_of(await admin.get(page(one)))
+
+    assert "<td>ada:1</td><td>ada</td>" in text
+    assert "&lt;b&gt;bob&lt;/b&gt;:1" in text
+    assert "<b>bob" not in text.replace("\\u003Cb", "")
+    assert ">changed<" in text
+    assert "key:billing" in text
+
+
+@pytest.mark.usefixtures("own")
+async def test_what_is_set_holds_at_once(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overrides, "load", load)
+    one = await room()
+    ada, bob = await connected("ada", "bob")
+
+    await post(admin, page(one), capacity="1", presence_grace="2.5")
+    await until(lambda: policy_for("r") == Policy(presence_grace=2.5, capacity=1))
+
+    await ada.join("r")
+    assert (await bob.try_join("r"))["response"]["reason"] == "room_full"
+    assert "Changed Capacity and Presence grace." in await log()
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize("bad", ["", "a\nb", "x" * 201])
+async def test_a_room_can_be_set_up_before_anybody_comes(
+    admin: AsyncClient, bad: str
+) -> None:
+    await post(admin, f"{LIST}add/", room_id="later", capacity="5", presence_grace="")
+    assert (await Room.objects.aget()).capacity == 5
+
+    text = await post(admin, f"{LIST}add/", room_id=bad, capacity="", presence_grace="")
+    assert "errorlist" in text
+    assert await Room.objects.acount() == 1
+
+
+# Steering.
+
+
+@pytest.mark.usefixtures("own")
+async def test_a_member_is_removed_after_asking(admin: AsyncClient) -> None:
+    one = await room()
+    ada, bob = await members("ada", "bob")
+    url = page(one, "remove") + "?session=ada:1"
+
+    assert "Remove ada:1 from r?" in text_of(await admin.get(url))
+    text = await post(admin, url, reason="rude", block_seconds="600")
+
+    assert "Removed ada:1, kept out for 600 s." in text
+    assert await ada.event("beam_removed") == {"reason": "rude"}
+    await ada.event("phx_close")
+    assert (await ada.try_join("r"))["response"]["reason"] == "blocked"
+    assert (await bob.ask("room:r", "new_msg", {"broadcast": True}))["status"] == "ok"
+    assert await log() == ["Removed ada:1, kept out for 600 s."]
+
+
+@pytest.mark.usefixtures("own")
+async def test_all_sessions_of_a_user_are_removed(admin: AsyncClient) -> None:
+    one = await room()
+    first, second = await connected("ada", "ada")
+    await first.join("r", session_id="1")
+    await second.join("r", session_id="2")
+    url = page(one, "remove") + "?session=ada:1"
+
+    await post(admin, url, everywhere="on", reason="bye", block_seconds="0")
+
+    for client in (first, second):
+        assert await client.event("beam_removed") == {"reason": "bye"}
+    assert await log() == ["Removed user ada."]
+
+
+@pytest.mark.usefixtures("own")
+async def test_a_user_is_disconnected_everywhere(admin: AsyncClient) -> None:
+    one = await room()
+    ada, bob = await members("ada", "bob")
+    url = page(one, "disconnect") + "?user=ada"
+
+    assert "Disconnect ada everywhere?" in text_of(await admin.get(url))
+    await post(admin, url)
+
+    assert await ada.closed_with() == 1001
+    assert (await bob.ask("room:r", "new_msg", {"broadcast": True}))["status"] == "ok"
+    assert await log() == ["Disconnected ada everywhere."]
+
+
+@pytest.mark.usefixtures("own")
+async def test_a_room_is_closed_and_opened(admin: AsyncClient) -> None:
+    one = await room()
+    [ada] = await members("ada")
+
+    assert "Yes, close the room" in text_of(await admin.get(page(one, "close")))
+    assert (await Room.objects.aget()).closed is False
+    await post(admin, page(one, "close"))
+
+    assert await ada.event("beam_removed") == {"reason": "room_closed"}
+    assert (await ada.try_join("r"))["response"]["reason"] == "room_closed"
+    assert "Open the room" in text_of(await admin.get(page(one)))
+    await post(admin, page(one, "open"))
+    await ada.join("r")
+    assert await log() == ["Closed.", "Opened."]
+
+
+@pytest.mark.usefixtures("own")
+async def test_many_rooms_are_closed_after_asking(admin: AsyncClient) -> None:
+    rooms = [await room(f"r{n}") for n in range(3)]
+    [ada] = await members("ada", room_id="r1")
+    chosen = {
+        "action": "close_rooms",
+        "_selected_action": [str(one.pk) for one in rooms[:2]],
+    }
+
+    text = await post(admin, LIST, **chosen)
+    assert "Close 2 rooms?" in text
+    assert "1 session is in them now" in text
+    await post(admin, LIST, **chosen, confirmed="1")
+
+    assert await ada.event("beam_removed") == {"reason": "room_closed"}
+    closed = [one.closed async for one in Room.objects.order_by("room_id")]
+    assert closed == [True, True, False]
+    await post(admin, LIST, **(chosen | {"action": "open_rooms"}))
+    assert not await Room.objects.filter(closed=True).aexists()
+    assert await log() == ["Closed.", "Closed.", "Opened.", "Opened."]
+
+
+@pytest.mark.usefixtures("own")
+async def test_an_event_is_sent(admin: AsyncClient) -> None:
+    one = await room()
+    [ada] = await members("ada")
+
+    await post(admin, page(one, "send"), event="notice", payload='{"text": "hé"}')
+
+    assert await ada.event("notice") == {"text": "hé"}
+    await activity().add(gather(), time.time())
+    [record] = await activity().sent(room_topic("r"))
+    assert (record["event"], record["by"]) == ("notice", "admin:root")
+    assert await log() == ["Sent notice."]
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    ("event", "payload", "says"),
+    [
+        ("notice", "{", "line 1, column 2"),
+        ("notice", '{"a": 1,\n "b": x}', "line 2, column 7"),
+        ("notice", "[]", "A JSON object"),
+        ("notice", '{"a": NaN}', "No JSON"),
+        ("notice", '{"a": "' + "x" * 70_000 + '"}', "at most 65,536 bytes"),
+        ("notice", '{"a":' + "[" * 80 + "]" * 80 + "}", "No JSON"),
+        ("phx_join", "{}", "reserved"),
+        ("", "{}", "required"),
+    ],
+)
+async def test_what_cannot_be_sent_is_said(
+    admin: AsyncClient, event: str, payload: str, says: str
+) -> None:
+    one = await room()
+
+    text = await post(admin, page(one, "send"), event=event, payload=payload)
+
+    assert says in text
+    assert await log() == []
+
+
+@pytest.mark.usefixtures("own")
+async def test_a_room_that_is_forgotten_is_open(admin: AsyncClient) -> None:
+    one = await room()
+    await post(admin, page(one, "close"))
+
+    await post(admin, page(one, "delete"), post="yes")
+
+    [ada] = await connected("ada")
+    await ada.join("r")
+    assert not await Room.objects.aexists()
+
+
+# Permissions.
+
+
+WAYS = ("close", "open", "remove", "disconnect", "send")
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize("way", WAYS)
+async def test_without_the_permission_nothing_is_steered(
+    async_client: AsyncClient, staff: Staff, way: str
+) -> None:
+    one = await room()
+    [ada] = await members("ada")
+    user = await sync_to_async(staff)("view_room", "change_room")
+    await async_client.aforce_login(user)
+    url = page(one, way) + "?session=ada:1&user=ada"
+
+    for ask in (async_client.get, async_client.post):
+        assert (await ask(url)).status_code == 403
+
+    text = text_of(await async_client.get(page(one)))
+    assert "Close the room" not in text
+    assert '"maySteer": false' in text
+    assert (await ada.ask("room:r", "new_msg", {"broadcast": True}))["status"] == "ok"
+    assert await log() == []
+
+
+@pytest.mark.usefixtures("own")
+async def test_actions_need_the_permission_too(
+    async_client: AsyncClient, staff: Staff
+) -> None:
+    one = await room()
+    user = await sync_to_async(staff)("view_room", "change_room")
+    await async_client.aforce_login(user)
+    assert "close_rooms" not in text_of(await async_client.get(LIST))
+
+    chosen = {"action": "close_rooms", "_selected_action": [str(one.pk)]}
+    await async_client.post(LIST, chosen | {"confirmed": "1"}, follow=True)
+
+    assert (await Room.objects.aget()).closed is False
+
+
+@pytest.mark.usefixtures("own")
+async def test_who_may_steer_does(async_client: AsyncClient, staff: Staff) -> None:
+    one = await room()
+    user = await sync_to_async(staff)("view_room", "steer_room")
+    await async_client.aforce_login(user)
+
+    assert "Close the room" in text_of(await async_client.get(page(one)))
+    await post(async_client, page(one, "close"))
+
+    assert (await Room.objects.aget()).closed is True
+    # To look is not to set.
+    answer = await async_client.post(page(one), {"capacity": "1"})
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("path", [LIST, f"{LIST}1/close/", "/admin/live/"])
+async def test_who_is_not_logged_in_is_asked_to(
+    async_client: AsyncClient, path: str
+) -> None:
+    answer = await async_client.get(path)
+
+    assert answer.status_code == 302
+    assert "/admin/login/" in answer["location"]
+
+
+@pytest.mark.usefixtures("own")
+async def test_a_form_from_elsewhere_does_nothing(admin: AsyncClient) -> None:
+    one = await room()
+    strict = AsyncClient(enforce_csrf_checks=True)
+    strict.cookies = admin.cookies
+
+    answer = await strict.post(page(one, "close"))
+
+    assert answer.status_code == 403
+    assert (await Room.objects.aget()).closed is False
+
+
+@pytest.mark.usefixtures("own")
+async def test_many_admins_at_once(admin: AsyncClient) -> None:
+    one = await room()
+
+    answers = await asyncio.gather(*(admin.get(page(one)) for _ in range(8)))
+
+    assert {answer.status_code for answer in answers} == {200}

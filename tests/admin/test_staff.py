@@ -1,0 +1,237 @@
+"""The WebSocket of admins: who may watch, what they hear, and that nobody sees them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
+from django.conf import settings as django_settings
+from django.contrib.auth.models import User
+from django.test import AsyncClient
+
+from beam import metrics
+from beam.asgi import application
+from rooms.activity import activity, gather
+from rooms.hub import hub
+from rooms.pulse import LIVE_TOPIC, Pulse
+from rooms.troubles import recorder
+from tests.admin.conftest import Staff
+from tests.clients import Client, connected
+
+PATH = "/admin/live/websocket?vsn=2.0.0"
+
+pytestmark = [
+    pytest.mark.usefixtures("running_hub"),
+    pytest.mark.django_db(transaction=True),
+]
+
+
+class Watcher(Client):
+    """An admin's page, with the session of a client of Django's."""
+
+    def __init__(self, http: AsyncClient, origin: str = "http://beam") -> None:
+        super().__init__("admin")
+        cookie = http.cookies.get(django_settings.SESSION_COOKIE_NAME)
+        headers = [(b"host", b"beam"), (b"origin", origin.encode())]
+        if cookie is not None:
+            headers.append((b"cookie", f"{cookie.key}={cookie.value}".encode()))
+        self.wire = WebsocketCommunicator(application, PATH, headers)
+
+
+async def watching(http: AsyncClient, topic: str) -> Watcher:
+    """A page that has joined a topic."""
+    watcher = Watcher(http)
+    await watcher.connect()
+    reply = await watcher.ask(topic, "phx_join", {})
+    assert reply["status"] == "ok", reply
+    return watcher
+
+
+async def test_an_admin_hears_what_members_hear_and_is_not_seen(
+    admin: AsyncClient,
+) -> None:
+    ada, bob = await connected("ada", "bob")
+    await ada.join("r")
+    before = hub().members
+
+    eve = await watching(admin, "room:r")
+
+    assert set(await eve.event("presence_state")) == {"ada:1"}
+    assert hub().members == before
+    await bob.join("r")
+    assert set((await eve.event("presence_diff"))["joins"]) == {"bob:1"}
+    await bob.ask("room:r", "new_msg", {"broadcast": True, "text": "hi"})
+    assert (await eve.event("new_msg"))["from"]["session"] == "bob:1"
+    # bob saw ada alone.
+    assert set(await (await connected("carol"))[0].join("r")) == {"ada:1", "bob:1"}
+
+
+async def test_direct_messages_are_not_for_admins(admin: AsyncClient) -> None:
+    ada, bob = await connected("ada", "bob")
+    await ada.join("r")
+    await bob.join("r")
+    eve = await watching(admin, "room:r")
+
+    await ada.ask("room:r", "whisper", {"to": [{"user_id": "bob"}]})
+    await ada.ask("room:r", "new_msg", {"broadcast": True})
+
+    await bob.event("whisper")
+    frames: list[str] = []
+    while not frames or frames[-1] != "new_msg":
+        frames.append((await eve.get())[3])
+    assert "whisper" not in frames
+
+
+async def test_who_watches_stays_when_members_are_removed(admin: AsyncClient) -> None:
+    [ada] = await connected("ada")
+    await ada.join("r")
+    eve = await watching(admin, "room:r")
+
+    await admin.post(
+        "/api/v1/rooms/r/close",
+        {},
+        "application/json",
+        headers={"secret": "dev-secret"},
+    )
+
+    assert await eve.event("beam_removed") == {"reason": "room_closed"}
+    assert set((await eve.event("presence_diff"))["leaves"]) == {"ada:1"}
+    # A closed room can be looked at.
+    await watching(admin, "room:r")
+
+
+async def test_it_is_told_which_process_holds_whom(admin: AsyncClient) -> None:
+    [ada] = await connected("ada")
+    await ada.join("r")
+    eve = await watching(admin, "room:r")
+    [meta] = (await eve.event("presence_state"))["ada:1"]["metas"]
+
+    reply = await eve.ask("room:r", "owners", {})
+
+    assert list(reply["response"]["owners"]) == [meta["phx_ref"]]
+    assert " #" in reply["response"]["owners"][meta["phx_ref"]]
+
+
+@pytest.mark.parametrize("topic", ["room:r", LIVE_TOPIC])
+async def test_an_admin_sends_nothing(admin: AsyncClient, topic: str) -> None:
+    eve = await watching(admin, topic)
+
+    reply = await eve.ask(topic, "new_msg", {"broadcast": True})
+
+    assert reply["response"]["reason"] == "forbidden"
+
+
+@pytest.mark.parametrize("topic", ["room:", "test:x", "$beam", "room:a\nb"])
+async def test_other_topics_are_none(admin: AsyncClient, topic: str) -> None:
+    eve = Watcher(admin)
+    await eve.connect()
+
+    assert (await eve.ask(topic, "phx_join", {}))["status"] == "error"
+
+
+async def test_clients_cannot_hear_how_the_service_does() -> None:
+    [ada] = await connected("ada")
+
+    reply = await ada.ask(LIVE_TOPIC, "phx_join", {})
+
+    assert reply["response"]["reason"] == "unmatched topic"
+
+
+async def refused(http: AsyncClient, **how: str) -> bool:
+    """Whether a connect is refused, and counted."""
+    before = metrics.REFUSED.value
+    was = await Watcher(http, **how).is_refused()
+    return was and metrics.REFUSED.value == before + 1
+
+
+async def test_who_may_not_view_rooms_is_refused(
+    async_client: AsyncClient, staff: Staff
+) -> None:
+    assert await refused(async_client)
+    await async_client.aforce_login(await sync_to_async(staff)())
+    assert await refused(async_client)
+
+
+async def test_who_may_view_rooms_may_watch(
+    async_client: AsyncClient, staff: Staff
+) -> None:
+    user = await sync_to_async(staff)("view_room")
+    await async_client.aforce_login(user)
+    await watching(async_client, "room:r")
+
+    await User.objects.filter(pk=user.pk).aupdate(is_staff=False)
+    assert await refused(async_client)
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://beam.evil"])
+async def test_other_pages_cannot_use_an_admins_cookie(
+    admin: AsyncClient, origin: str
+) -> None:
+    assert await refused(admin, origin=origin)
+
+
+async def test_the_live_view_is_told_at_every_beat(admin: AsyncClient) -> None:
+    pulse = Pulse()
+    await activity().tell({"at": time.time(), "process": "other"}, [])
+    eve = Watcher(admin)
+    await eve.connect()
+    reply = (await eve.ask(LIVE_TOPIC, "phx_join", {}))["response"]
+    assert [point["process"] for point in reply["points"]] == ["other"]
+    recorder.take()
+    pulse._begin()
+    [ada] = await connected("ada")
+    await ada.join("r")
+    metrics.SLOW_CONSUMERS.value += 3
+
+    for _ in range(5):
+        await pulse.beat()
+
+    told = await eve.event("figures")
+    assert told["point"]["process"] == "local"
+    assert told["point"]["members"] == hub().members >= 1
+    assert told["point"]["joins"] > 0
+    assert told["point"]["memory"] > 1e6
+    texts = [line["text"] for line in told["warnings"]]
+    assert "3 sockets closed: they read too slowly" in texts
+    points, warnings = await activity().told(time.time())
+    assert points[-1] == told["point"]
+    assert warnings[0] in told["warnings"]
+
+
+async def test_the_busiest_rooms_are_told(admin: AsyncClient) -> None:
+    gather()
+    pulse = Pulse()
+    pulse._begin()
+    ada, bob = await connected("ada", "bob")
+    for name, times in (("quiet", 1), ("busy", 4)):
+        await ada.join(name)
+        for _ in range(times):
+            await ada.ask(f"room:{name}", "new_msg", {"broadcast": True})
+    await bob.join("busy")
+    for _ in range(5):
+        await pulse.beat()
+    eve = await watching(admin, LIVE_TOPIC)
+
+    found = (await eve.ask(LIVE_TOPIC, "top", {}))["response"]
+
+    assert [room["room_id"] for room in found["rooms"]] == ["busy", "quiet"]
+    assert found["rooms"][0] | {"per_minute": 4} == {
+        "room_id": "busy",
+        "per_minute": 4,
+        "sessions": 2,
+        "users": 2,
+    }
+    assert len(found["processes"]) == 1
+
+
+async def test_a_token_is_no_way_in(async_client: AsyncClient) -> None:
+    [ada] = await connected("ada")
+    query: Any = ada.wire.scope["query_string"]
+    wire = WebsocketCommunicator(
+        application, f"/admin/live/websocket?{query.decode()}", [(b"host", b"beam")]
+    )
+
+    assert (await wire.connect())[0] is False
