@@ -59,6 +59,11 @@ export function roomChannel(socket, member, extra = {}) {
   });
 }
 
+/** For a scenario that goes on until it is told to end. */
+export function stay() {
+  clearTimeout(limit);
+}
+
 export function finish(result) {
   clearTimeout(limit);
   process.stdout.write(JSON.stringify(result) + "\n", () => process.exit(0));

@@ -1,0 +1,279 @@
+"""An admin in Chromium, while official clients come, talk, and are taken out.
+
+With `BEAM_SCREENSHOTS=FOLDER` the pictures of docs/admin.md are made anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from rooms import tokens
+from tests.conftest import Serve
+from tests.journeys.test_phoenix_client import arguments
+from tests.processes import (
+    NODE_FOLDER,
+    ROOT,
+    RedisServer,
+    Server,
+    find_node,
+)
+
+pytestmark = [pytest.mark.browser, pytest.mark.node]
+
+NAMES = ("ada", "bob", "carol", "dan")
+PASSWORD = "correct-horse-battery"
+HEADERS = {"secret": "dev-secret"}
+MAKE_STAFF = """
+from django.contrib.auth.models import Permission, User
+user = User.objects.create_user("eve", password="{password}", is_staff=True)
+user.user_permissions.set(Permission.objects.filter(codename="view_room"))
+"""
+
+
+def manage(server: Server, *arguments: str) -> str:
+    """What a management command prints, with the server's settings."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env=os.environ | server.env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+class Visitors:
+    """People in a room, with official clients in node."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def hear(self, **expected: Any) -> None:
+        """Wait for a line that says this; passes over others."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(15):
+            while line := await self._process.stdout.readline():
+                said = json.loads(line)
+                if expected.items() <= said.items():
+                    return
+        pytest.fail(f"the visitors ended without {expected}")
+
+    def tell(self, text: str) -> None:
+        """See visitors.mjs."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{text}\n".encode())
+
+
+@asynccontextmanager
+async def visitors(server: Server, room: str = "lobby") -> AsyncIterator[Visitors]:
+    """They have joined, and talk until the end."""
+    users = {name: tokens.mint_user(name, 600) for name in NAMES}
+    process = await asyncio.create_subprocess_exec(
+        find_node(),
+        "visitors.mjs",
+        arguments(server, users=users, room=room),
+        cwd=NODE_FOLDER,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    inside = Visitors(process)
+    try:
+        await inside.hear(event="joined")
+        yield inside
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        await process.wait()
+
+
+async def log_in(
+    context: BrowserContext, server: Server, name: str, password: str
+) -> Page:
+    """A page of somebody who is logged in."""
+    page = await context.new_page()
+    await page.goto(f"{server.url}/admin/")
+    await page.get_by_label("Username").fill(name)
+    await page.get_by_label("Password").fill(password)
+    await page.get_by_role("button", name="Log in").click()
+    await expect(page.get_by_text("What this service does")).to_be_visible()
+    return page
+
+
+async def to_room(page: Page, server: Server, room: str = "lobby") -> None:
+    """The room's page, once its row is written, and live."""
+    link = page.get_by_role("link", name=room, exact=True)
+    async with asyncio.timeout(15):
+        while True:
+            await page.goto(f"{server.url}/admin/rooms/room/")
+            if await link.count():
+                break
+    await link.click()
+    await expect(page.locator("#beam-status")).to_have_text("live")
+
+
+async def picture(page: Page, name: str) -> None:
+    """A screenshot for the docs, where they are wanted."""
+    if folder := os.environ.get("BEAM_SCREENSHOTS"):
+        path = Path(folder) / f"admin-{name}.png"
+        await page.screenshot(path=path, full_page=True)
+
+
+def sessions(page: Page) -> Any:
+    """The first cells of the members' table."""
+    return page.locator("#beam-members tr td:first-child")
+
+
+@pytest.fixture(params=["in process", pytest.param("redis", marks=pytest.mark.redis)])
+def server(
+    request: pytest.FixtureRequest, beam_server: Serve, shared_redis: RedisServer
+) -> Server:
+    """One process, and two behind one socket over Redis."""
+    if request.param == "in process":
+        return beam_server()
+    return beam_server("two processes", REDIS_URL=shared_redis.url)
+
+
+async def test_an_admin_watches_and_steers_a_room(
+    browser: Browser, server: Server
+) -> None:
+    password = manage(server, "beam_admin").split()[-1]
+    context = await browser.new_context(viewport={"width": 1280, "height": 900})
+    page = await log_in(context, server, "admin", password)
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    await picture(page, "index")
+    async with visitors(server) as inside:
+        await to_room(page, server)
+
+        # Members and messages appear without reloading.
+        await expect(sessions(page)).to_have_text([f"{name}:1" for name in NAMES])
+        talk = page.locator("#beam-tail code", has_text="bob says")
+        await expect(talk.first).to_be_visible()
+        held = page.locator("#beam-members tr").first.locator("td").nth(4)
+        await expect(held).to_contain_text("#")
+        await picture(page, "room")
+
+        # One member is taken out; its client sees why, and its channel's end.
+        await (
+            page.locator("#beam-members tr", has_text="bob:1")
+            .get_by_text("Remove")
+            .click()
+        )
+        await page.get_by_label("Reason").fill("rude")
+        await page.get_by_label("Keep out").select_option("600")
+        await picture(page, "remove")
+        await page.get_by_role("button", name="Yes, remove").click()
+        await inside.hear(name="bob", event="beam_removed", reason="rude")
+        await inside.hear(name="bob", event="phx_close")
+        await expect(sessions(page)).to_have_text(["ada:1", "carol:1", "dan:1"])
+        inside.tell("join bob")
+        await inside.hear(name="bob", event="answer", reason="blocked")
+
+        # An event reaches every client.
+        await page.get_by_role("link", name="Send an event").click()
+        await page.get_by_label("Event").fill("notice")
+        await page.get_by_label("Payload").fill('{"text": "closing soon"}')
+        await page.get_by_role("button", name="Send").click()
+        await inside.hear(
+            name="carol", event="notice", payload={"text": "closing soon"}
+        )
+
+        # The room is closed: all leave, and nobody may join.
+        await page.get_by_role("link", name="Close the room").click()
+        await page.get_by_role("button", name="Yes, close the room").click()
+        await inside.hear(name="ada", event="phx_close")
+        inside.tell("join ada")
+        await inside.hear(name="ada", event="answer", reason="room_closed")
+        await expect(page.locator("#beam-open")).to_have_text("closed")
+        await expect(page.locator("#beam-nobody")).to_be_visible()
+
+        await page.get_by_role("link", name="Open the room").click()
+        await page.get_by_role("button", name="Yes, open the room").click()
+        await expect(page.locator("#beam-status")).to_have_text("live")
+        inside.tell("join ada")
+        await inside.hear(name="ada", event="answer", status="ok")
+        await expect(sessions(page)).to_have_text(["ada:1"])
+    await page.get_by_role("link", name="History").click()
+    for entry in ("Removed bob:1", "Sent notice.", "Closed.", "Opened."):
+        await expect(page.locator("#change-history")).to_contain_text(entry)
+    assert complaints == []
+
+
+async def test_the_live_view_updates_itself(browser: Browser, server: Server) -> None:
+    password = manage(server, "beam_admin").split()[-1]
+    context = await browser.new_context(viewport={"width": 1280, "height": 900})
+    page = await log_in(context, server, "admin", password)
+    async with visitors(server, "standup"), httpx.AsyncClient() as http:
+        await page.goto(f"{server.url}/admin/live/")
+        await expect(page.locator("#beam-status")).to_have_text("live")
+        await http.get(f"{server.url}/api/v1/rooms", headers={"secret": "wrong"})
+
+        members = page.locator("[data-name=members] .value")
+        await expect(members).to_have_text("4", timeout=15_000)
+        rate = page.locator("[data-name=messages] .value")
+        await expect(rate).not_to_have_text("0", timeout=15_000)
+        await expect(page.locator("[data-name=messages] .line")).to_have_count(
+            1, timeout=20_000
+        )
+        await expect(page.locator("#beam-top")).to_contain_text("standup")
+        await expect(page.locator("#beam-warnings")).to_contain_text(
+            "wrong secret or key", timeout=15_000
+        )
+        count = 2 if "--processes" in server.command else 1
+        await expect(page.locator("#beam-processes tr")).to_have_count(count)
+        await picture(page, "live")
+        await page.emulate_media(color_scheme="dark")
+        await picture(page, "live-dark")
+        await page.emulate_media(color_scheme="light")
+        await page.set_viewport_size({"width": 390, "height": 844})
+        width = await page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 390
+        await picture(page, "live-phone")
+    await expect(members).to_have_text("0", timeout=15_000)
+
+
+async def test_staff_without_the_permission_only_watches(
+    browser: Browser, beam_server: Serve
+) -> None:
+    server = beam_server()
+    manage(server, "shell", "--no-imports", "-c", MAKE_STAFF.format(password=PASSWORD))
+    page = await log_in(await browser.new_context(), server, "eve", PASSWORD)
+    async with visitors(server):
+        await to_room(page, server)
+
+        await expect(sessions(page)).to_have_count(len(NAMES))
+        for name in ("Send an event", "Close the room", "Remove", "Disconnect"):
+            await expect(page.get_by_text(name, exact=True)).to_have_count(0)
+        answer = await page.goto(page.url.replace("change", "close"))
+        assert answer is not None
+        assert answer.status == 403
+
+
+async def test_what_clients_say_is_text(browser: Browser, beam_server: Serve) -> None:
+    server = beam_server()
+    password = manage(server, "beam_admin").split()[-1]
+    page = await log_in(await browser.new_context(), server, "admin", password)
+    hostile = "<img src=x onerror=\"document.title='owned'\">"
+    async with visitors(server):
+        await to_room(page, server)
+        async with httpx.AsyncClient() as http:
+            event = {"room_id": "lobby", "event": hostile, "payload": {"a": hostile}}
+            url = f"{server.url}/api/v1/push_room_event"
+            await http.post(url, json=event, headers=HEADERS)
+
+        await expect(page.locator("#beam-tail .event", has_text="<img")).to_be_visible()
+        assert await page.locator("#beam-tail img").count() == 0
+        assert "owned" not in await page.title()
