@@ -19,6 +19,7 @@ from django.core.asgi import get_asgi_application
 http = get_asgi_application()
 
 from beam.handler import ApiHandler
+from beam.logs import identify
 from rooms.consumer import SocketConsumer, plain_http
 from rooms.staff import staff_application
 
@@ -53,7 +54,7 @@ class Application:
                 app: Any = self._api
             else:
                 app = plain_http if socket else self._http
-            await app(_with_segments(scope), receive, send)
+            await app(_with_segments(scope), receive, identify(scope, send))
         elif socket is not None:
             await socket(scope, receive, send)
         else:

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
 
 from beam import public_keys, redis_url
 
@@ -77,31 +79,75 @@ class Conf:
     drain_batch: int = 200
 
 
-POSITIVE = (
-    "jwks_seconds",
-    "jwks_retry",
-    "backend_timeout",
-    "backend_failures",
-    "redis_timeout",
-    "lease_seconds",
-    "lease_renew",
-    "idle_timeout",
-    "inbound_rate",
-    "inbound_burst",
-    "join_rate",
-    "join_burst",
-    "api_rate",
-    "api_burst",
-    "max_channels",
-    "max_message_bytes",
-    "max_message_depth",
-    "max_batch_bytes",
-    "max_meta_bytes",
-    "max_frame_bytes",
-    "outbound_limit",
-    "drain_batch",
-)
-DEEPEST_MESSAGE = 1_000
+class Range(NamedTuple):
+    """What a number may be, both ends among it."""
+
+    least: float
+    most: float
+
+
+SHORTEST: Final = 0.001
+# What asyncio waits for at most, and longer than anything here is good for.
+DAY: Final = 86_400
+MOST: Final = 1_000_000_000
+
+# Every number of `Conf` is in one of these, and in one only: a test sees to it.
+RANGES: Final[dict[Range, tuple[str, ...]]] = {
+    # Seconds.
+    Range(SHORTEST, DAY): (
+        "jwks_seconds",
+        "jwks_retry",
+        "backend_timeout",
+        "redis_timeout",
+        "lease_seconds",
+        "lease_renew",
+        "idle_timeout",
+    ),
+    Range(0, DAY): (
+        "token_leeway",
+        "backend_cache_seconds",
+        "backend_pause",
+        "presence_window",
+        "presence_grace",
+        "drain_seconds",
+    ),
+    # Below 0: never.
+    Range(-MOST, DAY): ("token_grace",),
+    # Units a second.
+    Range(SHORTEST, MOST): ("inbound_rate", "join_rate", "api_rate"),
+    # Counts and bytes. A burst below 1 would let nothing in.
+    Range(1, MOST): (
+        "inbound_burst",
+        "join_burst",
+        "api_burst",
+        "backend_failures",
+        "max_channels",
+        "max_message_bytes",
+        "max_message_depth",
+        "max_batch_bytes",
+        "max_batch_rooms",
+        "max_meta_bytes",
+        "max_frame_bytes",
+        "outbound_limit",
+        "drain_batch",
+    ),
+    # 0: any number, or none of them.
+    Range(0, MOST): (
+        "room_capacity",
+        "max_user_connections",
+        "max_ip_connections",
+        "trusted_proxies",
+    ),
+}
+DEEPEST_MESSAGE: Final = 1_000
+# What `room_policies` may say, and the setting that it says for some rooms.
+POLICIES: Final = {"presence_grace": "presence_grace", "capacity": "room_capacity"}
+# What RFC 7518 asks of an HS256 key.
+GOOD_TOKEN_SECRET: Final = 32
+GOOD_API_SECRET: Final = 16
+# How a key of a pair looks that somebody took for a secret.
+PEM: Final = "-----BEGIN"
+SSH: Final = ("ssh-", "ecdsa-sha2-")
 
 
 @cache
@@ -145,29 +191,110 @@ def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(ip_network(part) for part in parts if part)
 
 
+def size_of(secret: str) -> int:
+    """How many bytes a secret has."""
+    # The environment may hold what is no UTF-8: that must not raise, as the
+    # traceback would show it.
+    return len(secret.encode(errors="replace"))
+
+
 @register
 def check_settings(**_: Any) -> list[CheckMessage]:
-    """Unknown names (E001) and absurd values (E002 to E006) of `settings.BEAM`."""
+    """What is wrong with `settings.BEAM`.
+
+    Errors: unknown names (E001), numbers out of range (E002) or that do not go
+    together (E003), bad addresses of Redis (E004), public keys (E005), networks
+    (E006), kinds of values (E007), URLs (E008), dotted paths (E009), claims (E010),
+    policies (E011), a public key for a secret (E012). Warnings, with `DEBUG=0`:
+    short secrets (W001, W002). No message holds a secret.
+    """
     given = getattr(settings, "BEAM", {})
-    known = {item.name for item in fields(Conf)}
-    problems: list[CheckMessage] = [
-        Error(
-            f"BEAM has no setting {name!r}.",
-            hint="docs/settings.md lists them all.",
-            id="beam.E001",
-        )
-        for name in sorted(set(given) - known)
-    ]
-    if problems:
-        return problems
+    if unknown := [*_check_names(given)]:
+        return unknown
     current = Conf(**given)
-    return [*_check_numbers(current), *_check_texts(current)]
+    # The other checks rely on the kinds.
+    return [*_check_values(current)] or [
+        *_check_relations(current),
+        *_check_texts(current),
+        *_check_urls(current),
+        *_check_paths(current),
+        *_check_claims(current),
+        *_check_policies(current),
+        *_check_secrets(current),
+    ]
 
 
-def _check_numbers(current: Conf) -> Iterator[CheckMessage]:
-    for name in POSITIVE:
-        if not getattr(current, name) > 0:
-            yield Error(f"BEAM[{name!r}] must be above 0.", id="beam.E002")
+def _check_names(given: Mapping[str, Any]) -> Iterator[CheckMessage]:
+    known = {item.name for item in fields(Conf)}
+    for name in sorted(set(given) - known):
+        hint = "docs/settings.md lists them all."
+        yield Error(f"BEAM has no setting {name!r}.", hint=hint, id="beam.E001")
+
+
+def _check_values(current: Conf) -> Iterator[CheckMessage]:
+    for item in fields(Conf):
+        value = getattr(current, item.name)
+        if type(item.default) in (int, float):
+            if wanted := _wanted_number(item.name, value):
+                told = f"BEAM[{item.name!r}] must be {wanted}, not {value!r}."
+                yield Error(told, id="beam.E002")
+            continue
+        is_good, wanted = KINDS[str(item.type)]
+        if not is_good(value):
+            yield Error(f"BEAM[{item.name!r}] must be {wanted}.", id="beam.E007")
+
+
+def _wanted_number(name: str, value: Any) -> str:
+    """What this number must be and `value` is not; empty where it is."""
+    is_whole = type(getattr(Conf(), name)) is int
+    least, most = next(each for each, names in RANGES.items() if name in names)
+    # Not NaN, which is neither below nor above anything.
+    if type(value) in ((int,) if is_whole else (int, float)) and least <= value <= most:
+        return ""
+    return f"a {'whole ' if is_whole else ''}number from {least:,} to {most:,}"
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _are_texts(value: object) -> bool:
+    """Not a text, whose every letter would be one, nor an empty one among them."""
+    return isinstance(value, list | tuple) and all(
+        isinstance(each, str) and each for each in value
+    )
+
+
+def _are_texts_or_none(value: object) -> bool:
+    return value is None or _are_texts(value)
+
+
+def _are_named_texts(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_is_text, (*value, *value.values())))
+
+
+def _are_named_dicts(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(map(_is_text, value))
+        and all(isinstance(each, dict) for each in value.values())
+    )
+
+
+# By the annotation of a field that is no number.
+KINDS: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
+    "str": (_is_text, "a text"),
+    "tuple[str, ...]": (_are_texts, "a tuple of texts, none of them empty"),
+    "tuple[str, ...] | None": (
+        _are_texts_or_none,
+        "None or a tuple of texts, none of them empty",
+    ),
+    "dict[str, str]": (_are_named_texts, "a dict of texts"),
+    "dict[str, dict[str, Any]]": (_are_named_dicts, "a dict of dicts"),
+}
+
+
+def _check_relations(current: Conf) -> Iterator[CheckMessage]:
     if current.max_message_depth > DEEPEST_MESSAGE:
         yield Error(
             f"BEAM['max_message_depth'] is at most {DEEPEST_MESSAGE}.", id="beam.E003"
@@ -193,12 +320,104 @@ def _check_texts(current: Conf) -> Iterator[CheckMessage]:
         except redis_url.BadUrl as error:
             hint = "docs/operations.md shows every form."
             yield Error(f"REDIS_URL: {error}", hint=hint, id="beam.E004")
-    try:
-        networks(current.metrics_allow)
-    except ValueError as error:
-        yield Error(f"BEAM_METRICS_ALLOW: {error}", id="beam.E006")
     if current.token_public_key:
         try:
             public_keys.from_pem(current.token_public_key)
         except public_keys.BadKey as error:
             yield Error(f"BEAM_TOKEN_PUBLIC_KEY: {error}", id="beam.E005")
+    for name in ("metrics_allow", "proxy_networks"):
+        try:
+            networks(getattr(current, name))
+        except ValueError as error:
+            yield Error(f"BEAM_{name.upper()}: {error}", id="beam.E006")
+
+
+def _check_urls(current: Conf) -> Iterator[CheckMessage]:
+    for name in ("token_jwks_url", "backend_url"):
+        url = getattr(current, name)
+        if url and not _is_web(url):
+            # Without the URL, which may hold a password.
+            told = f"BEAM_{name.upper()} is no URL of http or https with a host."
+            hint = "Such as https://example.com/path"
+            yield Error(told, hint=hint, id="beam.E008")
+
+
+def _is_web(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return False
+    is_clean = url.isprintable() and " " not in url
+    return parts.scheme in {"http", "https"} and bool(host) and port != 0 and is_clean
+
+
+def _check_paths(current: Conf) -> Iterator[CheckMessage]:
+    paths = {"BEAM['verifier']": current.verifier}
+    for pattern, path in current.channels.items():
+        paths[f"BEAM['channels'][{pattern!r}]"] = path
+    hint = "A dotted path to a class or a function: package.module.name"
+    for name, path in paths.items():
+        try:
+            found = import_string(path)
+        # The latter two for a path that begins with a dot.
+        except (ImportError, ValueError, TypeError) as error:
+            yield Error(f"{name}: {error}", hint=hint, id="beam.E009")
+            continue
+        if not callable(found):
+            told = f"{name}: {path} cannot be called."
+            yield Error(told, hint=hint, id="beam.E009")
+
+
+def _check_claims(current: Conf) -> Iterator[CheckMessage]:
+    own = Conf()
+    users = {current.token_user_claim, own.token_user_claim}
+    rooms = {current.token_room_claim, own.token_room_claim}
+    for name in ("token_user_claim", "token_room_claim"):
+        if not getattr(current, name).strip():
+            yield Error(f"BEAM[{name!r}] is empty.", id="beam.E010")
+    if users & rooms:
+        yield Error(
+            "BEAM['token_user_claim'] and BEAM['token_room_claim'] do not differ, or "
+            "one is what the other is by default.",
+            hint="A claim that named both would make a user's token one of a room.",
+            id="beam.E010",
+        )
+
+
+def _check_policies(current: Conf) -> Iterator[CheckMessage]:
+    for pattern, policy in current.room_policies.items():
+        for name, value in policy.items():
+            if problem := _wrong_policy(name, value):
+                told = f"BEAM['room_policies'][{pattern!r}]: {name!r} {problem}."
+                yield Error(told, id="beam.E011")
+
+
+def _wrong_policy(name: str, value: object) -> str:
+    if name not in POLICIES:
+        return f"is not among {', '.join(POLICIES)}"
+    wanted = _wanted_number(POLICIES[name], value)
+    return f"must be {wanted}, not {value!r}" if wanted else ""
+
+
+def _check_secrets(current: Conf) -> Iterator[CheckMessage]:
+    if any(PEM in each or each.startswith(SSH) for each in current.token_secrets):
+        yield Error(
+            "BEAM_TOKEN_SECRET holds a key of a pair, where a shared secret belongs.",
+            hint="Public keys are for BEAM_TOKEN_PUBLIC_KEY.",
+            id="beam.E012",
+        )
+    if settings.DEBUG:
+        return
+    if any(size_of(secret) < GOOD_TOKEN_SECRET for secret in current.token_secrets):
+        yield Warning(
+            f"BEAM_TOKEN_SECRET has an item of less than {GOOD_TOKEN_SECRET} bytes.",
+            hint="Whoever holds a token can try out short ones.",
+            id="beam.W001",
+        )
+    if any(len(secret) < GOOD_API_SECRET for secret in current.api_secrets):
+        yield Warning(
+            f"BEAM_API_SECRET has an item of less than {GOOD_API_SECRET} characters.",
+            hint="It may do everything: a random one costs nothing.",
+            id="beam.W002",
+        )

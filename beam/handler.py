@@ -7,13 +7,17 @@ DRF's views answer in the loop. All other paths take Django's way.
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.handlers.exception import convert_exception_to_response
+from django.http import HttpResponse
 from django.urls import set_script_prefix, set_urlconf
+
+from beam.bodies import TooLarge, check_length, limit, refuse
 
 
 class ApiHandler(ASGIHandler):
@@ -31,8 +35,13 @@ class ApiHandler(ASGIHandler):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
         try:
+            # Before anything is received: that alone invites a client to send.
+            check_length(scope["headers"])
             body = await self.read_body(receive)
         except RequestAborted:
+            return
+        except TooLarge:
+            await self.send_response(_refusal(), send)
             return
         try:
             set_script_prefix(get_script_prefix(scope))
@@ -41,9 +50,34 @@ class ApiHandler(ASGIHandler):
             # The one or the other is there.
             response: Any = refused
             if request is not None:
+                # In chunks none is named, and DRF would not look for a body.
+                request.META["CONTENT_LENGTH"] = str(len(body.getvalue()))
                 chain: Any = self._middleware_chain
                 response = await chain(request)
             response["Content-Length"] = len(response.content)
             await self.send_response(response, send)
         finally:
             body.close()
+
+    async def read_body(self, receive: Any) -> BytesIO:
+        """The whole body. Raises `TooLarge` for one above the limit."""
+        body = BytesIO()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise RequestAborted
+            body.write(message.get("body", b""))
+            if body.tell() > limit():
+                raise TooLarge
+            more = message.get("more_body", False)
+        body.seek(0)
+        return body
+
+
+def _refusal() -> HttpResponse:
+    response = HttpResponse(refuse(), "application/json", 413)
+    response["Content-Length"] = str(len(response.content))
+    # What is left of the body is not to be taken for another request.
+    response["Connection"] = "close"
+    return response

@@ -1,5 +1,8 @@
 """Owns how a connection begins: as a WebSocket at once, or with daphne's HTTP.
 
+Also how that ends early: daphne takes a body of any size, whole, before anyone
+is asked whether it may come. Here it is refused as soon as it is too large.
+
 daphne parses every request with Twisted, writes it anew and has autobahn parse
 that. An ordinary opening handshake needs only the second half, which checks
 everything that RFC 6455 section 4.2.1 asks for. Whatever is unusual about a
@@ -10,9 +13,14 @@ from __future__ import annotations
 
 import re
 from asyncio import AbstractEventLoop, TimerHandle
+from functools import partial
 from typing import Any, Final
 
+from daphne.http_protocol import WebRequest
 from twisted.internet.protocol import Factory, Protocol
+from twisted.web.http import HTTPChannel
+
+from beam.bodies import TooLarge, limit, refuse
 
 # Possessive, so that no input takes more than linear time.
 _HEAD: Final = re.compile(
@@ -27,6 +35,12 @@ MAX_HEAD: Final = 16_384
 
 SILENT_SECONDS: Final = 60.0
 """How long a connection may say nothing, as in Twisted's HTTP."""
+
+LINGER_SECONDS: Final = 2.0
+"""How long a client that sends too much has to read the answer."""
+
+LINGER_BYTES: Final = 1_048_576
+"""How much of what it sends meanwhile is dropped; more is not read."""
 
 
 def handshake_query(data: bytes) -> bytes | None:
@@ -75,6 +89,89 @@ class Opening(Protocol):
             self._timer = None
 
 
+class Request(WebRequest):  # type: ignore[misc]
+    """daphne's request, with a body of bounded size."""
+
+    _size = 0
+
+    def handleContentChunk(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        """Keep a part of the body. Raises `TooLarge` for what is over the limit."""
+        self._size += len(data)
+        if self._size > limit():
+            raise TooLarge
+        super().handleContentChunk(data)
+
+
+class HttpChannel(HTTPChannel):
+    """Twisted's HTTP, which answers a body that is too large while it comes in."""
+
+    _refused = False
+    _spare = LINGER_BYTES
+
+    def headerReceived(self, line: bytes) -> bool:  # noqa: N802 - Twisted's name
+        """See Twisted's `HTTPChannel`, which fails at a length of 5,000 digits."""
+        try:
+            is_good: bool = super().headerReceived(line)  # type: ignore[no-untyped-call]
+        except ValueError:
+            self._refuse()
+            return False
+        return is_good
+
+    def allHeadersReceived(self) -> None:  # noqa: N802 - Twisted's name
+        """The body comes next, unless its length is over the limit.
+
+        The client is not told to go on then, if it asked.
+        """
+        if self.length is not None and self.length > limit():
+            self._refuse()
+        else:
+            super().allHeadersReceived()  # type: ignore[no-untyped-call]
+
+    def rawDataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        """A part of a body."""
+        if self._refused:
+            self._drop(data)
+            return
+        try:
+            super().rawDataReceived(data)
+        except TooLarge:
+            self._refuse()
+
+    def _refuse(self) -> None:
+        """Answer at once; nothing more is said on this connection, nor heard.
+
+        Closing it while bytes come in would have the client's system throw the
+        answer away: it is closed on this side, and for good a moment later.
+        """
+        self._refused = True
+        twisted: Any = self
+        twisted.setRawMode()
+        twisted.setTimeout(None)
+        twisted.transport.unregisterProducer()
+        twisted.transport.write(_refusal())
+        twisted.transport.loseWriteConnection()
+        # Twisted cancels it when the client goes.
+        self._abortingCall = twisted.callLater(LINGER_SECONDS, self.forceAbortClient)
+
+    def _drop(self, data: bytes) -> None:
+        """A client that is nearly done may say the rest; then reading stops."""
+        self._spare -= len(data)
+        if self._spare < 0:
+            transport: Any = self.transport
+            transport.pauseProducing()
+
+
+def _refusal() -> bytes:
+    body = refuse()
+    head = (
+        "HTTP/1.1 413 Content Too Large\r\n"
+        "content-type: application/json\r\n"
+        f"content-length: {len(body)}\r\n"
+        "connection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
 class OpeningFactory(Factory):
     """Makes an `Opening` of every connection."""
 
@@ -83,6 +180,7 @@ class OpeningFactory(Factory):
     def __init__(self, http: Any, websocket: Any, loop: AbstractEventLoop) -> None:
         """`http`, `websocket`: daphne's factories."""
         self.loop = loop
+        http.protocol = HttpChannel
         self._http = http
         self._websocket = websocket
 
@@ -94,7 +192,10 @@ class OpeningFactory(Factory):
         """Who reads on, given what came first."""
         query = handshake_query(data)
         if query is None:
-            return self._http.buildProtocol(address)
+            channel = self._http.buildProtocol(address)
+            # Twisted would read forms for itself, a quarter of a second for 1 MB.
+            channel.requestFactory = partial(Request, parsePOSTFormSubmission=False)
+            return channel
         protocol = self._websocket.buildProtocol(address)
         # daphne's HTTP request hands it over like this.
         protocol._raw_query_string = query

@@ -21,6 +21,18 @@ ALGORITHMS: Final = RSA | {*CURVES.values(), "EdDSA"}
 
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", re.DOTALL)
 
+# What PyJWT and what is below it raise for a key that somebody made up.
+_UNREADABLE: Final = (
+    jwt.PyJWTError,
+    UnsupportedAlgorithm,
+    ValueError,
+    TypeError,
+    AttributeError,
+    KeyError,
+    OverflowError,
+    NotImplementedError,
+)
+
 
 class BadKey(ValueError):
     """What is given is no public key that can verify a token."""
@@ -49,18 +61,36 @@ def from_pem(text: str) -> tuple[PublicKey, ...]:
 
 def from_jwk(described: object) -> PublicKey:
     """A key of a JWKS. Raises `BadKey` for one that is not for signatures."""
-    if not isinstance(described, dict) or described.get("use", "sig") != "sig":
+    if not isinstance(described, dict) or not _is_to_verify(described):
         raise BadKey("not for signatures")
+    kid, named = _text(described, "kid"), _text(described, "alg")
     try:
-        jwk = jwt.PyJWK(described)
-    except jwt.PyJWTError as error:
-        raise BadKey(str(error)) from None
-    algorithms = _algorithms(jwk.key)
-    if (named := described.get("alg")) is not None:
+        key = jwt.PyJWK(described).key
+    except _UNREADABLE as error:
+        raise BadKey(f"not readable: {type(error).__name__}") from None
+    algorithms = _algorithms(key)
+    if named is not None:
         algorithms &= {named}
     if not algorithms:
         raise BadKey("for no algorithm that is accepted")
-    return PublicKey(jwk.key, algorithms, jwk.key_id)
+    return PublicKey(key, algorithms, kid)
+
+
+def _is_to_verify(described: dict[str, Any]) -> bool:
+    """By `use` and `key_ops`; a key may have both, one or none."""
+    use, operations = described.get("use"), described.get("key_ops")
+    if use is not None and use != "sig":
+        return False
+    if operations is None:
+        return True
+    return isinstance(operations, list) and "verify" in operations
+
+
+def _text(described: dict[str, Any], name: str) -> str | None:
+    found = described.get(name)
+    if found is not None and not isinstance(found, str):
+        raise BadKey(f"its {name} is no text")
+    return found
 
 
 def _algorithms(key: object) -> frozenset[str]:

@@ -15,7 +15,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,7 @@ from rooms.connections import connections
 from rooms.diffs import diffs
 from rooms.hub import hub
 from rooms.keeper import keeper
-from rooms.socket import EXTENSION, Receiver
+from rooms.socket import CLOSED_BY_CLIENT, EXTENSION, LOST, Ended, Receiver
 from rooms.wire import Close
 
 logger = logging.getLogger(__name__)
@@ -62,7 +61,7 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
     _unread = b""
     _resuming: asyncio.TimerHandle | None = None
     _receiver: Receiver | None = None
-    _ended: Callable[[], None] | None = None
+    _ended: Ended | None = None
 
     def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
         """A handshake is about to begin."""
@@ -117,13 +116,13 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         elif wait := self._receiver(payload if isBinary else payload.decode()):
             self._pause(wait)
 
-    def listen(self, receiver: Receiver, ended: Callable[[], None]) -> None:
+    def listen(self, receiver: Receiver, ended: Ended) -> None:
         """See `rooms.socket.FrameWriter`."""
         self._receiver, self._ended = receiver, ended
         self._forget_the_handshake()
         for message in self.application_queue.take():
             if message["type"] != "websocket.receive":
-                ended()
+                ended(LOST)
                 return
             text = message.get("text")
             receiver(message["bytes"] if text is None else text)
@@ -151,8 +150,14 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         """The connection ended, by whatever way."""
         super().onClose(wasClean, code, reason)
         if self._ended is not None:
-            self._ended()
+            self._ended(self._why())
             self._receiver = self._ended = None
+
+    def _why(self) -> str:
+        """Who ended it: Beam by a code, the client by a close frame, or neither."""
+        if self.closedByMe and self.localCloseCode in set(Close):
+            return Close(self.localCloseCode).name.lower()
+        return LOST if self.remoteCloseCode is None else CLOSED_BY_CLIENT
 
     def idle_for(self) -> float:
         """See `rooms.socket.FrameWriter`."""

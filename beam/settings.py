@@ -11,6 +11,7 @@ from typing import Any
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+from beam import logs
 from beam.conf import Conf, from_environment, size_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -219,19 +220,4 @@ REST_FRAMEWORK = {
     "URL_FORMAT_OVERRIDE": None,
 }
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}
-    },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": "INFO"},
-    "loggers": {
-        # A line a request is a line a message.
-        "httpx": {"level": "WARNING"},
-        "daphne": {"level": "WARNING"},
-        # 4xx answers are the caller's business, not ours.
-        "django.request": {"level": "ERROR"},
-    },
-}
+LOGGING = logs.config(as_json=not _flag("BEAM_LOG_TEXT") and not DEBUG)

@@ -30,7 +30,14 @@ from rooms.limits import Pace, refusal_delay
 from rooms.patterns import Patterns, patterns
 from rooms.peer import client_of, counted_as
 from rooms.protocol import Connection, Join, Leave, Push, Send, refuse
-from rooms.socket import EXTENSION, AsgiSocket, PreparedSocket, Socket
+from rooms.socket import (
+    CLOSED_BY_CLIENT,
+    EXTENSION,
+    LOST,
+    AsgiSocket,
+    PreparedSocket,
+    Socket,
+)
 from rooms.wire import BadFrame, Close, Frame, Reason, TooDeep
 
 logger = logging.getLogger(__name__)
@@ -38,6 +45,8 @@ logger = logging.getLogger(__name__)
 # What a message costs of the inbound rate.
 UNIT_BYTES = 1_024
 JOIN_UNITS = 10
+# Codes with which a client goes of its own accord.
+ORDERLY = frozenset({1000, 1001, 1005})
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send_ = Callable[[dict[str, Any]], Awaitable[None]]
@@ -115,13 +124,14 @@ class SocketConsumer(AsyncConsumer):
 
     async def _serve(self, receive: Receive) -> None:
         """Returns at the end; on Beam's own server at once: no task a connection."""
+        self._began = time.monotonic()
         connections.add(self)
         metrics.CONNECTED.value += 1
         self._watch()
         self._hear_control()
         if self.socket.listen(self.take, self._end):
             return
-        heard = getattr(self.socket, "heard", None)
+        heard, reason = getattr(self.socket, "heard", None), LOST
         try:
             while (message := await receive())["type"] == "websocket.receive":
                 if heard is not None:
@@ -130,8 +140,9 @@ class SocketConsumer(AsyncConsumer):
                 wait = self.take(message["bytes"] if data is None else data)
                 if wait:
                     await asyncio.sleep(wait)
+            reason = CLOSED_BY_CLIENT if message.get("code") in ORDERLY else LOST
         finally:
-            self._end()
+            self._end(reason)
 
     @staticmethod
     def _hear_control() -> None:
@@ -141,12 +152,15 @@ class SocketConsumer(AsyncConsumer):
         if not mine.alive:
             mine.spawn(mine.start())
 
-    def close(self, code: Close) -> None:
-        """End the connection: its channels at once, the socket by handshake."""
-        self.socket.close(code)
-        self._end()
+    def close(self, code: Close, reason: str = "") -> None:
+        """End the connection: its channels at once, the socket by handshake.
 
-    def _end(self) -> None:
+        `reason`: for the log, where the code's name does not say enough.
+        """
+        self.socket.close(code)
+        self._end(reason or code.name.lower())
+
+    def _end(self, reason: str) -> None:
         """Give everything back, once.
 
         Never awaits: it runs in a cancelled task too.
@@ -164,12 +178,29 @@ class SocketConsumer(AsyncConsumer):
         self._channels.clear()
         self._backlog.clear()
         self.departed.clear()
+        self._log_end(reason)
+
+    def _log_end(self, reason: str) -> None:
+        """The one line of a connection."""
+        user, seconds = self.identity.user_id, time.monotonic() - self._began
+        logger.info(
+            "Connection of %s ended after %.1f s: %s",
+            user,
+            seconds,
+            reason,
+            extra={
+                "user": user,
+                "address": self.address,
+                "seconds": round(seconds, 1),
+                "reason": reason,
+            },
+        )
 
     def _watch(self) -> None:
         """Close a socket that fell silent; looks again when it could have."""
         left = self._idle_timeout - self.socket.idle_for()
         if left <= 0:
-            self.close(Close.PROTOCOL_ERROR)
+            self.close(Close.PROTOCOL_ERROR, "idle")
             return
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(left + 0.001, self._watch)

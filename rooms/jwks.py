@@ -1,7 +1,8 @@
 """Owns the public keys of an identity provider: a JWKS URL, asked rarely.
 
 Keys are kept for `jwks_seconds`. An unknown key id asks anew, at most once in
-`jwks_retry` seconds; while the provider is away the keys it had stay good.
+`jwks_retry` seconds; while the provider is away, or publishes no key that can be
+used, the keys it had stay good.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from typing import Final
 
 import httpx
 
@@ -17,9 +19,19 @@ from beam.public_keys import BadKey, PublicKey, from_jwk
 
 logger = logging.getLogger(__name__)
 
+# The last for JSON that is nested too deep.
+AWAY: Final = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    ValueError,
+    KeyError,
+    TypeError,
+    RecursionError,
+)
+
 
 class ProviderAway(Exception):
-    """The provider has never answered: no token of its can be judged."""
+    """The provider has published no key yet: no token of its can be judged."""
 
 
 class Jwks:
@@ -35,17 +47,23 @@ class Jwks:
     async def find(self, kid: str | None) -> list[PublicKey]:
         """The keys that a token with this key id may be signed with.
 
-        None: all of them. Raises `ProviderAway`.
+        None: all of them. A key without an id is among them always. Raises
+        `ProviderAway`.
         """
         now = time.monotonic()
-        if now - self._fetched > conf().jwks_seconds or not self._named(kid):
+        if now - self._fetched > conf().jwks_seconds or not self._knows(kid):
             await self._refresh(now)
         if not self._keys:
             raise ProviderAway
-        return self._named(kid)
+        return [key for key in self._keys if kid is None or key.kid in (kid, None)]
 
-    def _named(self, kid: str | None) -> list[PublicKey]:
-        return [key for key in self._keys if kid is None or key.kid == kid]
+    def _knows(self, kid: str | None) -> bool:
+        """Whether there is no reason to ask anew for a key with this id.
+
+        A provider that gives its keys no ids is not asked for one.
+        """
+        known = {key.kid for key in self._keys}
+        return bool(known) and (kid is None or kid in known or known == {None})
 
     async def _refresh(self, now: float) -> None:
         """Ask, once for all who wait, and not too often."""
@@ -63,7 +81,10 @@ class Jwks:
             answer.raise_for_status()
             found = answer.json()["keys"]
             keys = [key for each in found if (key := _usable(each)) is not None]
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            if not keys:
+                # A slip of the provider's, which must not lock everybody out.
+                raise ValueError("no key that can be used")
+        except AWAY as error:
             self._log(reachable=False, error=error)
             return
         self._log(reachable=True)

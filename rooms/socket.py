@@ -29,10 +29,17 @@ Answers how many seconds the client is to wait before its next.
 """
 
 
+Ended = Callable[[str], None]
+"""Hears that the connection ended, and why: in snake case."""
+
+LOST = "lost"
+CLOSED_BY_CLIENT = "closed_by_client"
+
+
 class FrameWriter(Protocol):
     """What the server's extension offers a connection."""
 
-    def listen(self, receiver: Receiver, ended: Callable[[], None]) -> None:
+    def listen(self, receiver: Receiver, ended: Ended) -> None:
         """Hand messages to a callback from now on, and tell the end to another.
 
         The application may return then: the connection outlives its task.
@@ -65,7 +72,7 @@ class Socket(Protocol):
     def idle_for(self) -> float:
         """Seconds since the client last sent anything that the server saw."""
 
-    def listen(self, receiver: Receiver, ended: Callable[[], None]) -> bool:
+    def listen(self, receiver: Receiver, ended: Ended) -> bool:
         """Whether messages and the end are handed over; else they come by `receive`."""
 
 
@@ -94,7 +101,7 @@ class PreparedSocket:
         self._loop = asyncio.get_running_loop()
         self.idle_for = writer.idle_for
 
-    def listen(self, receiver: Receiver, ended: Callable[[], None]) -> bool:
+    def listen(self, receiver: Receiver, ended: Ended) -> bool:
         self._writer.listen(receiver, ended)
         return True
 
@@ -158,7 +165,7 @@ class AsgiSocket:
             self._closing = True
             self._start({"type": "websocket.close", "code": int(code)})
 
-    def listen(self, receiver: Receiver, ended: Callable[[], None]) -> bool:
+    def listen(self, receiver: Receiver, ended: Ended) -> bool:
         return False
 
     def heard(self) -> None:

@@ -274,6 +274,8 @@ class Remove(BackendView):
             reason=given["reason"],
             block_seconds=given["block_seconds"],
         )
+        who = given.get("user_id") or given["session"]
+        self.note("%s was removed from %s", who, room_id, room_id=room_id, user=who)
         return Response({"removed": removed})
 
 
@@ -299,7 +301,9 @@ class Close(BackendView):
     )
     async def post(self, request: Request, room_id: str) -> Response:
         """200: how many members were removed."""
-        return Response({"removed": await steering.close(room_id_of(room_id))})
+        removed = await steering.close(room_id_of(room_id))
+        self.note("%s was closed", room_id, room_id=room_id)
+        return Response({"removed": removed})
 
 
 class Open(BackendView):
@@ -319,6 +323,7 @@ class Open(BackendView):
     async def post(self, request: Request, room_id: str) -> Response:
         """200: the room as it is now."""
         await closed.open_again(room_id_of(room_id))
+        self.note("%s was opened", room_id, room_id=room_id)
         return Response(await _room(room_id))
 
 
@@ -338,6 +343,7 @@ class Disconnect(BackendView):
     async def post(self, request: Request, user_id: str) -> Response:
         """200: every process was told."""
         await steering.disconnect(user_id_of(user_id))
+        self.note("%s was disconnected", user_id, user=user_id)
         return Response({})
 
 

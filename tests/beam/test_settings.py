@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from beam.conf import from_environment
-from tests.processes import ROOT
+from tests.processes import ROOT, free_port
 
 SAFE = {
     "DEBUG": "0",
@@ -20,11 +20,14 @@ SAFE = {
 }
 
 
-def check(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """`manage.py check` with nothing of Beam's in the environment but this."""
+def check(env: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
+    """`manage.py check` with nothing of Beam's in the environment but this.
+
+    `command`: another command of `manage.py`, and its arguments.
+    """
     kept = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
     return subprocess.run(
-        [sys.executable, "manage.py", "check"],
+        [sys.executable, "manage.py", *(command or ("check",))],
         cwd=ROOT,
         env=kept | env,
         capture_output=True,
@@ -37,6 +40,44 @@ def test_production_starts_with_everything_set() -> None:
     done = check(SAFE)
 
     assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+
+
+def test_production_refuses_a_short_token_secret() -> None:
+    done = check(SAFE | {"BEAM_TOKEN_SECRET": "t" * 32 + ",sesame89abcdefg"})
+
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert "Set BEAM_TOKEN_SECRET to random text of 32 bytes or more" in last
+    assert "sesame" not in done.stderr
+
+
+def test_production_warns_of_secrets_that_could_be_longer() -> None:
+    done = check(
+        SAFE | {"BEAM_TOKEN_SECRET": "sesame" * 3, "BEAM_API_SECRET": "sesame"}
+    )
+
+    assert done.returncode == 0
+    assert "(beam.W001)" in done.stderr
+    assert "(beam.W002)" in done.stderr
+    assert "sesame" not in done.stderr
+
+
+def test_a_public_key_is_no_token_secret() -> None:
+    pem = "-----BEGIN PUBLIC KEY-----\nsesame\n-----END PUBLIC KEY-----"
+    done = check(SAFE | {"BEAM_TOKEN_SECRET": pem})
+
+    assert done.returncode == 1
+    assert "BEAM_TOKEN_PUBLIC_KEY" in done.stderr
+    assert "sesame" not in done.stderr
+
+
+def test_the_server_does_not_start_with_absurd_settings() -> None:
+    port = str(free_port())
+    done = check(SAFE | {"BEAM_TOKEN_LEEWAY": "nan"}, "beam_serve", "--port", port)
+
+    assert done.returncode == 1
+    assert "BEAM['token_leeway'] must be a number from 0 to 86,400" in done.stderr
 
 
 def test_development_starts_with_nothing_set() -> None:

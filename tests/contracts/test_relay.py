@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from rooms import relay
 from rooms.event import Delivery, Event
 from rooms.hub import Hub, release
-from rooms.socket import Receiver, Socket
+from rooms.socket import Ended, Receiver, Socket
 from rooms.wire import Close, Frame, Vsn, encode
 
 _ids = itertools.count()
@@ -40,7 +40,7 @@ class FakeSocket:
     def idle_for(self) -> float:
         return 0.0
 
-    def listen(self, receiver: Receiver, ended: Callable[[], None]) -> bool:
+    def listen(self, receiver: Receiver, ended: Ended) -> bool:
         return False
 
     @property

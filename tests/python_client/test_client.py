@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import httpx
@@ -15,7 +16,9 @@ from beam_client import (
     Beam,
     BeamError,
     Event,
+    Member,
     Room,
+    RoomDetails,
     Unavailable,
     mint_room,
     mint_user,
@@ -29,7 +32,8 @@ from tests.journeys.test_server import join
 from tests.processes import RedisServer
 
 SECRET = "dev-secret"
-Answer = Callable[[httpx.Request], httpx.Response]
+HTML = httpx.Response(200, html="<html>Sign in</html>")
+DETAILS = {"room_id": "r", "sessions": 2, "users": 1, "open": True, "limits": {}}
 
 
 @pytest.fixture
@@ -46,7 +50,10 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 class Script:
-    """A server that answers by a list: a status, with headers, or an error."""
+    """A server that answers by a list: a status, with headers, or a body, or an error.
+
+    An answer may be one of httpx's, too.
+    """
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
@@ -57,10 +64,17 @@ class Script:
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
+        if isinstance(answer, httpx.Response):
+            # A new one: httpx binds a response to the client that read it.
+            headers, content = answer.headers, answer.content
+            return httpx.Response(answer.status_code, headers=headers, content=content)
+        if isinstance(answer, dict):
+            return httpx.Response(200, json=answer)
         status, headers = answer if isinstance(answer, tuple) else (answer, {})
-        body = {"error": {"code": "some_code", "message": "why", "fields": {"a": 1}}}
+        fields = {"a": ["is missing"]}
+        body = {"error": {"code": "some_code", "message": "why", "fields": fields}}
         return httpx.Response(
-            status, headers=headers, json=body if status > 399 else {}
+            status, headers=headers, json=body if status > 399 else None
         )
 
     def beam(self, **options: Any) -> Beam:
@@ -68,16 +82,26 @@ class Script:
         transport = httpx.MockTransport(self)
         return Beam("http://beam", secret="s", transport=transport, **options)
 
-    def async_beam(self) -> AsyncBeam:
+    def async_beam(self, **options: Any) -> AsyncBeam:
         """The other client of it."""
-        return AsyncBeam("http://beam", key="k", transport=httpx.MockTransport(self))
+        transport = httpx.MockTransport(self)
+        return AsyncBeam("http://beam", key="k", transport=transport, **options)
 
 
 REFUSED = httpx.ConnectError("refused")
 
 
 @pytest.mark.parametrize(
-    "answers", [(503, 200), (REFUSED, 200), (503, REFUSED, 200), (429, 503, 200)]
+    "answers",
+    [
+        (503, 200),
+        (REFUSED, 200),
+        (503, REFUSED, 200),
+        (429, 503, 200),
+        (502, 504, 200),
+        (httpx.ReadTimeout("slow"), 200),
+        (httpx.DecodingError("garbled"), 200),
+    ],
 )
 async def test_what_may_help_is_tried_again_under_the_same_key(
     no_pauses: list[float], answers: tuple[Any, ...]
@@ -107,10 +131,64 @@ def test_every_request_has_a_key_of_its_own() -> None:
     assert len(keys) == 2
 
 
-def test_a_429_says_how_long_to_wait(no_pauses: list[float]) -> None:
-    Script((429, {"Retry-After": "2"}), 200).beam().publish("r")
+async def test_retry_after_is_waited_for(no_pauses: list[float]) -> None:
+    answers = ((429, {"Retry-After": "20"}), (503, {"Retry-After": "7"}), 200)
+    Script(*answers).beam().publish("r")
+    await Script(*answers).async_beam().publish("r")
 
-    assert no_pauses == [2.0]
+    assert no_pauses == [20.0, 7.0, 20.0, 7.0]
+
+
+def test_retry_after_may_be_a_date(no_pauses: list[float]) -> None:
+    def answer(seconds: float) -> tuple[int, dict[str, str]]:
+        at = datetime.now(UTC) + timedelta(seconds=seconds)
+        return (503, {"Retry-After": format_datetime(at, usegmt=True)})
+
+    Script(answer(25), answer(-1_000), 200).beam().publish("r")
+
+    assert 20 < no_pauses[0] <= 25
+    assert no_pauses[1] == 0
+
+
+async def test_where_retry_after_is_too_long_nothing_is_waited_for(
+    no_pauses: list[float],
+) -> None:
+    answers = (429, {"Retry-After": "31"})
+    server = Script(answers)
+    with pytest.raises(Unavailable, match="429 some_code: why") as caught:
+        server.beam().publish("r")
+    assert caught.value.retry_after == 31
+    with pytest.raises(Unavailable):
+        await Script(answers).async_beam().publish("r")
+    with pytest.raises(Unavailable):
+        Script((429, {"Retry-After": "9" * 400})).beam(max_wait=240).publish("r")
+
+    assert no_pauses == []
+    assert len(server.asked) == 1
+
+
+async def test_all_pauses_of_a_call_have_their_share_of_the_wait(
+    no_pauses: list[float],
+) -> None:
+    answers = ((429, {"Retry-After": "6"}), (429, {"Retry-After": "5"}))
+    beam = Script(*answers, *answers).beam(max_wait=10)
+    for _ in range(2):
+        with pytest.raises(Unavailable) as caught:
+            beam.publish("r")
+        assert caught.value.retry_after == 5
+    with pytest.raises(Unavailable):
+        await Script(*answers).async_beam(max_wait=10).publish("r")
+
+    assert no_pauses == [6.0, 6.0, 6.0]
+
+
+@pytest.mark.parametrize("told", ["soon", "²", "-3", "1.5", ""])
+def test_a_retry_after_that_says_nothing_is_passed_over(
+    no_pauses: list[float], told: str
+) -> None:
+    Script((503, {"Retry-After": told.encode()}), 200).beam().publish("r")
+
+    assert 0 < no_pauses[0] <= 0.2
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422, 500])
@@ -123,38 +201,226 @@ async def test_what_cannot_help_is_raised_at_once(status: int) -> None:
 
     error = caught.value
     assert (error.status, error.code, error.message) == (status, "some_code", "why")
-    assert error.fields == {"a": 1}
+    assert error.fields == {"a": ["is missing"]}
     assert not isinstance(error, Unavailable)
     assert len(server.asked) == 1
 
 
-async def test_after_some_tries_it_gives_up(no_pauses: list[float]) -> None:
-    for answers in ((503, 503, 503), (REFUSED, REFUSED, REFUSED)):
-        with pytest.raises(Unavailable):
-            Script(*answers).beam().publish("r")
-        with pytest.raises(Unavailable):
-            await Script(*answers).async_beam().publish("r")
+@pytest.mark.parametrize("answer", [429, 502, 503, 504, REFUSED])
+async def test_after_some_tries_it_gives_up(
+    no_pauses: list[float], answer: Any
+) -> None:
+    server = Script(*[answer] * 3)
+    with pytest.raises(Unavailable):
+        server.beam().publish("r")
+    with pytest.raises(Unavailable):
+        await Script(*[answer] * 5).async_beam(tries=5).publish("r")
+
+    assert server.answers == []
+    assert len(no_pauses) == 2 + 4
 
 
-def test_an_answer_that_is_no_json_is_an_error() -> None:
-    transport = httpx.MockTransport(lambda _: httpx.Response(502, text="<html>"))
+@pytest.mark.parametrize("status", [301, 302, 303, 304, 307, 308])
+async def test_a_redirect_is_an_error(status: int) -> None:
+    answer = (status, {"Location": "https://beam.example.com/"})
+    server = Script(answer)
+    with pytest.raises(BeamError, match=r"URL should be that of Beam") as caught:
+        server.beam().publish("r")
+    with pytest.raises(BeamError):
+        await Script(answer).async_beam().publish("r")
 
+    assert (caught.value.status, caught.value.code) == (status, "redirected")
+    assert "https://beam.example.com/" in str(caught.value)
+    assert len(server.asked) == 1
+
+
+CALLS: dict[str, tuple[Any, ...]] = {
+    "publish": ("r",),
+    "publish_batch": ([Event("r")],),
+    "room": ("r",),
+    "presence": ("r",),
+    "close_room": ("r",),
+    "open_room": ("r",),
+    "disconnect": ("u",),
+    "processes": (),
+}
+
+
+async def every_call(answer: Any) -> dict[str, BeamError]:
+    """What every call of either client raises at an answer."""
+    caught = {}
+    for name, given in CALLS.items():
+        with pytest.raises(BeamError) as error:
+            getattr(Script(answer).beam(), name)(*given)
+        caught[name] = error.value
+        with pytest.raises(BeamError):
+            await getattr(Script(answer).async_beam(), name)(*given)
+    with pytest.raises(BeamError) as error:
+        list(Script(answer).beam().rooms())
+    caught["rooms"] = error.value
+    with pytest.raises(BeamError):
+        [room async for room in Script(answer).async_beam().rooms()]
+    with pytest.raises(BeamError) as error:
+        Script(answer).beam().remove("r", user_id="u")
+    caught["remove"] = error.value
+    return caught
+
+
+async def test_a_page_in_place_of_an_answer_is_an_error() -> None:
+    for error in (await every_call(HTML)).values():
+        assert (error.status, error.code) == (200, "unexpected")
+        assert "text/html" in error.message
+
+
+@pytest.mark.parametrize("body", [[], "ok", 1])
+async def test_json_of_another_shape_is_an_error(body: Any) -> None:
+    for error in (await every_call(httpx.Response(200, json=body))).values():
+        assert (error.status, error.code) == (200, "unexpected")
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("publish_batch", {}),
+        ("publish_batch", {"results": None}),
+        ("publish_batch", {"results": ["ok"]}),
+        ("room", {}),
+        ("room", {"room_id": "r"}),
+        ("open_room", {"room_id": "r"}),
+        ("presence", DETAILS),
+        ("presence", {"members": [{"session": "u:1"}]}),
+        ("close_room", {"removed": None}),
+        ("disconnect", 200),
+        ("processes", {"processes": {}}),
+    ],
+)
+def test_an_answer_without_what_was_asked_for_is_an_error(
+    name: str, answer: Any
+) -> None:
     with pytest.raises(BeamError) as caught:
-        Beam("http://beam", secret="s", transport=transport).publish("r")
+        getattr(Script(answer).beam(), name)(*CALLS[name])
 
-    assert (caught.value.status, caught.value.code) == (502, "unknown")
+    assert (caught.value.status, caught.value.code) == (200, "unexpected")
+
+
+@pytest.mark.parametrize("answer", [{"rooms": []}, {"rooms": [{}], "cursor": None}])
+def test_a_list_of_rooms_does_not_end_early(answer: Any) -> None:
+    with pytest.raises(BeamError):
+        list(Script(answer).beam().rooms())
+
+
+def test_an_event_needs_no_body_in_return() -> None:
+    Script(200, 204, {}, {"new": 1}).beam().publish("r")
+
+
+@pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        "no",
+        None,
+        {},
+        {"error": ["a"]},
+        {"error": "no"},
+        {"error": None},
+        {"error": {"code": None, "message": None, "fields": ["a"]}},
+    ],
+)
+async def test_an_error_of_any_shape_is_an_error(status: int, body: Any) -> None:
+    errors = await every_call(httpx.Response(status, json=body))
+
+    for error in errors.values():
+        assert (error.status, error.code) == (status, "unknown")
+        assert error.message == "Beam gave no reason"
+        assert error.fields is None
+
+
+def test_an_error_that_is_no_json_is_an_error() -> None:
+    with pytest.raises(BeamError) as caught:
+        Script(httpx.Response(500, html="<html>")).beam().publish("r")
+
+    assert (caught.value.status, caught.value.code) == (500, "unknown")
+
+
+async def test_fields_that_later_versions_add_are_passed_over() -> None:
+    new = {"new": 1}
+    room = Room("r", 2, 1)
+    member = {"session": "u:1", "user_id": "u", "metas": [{"a": 1}]}
+    page = {"rooms": [vars(room) | new], "cursor": None} | new
+    present = {"room_id": "r", "members": [member | new]} | new
+    answers = (page, DETAILS | new, DETAILS | new, present, {"removed": 3} | new)
+
+    beam = Script(*answers).beam()
+    assert list(beam.rooms()) == [room]
+    assert beam.room("r") == RoomDetails("r", 2, 1, True, {}) == beam.open_room("r")
+    assert beam.presence("r") == [Member("u:1", "u", [{"a": 1}])]
+    assert beam.close_room("r") == 3
+    other = Script(*answers).async_beam()
+    assert [one async for one in other.rooms()] == [room]
+    assert (await other.room("r")) == (await other.open_room("r"))
+    assert await other.presence("r") == [Member("u:1", "u", [{"a": 1}])]
+    assert await other.close_room("r") == 3
+
+
+def test_rooms_come_page_by_page() -> None:
+    pages = (
+        {"rooms": [vars(Room("a", 1, 1))], "cursor": "next"},
+        {"rooms": [vars(Room("b", 1, 1))], "cursor": None},
+    )
+    server = Script(*pages)
+
+    assert [room.room_id for room in server.beam().rooms("p")] == ["a", "b"]
+    assert [dict(request.url.params) for request in server.asked] == [
+        {"prefix": "p", "cursor": "", "limit": "1000"},
+        {"prefix": "p", "cursor": "next", "limit": "1000"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        (".", b"%2E"),
+        ("..", b"%2E%2E"),
+        ("...", b"..."),
+        ("a.b", b"a.b"),
+        ("%2E", b"%252E"),
+        ("../..", b"..%2F.."),
+        ("a/b é?#%", b"a%2Fb%20%C3%A9%3F%23%25"),
+    ],
+)
+def test_an_id_is_one_segment_of_the_path(name: str, sent: bytes) -> None:
+    server = Script(DETAILS, {"members": []}, {})
+    beam = server.beam()
+
+    beam.room(name)
+    beam.presence(name)
+    beam.disconnect(name)
+
+    assert [request.url.raw_path for request in server.asked] == [
+        b"/api/v1/rooms/" + sent,
+        b"/api/v1/rooms/" + sent + b"/presence",
+        b"/api/v1/users/" + sent + b"/disconnect",
+    ]
+
+
+async def test_an_empty_id_is_refused_before_anything_is_sent() -> None:
+    for name in ("room", "presence", "close_room", "open_room", "disconnect"):
+        with pytest.raises(ValueError, match="at least one character"):
+            getattr(Script().beam(), name)("")
+        with pytest.raises(ValueError, match="at least one character"):
+            await getattr(Script().async_beam(), name)("")
 
 
 def test_a_batch_says_what_was_asked_for() -> None:
-    server = Script((200, {}))
-    server.answers = [(200, {})]
+    server = Script({"results": [{"status": "ok"}] * 2})
     event = Event(
         ["a", "b"], "changed", {"n": 1}, [{"user_id": "u"}], [{"session": "u:1"}]
     )
 
-    with pytest.raises(KeyError):
-        server.beam().publish_batch([event, Event("c")])
+    results = server.beam().publish_batch([event, Event("c")])
 
+    assert results == [{"status": "ok"}] * 2
     assert json.loads(server.asked[0].content) == {
         "events": [
             {
@@ -169,10 +435,91 @@ def test_a_batch_says_what_was_asked_for() -> None:
     }
 
 
-@pytest.mark.parametrize("who", [{}, {"secret": "s", "key": "k"}])
-def test_either_a_secret_or_a_key_is_needed(who: dict[str, Any]) -> None:
+BOTH: list[type[Beam | AsyncBeam]] = [Beam, AsyncBeam]
+
+
+@pytest.mark.parametrize("client", BOTH)
+@pytest.mark.parametrize(
+    "who",
+    [
+        {},
+        {"secret": "s", "key": "k"},
+        {"secret": ""},
+        {"key": ""},
+        {"secret": "", "key": ""},
+        {"secret": None, "key": ""},
+    ],
+)
+def test_either_a_secret_or_a_key_is_needed(
+    client: type[Beam | AsyncBeam], who: dict[str, Any]
+) -> None:
     with pytest.raises(ValueError, match="either"):
-        Beam("http://beam", **who)
+        client("http://beam", **who)
+
+
+@pytest.mark.parametrize("who", ["s\n", " s", "s\r\nX: 1", "é"])
+def test_a_secret_fits_in_a_header(who: str) -> None:
+    with pytest.raises(ValueError, match="ASCII"):
+        Beam("http://beam", secret=who)
+
+
+@pytest.mark.parametrize("client", BOTH)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "beam",
+        "beam.example.com:443",
+        "localhost:5000",
+        "//beam",
+        "ws://beam",
+        "http://",
+        "https:beam",
+        "http://beam:port",
+        "http://beam?a=1",
+        "http://beam/#a",
+    ],
+)
+def test_a_url_that_cannot_be_one_is_refused(
+    client: type[Beam | AsyncBeam], url: str
+) -> None:
+    with pytest.raises(ValueError, match=r"URL|more than"):
+        client(url, secret="s")
+
+
+@pytest.mark.parametrize("client", BOTH)
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"tries": 0},
+        {"tries": -1},
+        {"max_wait": -1},
+        {"max_wait": float("nan")},
+        # Beam no longer knows the request then, and would send twice.
+        {"max_wait": 301},
+    ],
+)
+def test_numbers_that_cannot_work_are_refused(
+    client: type[Beam | AsyncBeam], numbers: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=r"tries is|max_wait is"):
+        client("http://beam", secret="s", **numbers)
+
+
+def test_one_try_is_one_try(no_pauses: list[float]) -> None:
+    for answer in (503, REFUSED):
+        with pytest.raises(Unavailable):
+            Script(answer).beam(tries=1).publish("r")
+
+    assert no_pauses == []
+
+
+def test_beam_may_be_below_a_path() -> None:
+    server = Script(200)
+    transport = httpx.MockTransport(server)
+    Beam("http://proxy/beam/", secret="s", transport=transport).publish("r")
+
+    assert server.asked[0].url.path == "/beam/api/v1/push_room_event"
 
 
 def test_either_a_user_or_a_session_is_removed() -> None:
@@ -232,6 +579,31 @@ async def test_everything_against_a_real_server(
     assert bob.socket.close_code == 1001
     await steer_too(server.url, room)
     await ada.leave()
+
+
+@pytest.mark.parametrize("kind", ["beam", "uvicorn"])
+@pytest.mark.parametrize("name", [".", "..", "%2E", "../.."])
+async def test_names_that_look_like_steps_in_a_path_arrive(
+    beam_server: Serve, kind: str, name: str
+) -> None:
+    server = beam_server(kind)
+    ada = Listener(await join(server, name, name))
+
+    async with AsyncBeam(server.url, secret=SECRET) as beam:
+        await beam.publish(name, "changed", {"n": 1})
+        assert [room async for room in beam.rooms()] == [Room(name, 1, 1)]
+        assert (await beam.room(name)).sessions == 1
+        [member] = await beam.presence(name)
+        assert (member.session, member.user_id) == (f"{name}:1", name)
+        assert await beam.close_room(name) == 1
+        assert not (await beam.room(name)).open
+        assert (await beam.open_room(name)).open
+        assert await beam.remove(name, user_id=name) == []
+        await beam.disconnect(name)
+
+    await ada.until(lambda: {"n": 1} in ada.other, "the event")
+    await asyncio.wait_for(ada.socket.wait_closed(), 5)
+    assert ada.socket.close_code == 1001
 
 
 async def steer_too(url: str, room: str) -> None:

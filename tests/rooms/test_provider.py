@@ -42,6 +42,13 @@ def pem(key: Any) -> str:
     return text.decode()
 
 
+def jwk(algorithm: str) -> dict[str, Any]:
+    """The public key for an algorithm, as a JWKS has it."""
+    kind = get_default_algorithms()[algorithm]
+    described: dict[str, Any] = kind.to_jwk(KEYS[algorithm].public_key(), as_dict=True)
+    return described
+
+
 def token(
     algorithm: str, key: Any = None, kid: str | None = None, **claims: Any
 ) -> str:
@@ -152,12 +159,13 @@ class Provider:
         self.keys: list[dict[str, Any]] = []
         self.asked = 0
         self.status = 200
+        self.body: bytes | None = None
         provider = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 provider.asked += 1
-                body = json.dumps({"keys": provider.keys}).encode()
+                body = provider.body or json.dumps({"keys": provider.keys}).encode()
                 self.send_response(provider.status)
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
@@ -169,11 +177,10 @@ class Provider:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/keys"
 
-    def publish(self, algorithm: str, kid: str, **more: Any) -> None:
+    def publish(self, algorithm: str, kid: str | None, **more: Any) -> None:
         """One key more."""
-        kind = get_default_algorithms()[algorithm]
-        described = kind.to_jwk(KEYS[algorithm].public_key(), as_dict=True)
-        self.keys.append({**described, "kid": kid, **more})
+        named = {} if kid is None else {"kid": kid}
+        self.keys.append({**jwk(algorithm), **named, **more})
 
 
 @pytest.fixture
@@ -222,24 +229,48 @@ async def test_unknown_key_ids_ask_no_more_often_than_they_may(
     assert provider.asked == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, b"{}"),
+        (200, b"no JSON"),
+        (200, b"[" * 200_000),
+        (200, b"{}"),
+        (200, b"[]"),
+        (200, b'{"keys": null}'),
+        (200, b'{"keys": []}'),
+        (200, b'{"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "a"}, 5]}'),
+    ],
+)
 async def test_while_the_provider_is_away_its_keys_stay_good(
-    provider: Provider, configure: Callable[..., None]
+    provider: Provider,
+    configure: Callable[..., None],
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+    body: bytes,
 ) -> None:
+    configure(jwks_seconds=0.001)
     provider.publish("RS256", "a")
     text = token("RS256", None, "a", user_id="ada")
     verifier = access.verifier()
     await verifier.user(text)
-    provider.status = 500
-    configure(jwks_seconds=0.001)
-    await asyncio.sleep(0.002)
+    provider.status, provider.body = status, body
 
-    assert await verifier.user(text) == ADA
+    for _ in range(3):
+        await asyncio.sleep(0.002)
+        assert await verifier.user(text) == ADA
+
+    assert provider.asked == 4
+    assert [line.name for line in caplog.records].count("rooms.jwks") == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "body"), [(500, b"{}"), (200, b"[" * 200_000), (200, b'{"keys": []}')]
+)
 async def test_a_provider_that_never_answered_is_no_refusal(
-    provider: Provider,
+    provider: Provider, status: int, body: bytes
 ) -> None:
-    provider.status = 500
+    provider.status, provider.body = status, body
 
     with pytest.raises(grants.BackendAway):
         await access.identify(token("RS256", user_id="ada"))
@@ -259,6 +290,93 @@ async def test_a_published_key_is_for_what_it_says(provider: Provider) -> None:
             await access.identify(bad)
     good = token("RS512", None, "a", user_id="ada")
     assert await access.identify(good) == ADA
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"alg": ["RS256"]},
+        {"alg": "none"},
+        {"kid": ["a"]},
+        {"kty": ["RSA"]},
+        {"kty": "EC", "crv": ["P-256"]},
+        {"n": 5},
+        {"n": "AQAB"},
+        {"e": None},
+        {"use": ["sig"]},
+        {"key_ops": 5},
+    ],
+)
+async def test_a_broken_key_spoils_no_other(
+    provider: Provider, broken: dict[str, Any]
+) -> None:
+    provider.publish("RS256", "a")
+    provider.keys[0] |= broken
+    provider.publish("ES256", "b")
+
+    good = token("ES256", None, "b", user_id="ada")
+    assert await access.identify(good) == ADA
+    with pytest.raises(grants.Unauthorized):
+        await access.identify(token("RS256", None, "a", user_id="ada"))
+
+
+async def test_a_key_without_an_id_is_for_every_token(provider: Provider) -> None:
+    provider.publish("RS256", "a")
+    provider.publish("ES256", None)
+
+    for kid in (None, "b"):
+        assert await access.identify(token("ES256", None, kid, user_id="ada")) == ADA
+    with pytest.raises(grants.Unauthorized):
+        await access.identify(token("RS256", None, "b", user_id="ada"))
+    other = ec.generate_private_key(ec.SECP256R1())
+    with pytest.raises(grants.Unauthorized):
+        await access.identify(token("ES256", other, "b", user_id="ada"))
+
+
+async def test_a_provider_without_key_ids_is_not_asked_for_one(
+    provider: Provider,
+) -> None:
+    provider.publish("ES256", None)
+
+    for n in range(3):
+        await asyncio.sleep(0.002)
+        text = token("ES256", None, f"made up {n}", user_id="ada")
+        assert await access.identify(text) == ADA
+
+    assert provider.asked == 1
+
+
+async def test_a_key_beside_one_without_an_id_is_asked_for(provider: Provider) -> None:
+    provider.publish("ES256", None)
+    provider.publish("RS512", "old")
+    await access.identify(token("ES256", user_id="ada"))
+    provider.publish("RS256", "new")
+    await asyncio.sleep(0.002)
+
+    text = token("RS256", None, "new", user_id="ada")
+    assert await access.identify(text) == ADA
+
+
+@pytest.mark.parametrize(
+    ("more", "is_good"),
+    [
+        ({"key_ops": ["verify"]}, True),
+        ({"key_ops": ["sign", "verify"], "use": "sig"}, True),
+        ({"key_ops": None, "use": None, "alg": None, "kid": None}, True),
+        ({"key_ops": []}, False),
+        ({"key_ops": ["encrypt", "wrapKey"]}, False),
+        ({"key_ops": "verify"}, False),
+        ({"key_ops": ["verify"], "use": "enc"}, False),
+    ],
+)
+def test_a_key_says_what_it_is_for(more: dict[str, Any], is_good: bool) -> None:
+    described = jwk("ES256") | more
+
+    if is_good:
+        assert from_jwk(described).algorithms == {"ES256"}
+        return
+    with pytest.raises(BadKey):
+        from_jwk(described)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Talk to Beam from a Python backend: events, presence, rooms, tokens."""
 
-from beam_client.calls import Event, Member, Room, RoomDetails
+from beam_client.answers import Member, Room, RoomDetails
+from beam_client.calls import Event
 from beam_client.client import AsyncBeam, Beam
 from beam_client.errors import BeamError, Unavailable
 from beam_client.tokens import mint_room, mint_user

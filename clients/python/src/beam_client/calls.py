@@ -1,14 +1,19 @@
-"""Owns what is asked of Beam and what it answers, without sending anything. Pure."""
+"""Owns what is asked of Beam, without sending anything. Pure."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from beam_client.errors import BeamError, Unavailable
+from beam_client import answers
+from beam_client.answers import Member, Page, RoomDetails
+
+T = TypeVar("T")
+
+PAGE = 1_000
 
 Addressee = Mapping[str, str]
 """`{"user_id": U}` or `{"session": "U:S"}`."""
@@ -45,68 +50,50 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Room:
-    """A room that has members."""
-
-    room_id: str
-    sessions: int
-    users: int
-
-
-@dataclass(frozen=True)
-class RoomDetails(Room):
-    """A room, whether anybody is in or not."""
-
-    open: bool
-    limits: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Member:
-    """Somebody who is in a room."""
-
-    session: str
-    user_id: str
-    metas: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request. `headers` beside those that say who calls."""
+class Call(Generic[T]):
+    """One request. `read`: see `answers.read`. `headers` beside who calls."""
 
     method: str
     path: str
+    read: Callable[[Any], T]
     body: Any = None
     query: Mapping[str, str] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def publish(room_id: str, name: str, payload: Mapping[str, Any]) -> Call:
+def publish(
+    room_id: str, name: str, payload: Mapping[str, Any] | None = None
+) -> Call[None]:
     """One event for everybody in a room."""
-    body = {"room_id": room_id, "event": name, "payload": dict(payload)}
-    return Call("POST", "/api/v1/push_room_event", body, headers=_once())
+    body = {"room_id": room_id, "event": name, "payload": dict(payload or {})}
+    path = "/api/v1/push_room_event"
+    return Call("POST", path, answers.nothing, body, headers=_once())
 
 
-def publish_batch(events: Sequence[Event]) -> Call:
+def publish_batch(events: Sequence[Event]) -> Call[list[dict[str, Any]]]:
     """Many events in one request."""
     body = {"events": [event.item() for event in events]}
-    return Call("POST", "/api/v1/events", body, headers=_once())
+    return Call("POST", "/api/v1/events", answers.results, body, headers=_once())
 
 
 def _once() -> dict[str, str]:
     return {"Idempotency-Key": secrets.token_urlsafe(18)}
 
 
-def rooms(prefix: str, cursor: str, limit: int) -> Call:
+def rooms(prefix: str, cursor: str) -> Call[Page]:
     """A page of rooms."""
-    query = {"prefix": prefix, "cursor": cursor, "limit": str(limit)}
-    return Call("GET", "/api/v1/rooms", query=query)
+    query = {"prefix": prefix, "cursor": cursor, "limit": str(PAGE)}
+    return Call("GET", "/api/v1/rooms", answers.page, query=query)
 
 
-def about_room(room_id: str, what: str = "", body: Any = None) -> Call:
-    """Something of one room: a GET, or a POST where there is a body."""
-    method = "GET" if body is None else "POST"
-    return Call(method, f"/api/v1/rooms/{quote(room_id, safe='')}{what}", body)
+def room(room_id: str) -> Call[RoomDetails]:
+    """One room."""
+    return Call("GET", _room(room_id), answers.room_details)
+
+
+def presence(room_id: str) -> Call[list[Member]]:
+    """Who is in a room."""
+    return Call("GET", f"{_room(room_id)}/presence", answers.members)
 
 
 def remove(
@@ -115,33 +102,46 @@ def remove(
     session: str | None,
     reason: str | None,
     block_seconds: float,
-) -> Call:
+) -> Call[list[str]]:
     """Take members out. Raises `ValueError` unless one of the two is named."""
     if (user_id is None) == (session is None):
         raise ValueError("say either user_id or session")
-    body = {"user_id": user_id, "session": session, "reason": reason}
-    given = {name: value for name, value in body.items() if value is not None}
-    return about_room(room_id, "/remove", given | {"block_seconds": block_seconds})
+    named = {"user_id": user_id, "session": session, "reason": reason}
+    given = {name: value for name, value in named.items() if value is not None}
+    body = given | {"block_seconds": block_seconds}
+    return Call("POST", f"{_room(room_id)}/remove", answers.removed_sessions, body)
 
 
-def disconnect(user_id: str) -> Call:
+def close_room(room_id: str) -> Call[int]:
+    """Take everybody out and let nobody in."""
+    return Call("POST", f"{_room(room_id)}/close", answers.removed_count, {})
+
+
+def open_room(room_id: str) -> Call[RoomDetails]:
+    """Let people in again."""
+    return Call("POST", f"{_room(room_id)}/open", answers.room_details, {})
+
+
+def disconnect(user_id: str) -> Call[dict[str, Any]]:
     """End all connections of a user."""
-    return Call("POST", f"/api/v1/users/{quote(user_id, safe='')}/disconnect", {})
+    path = f"/api/v1/users/{_segment(user_id)}/disconnect"
+    return Call("POST", path, answers.an_object, {})
 
 
-def error(status: int, body: Any) -> BeamError:
-    """What a refusal says."""
-    said = body.get("error", {}) if isinstance(body, dict) else {}
-    kind = Unavailable if status in (429, 503) else BeamError
-    return kind(
-        status,
-        said.get("code", "unknown"),
-        said.get("message", "Beam gave no reason"),
-        said.get("fields"),
-    )
+def processes() -> Call[list[dict[str, Any]]]:
+    """The processes that are one service."""
+    return Call("GET", "/api/v1/processes", answers.processes)
 
 
-def room_details(body: dict[str, Any]) -> RoomDetails:
-    """A room, of its answer; what later versions add is passed over."""
-    names = ("room_id", "sessions", "users", "open", "limits")
-    return RoomDetails(**{name: body[name] for name in names})
+def _room(room_id: str) -> str:
+    return f"/api/v1/rooms/{_segment(room_id)}"
+
+
+def _segment(name: str) -> str:
+    """An id as one segment of a path. Raises `ValueError` for an empty one."""
+    if not name:
+        raise ValueError("an id has at least one character")
+    if name in (".", ".."):
+        # As they are, they would be taken for "here" and "one up" on the way.
+        return name.replace(".", "%2E")
+    return quote(name, safe="")

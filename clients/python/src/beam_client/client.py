@@ -3,37 +3,49 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
-from beam_client import calls
-from beam_client.calls import Call, Event, Member, Room, RoomDetails
+from beam_client import answers, calls
+from beam_client.answers import Member, Room, RoomDetails
+from beam_client.calls import Call, Event
 from beam_client.errors import Unavailable
+from beam_client.retries import MOST_WAIT, Patience
+
+T = TypeVar("T")
 
 TRIES = 3
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 5.0
-PAGE = 1_000
-AGAIN = (429, 503)
+MAX_WAIT = 30.0
 
 
 class _Client:
-    """What both have in common: who calls, and how an answer is read."""
+    """What both have in common: who calls, and with how much patience."""
 
-    def __init__(self, secret: str | None, key: str | None, tries: int) -> None:
-        if (secret is None) == (key is None):
-            raise ValueError("say either secret or key")
+    def __init__(
+        self,
+        url: str,
+        secret: str | None,
+        key: str | None,
+        tries: int,
+        max_wait: float,
+    ) -> None:
+        _check_url(url)
+        if tries < 1:
+            raise ValueError("tries is at least 1")
+        if not 0 <= max_wait <= MOST_WAIT:
+            raise ValueError(f"max_wait is 0 to {MOST_WAIT:.0f} seconds")
+        self._headers = _credentials(secret, key)
         self._tries = tries
-        self._headers = (
-            {"secret": secret} if secret else {"Authorization": f"Bearer {key}"}
-        )
+        self._max_wait = max_wait
 
-    def _request(self, call: Call) -> dict[str, Any]:
+    def _patience(self) -> Patience:
+        return Patience(self._tries, self._max_wait)
+
+    def _request(self, call: Call[Any]) -> dict[str, Any]:
         return {
             "method": call.method,
             "url": call.path,
@@ -42,33 +54,40 @@ class _Client:
             "headers": {**self._headers, **call.headers},
         }
 
-    @staticmethod
-    def _pause(tried: int, answer: httpx.Response | None) -> float:
-        """Seconds until the next try."""
-        told = answer.headers.get("Retry-After", "") if answer is not None else ""
-        if told.isdigit():
-            return min(float(told), LONGEST_PAUSE)
-        pause: float = min(FIRST_PAUSE * 2**tried, LONGEST_PAUSE)
-        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
-    @staticmethod
-    def _read(answer: httpx.Response) -> Any:
-        """The body. Raises `BeamError`."""
-        try:
-            body = answer.json() if answer.content else None
-        except ValueError:
-            body = None
-        if answer.status_code >= 400:
-            raise calls.error(answer.status_code, body)
-        return body
+def _check_url(url: str) -> None:
+    """Raises `ValueError` for what cannot be an address of Beam."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"{url!r} is no URL: {error}") from None
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ValueError(f"{url!r} is no URL like https://beam.example.com")
+    if parsed.query or parsed.fragment:
+        raise ValueError(f"{url!r} has more than a host and a path")
 
 
-def _unreachable(error: httpx.TransportError) -> Unavailable:
-    return Unavailable(0, "unreachable", str(error) or type(error).__name__, None)
+def _credentials(secret: str | None, key: str | None) -> dict[str, str]:
+    """The headers that say who calls. Raises `ValueError`."""
+    if bool(secret) == bool(key):
+        raise ValueError("say either secret or key, and let it not be empty")
+    said = secret or key or ""
+    # It goes into a header; read from a file, it may end with a line end.
+    if said != said.strip() or not (said.isascii() and said.isprintable()):
+        raise ValueError("a secret or key is ASCII, without space around it")
+    return {"secret": said} if secret else {"Authorization": f"Bearer {said}"}
+
+
+def _unreachable(error: httpx.RequestError) -> Unavailable:
+    return Unavailable(0, "unreachable", str(error) or type(error).__name__)
 
 
 class Beam(_Client):
-    """Beam, as a backend calls it. Close it, or use it in a `with`."""
+    """Beam, as a backend calls it. Close it, or use it in a `with`.
+
+    What it calls raises `BeamError` where Beam refuses, and `Unavailable` where
+    it is not there after some tries.
+    """
 
     def __init__(
         self,
@@ -78,10 +97,15 @@ class Beam(_Client):
         key: str | None = None,
         timeout: float = 5.0,
         tries: int = TRIES,
+        max_wait: float = MAX_WAIT,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """`secret` or `key`: who calls. `timeout`: seconds for each try."""
-        super().__init__(secret, key, tries)
+        """`secret` or `key`: who calls. `timeout`: seconds for each try.
+
+        `max_wait`: seconds that the pauses between the tries of a call may have
+        in all. Raises `ValueError` for what cannot work.
+        """
+        super().__init__(url, secret, key, tries, max_wait)
         self._http = httpx.Client(base_url=url, timeout=timeout, transport=transport)
 
     def __enter__(self) -> Beam:
@@ -99,19 +123,20 @@ class Beam(_Client):
         """Close the connections."""
         self._http.close()
 
-    def _send(self, call: Call) -> Any:
-        for tried in range(self._tries):
-            answer = None
-            last = tried == self._tries - 1
+    def _send(self, call: Call[T]) -> T:
+        patience = self._patience()
+        while True:
             try:
                 answer = self._http.request(**self._request(call))
-            except httpx.TransportError as error:
-                if last:
+            except httpx.RequestError as error:
+                pause = patience.pause(None)
+                if pause is None:
                     raise _unreachable(error) from error
-            if answer is not None and (last or answer.status_code not in AGAIN):
-                return self._read(answer)
-            time.sleep(self._pause(tried, answer))
-        raise AssertionError("the last try returns or raises")
+            else:
+                pause = patience.pause(answer)
+                if pause is None:
+                    return answers.read(answer, call.read)
+            time.sleep(pause)
 
     def publish(
         self,
@@ -120,32 +145,27 @@ class Beam(_Client):
         payload: Mapping[str, Any] | None = None,
     ) -> None:
         """Send an event to everybody in a room."""
-        self._send(calls.publish(room_id, name, payload or {}))
+        self._send(calls.publish(room_id, name, payload))
 
     def publish_batch(self, events: Sequence[Event]) -> list[dict[str, Any]]:
         """Send many events; one result each, `{"status": "ok"}` or with an error."""
-        results: list[dict[str, Any]] = self._send(calls.publish_batch(events))[
-            "results"
-        ]
-        return results
+        return self._send(calls.publish_batch(events))
 
     def rooms(self, prefix: str = "") -> Iterator[Room]:
         """All rooms that have members, by name."""
         cursor: str | None = ""
         while cursor is not None:
-            page = self._send(calls.rooms(prefix, cursor, PAGE))
-            for room in page["rooms"]:
-                yield Room(**room)
-            cursor = page["cursor"]
+            page = self._send(calls.rooms(prefix, cursor))
+            yield from page.rooms
+            cursor = page.cursor
 
     def room(self, room_id: str) -> RoomDetails:
         """One room, whether anybody is in or not."""
-        return calls.room_details(self._send(calls.about_room(room_id)))
+        return self._send(calls.room(room_id))
 
     def presence(self, room_id: str) -> list[Member]:
         """Who is in a room."""
-        found = self._send(calls.about_room(room_id, "/presence"))["members"]
-        return [Member(**member) for member in found]
+        return self._send(calls.presence(room_id))
 
     def remove(
         self,
@@ -157,17 +177,17 @@ class Beam(_Client):
         block_seconds: float = 0.0,
     ) -> list[str]:
         """Take a user, or one session, out of a room; the sessions."""
-        call = calls.remove(room_id, user_id, session, reason, block_seconds)
-        removed: list[str] = self._send(call)["removed"]
-        return removed
+        return self._send(
+            calls.remove(room_id, user_id, session, reason, block_seconds)
+        )
 
     def close_room(self, room_id: str) -> int:
         """Take everybody out and let nobody in; how many there were."""
-        return int(self._send(calls.about_room(room_id, "/close", {}))["removed"])
+        return self._send(calls.close_room(room_id))
 
     def open_room(self, room_id: str) -> RoomDetails:
         """Let people in again."""
-        return calls.room_details(self._send(calls.about_room(room_id, "/open", {})))
+        return self._send(calls.open_room(room_id))
 
     def disconnect(self, user_id: str) -> None:
         """End all connections of a user."""
@@ -175,10 +195,7 @@ class Beam(_Client):
 
     def processes(self) -> list[dict[str, Any]]:
         """The processes that are one service."""
-        found: list[dict[str, Any]] = self._send(Call("GET", "/api/v1/processes"))[
-            "processes"
-        ]
-        return found
+        return self._send(calls.processes())
 
 
 class AsyncBeam(_Client):
@@ -192,10 +209,11 @@ class AsyncBeam(_Client):
         key: str | None = None,
         timeout: float = 5.0,
         tries: int = TRIES,
+        max_wait: float = MAX_WAIT,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`secret` or `key`: who calls. `timeout`: seconds for each try."""
-        super().__init__(secret, key, tries)
+        """See `Beam`."""
+        super().__init__(url, secret, key, tries, max_wait)
         self._http = httpx.AsyncClient(
             base_url=url, timeout=timeout, transport=transport
         )
@@ -215,19 +233,20 @@ class AsyncBeam(_Client):
         """Close the connections."""
         await self._http.aclose()
 
-    async def _send(self, call: Call) -> Any:
-        for tried in range(self._tries):
-            answer = None
-            last = tried == self._tries - 1
+    async def _send(self, call: Call[T]) -> T:
+        patience = self._patience()
+        while True:
             try:
                 answer = await self._http.request(**self._request(call))
-            except httpx.TransportError as error:
-                if last:
+            except httpx.RequestError as error:
+                pause = patience.pause(None)
+                if pause is None:
                     raise _unreachable(error) from error
-            if answer is not None and (last or answer.status_code not in AGAIN):
-                return self._read(answer)
-            await asyncio.sleep(self._pause(tried, answer))
-        raise AssertionError("the last try returns or raises")
+            else:
+                pause = patience.pause(answer)
+                if pause is None:
+                    return answers.read(answer, call.read)
+            await asyncio.sleep(pause)
 
     async def publish(
         self,
@@ -236,31 +255,28 @@ class AsyncBeam(_Client):
         payload: Mapping[str, Any] | None = None,
     ) -> None:
         """See `Beam.publish`."""
-        await self._send(calls.publish(room_id, name, payload or {}))
+        await self._send(calls.publish(room_id, name, payload))
 
     async def publish_batch(self, events: Sequence[Event]) -> list[dict[str, Any]]:
         """See `Beam.publish_batch`."""
-        answer = await self._send(calls.publish_batch(events))
-        results: list[dict[str, Any]] = answer["results"]
-        return results
+        return await self._send(calls.publish_batch(events))
 
     async def rooms(self, prefix: str = "") -> AsyncIterator[Room]:
         """See `Beam.rooms`."""
         cursor: str | None = ""
         while cursor is not None:
-            page = await self._send(calls.rooms(prefix, cursor, PAGE))
-            for room in page["rooms"]:
-                yield Room(**room)
-            cursor = page["cursor"]
+            page = await self._send(calls.rooms(prefix, cursor))
+            for room in page.rooms:
+                yield room
+            cursor = page.cursor
 
     async def room(self, room_id: str) -> RoomDetails:
         """See `Beam.room`."""
-        return calls.room_details(await self._send(calls.about_room(room_id)))
+        return await self._send(calls.room(room_id))
 
     async def presence(self, room_id: str) -> list[Member]:
         """See `Beam.presence`."""
-        answer = await self._send(calls.about_room(room_id, "/presence"))
-        return [Member(**member) for member in answer["members"]]
+        return await self._send(calls.presence(room_id))
 
     async def remove(
         self,
@@ -272,19 +288,17 @@ class AsyncBeam(_Client):
         block_seconds: float = 0.0,
     ) -> list[str]:
         """See `Beam.remove`."""
-        call = calls.remove(room_id, user_id, session, reason, block_seconds)
-        removed: list[str] = (await self._send(call))["removed"]
-        return removed
+        return await self._send(
+            calls.remove(room_id, user_id, session, reason, block_seconds)
+        )
 
     async def close_room(self, room_id: str) -> int:
         """See `Beam.close_room`."""
-        answer = await self._send(calls.about_room(room_id, "/close", {}))
-        return int(answer["removed"])
+        return await self._send(calls.close_room(room_id))
 
     async def open_room(self, room_id: str) -> RoomDetails:
         """See `Beam.open_room`."""
-        answer = await self._send(calls.about_room(room_id, "/open", {}))
-        return calls.room_details(answer)
+        return await self._send(calls.open_room(room_id))
 
     async def disconnect(self, user_id: str) -> None:
         """See `Beam.disconnect`."""
@@ -292,6 +306,4 @@ class AsyncBeam(_Client):
 
     async def processes(self) -> list[dict[str, Any]]:
         """See `Beam.processes`."""
-        answer = await self._send(Call("GET", "/api/v1/processes"))
-        found: list[dict[str, Any]] = answer["processes"]
-        return found
+        return await self._send(calls.processes())

@@ -2,6 +2,8 @@
 import { Room } from "../beam.js";
 
 const WINDOW_SECONDS = 900;
+// A service that started a moment ago fills the picture all the same.
+const LEAST_SECONDS = 120;
 const MAX_WARNINGS = 50;
 // A process that is silent for so long is gone: two of its figures are missing.
 const SILENT_BEATS = 3;
@@ -68,9 +70,16 @@ function series(name) {
   return found;
 }
 
-function chart(tile, values, format) {
-  const known = values.filter((value) => value !== null);
-  const top = Math.max(...known, 0);
+/** Without what lies before the first figure of any process. */
+function known(values) {
+  const first = values.findIndex((value) => value !== null);
+  return values.slice(Math.min(first < 0 ? values.length : first, values.length - LEAST_SECONDS / step));
+}
+
+function chart(tile, all, format) {
+  const values = known(all);
+  const figures = values.filter((value) => value !== null);
+  const top = Math.max(...figures, 0);
   const high = top || 1;
   const place = (value, n) => [n, 60 - (54 * value) / high];
   const runs = [[]];
@@ -88,8 +97,10 @@ function chart(tile, values, format) {
       svg("path", { class: "line", d: `M${line}` }),
     );
   }
-  tile.querySelector(".value").textContent = known.length ? format(known.at(-1)) : "–";
-  tile.querySelector(".peak").textContent = known.length ? `peak ${format(top)}` : "";
+  tile.querySelector(".value").textContent = figures.length ? format(figures.at(-1)) : "–";
+  tile.querySelector(".peak").textContent = figures.length ? `peak ${format(top)}` : "";
+  const minutes = Math.round((values.length * step) / 60);
+  tile.querySelector(".axis").firstChild.textContent = `${minutes} minutes ago`;
 }
 
 function newest() {

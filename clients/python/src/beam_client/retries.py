@@ -1,0 +1,57 @@
+"""Owns when a call is tried again, and how long is waited before."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+AGAIN = (429, 502, 503, 504)
+"""What may be another answer next time: Beam is busy or away, or its proxy says so."""
+
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 5.0
+# Beam knows a request again for 300 seconds. Later, it would send the event twice.
+MOST_WAIT = 240.0
+
+
+class Patience:
+    """How often one call may still be tried, and how long it may still wait."""
+
+    def __init__(self, tries: int, max_wait: float) -> None:
+        self._tries = tries
+        self._wait = max_wait
+        self._back_off = FIRST_PAUSE
+
+    def pause(self, answer: httpx.Response | None) -> float | None:
+        """Seconds until the next try, after an answer or none; None: no next one."""
+        self._tries -= 1
+        if answer is not None and answer.status_code not in AGAIN:
+            return None
+        pause = retry_after(answer) if answer is not None else None
+        if pause is None:
+            pause = self._next_back_off()
+        if self._tries < 1 or pause > self._wait:
+            return None
+        self._wait -= pause
+        return pause
+
+    def _next_back_off(self) -> float:
+        pause = self._back_off
+        self._back_off = min(2 * pause, LONGEST_PAUSE)
+        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+
+
+def retry_after(answer: httpx.Response) -> float | None:
+    """The seconds for which an answer asks to be left alone, if it does."""
+    told = answer.headers.get("Retry-After", "")
+    if re.fullmatch("[0-9]+", told):
+        return float(told)
+    try:
+        # Proxies may name a date in place of seconds.
+        return max(0.0, parsedate_to_datetime(told).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,180 @@
+"""How large a body may be, and how the application refuses a larger one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from pytest_django.fixtures import Settings
+
+from beam import metrics
+from beam.bodies import SLACK, TooLarge, check_length, limit, refuse
+from beam.handler import ApiHandler
+
+LIMIT = 1_048_576 + 65_536
+PATH = "/api/v1/push_room_event"
+
+
+def test_the_limit_is_above_what_every_view_takes(settings: Settings) -> None:
+    assert limit() == LIMIT
+
+    settings.BEAM = settings.BEAM | {"max_message_bytes": 5_000, "max_batch_bytes": 10}
+    assert limit() == 5_000 + SLACK
+
+    settings.BEAM = settings.BEAM | {"max_batch_bytes": 9_000}
+    assert limit() == 9_000 + SLACK
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [(b"host", b"a")],
+        [(b"content-length", b"0")],
+        [(b"content-length", b"%d" % LIMIT)],
+        [(b"content-length", b"-1")],
+        [(b"content-length", b"many")],
+        [(b"content-length", b"")],
+        [(b"x-content-length", b"9999999999")],
+    ],
+)
+def test_a_length_within_the_limit_may_pass(headers: list[tuple[bytes, bytes]]) -> None:
+    check_length(headers)
+
+
+@pytest.mark.parametrize("length", [LIMIT + 1, 10**18])
+def test_a_length_over_the_limit_may_not(length: int) -> None:
+    with pytest.raises(TooLarge):
+        check_length([(b"host", b"a"), (b"content-length", b"%d" % length)])
+
+
+def test_a_refusal_is_counted_and_said_in_json() -> None:
+    before = metrics.BODIES_REFUSED.value
+
+    said = json.loads(refuse())
+
+    message = f"a body has at most {LIMIT} bytes"
+    assert said == {"error": {"code": "too_large", "message": message}}
+    assert metrics.BODIES_REFUSED.value == before + 1
+
+
+class Exchange:
+    """A request in parts, as a server hands it over, and what was answered."""
+
+    def __init__(self, *parts: bytes, **headers: str) -> None:
+        self.parts = list(parts)
+        self.sent: list[Any] = []
+        self.scope = {
+            "type": "http",
+            "method": "POST",
+            "path": PATH,
+            "headers": [
+                (name.replace("_", "-").encode(), value.encode())
+                for name, value in headers.items()
+            ],
+        }
+
+    async def receive(self) -> dict[str, Any]:
+        """The next part; the client is gone where there is none."""
+        if not self.parts:
+            return {"type": "http.disconnect"}
+        part = self.parts.pop(0)
+        return {"type": "http.request", "body": part, "more_body": bool(self.parts)}
+
+    async def send(self, message: Any) -> None:
+        """Part of the answer."""
+        self.sent.append(message)
+
+    async def ask(self, handler: ApiHandler) -> None:
+        """Have the request served."""
+        await handler(self.scope, self.receive, self.send)
+
+    @property
+    def status(self) -> int:
+        """The status that was answered."""
+        return int(self.sent[0]["status"])
+
+
+class Listener(ApiHandler):
+    """The road to the views, with one that keeps what it is asked."""
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        """The view is the chain."""
+        self.seen: list[tuple[str, bytes]] = []
+
+        async def view(request: Any) -> HttpResponse:
+            self.seen.append((request.META["CONTENT_LENGTH"], request.body))
+            return HttpResponse()
+
+        self._middleware_chain = view
+
+
+@pytest.mark.parametrize(
+    ("parts", "headers"),
+    [
+        ([b""], {}),
+        ([b"{}"], {}),
+        ([b'{"a"', b":", b"1}"], {}),
+        ([b'{"a"', b":", b"1}"], {"transfer_encoding": "chunked"}),
+        ([b"{}"], {"content_length": "2"}),
+        ([b"x" * 1_000] * 100, {}),
+    ],
+)
+async def test_a_view_knows_the_length_of_every_body(
+    parts: list[bytes], headers: dict[str, str]
+) -> None:
+    handler, body = Listener(), b"".join(parts)
+
+    await Exchange(*parts, **headers).ask(handler)
+
+    assert handler.seen == [(str(len(body)), body)]
+
+
+async def test_a_body_at_the_limit_reaches_the_view() -> None:
+    handler = Listener()
+    exchange = Exchange(b"x" * (LIMIT - 1), b"y")
+
+    await exchange.ask(handler)
+
+    assert exchange.status == 200
+    assert [size for size, _ in handler.seen] == [str(LIMIT)]
+
+
+async def test_a_body_is_read_up_to_the_limit() -> None:
+    handler, before = Listener(), metrics.BODIES_REFUSED.value
+    exchange = Exchange(*[b"x" * 100_000] * 1_000)
+
+    await exchange.ask(handler)
+
+    assert handler.seen == []
+    assert len(exchange.parts) == 1_000 - (LIMIT // 100_000 + 1)
+    start, body = exchange.sent
+    assert start["status"] == 413
+    headers = {name.lower(): value for name, value in start["headers"]}
+    assert headers[b"content-type"] == b"application/json"
+    assert headers[b"connection"] == b"close"
+    assert headers[b"content-length"] == b"%d" % len(body["body"])
+    assert json.loads(body["body"])["error"]["code"] == "too_large"
+    assert metrics.BODIES_REFUSED.value == before + 1
+
+
+async def test_a_body_of_a_length_over_the_limit_is_not_read() -> None:
+    handler = Listener()
+    exchange = Exchange(b"x", b"y", content_length=str(LIMIT + 1))
+
+    await exchange.ask(handler)
+
+    assert handler.seen == []
+    assert exchange.parts == [b"x", b"y"]
+    assert exchange.status == 413
+
+
+async def test_a_client_that_goes_amid_its_body_is_not_answered() -> None:
+    handler = Listener()
+    exchange = Exchange()
+
+    await exchange.ask(handler)
+
+    assert handler.seen == exchange.sent == []

@@ -1,0 +1,173 @@
+"""Log lines: JSON in production, named by their request, and nothing secret in them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from beam import logs
+from beam.asgi import application
+from beam.logs import JsonFormatter, LineFormatter, RequestFilter
+from rooms import tokens
+from tests.clients import Client, connected
+from tests.conftest import Serve
+from tests.processes import Server
+
+SECRET = {"secret": "dev-secret"}
+PRODUCTION = {
+    "DEBUG": "0",
+    "SECRET_KEY": "k" * 50,
+    "ALLOWED_HOSTS": "127.0.0.1",
+    "BEAM_API_SECRET": "a-secret-of-the-backend",
+    "BEAM_TOKEN_SECRET": "t" * 40,
+}
+
+
+def record(**more: Any) -> logging.LogRecord:
+    """A record with some fields."""
+    made = logging.LogRecord("rooms.x", logging.INFO, "f", 1, "Hello %s", ("é",), None)
+    made.__dict__.update(more)
+    RequestFilter().filter(made)
+    return made
+
+
+def test_a_line_of_production_is_one_object() -> None:
+    line = JsonFormatter().format(record(user="ada", seconds=1.5, created=0.0, msecs=7))
+
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "time": "1970-01-01T00:00:00.007Z",
+        "level": "INFO",
+        "logger": "rooms.x",
+        "message": "Hello é",
+        "user": "ada",
+        "seconds": 1.5,
+    }
+
+
+def test_a_traceback_is_in_the_same_line() -> None:
+    try:
+        raise ValueError("a bug")
+    except ValueError as error:
+        info = (type(error), error, error.__traceback__)
+    line = JsonFormatter().format(record(exc_info=info))
+
+    assert "\n" not in line
+    assert "ValueError: a bug" in json.loads(line)["traceback"]
+
+
+def test_what_json_cannot_say_is_said_somehow() -> None:
+    told = json.loads(JsonFormatter().format(record(odd=object(), user="a\nb")))
+
+    assert told["user"] == "a\nb"
+    assert "object" in told["odd"]
+
+
+def test_lines_name_their_request() -> None:
+    token = logs.request_id.set("r-1")
+    try:
+        assert json.loads(JsonFormatter().format(record()))["request_id"] == "r-1"
+        assert LineFormatter().format(record()).endswith("Hello é (request r-1)")
+    finally:
+        logs.request_id.reset(token)
+    assert "request" not in LineFormatter().format(record())
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("abc-1.2:3/4+5=", True),
+        ("x" * 128, True),
+        ("x" * 129, False),
+        ("a b", False),
+        ("a\x1b[31m", False),
+        ("", False),
+    ],
+)
+@pytest.mark.parametrize("path", ["/healthz", "/api/v1/nope", "/nope"])
+async def test_an_answer_tells_its_id(path: str, given: str, taken: bool) -> None:
+    transport = httpx.ASGITransport(app=application)
+    async with httpx.AsyncClient(transport=transport, base_url="http://beam") as http:
+        answer = await http.get(path, headers={"x-request-id": given})
+
+    told = answer.headers.get_list("x-request-id")
+    assert len(told) == 1
+    assert (told[0] == given) == taken
+    assert taken or re.fullmatch("[0-9a-f]{16}", told[0])
+
+
+@pytest.mark.usefixtures("running_hub")
+async def test_a_connection_has_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "rooms.consumer")
+    [ada] = await connected("ada")
+    await ada.join("r")
+    await ada.close()
+
+    [line] = [one for one in caplog.records if one.name == "rooms.consumer"]
+    assert re.fullmatch(
+        r"Connection of ada ended after \d\.\d s: closed_by_client", line.getMessage()
+    )
+    fields = vars(line)
+    assert fields["user"] == "ada"
+    assert fields["seconds"] < 5
+
+
+@pytest.mark.usefixtures("running_hub")
+async def test_the_line_says_why_beam_ended_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "rooms.consumer")
+    client: Client
+    [client] = await connected("ada")
+
+    await client.wire.send_to("no frame")
+    await client.closed_with()
+
+    assert [one.getMessage().rsplit(" ", 1)[1] for one in caplog.records] == [
+        "bad_frame"
+    ]
+
+
+def lines(server: Server) -> list[dict[str, Any]]:
+    """All that the server logged, as JSON."""
+    return [json.loads(line) for line in server.text().splitlines()]
+
+
+def test_in_production_every_line_is_json_and_nothing_is_secret(
+    beam_server: Serve,
+) -> None:
+    server = beam_server(**PRODUCTION)
+    user_token = tokens.mint_user("ada", 60)
+    secret = {"secret": PRODUCTION["BEAM_API_SECRET"], "x-request-id": "abc-1"}
+    api = f"{server.url}/api/v1"
+
+    httpx.post(f"{api}/rooms/lobby/close", headers=secret)
+    httpx.post(
+        f"{api}/push_room_event",
+        json={"room_id": "r", "payload": {"text": "what was said"}},
+        headers=secret,
+    )
+    query = {"vsn": "2.0.0", "user_token": user_token}
+    refused = httpx.get(f"{server.url}/socket/websocket", params=query)
+    assert refused.status_code == 403
+    server.stop()
+
+    found = lines(server)
+    assert {"time", "level", "logger", "message"} <= found[0].keys()
+    [told] = [line for line in found if line["message"].startswith("lobby was closed")]
+    assert told["by"] == "secret"
+    assert told["room_id"] == "lobby"
+    assert told["request_id"] == "abc-1"
+    text = server.text()
+    for hidden in (
+        user_token,
+        "what was said",
+        PRODUCTION["BEAM_API_SECRET"],
+        PRODUCTION["BEAM_TOKEN_SECRET"],
+    ):
+        assert hidden not in text

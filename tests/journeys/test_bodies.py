@@ -1,0 +1,367 @@
+"""Bodies that no limit allows, at real servers: an answer, and nobody else notices."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import NamedTuple
+
+import httpx
+import psutil
+import pytest
+
+from beam.bodies import limit
+from beam.opening import LINGER_BYTES, LINGER_SECONDS
+from tests.conftest import Serve
+from tests.journeys.test_server import KINDS, event, join
+from tests.processes import Server, serve
+
+PUSH = "/api/v1/push_room_event"
+SECRET = {"secret": "dev-secret"}
+ANSWER_SECONDS = 5.0
+# A read's worth, and what the system holds of a connection on both ends.
+ON_THE_WAY = 12_000_000
+MEGABYTE = b"%x\r\n%b\r\n" % (1_000_000, b"x" * 1_000_000)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all: none of this may harm it. Its log stays clean."""
+    with serve(tmp_path_factory.mktemp("bodies")) as running:
+        yield running
+        assert "Traceback" not in running.text()
+        assert "ERROR" not in running.text()
+
+
+class Answer(NamedTuple):
+    """What a server said until it closed the connection."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def head(headers: str, line: str = f"POST {PUSH} HTTP/1.1") -> bytes:
+    """The head of a request; `headers` are separated by line feeds."""
+    lines = [line, "host: 127.0.0.1", *headers.split("\n")]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def connection(server: Server) -> socket.socket:
+    """To a server; nothing takes longer than an answer may."""
+    return socket.create_connection(("127.0.0.1", server.port), ANSWER_SECONDS)
+
+
+def heard(client: socket.socket) -> bytes:
+    """All that comes until the server ends it; fails after a while."""
+    received = bytearray()
+    with suppress(ConnectionResetError):
+        while data := client.recv(65_536):
+            received += data
+    return bytes(received)
+
+
+def answer(client: socket.socket) -> Answer:
+    """The one answer that comes until the server ends it."""
+    top, _, body = heard(client).partition(b"\r\n\r\n")
+    line, *lines = top.decode().split("\r\n")
+    pairs = (text.split(": ", 1) for text in lines)
+    return Answer(int(line.split()[1]), {k.lower(): v for k, v in pairs}, body)
+
+
+def assert_too_large(said: Answer) -> None:
+    """The refusal, whole, with nothing before or after it."""
+    assert said.status == 413
+    assert said.headers["content-type"] == "application/json"
+    assert said.headers["connection"] == "close"
+    assert said.headers["content-length"] == str(len(said.body))
+    message = f"a body has at most {limit()} bytes"
+    assert json.loads(said.body) == {"error": {"code": "too_large", "message": message}}
+
+
+def refused(server: Server) -> int:
+    """How many bodies the server has refused."""
+    text = httpx.get(f"{server.url}/metrics", headers=SECRET).text
+    [count] = re.findall(r"^beam_bodies_refused_total\S* (\S+)$", text, re.MULTILINE)
+    return int(float(count))
+
+
+def rss(server: Server) -> int:
+    """Bytes of memory of the server's process."""
+    assert server.process is not None
+    return int(psutil.Process(server.process.pid).memory_info().rss)
+
+
+def is_well(server: Server) -> bool:
+    """Whether the server answers to others."""
+    return httpx.get(f"{server.url}/healthz", timeout=ANSWER_SECONDS).is_success
+
+
+PATHS = ["/", PUSH, "/healthz", "/metrics", "/socket/websocket", "/admin/", "/none"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("method", ["POST", "GET", "DELETE", "BREW"])
+def test_a_length_over_the_limit_is_answered_before_the_body(
+    server: Server, method: str, path: str
+) -> None:
+    before = refused(server)
+
+    with connection(server) as client:
+        line = f"{method} {path} HTTP/1.1"
+        client.sendall(head(f"content-length: {limit() + 1}", line))
+        assert_too_large(answer(client))
+
+    assert refused(server) == before + 1
+
+
+@pytest.mark.parametrize(
+    "length", ["99999999999999999999", "9" * 5_000, "0" * 30 + "1114113"]
+)
+def test_a_length_of_any_number_of_digits_is_answered(
+    server: Server, length: str
+) -> None:
+    with connection(server) as client:
+        client.sendall(head(f"content-length: {length}\nx-more: 1"))
+        assert_too_large(answer(client))
+
+
+def test_a_length_at_the_limit_is_the_views_to_judge(server: Server) -> None:
+    said = httpx.post(f"{server.url}{PUSH}", content=b"x" * limit(), headers=SECRET)
+
+    assert said.status_code == 413
+    assert said.json()["error"]["message"] == "the body has at most 65536 bytes"
+
+
+def test_no_client_is_told_to_go_on_with_too_large_a_body(server: Server) -> None:
+    with connection(server) as client:
+        headers = f"content-length: {limit() + 1}\nexpect: 100-continue"
+        client.sendall(head(headers))
+        assert_too_large(answer(client))
+
+
+def test_a_client_with_a_good_body_is_told_to_go_on(server: Server) -> None:
+    body = b'{"room_id":"r"}'
+    headers = f"content-length: {len(body)}\nexpect: 100-continue\nconnection: close"
+    kind = "\nsecret: dev-secret\ncontent-type: application/json"
+
+    with connection(server) as client:
+        client.sendall(head(headers + kind))
+        assert client.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(body)
+        assert answer(client).status == 200
+
+
+def test_a_handshake_with_too_large_a_body_is_refused_too(server: Server) -> None:
+    headers = f"upgrade: websocket\nconnection: upgrade\ncontent-length: {limit() + 1}"
+
+    with connection(server) as client:
+        client.sendall(head(headers, "GET /socket/websocket HTTP/1.1"))
+        assert_too_large(answer(client))
+
+
+CHUNKS = {
+    "one chunk": MEGABYTE + MEGABYTE,
+    "many chunks": b"2710\r\n%b\r\n" % (b"x" * 10_000) * 120,
+    "tiny chunks": b"a;a=b\r\n0123456789\r\n" * 111_412,
+    "one chunk that never ends": b"ffffffffff\r\n" + b"x" * 1_200_000,
+}
+
+
+@pytest.mark.parametrize("chunks", CHUNKS.values(), ids=CHUNKS.keys())
+def test_chunks_over_the_limit_are_answered(server: Server, chunks: bytes) -> None:
+    before = refused(server)
+
+    with connection(server) as client:
+        client.sendall(head("transfer-encoding: chunked"))
+        with suppress(ConnectionError):
+            client.sendall(chunks)
+        assert_too_large(answer(client))
+
+    assert refused(server) == before + 1
+
+
+def test_chunks_at_the_limit_are_the_views_to_judge(server: Server) -> None:
+    chunk = b"x" * (limit() // 8)
+
+    said = httpx.post(
+        f"{server.url}{PUSH}", content=(chunk for _ in range(8)), headers=SECRET
+    )
+
+    assert said.status_code == 413
+    assert said.json()["error"]["message"] == "the body has at most 65536 bytes"
+
+
+def test_what_is_left_of_a_body_is_no_request(server: Server) -> None:
+    inner = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
+
+    with connection(server) as client:
+        client.sendall(head(f"content-length: {limit() + 1}") + inner * 10)
+        assert_too_large(answer(client))
+    with connection(server) as client:
+        client.sendall(head("transfer-encoding: chunked") + MEGABYTE + MEGABYTE)
+        with suppress(ConnectionError):
+            client.sendall(b"0\r\n\r\n" + inner * 10)
+        assert_too_large(answer(client))
+
+
+def test_the_request_before_is_answered_first(server: Server) -> None:
+    with connection(server) as client:
+        first = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
+        client.sendall(first + head(f"content-length: {limit() + 1}"))
+        said = heard(client)
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", said) == [b"200", b"413"]
+
+
+def test_a_client_that_says_all_before_it_listens_is_answered(server: Server) -> None:
+    size = limit() + LINGER_BYTES // 2
+
+    began = time.monotonic()
+    with connection(server) as client:
+        client.sendall(head(f"content-length: {size}"))
+        client.sendall(b"x" * size)
+        assert_too_large(answer(client))
+    said = httpx.post(f"{server.url}{PUSH}", content=iter([b"x" * 1_000] * 1_500))
+
+    assert said.status_code == 413
+    assert said.json()["error"]["code"] == "too_large"
+    assert time.monotonic() - began < LINGER_SECONDS
+
+
+def send_for_ever(server: Server, most: int) -> tuple[int, float]:
+    """Send chunks, deaf to all answers; how much was taken, and for how long."""
+    sent, began = 0, time.monotonic()
+    with connection(server) as client:
+        client.sendall(head("transfer-encoding: chunked"))
+        with suppress(ConnectionError):
+            while sent < most:
+                client.sendall(MEGABYTE)
+                sent += len(MEGABYTE)
+    return sent, time.monotonic() - began
+
+
+async def test_200_megabytes_cost_no_memory_and_disturb_nobody(server: Server) -> None:
+    ada, bob = await join(server, "ada", "r"), await join(server, "bob", "r")
+    before, most, slowest, beats = rss(server), 0, 0.0, 0
+
+    with ThreadPoolExecutor() as threads:
+        senders = [threads.submit(send_for_ever, server, 200_000_000) for _ in range(4)]
+        async with httpx.AsyncClient() as http:
+            while not all(sender.done() for sender in senders):
+                began = time.monotonic()
+                assert (await http.get(f"{server.url}/healthz")).is_success
+                await ada.send('["1","2","room:r","new_msg",{"broadcast":true}]')
+                assert (await event(bob, "new_msg"))["broadcast"] is True
+                assert (await event(ada, "phx_reply"))["status"] == "ok"
+                slowest = max(slowest, time.monotonic() - began)
+                most, beats = max(most, rss(server)), beats + 1
+                await asyncio.sleep(0.01)
+
+    for sender in senders:
+        sent, seconds = sender.result()
+        assert sent < limit() + LINGER_BYTES + ON_THE_WAY
+        assert seconds < LINGER_SECONDS + 1
+    assert most - before < 20_000_000
+    assert slowest < 0.5
+    assert beats > 20
+    for client in (ada, bob):
+        await client.close()
+
+
+def test_a_client_that_never_listens_is_dropped(server: Server) -> None:
+    assert server.process is not None
+    with connection(server) as client:
+        client.sendall(head(f"content-length: {limit() + 1}"))
+        time.sleep(LINGER_SECONDS + 0.5)
+        connected = psutil.Process(server.process.pid).net_connections("tcp")
+
+        ports = {c.raddr.port for c in connected if c.status != "LISTEN"}
+        assert client.getsockname()[1] not in ports
+
+
+def test_a_form_is_the_views_to_read(server: Server) -> None:
+    kind = {"content-type": "multipart/form-data"}
+
+    said = httpx.post(f"{server.url}{PUSH}", content=b"no form", headers=kind)
+
+    assert said.status_code == 401
+
+
+def test_requests_on_other_connections_go_on(server: Server) -> None:
+    half = threading.Event()
+
+    def slowly() -> Iterator[bytes]:
+        yield b'{"room_id":'
+        half.set()
+        time.sleep(0.5)
+        yield b'"r"}'
+
+    with ThreadPoolExecutor() as threads:
+        headers = SECRET | {"content-type": "application/json"}
+        slow = threads.submit(
+            httpx.post, f"{server.url}{PUSH}", content=slowly(), headers=headers
+        )
+        assert half.wait(ANSWER_SECONDS)
+        with connection(server) as client:
+            client.sendall(head(f"content-length: {limit() + 1}"))
+            assert_too_large(answer(client))
+        assert slow.result(ANSWER_SECONDS).status_code == 200
+
+
+def test_the_limit_follows_the_settings(beam_server: Serve) -> None:
+    server = beam_server(BEAM_MAX_BATCH_BYTES="3000000")
+
+    with connection(server) as client:
+        client.sendall(head("content-length: 3065537"))
+        assert answer(client).status == 413
+    said = httpx.post(f"{server.url}{PUSH}", content=b"x" * 3_000_000)
+    assert said.status_code == 401
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_small_body_in_chunks_is_read_by_every_server(
+    beam_server: Serve, kind: str
+) -> None:
+    server = beam_server(kind)
+
+    said = httpx.post(
+        f"{server.url}{PUSH}",
+        content=iter([b'{"room_', b'id":"r","event":', b'"changed"}']),
+        headers=SECRET | {"content-type": "application/json"},
+    )
+
+    assert said.status_code == 200, said.text
+
+
+@pytest.mark.parametrize("kind", ["daphne", "uvicorn"])
+def test_other_servers_refuse_too_large_a_body_too(
+    beam_server: Serve, kind: str
+) -> None:
+    server = beam_server(kind)
+
+    said = httpx.post(f"{server.url}{PUSH}", content=iter([b"x" * 1_000_000] * 2))
+
+    headers = {name.lower(): value for name, value in said.headers.items()}
+    assert_too_large(Answer(said.status_code, headers, said.content))
+    assert refused(server) == 1
+    assert is_well(server)
+
+
+def test_uvicorn_answers_a_length_over_the_limit_before_the_body(
+    beam_server: Serve,
+) -> None:
+    server = beam_server("uvicorn")
+
+    with connection(server) as client:
+        headers = f"content-length: {limit() + 1}\nexpect: 100-continue"
+        client.sendall(head(headers))
+        assert_too_large(answer(client))
+    assert is_well(server)
