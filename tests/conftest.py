@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from channels.layers import get_channel_layer
+from django.contrib.contenttypes.management import create_contenttypes
+from django.db.models.signals import post_migrate
 from pytest_django.fixtures import Settings
 
 from beam import redis
@@ -34,6 +36,19 @@ def shared_redis() -> Iterator[RedisServer]:
     """One redis-server for all tests that do not disturb it."""
     with redis_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:
+    """As pytest-django does it, and then: what is emptied stays empty.
+
+    Whenever a test's tables were emptied Django would make all permissions and
+    content types anew, which takes longer than most tests.
+    """
+    post_migrate.disconnect(
+        dispatch_uid="django.contrib.auth.management.create_permissions"
+    )
+    post_migrate.disconnect(create_contenttypes)
 
 
 IN_PROCESS = {

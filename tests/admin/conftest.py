@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Permission, User
+from django.contrib.contenttypes.models import ContentType
 from django.test import AsyncClient
 
 from rooms import policy
@@ -19,6 +22,8 @@ def staff(db: None) -> Staff:
     """`staff("view_room", ...)`: somebody of the staff who may do just that."""
 
     def make(*permissions: str, name: str = "eve") -> User:
+        ContentType.objects.clear_cache()
+        create_permissions(apps.get_app_config("rooms"), verbosity=0)
         user = User.objects.create_user(name, password="pw", is_staff=True)
         user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
         return user
@@ -36,7 +41,8 @@ async def admin(async_client: AsyncClient, transactional_db: None) -> AsyncClien
 
 @pytest.fixture(autouse=True)
 def nothing_set() -> Iterator[None]:
-    """What a test sets for rooms is forgotten."""
+    """What a test sets for rooms is forgotten, and what it knew of its tables."""
+    ContentType.objects.clear_cache()
     yield
     policy.set_own({})
 
