@@ -66,10 +66,34 @@ def read(item: Any, max_bytes: int) -> list[Event]:
     return [Event(topic=topic, **made) for topic in topics]
 
 
+def read_one(body: dict[str, Any]) -> Event:
+    """The event of a request for one room. What it says beside is passed over.
+
+    Raises `Invalid`.
+    """
+    made: dict[str, Any] = {}
+    wrong: dict[str, str] = {}
+    for name, make in (("topic", _topic), ("name", _name), ("payload", _payload)):
+        try:
+            made[name] = make(body)
+        except _Wrong as error:
+            wrong[error.member] = str(error)
+    if wrong:
+        raise Invalid(wrong)
+    return Event(**made)
+
+
 class _Wrong(ValueError):
     def __init__(self, member: str, message: str) -> None:
         super().__init__(message)
         self.member = member
+
+
+def _topic(body: dict[str, Any]) -> str:
+    try:
+        return room_topic(body.get("room_id"))
+    except ValueError as error:
+        raise _Wrong("room_id", str(error)) from None
 
 
 def _topics(item: dict[str, Any]) -> list[str]:

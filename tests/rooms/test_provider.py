@@ -367,6 +367,7 @@ async def test_a_key_beside_one_without_an_id_is_asked_for(provider: Provider) -
         ({"key_ops": ["encrypt", "wrapKey"]}, False),
         ({"key_ops": "verify"}, False),
         ({"key_ops": ["verify"], "use": "enc"}, False),
+        ({"alg": "ES384"}, False),
     ],
 )
 def test_a_key_says_what_it_is_for(more: dict[str, Any], is_good: bool) -> None:
