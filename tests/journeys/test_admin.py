@@ -136,19 +136,11 @@ def sessions(page: Page) -> Any:
     return page.locator("#beam-members tr td:first-child")
 
 
-@pytest.fixture(params=["in process", pytest.param("redis", marks=pytest.mark.redis)])
-def server(
-    request: pytest.FixtureRequest, beam_server: Serve, shared_redis: RedisServer
-) -> Server:
-    """One process, and two behind one socket over Redis."""
-    if request.param == "in process":
-        return beam_server()
-    return beam_server("two processes", REDIS_URL=shared_redis.url)
-
-
+@pytest.mark.redis
 async def test_an_admin_watches_and_steers_a_room(
-    browser: Browser, server: Server
+    browser: Browser, beam_server: Serve, shared_redis: RedisServer
 ) -> None:
+    server = beam_server("two processes", REDIS_URL=shared_redis.url)
     password = manage(server, "beam_admin").split()[-1]
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
     page = await log_in(context, server, "admin", password)
@@ -212,7 +204,11 @@ async def test_an_admin_watches_and_steers_a_room(
     assert complaints == []
 
 
-async def test_the_live_view_updates_itself(browser: Browser, server: Server) -> None:
+@pytest.mark.redis
+async def test_the_live_view_updates_itself(
+    browser: Browser, beam_server: Serve, shared_redis: RedisServer
+) -> None:
+    server = beam_server("two processes", REDIS_URL=shared_redis.url)
     password = manage(server, "beam_admin").split()[-1]
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
     page = await log_in(context, server, "admin", password)
@@ -231,10 +227,9 @@ async def test_the_live_view_updates_itself(browser: Browser, server: Server) ->
         await expect(page.locator("#beam-warnings")).to_contain_text(
             "wrong secret or key", timeout=15_000
         )
-        count = 2 if "--processes" in server.command else 1
         # Those of another test are gone after 20 s.
         lines = page.locator("#beam-processes tr")
-        await expect(lines).to_have_count(count, timeout=30_000)
+        await expect(lines).to_have_count(2, timeout=30_000)
         await picture(page, "live")
         await page.emulate_media(color_scheme="dark")
         await picture(page, "live-dark")
