@@ -67,8 +67,8 @@ class Recorder(logging.Handler):
         return taken
 
     def put_back(self, records: list[dict[str, Any]]) -> None:
-        """What could not be told yet, if there is room."""
-        self._kept.extendleft(reversed(records[len(self._kept) - MAX_KEPT :]))
+        """What could not be told yet; the newest stay where there is no room."""
+        self._kept = deque([*records, *self._kept], MAX_KEPT)
 
 
 recorder = Recorder()

@@ -255,29 +255,25 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return view(request, room)
 
     def _close(self, request: HttpRequest, room: Room) -> HttpResponse:
-        if request.method != "POST":
-            return self._confirm(
-                request,
-                room,
-                title=f"Close {room}?",
-                text="Its members are removed, and nobody may join until it is opened.",
-                button="Yes, close the room",
-            )
-        return self._done(
-            request, room, partial(steering.close, room.room_id), "Closed."
+        return self._ask_first(
+            request,
+            room,
+            partial(steering.close, room.room_id),
+            "Closed.",
+            title=f"Close {room}?",
+            text="Its members are removed, and nobody may join until it is opened.",
+            button="Yes, close the room",
         )
 
     def _open(self, request: HttpRequest, room: Room) -> HttpResponse:
-        if request.method != "POST":
-            return self._confirm(
-                request,
-                room,
-                title=f"Open {room}?",
-                text="People may join again.",
-                button="Yes, open the room",
-            )
-        return self._done(
-            request, room, partial(closed.open_again, room.room_id), "Opened."
+        return self._ask_first(
+            request,
+            room,
+            partial(closed.open_again, room.room_id),
+            "Opened.",
+            title=f"Open {room}?",
+            text="People may join again.",
+            button="Yes, open the room",
         )
 
     def _remove(self, request: HttpRequest, room: Room) -> HttpResponse:
@@ -310,17 +306,18 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def _disconnect(self, request: HttpRequest, room: Room) -> HttpResponse:
         user_id = request.GET.get("user", "")
-        if request.method != "POST" or not user_id:
-            return self._confirm(
-                request,
-                room,
-                title=f"Disconnect {user_id} everywhere?",
-                text="Every connection of this user is closed, in all rooms. "
-                "Clients come back by themselves while their tokens are good.",
-                button="Yes, disconnect",
-            )
-        work = partial(steering.disconnect, user_id)
-        return self._done(request, room, work, f"Disconnected {user_id} everywhere.")
+        if not user_id:
+            raise Http404
+        return self._ask_first(
+            request,
+            room,
+            partial(steering.disconnect, user_id),
+            f"Disconnected {user_id} everywhere.",
+            title=f"Disconnect {user_id} everywhere?",
+            text="Every connection of this user is closed, in all rooms. "
+            "Clients come back by themselves while their tokens are good.",
+            button="Yes, disconnect",
+        )
 
     def _send(self, request: HttpRequest, room: Room) -> HttpResponse:
         form = SendForm(request.POST or None)
@@ -338,6 +335,19 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         by = f"admin:{request.user.get_username()}"
         work = partial(steering.send, room.room_id, event, payload, by)
         return self._done(request, room, work, f"Sent {event}.")
+
+    def _ask_first(
+        self,
+        request: HttpRequest,
+        room: Room,
+        work: Callable[[], Awaitable[Any]],
+        done: str,
+        **question: str,
+    ) -> HttpResponse:
+        """The question, and once it is answered the work; `done`: for the log."""
+        if request.method != "POST":
+            return self._confirm(request, room, **question)
+        return self._done(request, room, work, done)
 
     def _confirm(self, request: HttpRequest, room: Room, **more: Any) -> HttpResponse:
         context = {
