@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from io import StringIO
 from typing import Any
@@ -84,20 +83,6 @@ async def test_what_is_no_key_is_refused(async_client: AsyncClient, key: str) ->
     if key.isascii():
         assert (await get(async_client, key)).status_code == 401
         assert metrics.API_REFUSED.value == refused + 1
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Lets the keyring's clock go on by so many seconds."""
-    passed = 0.0
-    real = time.monotonic
-
-    def go_on(seconds: float) -> None:
-        nonlocal passed
-        passed += seconds
-
-    monkeypatch.setattr(time, "monotonic", lambda: real() + passed)
-    return go_on
 
 
 @pytest.fixture

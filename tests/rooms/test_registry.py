@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -16,20 +15,6 @@ from rooms.models import Room
 from rooms.registry import Registry
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Lets time go on."""
-    passed = 0.0
-    real = time.monotonic
-
-    def go_on(seconds: float) -> None:
-        nonlocal passed
-        passed += seconds
-
-    monkeypatch.setattr(time, "monotonic", lambda: real() + passed)
-    return go_on
 
 
 rooms = sync_to_async(lambda: list(Room.objects.values_list("room_id", flat=True)))
