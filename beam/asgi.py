@@ -15,9 +15,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "beam.settings")
 
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
+from django.core.exceptions import ImproperlyConfigured
 
 http = get_asgi_application()
 
+from beam.conf import check_settings
 from beam.handler import ApiHandler
 from beam.logs import identify
 from rooms.consumer import SocketConsumer, plain_http
@@ -80,12 +82,22 @@ def _with_segments(scope: Any) -> Any:
     return scope | {"path": path}
 
 
+def _refuse_wrong_settings() -> None:
+    """Raises `ImproperlyConfigured`.
+
+    `manage.py` runs the checks by itself; other servers come in by this module.
+    """
+    if wrong := [str(check) for check in check_settings() if check.is_serious()]:
+        raise ImproperlyConfigured("\n".join(wrong))
+
+
 async def _lifespan(receive: Any, send: Any) -> None:
     while (await receive())["type"] == "lifespan.startup":
         await send({"type": "lifespan.startup.complete"})
     await send({"type": "lifespan.shutdown.complete"})
 
 
+_refuse_wrong_settings()
 application = Application(
     {"/socket": SocketConsumer.as_asgi(), "/admin/live": staff_application}
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import socket
 import sys
 import time
 from contextlib import suppress
@@ -75,6 +77,15 @@ def take() -> Figures:
         name: [*found.counts, found.sum] for name, found in metrics.HISTOGRAMS.items()
     }
     return Figures(time.time(), counters, gauges, histograms)
+
+
+def who() -> dict[str, Any]:
+    """What people tell this process from others by: host, pid, started (Unix time)."""
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "started": int(STARTED),
+    }
 
 
 def memory_bytes() -> int:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
-import socket
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -45,13 +43,7 @@ SOON = 0.001
 
 def describe() -> dict[str, Any]:
     """What this process tells the others of itself."""
-    return {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "started": int(figures.STARTED),
-        "sockets": len(connections),
-        "rooms": hub().rooms(),
-    }
+    return figures.who() | {"sockets": len(connections), "rooms": hub().rooms()}
 
 
 async def processes() -> list[dict[str, Any]]:

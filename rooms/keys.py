@@ -2,7 +2,7 @@
 
 A key is `beam_` and 43 characters of base64url: 256 bits, which need no slow
 hash. Processes keep what they read for `KEPT_SECONDS`, so that a revoked key works
-no longer than that; last uses are written once a minute.
+no longer than that; last uses are written by the beat of `rooms.pulse`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 SCOPES: Final = ("events:write", "rooms:read", "rooms:manage", "metrics:read")
 PREFIX: Final = "beam_"
 KEPT_SECONDS: Final = 10.0
-WRITE_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = 1.0
 
 
@@ -90,7 +89,6 @@ class Keyring:
         self._read_at = self._asked_at = -1e9
         self._reading: asyncio.Task[None] | None = None
         self._used: set[str] = set()
-        self._writing: asyncio.Task[None] | None = None
 
     async def find(self, key: str) -> Caller | None:
         """Who holds a key; None for one that is unknown or revoked.
@@ -105,7 +103,8 @@ class Keyring:
             await self._refresh(now, hashed)
         caller = self._known.get(hashed)
         if caller is not None:
-            self._note(hashed)
+            # Written down a while later, with all others, and not by the request.
+            self._used.add(hashed)
         return caller
 
     def _may_ask(self, now: float) -> bool:
@@ -128,19 +127,11 @@ class Keyring:
         self._known = await database_sync_to_async(_in_force)()
         self._read_at = time.monotonic()
 
-    def _note(self, hashed: str) -> None:
-        """Written down a while later, with all others, and not by the request."""
-        self._used.add(hashed)
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write_later())
-
-    async def _write_later(self) -> None:
-        await asyncio.sleep(WRITE_SECONDS)
-        await self.write()
-
     async def write(self) -> None:
         """Write down which keys were used since the last time."""
         used, self._used = self._used, set()
+        if not used:
+            return
         try:
             await database_sync_to_async(_note)(used)
         except DatabaseError as error:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
+from beam.conf import DAY
 from rooms.address import MAX_ROOM_ID, room_topic
 
 
@@ -38,7 +39,7 @@ class Room(models.Model):
         "presence grace",
         null=True,
         blank=True,
-        validators=[MinValueValidator(0.0)],
+        validators=[MinValueValidator(0.0), MaxValueValidator(DAY)],
         help_text="Seconds for which a member that lost its connection stays "
         "present. Empty: the setting.",
     )

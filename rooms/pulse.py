@@ -1,15 +1,14 @@
 """Owns the beat of this process: what it tells of itself, and writes down, by time.
 
 Every second its figures go to its siblings and new rooms to the database; every
-5 s admins are told what happened; every minute settings of rooms are read anew.
+5 s admins are told what happened; every minute settings of rooms are read anew,
+and last uses of API keys are written. What waits then is written at the end too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -21,6 +20,7 @@ from rooms import figures, overrides, relay
 from rooms.activity import activity, gather
 from rooms.event import Event
 from rooms.figures import Figures
+from rooms.keys import keyring
 from rooms.registry import registry
 from rooms.siblings import siblings
 from rooms.troubles import ERRORS, grown, recorder
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 BEAT_SECONDS: Final = 1.0
 TELL_BEATS: Final = 5
-LOAD_BEATS: Final = 60
+SLOW_BEATS: Final = 60
 # What admins hear: no client may join it.
 LIVE_TOPIC: Final = "$beam:live"
 AWAY = (redis.RedisError, OSError, relay.Unavailable)
@@ -61,10 +61,18 @@ class Pulse:
         self._beats = 0
 
     async def stop(self) -> None:
-        """End."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        """End, with nothing left unwritten. Does nothing where it never began."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._task = None
+        await registry.write()
+        await keyring.write()
+        try:
+            await self._tell(figures.take())
+        except AWAY as error:
+            logger.debug("The last beat was not told: %r", error)
 
     async def _run(self) -> None:
         while True:
@@ -83,8 +91,9 @@ class Pulse:
         """Do what is due. Raises `RedisError`, `OSError`, `Unavailable`."""
         now = figures.take()
         siblings.write(now)
-        if self._beats % LOAD_BEATS == 0:
+        if self._beats % SLOW_BEATS == 0:
             await overrides.load()
+            await keyring.write()
         self._beats += 1
         await registry.write()
         if self._beats % TELL_BEATS == 0:
@@ -117,9 +126,7 @@ def _point(before: Figures, now: Figures) -> dict[str, Any]:
     return {
         "at": round(now.at, 2),
         "process": backend.shared()[1].process if shared else ALONE,
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "started": int(figures.STARTED),
+        **figures.who(),
         "connections": now.gauges["connections"],
         "members": now.gauges["members"],
         "topics": now.gauges["topics"],

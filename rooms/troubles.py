@@ -12,22 +12,22 @@ LOGGERS: Final = ("beam", "rooms", "presence")
 MAX_KEPT: Final = 50
 
 TEXTS: Final = {
-    "slow_consumers_closed": "{} sockets closed: they read too slowly",
-    "bad_frames": "{} sockets closed: what they sent was no frame",
-    "clients_slowed": "{} pauses for clients that send too fast",
-    "joins_limited": "{} joins refused: more than join_rate",
-    "connections_limited": "{} connects refused: too many of a user or an address",
-    "api_limited": "{} REST requests refused: more than api_rate",
-    "api_refused": "{} REST requests refused: wrong secret or key",
-    "api_forbidden": "{} REST requests refused: the key lacks the scope",
-    "events_unpublished": "{} events not relayed: their senders were told",
-    "events_undeliverable": "{} binary events for clients that cannot read them",
-    "gaps_announced": "{} rooms told that they may have missed events",
-    "processes_reaped": "{} dead processes: their members were taken out",
-    "decodes_failed": "{} tokens that the backend could not decode",
-    "rooms_unwritten": "{} rooms without a row in the database",
+    "slow_consumers_closed": "Sockets closed, they read too slowly",
+    "bad_frames": "Sockets closed, what they sent was no frame",
+    "clients_slowed": "Pauses for clients that send too fast",
+    "joins_limited": "Joins refused, more than join_rate",
+    "connections_limited": "Connects refused, too many of a user or an address",
+    "api_limited": "REST requests refused, more than api_rate",
+    "api_refused": "REST requests refused, wrong secret or key",
+    "api_forbidden": "REST requests refused, the key lacks the scope",
+    "events_unpublished": "Events not relayed, their senders were told",
+    "events_undeliverable": "Binary events for clients that cannot read them",
+    "gaps_announced": "Rooms told that they may have missed events",
+    "processes_reaped": "Dead processes, their members were taken out",
+    "decodes_failed": "Tokens that the backend could not decode",
+    "rooms_unwritten": "Rooms without a row in the database",
 }
-"""What a counter's growth means, in a sentence."""
+"""What a counter's growth means; the number is put behind it."""
 
 ERRORS: Final = (
     "connections_refused",
@@ -81,6 +81,6 @@ def grown(
     found = []
     for name, text in TEXTS.items():
         if more := int(after[name] - before[name]):
-            line = text.format(f"{more:,}")
+            line = f"{text}: {more:,}"
             found.append({"at": time.time(), "level": "warning", "text": line})
     return found

@@ -92,6 +92,7 @@ async def running_hub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
         "rooms.keeper.close_again",
         "rooms.overrides.load",
         "rooms.registry.registry.write",
+        "rooms.keys.keyring.write",
     ):
         monkeypatch.setattr(asks, _nothing)
     mine = hub()

@@ -381,25 +381,33 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         rooms = list(queryset)
         if "confirmed" not in request.POST:
             return self._confirm_many(request, rooms)
-        done = [
-            room
-            for room in rooms
-            if _did(request, partial(steering.close, room.room_id))
-        ]
-        self._log_all(request, done, "Closed.")
+        self._do_all(request, rooms, steering.close, "Closed.")
         return None
 
     @admin.action(description="Open the selected rooms again", permissions=["steer"])
     def open_rooms(self, request: HttpRequest, queryset: QuerySet[Room]) -> None:
         """Joins are let in again."""
-        reopen = closed.open_again
-        done = [r for r in queryset if _did(request, partial(reopen, r.room_id))]
-        self._log_all(request, done, "Opened.")
+        self._do_all(request, list(queryset), closed.open_again, "Opened.")
 
-    def _log_all(self, request: HttpRequest, rooms: list[Room], text: str) -> None:
-        for room in rooms:
+    def _do_all(
+        self,
+        request: HttpRequest,
+        rooms: list[Room],
+        work: Callable[[str], Awaitable[Any]],
+        text: str,
+    ) -> None:
+        """Do it to one room after another, and write down what was done."""
+        done: list[Room] = []
+
+        async def each() -> None:
+            for room in rooms:
+                await work(room.room_id)
+                done.append(room)
+
+        _did(request, each)
+        for room in done:
             self.log_change(request, room, text)
-        messages.success(request, f"{len(rooms)} rooms: {text.lower()}")
+        messages.success(request, f"{len(done)} rooms: {text.lower()}")
 
     def _confirm_many(self, request: HttpRequest, rooms: list[Room]) -> HttpResponse:
         figures = (

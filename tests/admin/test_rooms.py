@@ -222,6 +222,16 @@ async def test_what_is_set_holds_at_once(
     assert "Changed Capacity and Presence grace." in await log()
 
 
+@pytest.mark.parametrize("grace", ["-1", "86401", "nan", "inf"])
+async def test_a_grace_is_a_day_at_most(admin: AsyncClient, grace: str) -> None:
+    text = await post(
+        admin, f"{LIST}add/", room_id="r", capacity="", presence_grace=grace
+    )
+
+    assert "errorlist" in text
+    assert not await Room.objects.aexists()
+
+
 @pytest.mark.usefixtures("own")
 @pytest.mark.parametrize("bad", ["", "a\nb", "x" * 201])
 async def test_a_room_can_be_set_up_before_anybody_comes(

@@ -25,9 +25,14 @@ def check(env: dict[str, str], *command: str) -> subprocess.CompletedProcess[str
 
     `command`: another command of `manage.py`, and its arguments.
     """
+    return python(env, "manage.py", *(command or ("check",)))
+
+
+def python(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Python with nothing of Beam's in the environment but this."""
     kept = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
     return subprocess.run(
-        [sys.executable, "manage.py", *(command or ("check",))],
+        [sys.executable, *arguments],
         cwd=ROOT,
         env=kept | env,
         capture_output=True,
@@ -70,6 +75,16 @@ def test_a_public_key_is_no_token_secret() -> None:
     assert done.returncode == 1
     assert "BEAM_TOKEN_PUBLIC_KEY" in done.stderr
     assert "sesame" not in done.stderr
+
+
+def test_other_servers_do_not_start_with_wrong_settings_either() -> None:
+    wrong = SAFE | {"BEAM_METRICS_ALLOW": "10.0.0.0/64"}
+    done = python(wrong, "-c", "import beam.asgi")
+
+    assert done.returncode != 0
+    assert "ImproperlyConfigured" in done.stderr
+    assert "(beam.E006)" in done.stderr
+    assert python(SAFE, "-c", "import beam.asgi").returncode == 0
 
 
 def test_the_server_does_not_start_with_absurd_settings() -> None:

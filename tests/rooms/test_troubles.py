@@ -37,7 +37,7 @@ def test_a_counter_that_grew_is_a_warning() -> None:
 
     [line] = grown(before, after)
 
-    assert line["text"] == "1,200 sockets closed: what they sent was no frame"
+    assert line["text"] == "Sockets closed, what they sent was no frame: 1,200"
 
 
 def test_only_counters_that_exist_are_looked_at() -> None:

@@ -1,0 +1,41 @@
+"""A process's beat: what it writes down, and that nothing is left at the end."""
+
+from __future__ import annotations
+
+import pytest
+from asgiref.sync import sync_to_async
+
+from rooms import keys
+from rooms.activity import activity, gather, gathered
+from rooms.models import Room
+from rooms.pulse import Pulse
+from rooms.registry import registry
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def test_what_waits_is_written_at_the_end() -> None:
+    gather()
+    row, key = await sync_to_async(keys.make)("billing", keys.SCOPES)
+    pulse = Pulse()
+    pulse.start()
+    await keys.keyring.find(key)
+    registry.joined("r-pulse")
+    gathered.note_sent("room:r-pulse", "changed", "key:billing")
+
+    await pulse.stop()
+
+    await row.arefresh_from_db()
+    assert row.last_used is not None
+    assert await Room.objects.filter(room_id="r-pulse").aexists()
+    [sent] = await activity().sent("room:r-pulse")
+    assert sent["event"] == "changed"
+
+
+async def test_what_never_began_ends_without_a_word() -> None:
+    registry.joined("r-never")
+
+    await Pulse().stop()
+
+    assert not await Room.objects.aexists()
+    await registry.write()
