@@ -19,6 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 http = get_asgi_application()
 
+from beam import metrics
 from beam.conf import check_settings
 from beam.handler import ApiHandler
 from beam.logs import identify
@@ -61,6 +62,7 @@ class Application:
             await socket(scope, receive, send)
         else:
             await receive()
+            metrics.REFUSED.count("path")
             await send({"type": "websocket.close"})
 
 

@@ -26,13 +26,15 @@ _PAGE_BYTES = resource.getpagesize()
 class Figures:
     """A process's numbers at a moment, in a form that travels as JSON.
 
-    `histograms`: the counts of each bucket, and behind them the sum.
+    `histograms`: the counts of each bucket, and behind them the sum. `reasons`: of
+    the counters that tell why, how many for each reason.
     """
 
     at: float
     counters: dict[str, float]
     gauges: dict[str, float]
     histograms: dict[str, list[float]] = field(default_factory=dict)
+    reasons: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 GAUGES = {
@@ -76,7 +78,12 @@ def take() -> Figures:
     histograms: dict[str, list[float]] = {
         name: [*found.counts, found.sum] for name, found in metrics.HISTOGRAMS.items()
     }
-    return Figures(time.time(), counters, gauges, histograms)
+    reasons = {
+        name: dict(counter.reasons)
+        for name, counter in metrics.COUNTERS.items()
+        if counter.reasons
+    }
+    return Figures(time.time(), counters, gauges, histograms, reasons)
 
 
 def who() -> dict[str, Any]:

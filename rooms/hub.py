@@ -313,16 +313,24 @@ class Hub:
     def _flush(self) -> None:
         pending, self._pending = self._pending, {}
         for name, batch in pending.items():
-            if name == CONTROL_TOPIC:
-                for delivery in batch:
-                    self.on_control(delivery)
-            elif (topic := self._topics.get(name)) is not None:
-                told = _followed(topic, batch) if self._follows else batch
-                self._write(topic, told)
-                _observe_latency(told)
+            try:
+                self._flush_topic(name, batch)
+            except Exception:
+                # A bug, which is not to cost the other topics anything.
+                metrics.FAN_OUT_FAILED.value += 1
+                logger.exception("Events of a topic were not all written")
             for delivery in batch:
                 if delivery.receipt in self._receipts:
                     self._receipts[delivery.receipt].set_result(None)
+
+    def _flush_topic(self, name: str, batch: list[Delivery]) -> None:
+        if name == CONTROL_TOPIC:
+            for delivery in batch:
+                self.on_control(delivery)
+        elif (topic := self._topics.get(name)) is not None:
+            told = _followed(topic, batch) if self._follows else batch
+            self._write(topic, told)
+            _observe_latency(told)
 
     def _write(self, topic: Topic, batch: list[Delivery]) -> None:
         """Write a topic's events in order: runs of like ones in one go."""

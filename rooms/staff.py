@@ -132,16 +132,13 @@ class StaffConsumer(SocketConsumer):
         super().__init__(idle_timeout)
         self._patterns = PATTERNS
 
-    async def authenticate(self, scope: Any) -> Handshake | None:
-        """By the session's cookie, from a page of this host; None: refused."""
-        try:
-            # Any other page could use the admin's cookie too.
-            shake = negotiated(scope, allowed=())
-        except HandshakeRefused:
-            return None
+    async def authenticate(self, scope: Any) -> Handshake:
+        """By the session's cookie, from a page of this host."""
+        # Any other page could use the admin's cookie too.
+        shake = negotiated(scope, allowed=())
         user = scope["user"]
         if not await database_sync_to_async(_may_watch)(user):
-            return None
+            raise HandshakeRefused("nobody who may watch", "session")
         self.identity = Identity(f"admin:{user.get_username()}")
         return shake
 

@@ -24,11 +24,12 @@ from rooms.peer import client_of, is_in
 from rooms.siblings import siblings
 
 LABELS = ("process",)
+REASON = "reason"
 TEXTS = {"cpu_seconds": "Processor time used, user and system"}
 
 
 class Exposition(Collector):
-    """Figures of processes as Prometheus' metric families, one label: `process`."""
+    """Figures of processes as Prometheus' metric families, with a label `process`."""
 
     def __init__(self, everyone: dict[int, Figures]) -> None:
         self._everyone = everyone.items()
@@ -37,10 +38,7 @@ class Exposition(Collector):
         """The families, by the table of `beam.metrics`."""
         texts = TEXTS | {name: c.help for name, c in metrics.COUNTERS.items()}
         for name, text in texts.items():
-            counter = CounterMetricFamily(f"beam_{name}", text, labels=LABELS)
-            for number, told in self._everyone:
-                counter.add_metric([str(number)], told.counters.get(name, 0))
-            yield counter
+            yield self._counter(name, text)
         for name, text in GAUGES.items():
             gauge = GaugeMetricFamily(f"beam_{name}", text, labels=LABELS)
             for number, told in self._everyone:
@@ -48,6 +46,21 @@ class Exposition(Collector):
             yield gauge
         for name, found in metrics.HISTOGRAMS.items():
             yield self._histogram(f"beam_{name}", found)
+
+    def _counter(self, name: str, text: str) -> Metric:
+        """With the label `reason` where the counter tells why."""
+        found = metrics.COUNTERS.get(name)
+        if found is None or not found.reasons:
+            family = CounterMetricFamily(f"beam_{name}", text, labels=LABELS)
+            for number, told in self._everyone:
+                family.add_metric([str(number)], told.counters.get(name, 0))
+            return family
+        labels = (*LABELS, REASON)
+        family = CounterMetricFamily(f"beam_{name}", text, labels=labels)
+        for number, told in self._everyone:
+            for reason, count in told.reasons.get(name, {}).items():
+                family.add_metric([str(number), reason], count)
+        return family
 
     def _histogram(self, name: str, found: metrics.Histogram) -> Metric:
         family = HistogramMetricFamily(name, found.help, labels=LABELS)

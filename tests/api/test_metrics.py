@@ -16,6 +16,7 @@ from beam import metrics
 from rooms import keys
 from rooms.figures import GAUGES
 from rooms.siblings import STALE_SECONDS, Siblings
+from rooms.wire import Close, Reason
 from tests.clients import connected
 from tests.conftest import Serve
 from tests.processes import RedisServer, wait_until
@@ -29,13 +30,18 @@ SECRET = {"secret": "dev-secret"}
 
 
 def values(text: str) -> dict[str, dict[str, float]]:
-    """The samples of a scrape: name, and process, to value; the last of a histogram."""
+    """The samples of a scrape: name, and process, to value.
+
+    The last of a histogram, the sum over all reasons.
+    """
     found: dict[str, dict[str, float]] = {}
     for family in text_string_to_metric_families(text):
         assert family.documentation, family.name
         for sample in family.samples:
             process = sample.labels["process"]
-            found.setdefault(sample.name, {})[process] = sample.value
+            before = found.setdefault(sample.name, {}).get(process, 0)
+            more = before if "reason" in sample.labels else 0
+            found[sample.name][process] = more + sample.value
     return found
 
 
@@ -64,6 +70,33 @@ async def test_every_counter_gauge_and_histogram_is_there(
         )
     assert found["beam_memory_bytes"]["1"] > 1e6
     assert found["beam_redis_up"]["1"] == 1
+
+
+async def test_a_refusal_is_counted_by_its_reason(async_client: AsyncClient) -> None:
+    before = metrics.JOINS_REFUSED.reasons["unauthorized"]
+    [ada] = await connected("ada")
+    await ada.ask("room:r", "phx_join", {"room_token": "no", "session_id": "1"})
+    await ada.ask("nothing", "phx_join", {})
+
+    text = (await async_client.get("/metrics", headers=SECRET)).content.decode()
+
+    counts = {
+        sample.labels["reason"]: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "beam_joins_refused_total"
+    }
+    assert counts == dict(metrics.JOINS_REFUSED.reasons)
+    assert counts["unauthorized"] == before + 1
+    assert counts["unmatched_topic"] >= 1
+    assert sum(counts.values()) == metrics.JOINS_REFUSED.value
+
+
+def test_every_reason_of_the_protocol_is_counted_by_its_name() -> None:
+    known = {*metrics.JOINS_REFUSED.reasons, *metrics.MESSAGES_REFUSED.reasons}
+
+    assert {str(reason).replace(" ", "_") for reason in Reason} <= known
+    assert {code.name.lower() for code in Close} <= set(metrics.CLOSED.reasons)
 
 
 async def test_a_histogram_counts_what_is_below_each_bound(
