@@ -117,12 +117,17 @@ class Keeper:
         self._started = False
         if self._retry is not None:
             self._retry.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+            await self._give_up(left)
+        # Last: the database, which may be what holds everything up.
         await pulse().stop()
-        if self._task is None:
-            return
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        self._task = None
+
+    @staticmethod
+    async def _give_up(left: float) -> None:
+        """End the lease. `left`: seconds until the last grace period is over."""
         tracker, leases = backend.shared()
         try:
             if left or tracker.topics():
