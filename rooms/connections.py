@@ -72,7 +72,7 @@ class Connections:
     def hear(self, delivery: Delivery) -> None:
         """Do what an event of the control topic says."""
         if delivery.name == overrides.CHANGED:
-            hub().spawn(overrides.load())
+            hub().spawn(overrides.hear(orjson.loads(delivery.payload)))
         elif delivery.name == DISCONNECT:
             user_id = orjson.loads(delivery.payload)["user_id"]
             for connection in list(self._by_user.get(user_id, ())):

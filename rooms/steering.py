@@ -46,8 +46,8 @@ async def close(room_id: str) -> int:
     `relay.Unavailable`, `RedisError`, `DatabaseError`.
     """
     topic = room_topic(room_id)
-    await closed.close(room_id)
     [size] = await tracker().sizes([topic])
+    await closed.close(room_id)
     await relay.published(removal(topic, Reason.ROOM_CLOSED))
     return size.entries
 
