@@ -114,3 +114,9 @@ API_FAILED = _counter("api_failed", "REST requests answered with 500: a bug")
 MESSAGES_REFUSED = _counter(
     "messages_refused", "Messages of clients answered with an error and a reason"
 )
+PAGES_REFUSED = _counter(
+    "pages_refused", "Requests of the admin and other pages answered with 400 or 403"
+)
+PAGES_FAILED = _counter(
+    "pages_failed", "Requests of the admin and other pages answered with 500: a bug"
+)
