@@ -6,6 +6,7 @@ anywhere logs tokens, secrets or what messages say.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -52,8 +53,20 @@ class RequestFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Lets everything pass."""
-        if found := request_id.get():
+        if _is_amid_a_request() and (found := request_id.get()):
             record.request_id = found
+        return True
+
+
+def _is_amid_a_request() -> bool:
+    """Whether the context is to be believed: that of a task, or of a thread.
+
+    A callback of the loop runs in the context of whoever asked for it. Twisted
+    has one timer for everything, and asks for it amid any request.
+    """
+    try:
+        return asyncio.current_task() is not None
+    except RuntimeError:
         return True
 
 

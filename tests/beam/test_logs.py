@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -18,7 +19,7 @@ from beam import logs, metrics
 from beam.asgi import application
 from beam.logs import DjangoFilter, JsonFormatter, LineFormatter, RequestFilter
 from rooms import tokens
-from tests.clients import Client, connected
+from tests.clients import Client, connected, until
 from tests.conftest import Serve
 from tests.processes import Server
 
@@ -80,6 +81,26 @@ def test_lines_name_their_request() -> None:
     finally:
         logs.request_id.reset(token)
     assert "request" not in LineFormatter().format(record())
+
+
+async def ids() -> list[str | None]:
+    """The ids of lines that a task, a thread of it and the loop itself write."""
+    found: list[str | None] = []
+
+    def note() -> None:
+        found.append(getattr(record(), "request_id", None))
+
+    note()
+    await asyncio.to_thread(note)
+    asyncio.get_running_loop().call_soon(note)
+    await until(lambda: len(found) == 3)
+    return found
+
+
+async def test_what_the_loop_calls_belongs_to_no_request() -> None:
+    logs.request_id.set("r-1")
+
+    assert await ids() == ["r-1", "r-1", None]
 
 
 @pytest.mark.parametrize(
