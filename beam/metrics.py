@@ -120,3 +120,6 @@ PAGES_REFUSED = _counter(
 PAGES_FAILED = _counter(
     "pages_failed", "Requests of the admin and other pages answered with 500: a bug"
 )
+SERVER_ERRORS = _counter(
+    "server_errors", "Errors inside the server itself, each logged: a bug"
+)
