@@ -34,7 +34,7 @@ from daphne.ws_protocol import WebSocketProtocol
 from django.conf import settings
 from twisted.python.failure import Failure
 
-from beam import metrics, redis
+from beam import metrics, redis, twisted_log
 from beam.conf import conf
 from beam.frames import read
 from beam.opening import OpeningFactory
@@ -353,6 +353,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         self.failed = False
 
     def _ready(self) -> None:
+        twisted_log.install()
         # A close frame tells why; a dropped connection does not.
         self.ws_factory.setProtocolOptions(
             failByDrop=False,

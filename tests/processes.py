@@ -33,6 +33,8 @@ NO_PERSISTENCE = ("--save", "", "--appendonly", "no")
 # The servers that must serve the same journeys.
 SERVERS = {
     "beam": ("-m", "tests.serve", "{port}"),
+    # One that serves as badly as it is told to.
+    "broken": ("-m", "tests.broken", "{port}"),
     # The fixture of `vectors.json`; over Redis where `REDIS_URL` is given.
     "conformance": ("-m", "tests.conformance", "--port", "{port}"),
     "two processes": (
