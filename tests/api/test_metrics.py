@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django.fixtures import Settings
 
 from beam import metrics
+from beam.asgi import application
 from rooms import keys
 from rooms.figures import GAUGES
 from rooms.siblings import STALE_SECONDS, Siblings
@@ -212,6 +213,21 @@ async def test_addresses_may_be_allowed(
     headers = {"x-forwarded-for": forwarded} if forwarded else {}
 
     answer = await async_client.get("/metrics", headers=headers)
+
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("peer", "status"), [("::ffff:10.1.2.3", 200), ("::ffff:6.6.6.6", 401)]
+)
+async def test_a_socket_for_ipv6_too_knows_who_is_allowed(
+    settings: Settings, peer: str, status: int
+) -> None:
+    settings.BEAM = settings.BEAM | {"metrics_allow": "10.0.0.0/8"}
+    transport = httpx.ASGITransport(app=application, client=(peer, 1))
+
+    async with httpx.AsyncClient(transport=transport) as http:
+        answer = await http.get("http://testserver/metrics")
 
     assert answer.status_code == status
 
