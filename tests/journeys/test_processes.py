@@ -22,7 +22,7 @@ pytestmark = pytest.mark.redis
 def server(beam_server: Serve, shared_redis: RedisServer) -> Server:
     """Two processes over Redis."""
     server = beam_server("two processes", REDIS_URL=shared_redis.url)
-    wait_until(lambda: ", 2 processes" in server.text(), "both processes listen")
+    wait_until(lambda: "All 2 processes listen" in server.text(), "both listen")
     return server
 
 
