@@ -163,8 +163,7 @@ class Supervisor:
             listens = await self._start(slot)
         if listens and not self._serving.is_set():
             self._serving.set()
-            host, port = self._socket.getsockname()[:2]
-            logger.info("Listening on http://%s:%d", host, port)
+            logger.info("Listening on %s", url_of(*self._socket.getsockname()[:2]))
         return listens
 
     async def _start(self, slot: int) -> bool:
@@ -270,19 +269,34 @@ def _ended(code: int) -> str:
     return f"ended with {code}"
 
 
+def url_of(host: str, port: int) -> str:
+    """Where one listens, as a browser takes it: IPv6 addresses are in brackets."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def listen(host: str, port: int) -> socket.socket:
-    """The socket that all processes share. Raises `OSError`."""
-    listening = socket.create_server((host, port), backlog=BACKLOG)
+    """The socket that all processes share. Raises `OSError`.
+
+    For an IPv6 address it takes IPv4 clients too, as a single process does.
+    """
+    six = ":" in host
+    listening = socket.create_server(
+        (host, port),
+        family=socket.AF_INET6 if six else socket.AF_INET,
+        backlog=BACKLOG,
+        dualstack_ipv6=six and socket.has_dualstack_ipv6(),
+    )
     listening.setblocking(False)
     return listening
 
 
 def supervise(count: int, host: str, port: int) -> int:
     """Serve with `count` processes until told to stop; the exit code."""
+    host = host.strip("[]")
     try:
         listening = listen(host, port)
     except OSError as error:
-        logger.critical("Cannot listen on %s:%d: %s", host, port, error)
+        logger.critical("Cannot listen on %s: %s", url_of(host, port), error)
         return 1
 
     with listening, TemporaryDirectory(prefix="beam-") as folder:

@@ -14,8 +14,9 @@ import psutil
 import pytest
 
 from beam import supervisor
-from beam.supervisor import Supervisor, listen
+from beam.supervisor import Supervisor, listen, url_of
 from tests.clients import until
+from tests.processes import needs_ipv6
 
 # Stands in for `manage.py`. What it is to do is the name of a file beside it.
 WORKER = """
@@ -182,3 +183,22 @@ async def test_a_new_process_that_hangs_leaves_the_old_one_where_it_is(
     await until(lambda: "The new process 1 does not start: kept" in caplog.text)
     await until(lambda: supervised.children() == before)
     assert "another in" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:"),
+        ("::1", "http://[::1]:"),
+        ("::ffff:127.0.0.1", "http://[::ffff:127.0.0.1]:"),
+    ],
+)
+def test_it_listens_for_the_family_of_the_address(host: str, url: str) -> None:
+    if ":" in host:
+        needs_ipv6()
+
+    with listen(host, 0) as listening:
+        address, port, *_ = listening.getsockname()
+        assert url_of(address, port) == f"{url}{port}"
+        with socket.create_connection((host, port), 1):
+            pass

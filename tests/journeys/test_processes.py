@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 
+import httpx
 import psutil
 import pytest
 
 from tests.conftest import Serve
 from tests.journeys.test_server import close_code, event, join
-from tests.processes import ROOT, RedisServer, Server, wait_until
+from tests.processes import ROOT, RedisServer, Server, needs_ipv6, wait_until
 
 pytestmark = pytest.mark.redis
 
@@ -97,6 +98,21 @@ async def test_sighup_replaces_the_processes_one_by_one(server: Server) -> None:
     assert not workers(server) & before
     again = await join(server, "u0", "rolled")
     await again.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "peer"), [("::1", "::1"), ("::ffff:127.0.0.1", "127.0.0.1")]
+)
+def test_they_serve_on_ipv6_too(
+    beam_server: Serve, shared_redis: RedisServer, host: str, peer: str
+) -> None:
+    needs_ipv6()
+    env = {"HOST": host, "REDIS_URL": shared_redis.url, "BEAM_METRICS_ALLOW": peer}
+
+    server = beam_server("two processes", **env)
+
+    assert f"Listening on {server.url}\n" in server.text()
+    assert httpx.get(f"{server.url}/metrics").status_code == 200
 
 
 async def test_without_the_supervisor_the_processes_drain(server: Server) -> None:
