@@ -177,7 +177,8 @@ class Supervisor:
         ours.setblocking(False)
         shared = (self._socket.fileno(), theirs.fileno())
         command = [sys.argv[0], "beam_serve", "--inherit", f"{shared[0]},{shared[1]}"]
-        command += ["--sibling", str(slot + 1), "--siblings", self._folder]
+        command += ["--sibling", str(slot + 1), "--of", str(self._count)]
+        command += ["--siblings", self._folder]
         with theirs:
             try:
                 process = await asyncio.create_subprocess_exec(

@@ -55,6 +55,7 @@ GAUGES = {
     "memory_bytes": "Resident memory",
     "loop_lag_seconds": "How late the event loop woke up a second ago",
     "start_time_seconds": "When the process started: Unix time",
+    "processes": "Processes that the supervisor keeps; 1 where there is none",
 }
 
 
@@ -65,7 +66,15 @@ class Lag:
         self.seconds = 0.0
 
 
+class Supervised:
+    """How many processes the supervisor keeps, this one among them."""
+
+    def __init__(self) -> None:
+        self.processes = 1
+
+
 lag = Lag()
+supervised = Supervised()
 
 
 def take() -> Figures:
@@ -83,6 +92,7 @@ def take() -> Figures:
         "memory_bytes": memory_bytes(),
         "loop_lag_seconds": lag.seconds,
         "start_time_seconds": STARTED,
+        "processes": supervised.processes,
     }
     histograms = {
         name: Buckets(list(found.bounds), list(found.counts), found.sum)

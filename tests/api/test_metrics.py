@@ -68,6 +68,7 @@ async def test_every_counter_gauge_and_histogram_is_there(
         )
     assert found["beam_memory_bytes"]["1"] > 1e6
     assert found["beam_redis_up"]["1"] == 1
+    assert found["beam_processes"]["1"] == 1
 
 
 async def test_a_refusal_is_counted_by_its_reason(async_client: AsyncClient) -> None:

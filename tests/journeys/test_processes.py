@@ -57,6 +57,12 @@ async def test_members_meet_across_the_processes(server: Server) -> None:
         await client.close()
 
 
+def test_each_knows_how_many_there_are_to_be(server: Server) -> None:
+    text = httpx.get(f"{server.url}/metrics", headers=SECRET).text
+
+    assert set(values(text)["beam_processes"].values()) == {2}
+
+
 async def test_a_killed_process_is_started_again(server: Server) -> None:
     before = workers(server)
     victim = min(before)
