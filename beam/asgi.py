@@ -69,6 +69,7 @@ class Application:
             await socket(scope, receive, send)
         else:
             await receive()
+            metrics.REFUSED.count("path")
             await send({"type": "websocket.close"})
 
 

@@ -8,15 +8,29 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from typing import Final
+
+OTHER: Final = "other"
 
 
 @dataclass(slots=True)
 class Counter:
-    """A number that only grows, and what it counts."""
+    """A number that only grows, and what it counts.
+
+    `reasons`: for a counter that tells why, how many of `value` each has; all
+    reasons are there from the start.
+    """
 
     name: str
     help: str
     value: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    def count(self, reason: str) -> None:
+        """One more, for a reason; one that is not known is `OTHER`."""
+        self.value += 1
+        known = reason.replace(" ", "_")
+        self.reasons[known if known in self.reasons else OTHER] += 1
 
 
 @dataclass(slots=True)
@@ -42,8 +56,10 @@ COUNTERS: dict[str, Counter] = {}
 HISTOGRAMS: dict[str, Histogram] = {}
 
 
-def _counter(name: str, text: str) -> Counter:
+def _counter(name: str, text: str, *reasons: str) -> Counter:
     COUNTERS[name] = Counter(name, text)
+    if reasons:
+        COUNTERS[name].reasons = dict.fromkeys((*reasons, OTHER), 0)
     return COUNTERS[name]
 
 
@@ -63,17 +79,66 @@ FAN_OUT = _histogram(
     (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000),
 )
 CONNECTED = _counter("connections_opened", "WebSocket connections accepted")
-REFUSED = _counter("connections_refused", "Connect requests answered with 403")
-CLOSED = _counter("connections_closed", "WebSocket connections ended")
+REFUSED = _counter(
+    "connections_refused",
+    "Connect requests that were refused, by reason",
+    "malformed",
+    "origin",
+    "vsn",
+    "token",
+    "session",
+    "limit",
+    "unavailable",
+    "draining",
+    "path",
+    "failed",
+)
+CLOSED = _counter(
+    "connections_closed",
+    "WebSocket connections ended, by reason",
+    "closed_by_client",
+    "lost",
+    "idle",
+    "slow_consumer",
+    "bad_frame",
+    "too_big",
+    "invalid_utf8",
+    "protocol_error",
+    "going_away",
+    "restart",
+    "session",
+    "failed",
+)
 FRAMES_IN = _counter("frames_in", "Frames read from clients")
 BAD_FRAMES = _counter("bad_frames", "Sockets closed with 1011 for a bad frame")
 STALE = _counter("frames_stale", "Frames dropped for a stale join_ref")
 JOINS = _counter("joins", "Channels joined")
-JOINS_REFUSED = _counter("joins_refused", "Joins answered with an error")
+JOINS_REFUSED = _counter(
+    "joins_refused",
+    "Joins answered with an error, by reason",
+    "unmatched_topic",
+    "too_many_channels_joined",
+    "invalid_payload",
+    "invalid_room_id",
+    "unauthorized",
+    "room_closed",
+    "room_full",
+    "blocked",
+    "rate_limited",
+    "unavailable",
+    "shutting_down",
+    "join_crashed",
+)
 CRASHES = _counter("channel_crashes", "Channels that raised")
 PUBLISHED = _counter("events_published", "Events taken by the channel layer")
 UNPUBLISHED = _counter("events_unpublished", "Events the channel layer refused")
 DELIVERED = _counter("events_delivered", "Copies of events written to sockets")
+DROPPED = _counter(
+    "events_dropped", "Copies for sockets that were closing, or read too slowly"
+)
+FAN_OUT_FAILED = _counter(
+    "fan_out_failures", "Turns in which a topic's events raised: a bug"
+)
 UNDELIVERABLE = _counter(
     "events_undeliverable", "Copies a socket's serializer cannot say (binary on V1)"
 )
@@ -112,8 +177,22 @@ API_NOT_FOUND = _counter("api_not_found", "REST requests answered with 404 or 40
 API_UNAVAILABLE = _counter("api_unavailable", "REST requests answered with 503")
 API_FAILED = _counter("api_failed", "REST requests answered with 500: a bug")
 MESSAGES_REFUSED = _counter(
-    "messages_refused", "Messages of clients answered with an error and a reason"
+    "messages_refused",
+    "Messages of clients answered with an error, by reason",
+    "unmatched_topic",
+    "invalid_payload",
+    "reserved_event",
+    "message_too_large",
+    "message_too_deep",
+    "forbidden",
+    "unauthorized",
+    "unavailable",
 )
+MESSAGES_DROPPED = _counter(
+    "messages_dropped", "What waited when its channel or its connection ended"
+)
+ITEMS_REFUSED = _counter("items_refused", "Events of batches that were not valid")
+BAD_REQUESTS = _counter("bad_requests", "HTTP requests that cannot be read: 400")
 PAGES_REFUSED = _counter(
     "pages_refused", "Requests of the admin and other pages answered with 400 or 403"
 )

@@ -20,6 +20,7 @@ from daphne.http_protocol import WebRequest
 from twisted.internet.protocol import Factory, Protocol
 from twisted.web.http import HTTPChannel
 
+from beam import metrics
 from beam.bodies import TooLarge, limit, refuse
 
 # Possessive, so that no input takes more than linear time.
@@ -131,6 +132,10 @@ class HttpChannel(HTTPChannel):
             self._refuse()
         else:
             super().allHeadersReceived()  # type: ignore[no-untyped-call]
+
+    def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802 - Twisted's name
+        metrics.BAD_REQUESTS.value += 1
+        super()._respondToBadRequestAndDisconnect()  # type: ignore[no-untyped-call]
 
     def rawDataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
         """A part of a body."""

@@ -38,7 +38,7 @@ from beam import metrics, redis, twisted_log
 from beam.conf import conf
 from beam.frames import read
 from beam.opening import OpeningFactory
-from beam.supervisor import BACKLOG, READY
+from beam.supervisor import BACKLOG, READY, url_of
 from rooms.connections import connections
 from rooms.diffs import diffs
 from rooms.hub import hub
@@ -163,27 +163,43 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         """See `rooms.socket.FrameWriter`."""
         return _now() - self._heard
 
-    def write(self, data: bytes) -> None:
-        """Send finished frames: at once where nothing is queued, else behind it."""
+    def write(self, data: bytes) -> bool:
+        """Send finished frames: at once where nothing is queued, else behind it.
+
+        See `rooms.socket.FrameWriter`.
+        """
         if self.state != self.STATE_OPEN:
-            return
+            return False
         queued = self._queued()
         rest = data if queued else self._write_now(data)
+        if rest is None:
+            return False
         if not rest:
-            return
+            return True
         if queued + len(rest) > conf().outbound_limit:
-            metrics.SLOW_CONSUMERS.value += 1
-            self.close(Close.SLOW_CONSUMER)
-            return
+            self._close_slow()
+            return False
         self.transport.write(rest)
+        return True
 
-    def _write_now(self, data: bytes) -> bytes:
-        """Give the system what it takes, without a turn of the loop; the rest."""
+    def _close_slow(self) -> None:
+        """The client is told behind all that waits; the others at once."""
+        metrics.SLOW_CONSUMERS.value += 1
+        self.close(Close.SLOW_CONSUMER)
+        if self._ended is not None:
+            # Not amid a fan-out, which this would change.
+            twisted_loop.call_soon(self._ended, Close.SLOW_CONSUMER.name.lower())
+
+    def _write_now(self, data: bytes) -> bytes | None:
+        """Give the system what it takes, without a turn of the loop; the rest.
+
+        None: the connection is gone.
+        """
         sent = self.transport.writeSomeData(data)
         if isinstance(sent, int):
             return data[sent:]
         self.transport.connectionLost(_failure(sent))
-        return b""
+        return None
 
     def sendData(  # noqa: N802 - autobahn's name
         self, data: bytes, sync: bool = False, chopsize: int | None = None
@@ -221,7 +237,11 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         responseHeaders: Any = None,  # noqa: N803
     ) -> None:
         """An origin that autobahn cannot read is refused like any other."""
-        code = 403 if "origin" in reason.lower() else code
+        is_origin = "origin" in reason.lower()
+        if not hasattr(self, "application_deferred"):
+            # The application, which counts what it refuses, was never asked.
+            metrics.REFUSED.count("origin" if is_origin else "malformed")
+        code = 403 if is_origin else code
         super().failHandshake(reason, code, responseHeaders)
 
 
@@ -369,11 +389,14 @@ class Server(DaphneServer):  # type: ignore[misc]
         twisted_loop.call_soon(lambda: keeper().start())
         port.factory = OpeningFactory(self.http_factory, self.ws_factory, twisted_loop)
         if self._control:
+            # daphne takes it for one of IPv4, and would misread other addresses.
+            port.socket = socket.socket(fileno=port.socket.detach())
+            port.fileno = port.socket.fileno
             # An adopted socket listens before the loop runs.
             twisted_loop.call_soon(self._report, self._control)
             return
         host = port.getHost()
-        url = f"http://{host.host}:{host.port}"
+        url = url_of(host.host, host.port)
         logger.info("Listening on %s", url)
         if settings.DEBUG:
             logger.info("Try it: %s/ is a demo, in as many windows as you like", url)

@@ -182,6 +182,7 @@ class Channel:
         if self.stopped:
             return
         self.stopped = True
+        metrics.MESSAGES_DROPPED.value += len(self._inbox)
         self._inbox.clear()
         hub().detach(self)
         if self._busy is not None and self._busy is not asyncio.current_task():
@@ -203,7 +204,7 @@ class Channel:
             self._refuse(ref, refusal)
 
     def _refuse(self, ref: Any, refusal: Refused) -> None:
-        metrics.MESSAGES_REFUSED.value += 1
+        metrics.MESSAGES_REFUSED.count(refusal.response["reason"])
         self.reply(ref, "error", refusal.response)
 
     def _enqueue(self, work: Work) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from channels.consumer import AsyncConsumer
@@ -29,7 +29,7 @@ from rooms.keeper import keeper
 from rooms.limits import Pace, refusal_delay
 from rooms.patterns import Patterns, patterns
 from rooms.peer import client_of, counted_as
-from rooms.protocol import Connection, Join, Leave, Push, Send, refuse
+from rooms.protocol import Connection, Join, Leave, Push, Refuse, Send, refuse
 from rooms.socket import (
     CLOSED_BY_CLIENT,
     EXTENSION,
@@ -59,6 +59,10 @@ class SocketConsumer(AsyncConsumer):
     is closed with 1002; None takes the setting.
     """
 
+    # Whether it is one of the connections that figures tell of.
+    counts = True
+    # Of an admin's login: its digest.
+    session = ""
     # An alias that names no layer: the hub's mailbox is the only one.
     channel_layer_alias = ""
 
@@ -89,9 +93,11 @@ class SocketConsumer(AsyncConsumer):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection to its end."""
         await receive()  # websocket.connect
-        shake = await self.authenticate(scope)
-        if shake is None or connections.draining or not self._has_room(scope):
-            metrics.REFUSED.value += 1
+        try:
+            shake = await self._admit(scope)
+        except HandshakeRefused as refusal:
+            metrics.REFUSED.count(refusal.reason)
+            logger.debug("Refused to connect: %s", refusal)
             await send({"type": "websocket.close"})
             return
         self.params, self.auth_token = shake.params, shake.auth_token
@@ -99,34 +105,44 @@ class SocketConsumer(AsyncConsumer):
         self.socket = _socket(scope, send, shake)
         await self._serve(receive)
 
-    def _has_room(self, scope: Any) -> bool:
+    async def _admit(self, scope: Any) -> Handshake:
+        """Judge a connect request, and look for room. Raises `handshake.Refused`."""
+        shake = await self.judge(scope)
         self.address = counted_as(_address(scope))
-        if connections.has_room(self.identity.user_id, self.address):
-            return True
-        metrics.CONNECTIONS_LIMITED.value += 1
-        return False
+        if connections.draining:
+            raise HandshakeRefused("this process stops", "draining")
+        if not connections.has_room(self):
+            metrics.CONNECTIONS_LIMITED.value += 1
+            raise HandshakeRefused("too many of a user or an address", "limit")
+        return shake
 
-    async def authenticate(self, scope: Any) -> Handshake | None:
-        """Check a connect request; None where it is refused."""
+    async def judge(self, scope: Any) -> Handshake:
+        """`authenticate`; where that fails, the request is refused as well."""
         try:
-            shake = negotiated(scope, conf().allowed_origins)
-            token = shake.params.get("user_token") or shake.auth_token
-            self.identity = await access.identify(token)
-        except (HandshakeRefused, grants.Unauthorized) as refusal:
-            logger.debug("Refused to connect: %s", refusal)
-            return None
-        except grants.BackendAway:
-            return None
+            return await self.authenticate(scope)
+        except HandshakeRefused:
+            raise
         except Exception:
-            logger.exception("A token could not be judged")
-            return None
+            logger.exception("A connect request could not be judged")
+            raise HandshakeRefused("it could not be judged", "failed") from None
+
+    async def authenticate(self, scope: Any) -> Handshake:
+        """Check a connect request, and set `identity`. Raises `handshake.Refused`."""
+        shake = negotiated(scope, conf().allowed_origins)
+        token = shake.params.get("user_token") or shake.auth_token
+        try:
+            self.identity = await access.identify(token)
+        except grants.Unauthorized as refusal:
+            raise HandshakeRefused(str(refusal), "token") from None
+        except grants.BackendAway:
+            raise HandshakeRefused("the back end is away", "unavailable") from None
         return shake
 
     async def _serve(self, receive: Receive) -> None:
         """Returns at the end; on Beam's own server at once: no task a connection."""
         self._began = time.monotonic()
         connections.add(self)
-        metrics.CONNECTED.value += 1
+        metrics.CONNECTED.value += self.counts
         self._watch()
         self._hear_control()
         if self.socket.listen(self.take, self._end):
@@ -169,12 +185,13 @@ class SocketConsumer(AsyncConsumer):
             return
         self._ended = True
         connections.discard(self)
-        metrics.CLOSED.value += 1
+        if self.counts:
+            metrics.CLOSED.count(reason)
+        metrics.MESSAGES_DROPPED.value += len(self._backlog)
         if self._timer is not None:
             self._timer.cancel()
         for channel in list(self._channels.values()):
-            channel.close(lost=True)
-            channel.terminate()
+            _part(channel, lost=True)
         self._channels.clear()
         self._backlog.clear()
         self.departed.clear()
@@ -227,29 +244,33 @@ class SocketConsumer(AsyncConsumer):
             self.close(Close.BAD_FRAME)
 
     def _read(self, data: str | bytes) -> None:
-        metrics.FRAMES_IN.value += 1
+        metrics.FRAMES_IN.value += self.counts
         try:
             frame = wire.decode(data, self.socket.vsn, self._conf.max_message_depth)
         except TooDeep as error:
-            self._refuse(error.frame, Reason.MESSAGE_TOO_DEEP)
+            frame, reason = error.frame, Reason.MESSAGE_TOO_DEEP
+            self._say_no(refuse(frame, reason, frame.join_ref))
             return
         except BadFrame:
             metrics.BAD_FRAMES.value += 1
             self.close(Close.BAD_FRAME)
             return
         if len(data) > self._conf.max_message_bytes:
-            self._refuse(frame, Reason.MESSAGE_TOO_LARGE)
+            self._say_no(refuse(frame, Reason.MESSAGE_TOO_LARGE, frame.join_ref))
         else:
             self._step(frame)
 
-    def _refuse(self, frame: Frame, reason: Reason) -> None:
-        metrics.MESSAGES_REFUSED.value += 1
-        self.socket.send(refuse(frame, reason, frame.join_ref).frames)
+    def _say_no(self, refusal: Refuse) -> None:
+        counter = metrics.JOINS_REFUSED if refusal.is_join else metrics.MESSAGES_REFUSED
+        counter.count(refusal.reason)
+        self.socket.send(refusal.frames)
 
     def _step(self, frame: Frame) -> None:
         match self._connection.receive(frame):
             case Send(frames):
                 self.socket.send(frames)
+            case Refuse() as refusal:
+                self._say_no(refusal)
             case Push(frame):
                 self._channels[frame.topic].handle(frame)
             case Join(frame):
@@ -306,7 +327,7 @@ class SocketConsumer(AsyncConsumer):
                 await asyncio.wait([old.gone])
 
     def _reject(self, frame: Frame, response: Any) -> None:
-        metrics.JOINS_REFUSED.value += 1
+        metrics.JOINS_REFUSED.count(response["reason"])
         frames = self._connection.reject(frame, response)
         if response.get("reason") == Reason.UNAUTHORIZED:
             self._refused += 1
@@ -320,7 +341,7 @@ class SocketConsumer(AsyncConsumer):
             self.socket.send(frames)
 
     async def _accept(self, frame: Frame, channel: Channel, response: Any) -> None:
-        metrics.JOINS.value += 1
+        metrics.JOINS.value += self.counts
         self._refused = 0
         self._channels[frame.topic] = channel
         self.socket.send(self._connection.accept(frame, response))
@@ -334,16 +355,13 @@ class SocketConsumer(AsyncConsumer):
         """See `rooms.channel.Owner`."""
         if self._forget(channel):
             self.socket.send(self._connection.end(channel.topic))
-            channel.close()
-            channel.terminate()
+            _part(channel)
 
     def crashed(self, channel: Channel, error: Exception) -> None:
         """See `rooms.channel.Owner`."""
-        metrics.CRASHES.value += 1
-        logger.error("%s crashed", type(channel).__name__, exc_info=error)
+        _log_crash(channel, error)
         if self._forget(channel):
-            channel.close()
-            channel.terminate()
+            _part(channel)
             self.socket.send(self._connection.crash(channel.topic))
 
     def _forget(self, channel: Channel) -> bool:
@@ -351,6 +369,20 @@ class SocketConsumer(AsyncConsumer):
             return False
         del self._channels[channel.topic]
         return True
+
+
+def _part(channel: Channel, *, lost: bool = False) -> None:
+    """End a channel. One that raises costs the others nothing."""
+    for end in (partial(channel.close, lost=lost), channel.terminate):
+        try:
+            end()
+        except Exception as error:  # noqa: BLE001 - a channel may raise anything
+            _log_crash(channel, error)
+
+
+def _log_crash(channel: Channel, error: Exception) -> None:
+    metrics.CRASHES.value += 1
+    logger.error("%s crashed", type(channel).__name__, exc_info=error)
 
 
 async def _run_join(channel: Channel, payload: Any) -> tuple[Any, bool]:
@@ -416,8 +448,12 @@ async def plain_http(scope: Any, receive: Any, send: Any) -> None:
     status, body = 400, b""
     if scope["method"] == "GET":
         consumer = SocketConsumer()
-        good = await consumer.authenticate(scope) is not None
-        status, body = (400, b"this is a WebSocket endpoint") if good else (403, b"")
+        try:
+            await consumer.judge(scope)
+            body = b"this is a WebSocket endpoint"
+        except HandshakeRefused as refusal:
+            metrics.REFUSED.count(refusal.reason)
+            status = 403
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
         (b"content-length", str(len(body)).encode()),

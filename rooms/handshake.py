@@ -29,7 +29,14 @@ _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 
 
 class Refused(Exception):
-    """The handshake is answered with 403; the message is for the log."""
+    """The handshake is answered with 403; message and reason are for the log.
+
+    `reason` is one of those that `connections_refused` counts by.
+    """
+
+    def __init__(self, message: str, reason: str = "malformed") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ def negotiate(
     host that was asked. Raises `Refused`.
     """
     if not origin_allowed(origin, host, allowed):
-        raise Refused("origin not allowed")
+        raise Refused("origin not allowed", "origin")
     auth_token, rest = extract_token(offered)
     subprotocol = choose_subprotocol(rest)
     params = parse_params(query)
@@ -136,11 +143,11 @@ def choose_vsn(params: dict[str, Any]) -> Vsn:
     vsn = params.get("vsn", "1.0.0")
     match = _SEMVER.fullmatch(vsn) if isinstance(vsn, str) else None
     if match is None:
-        raise Refused("vsn is no version")
+        raise Refused("vsn is no version", "vsn")
     major, minor, patch, pre = match.groups()
     # A pre-release sorts before its release: 2.0.0-rc.1 is below 2.0.0.
     if minor != "0" or major not in ("1", "2") or (pre and patch == "0"):
-        raise Refused("vsn is not supported")
+        raise Refused("vsn is not supported", "vsn")
     return Vsn(major)
 
 

@@ -23,6 +23,15 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Refuse:
+    """Write these frames, which say no."""
+
+    frames: tuple[Frame, ...]
+    reason: Reason
+    is_join: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Join:
     """Run the join. `replaces`: this connection's channel of the topic ends first."""
 
@@ -49,7 +58,7 @@ class Ignore:
     """A stale frame: dropped in silence."""
 
 
-Step = Send | Join | Leave | Push | Ignore
+Step = Send | Refuse | Join | Leave | Push | Ignore
 IGNORE: Final = Ignore()
 
 
@@ -128,9 +137,10 @@ class Connection:
         return self.end(topic) if topic in self.joined else ()
 
 
-def refuse(frame: Frame, reason: Reason, join_ref: Any) -> Send:
+def refuse(frame: Frame, reason: Reason, join_ref: Any) -> Refuse:
     """An error reply whose response is the reason alone."""
-    return Send((reply(frame, "error", {"reason": reason}, join_ref),))
+    answer = reply(frame, "error", {"reason": reason}, join_ref)
+    return Refuse((answer,), reason, is_join=frame.event == "phx_join")
 
 
 def channel_join_ref(join: Frame) -> Any:

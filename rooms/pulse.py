@@ -1,14 +1,16 @@
 """Owns the beat of this process: what it tells of itself, and writes down, by time.
 
-Every second its figures go to its siblings and new rooms to the database; every
-5 s admins are told what happened; every minute settings of rooms are read anew,
-and last uses of API keys are written. What waits then is written at the end too.
+Every second its figures go to its siblings, every 5 s admins are told what
+happened. Beside that, so that a database that hangs holds up nothing else: every
+second new rooms are written down, every minute settings of rooms are read anew and
+last uses of API keys written. What waits at the end is written then.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -48,37 +50,44 @@ class Pulse:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin. Idempotent."""
-        if self._task is None or self._task.done():
+        if not self._tasks:
             self._begin()
-            self._task = self._loop.create_task(self._run())
+            self._tasks = [
+                self._loop.create_task(self._run(self.beat, figures.lag)),
+                self._loop.create_task(self._run(self.write)),
+            ]
 
     def _begin(self) -> None:
         recorder.install()
         self._told = figures.take()
-        self._beats = 0
+        self._beats = self._writes = 0
 
     async def stop(self) -> None:
         """End, with nothing left unwritten. Does nothing where it never began."""
-        if self._task is None:
+        if not self._tasks:
             return
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        self._task = None
-        await registry.write()
-        await keyring.write()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        siblings.write(figures.take())
         try:
             await self._tell(figures.take())
         except AWAY as error:
             logger.debug("The last beat was not told: %r", error)
+        await registry.write()
+        await keyring.write()
 
-    async def _run(self) -> None:
+    async def _run(
+        self, beat: Callable[[], Awaitable[None]], lag: figures.Lag | None = None
+    ) -> None:
         while True:
             try:
-                await self.beat()
+                await beat()
             except AWAY as error:
                 # The link knows, and tells in one line.
                 logger.debug("A beat waits: %r", error)
@@ -86,19 +95,24 @@ class Pulse:
                 logger.exception("A beat failed; the next one comes")
             began = self._loop.time()
             await asyncio.sleep(BEAT_SECONDS)
-            figures.lag.seconds = self._loop.time() - began - BEAT_SECONDS
+            if lag is not None:
+                lag.seconds = self._loop.time() - began - BEAT_SECONDS
 
     async def beat(self) -> None:
-        """Do what is due. Raises `RedisError`, `OSError`, `Unavailable`."""
+        """Tell what is due. Raises `RedisError`, `OSError`, `Unavailable`."""
         now = figures.take()
         siblings.write(now)
-        if self._beats % SLOW_BEATS == 0:
-            await overrides.load()
-            await keyring.write()
         self._beats += 1
-        await registry.write()
         if self._beats % TELL_BEATS == 0:
             await self._tell(now)
+
+    async def write(self) -> None:
+        """Write down, and read, what is due."""
+        if self._writes % SLOW_BEATS == 0:
+            await overrides.load()
+            await keyring.write()
+        self._writes += 1
+        await registry.write()
 
     async def _tell(self, now: Figures) -> None:
         """Tell admins, unless Redis is away: warnings wait, figures do not."""

@@ -266,7 +266,7 @@ class RoomChannel(Channel):
             if sent.exception() is None:
                 self.reply(ref)
             else:
-                self.reply(ref, "error", {"reason": Reason.UNAVAILABLE})
+                self._refuse(ref, Refused(Reason.UNAVAILABLE))
 
     async def _update(self, payload: dict[str, Any], ref: Any) -> None:
         if "presence" not in self.grant.can or self._ref is None:

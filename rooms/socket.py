@@ -45,8 +45,11 @@ class FrameWriter(Protocol):
         The application may return then: the connection outlives its task.
         """
 
-    def write(self, data: bytes) -> None:
-        """Queue finished frames, in order; over the limit the socket ends."""
+    def write(self, data: bytes) -> bool:
+        """Queue finished frames, in order; over the limit the socket ends.
+
+        False: they were not taken, as the socket ends or has ended.
+        """
 
     def close(self, code: int) -> None:
         """Send a close frame behind what is queued."""
@@ -83,12 +86,13 @@ def join_prepared(batch: Sequence[Delivery], vsn: Vsn) -> bytes:
     return b"".join([delivery.prepared_v1 for delivery in batch])
 
 
-def _count(batch: Sequence[Delivery], vsn: Vsn) -> None:
-    lost = 0
-    if vsn is Vsn.V1:
-        lost = sum(delivery.binary for delivery in batch)
-        metrics.UNDELIVERABLE.value += lost
-    metrics.DELIVERED.value += len(batch) - lost
+def _tellable(batch: Sequence[Delivery], vsn: Vsn) -> int:
+    """How many of a batch the serializer can say; the others are counted as lost."""
+    if vsn is Vsn.V2:
+        return len(batch)
+    lost = sum(delivery.binary for delivery in batch)
+    metrics.UNDELIVERABLE.value += lost
+    return len(batch) - lost
 
 
 class PreparedSocket:
@@ -98,6 +102,8 @@ class PreparedSocket:
         self.vsn = vsn
         self._writer = writer
         self._waiting: list[bytes] = []
+        # Copies of events among them.
+        self._copies = 0
         self._loop = asyncio.get_running_loop()
         self.idle_for = writer.idle_for
 
@@ -115,12 +121,15 @@ class PreparedSocket:
         self._waiting += finished
 
     def deliver(self, batch: Sequence[Delivery], joined: bytes | None) -> None:
-        _count(batch, self.vsn)
+        copies = _tellable(batch, self.vsn)
         data = join_prepared(batch, self.vsn) if joined is None else joined
         if self._waiting:
             self._waiting.append(data)
+            self._copies += copies
+        elif self._writer.write(data):
+            metrics.DELIVERED.value += copies
         else:
-            self._writer.write(data)
+            metrics.DROPPED.value += copies
 
     def close(self, code: Close) -> None:
         self._flush()
@@ -129,7 +138,11 @@ class PreparedSocket:
     def _flush(self) -> None:
         if self._waiting:
             waiting, self._waiting = self._waiting, []
-            self._writer.write(b"".join(waiting))
+            copies, self._copies = self._copies, 0
+            if self._writer.write(b"".join(waiting)):
+                metrics.DELIVERED.value += copies
+            else:
+                metrics.DROPPED.value += copies
 
 
 AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
@@ -142,7 +155,8 @@ class AsgiSocket:
         self.vsn = vsn
         self._asgi_send = send
         self._limit = limit
-        self._queue: deque[dict[str, Any]] = deque()
+        # Each with how many copies of events it is: one or none.
+        self._queue: deque[tuple[dict[str, Any], int]] = deque()
         self._queued_bytes = 0
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -151,19 +165,19 @@ class AsgiSocket:
 
     def send(self, frames: Iterable[Frame]) -> None:
         for frame in frames:
-            self._put(encode(frame, self.vsn), is_binary(frame))
+            self._put(encode(frame, self.vsn), is_binary(frame), 0)
 
     def deliver(self, batch: Sequence[Delivery], joined: bytes | None) -> None:
-        _count(batch, self.vsn)
+        _tellable(batch, self.vsn)
         for delivery in batch:
             data = delivery.encoded(self.vsn)
             if data is not None:
-                self._put(data, delivery.binary)
+                self._put(data, delivery.binary, 1)
 
     def close(self, code: Close) -> None:
         if not self._closing:
             self._closing = True
-            self._start({"type": "websocket.close", "code": int(code)})
+            self._start({"type": "websocket.close", "code": int(code)}, 0)
 
     def listen(self, receiver: Receiver, ended: Ended) -> bool:
         return False
@@ -175,20 +189,26 @@ class AsgiSocket:
     def idle_for(self) -> float:
         return self._loop.time() - self._heard
 
-    def _put(self, data: bytes, binary: bool) -> None:
+    def _put(self, data: bytes, binary: bool, copies: int) -> None:
         if self._closing:
+            metrics.DROPPED.value += copies
             return
         self._queued_bytes += len(data)
         if self._queued_bytes > self._limit:
             metrics.SLOW_CONSUMERS.value += 1
-            self._queue.clear()
+            metrics.DROPPED.value += copies
+            self._drop()
             self.close(Close.SLOW_CONSUMER)
             return
         body = {"bytes": data} if binary else {"text": data.decode()}
-        self._start({"type": "websocket.send", **body})
+        self._start({"type": "websocket.send", **body}, copies)
 
-    def _start(self, message: dict[str, Any]) -> None:
-        self._queue.append(message)
+    def _drop(self) -> None:
+        metrics.DROPPED.value += sum(copies for _, copies in self._queue)
+        self._queue.clear()
+
+    def _start(self, message: dict[str, Any], copies: int) -> None:
+        self._queue.append((message, copies))
         if self._task is None:
             self._task = self._loop.create_task(self._drain())
 
@@ -200,17 +220,21 @@ class AsgiSocket:
             await self._asgi_send(message | {"code": code})
 
     async def _drain(self) -> None:
+        copies = 0
         try:
             while self._queue:
-                message = self._queue.popleft()
+                message, copies = self._queue.popleft()
                 if message["type"] == "websocket.close":
                     await self._send_close(message)
                     return
                 await self._asgi_send(message)
+                metrics.DELIVERED.value += copies
+                copies = 0
                 sent = message.get("bytes") or message.get("text", "")
                 self._queued_bytes -= len(sent.encode() if type(sent) is str else sent)
         except Exception:  # noqa: BLE001 - servers raise what they like once a peer is gone
             self._closing = True
-            self._queue.clear()
+            metrics.DROPPED.value += copies
+            self._drop()
         finally:
             self._task = None

@@ -8,6 +8,7 @@ from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from beam import metrics
 from beam.conf import conf
 from rooms import batch, relay
 from rooms.activity import gathered
@@ -190,6 +191,7 @@ def _start(item: Any, limit: int, caller: Caller) -> dict[str, Any] | list[relay
         for event in events:
             gathered.note_sent(event.topic, event.name, caller.name)
     except batch.Invalid as error:
+        metrics.ITEMS_REFUSED.value += 1
         message = "the item is not valid"
         details = {"code": "invalid", "message": message, "fields": _reasons(error)}
         return {"status": "error", "error": details}

@@ -45,11 +45,14 @@ async def event(client: ClientConnection, name: str) -> Any:
             return frame[4]
 
 
-async def close_code(client: ClientConnection) -> int | None:
-    """The code of the server's close frame; None where the connection dropped."""
+async def close_code(client: ClientConnection, seconds: float = 5) -> int | None:
+    """The code of the server's close frame; None where the connection dropped.
+
+    `seconds`: how long it may be silent before.
+    """
     try:
         while True:
-            await asyncio.wait_for(client.recv(), 5)
+            await asyncio.wait_for(client.recv(), seconds)
     except ConnectionClosed as closed:
         return closed.rcvd.code if closed.rcvd else None
 
@@ -98,16 +101,27 @@ async def test_a_client_that_stops_reading_is_closed_alone(
     ada = await join(server, "ada", "r")
     slow.transport.pause_reading()
     payload = {"broadcast": True, "x": "y" * 60_000}
+    left: set[str] = set()
 
     for n in range(200):
         frame = ["1", str(n + 2), "room:r", "new_msg", payload | {"n": n}]
         await ada.send(json.dumps(frame))
-        assert (await event(bob, "new_msg"))["n"] == n
+        async with asyncio.timeout(5):
+            while (heard := json.loads(await bob.recv()))[3] != "new_msg":
+                left |= set(heard[4].get("leaves", ()))
+        assert heard[4]["n"] == n
         assert (await event(ada, "phx_reply"))["status"] == "ok"
 
-    leaves: dict[str, Any] = {}
-    while "slow:1" not in leaves:
-        leaves = (await event(bob, "presence_diff"))["leaves"]
+    # At once, although it never answers the close frame.
+    assert "slow:1" in left
+    async with httpx.AsyncClient() as http:
+        scraped = await http.get(
+            f"{server.url}/metrics", headers={"secret": "dev-secret"}
+        )
+    closes = 'connections_closed_total{process="1",reason="slow_consumer"} 1.0'
+    assert closes in scraped.text
+    # The event that was too much; then it was out of the room.
+    assert 'events_dropped_total{process="1"} 1.0' in scraped.text
     slow.transport.abort()
     await slow.wait_closed()
     for client in (ada, bob):

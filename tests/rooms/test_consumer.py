@@ -18,6 +18,7 @@ from rooms import grants, relay, tokens
 from rooms.connections import connections, disconnect_event
 from rooms.consumer import SocketConsumer
 from rooms.hub import Hub
+from rooms.room import RoomChannel
 from tests.clients import Client, connected
 
 pytestmark = pytest.mark.usefixtures("running_hub")
@@ -237,6 +238,57 @@ async def test_the_101st_topic_is_refused_until_one_is_left() -> None:
     assert (again["status"], after["status"]) == ("ok", "ok")
 
 
+@pytest.mark.parametrize(
+    ("query", "more", "reason"),
+    [
+        ({"user_token": "no"}, {}, "token"),
+        ({"vsn": "9.0.0"}, {}, "vsn"),
+        ({"%ff": ""}, {}, "malformed"),
+        ({}, {"verifier": f"{__name__}.AwayForAll"}, "unavailable"),
+        ({}, {"verifier": f"{__name__}.Broken"}, "failed"),
+        ({}, {"max_user_connections": 1}, "limit"),
+    ],
+)
+async def test_a_refusal_is_counted_by_its_reason(
+    settings: Settings, query: dict[str, str], more: dict[str, Any], reason: str
+) -> None:
+    _one = await connected("ada")
+    settings.BEAM = settings.BEAM | more
+    before = dict(metrics.REFUSED.reasons)
+    token = tokens.mint_user("ada", 60)
+    text = "&".join(
+        f"{name}={value}" for name, value in ({"user_token": token} | query).items()
+    )
+    wire = WebsocketCommunicator(application, f"/socket/websocket?{text}")
+
+    assert not (await wire.connect())[0]
+    assert metrics.REFUSED.reasons == before | {reason: before[reason] + 1}
+
+
+async def test_a_channel_that_raises_at_the_end_costs_the_others_nothing(
+    running_hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def terminate(channel: RoomChannel) -> None:
+        if channel.topic == "room:b":
+            raise RuntimeError("no end")
+
+    caplog.set_level(logging.INFO, "rooms.consumer")
+    monkeypatch.setattr(RoomChannel, "terminate", terminate)
+    open_before, members_before = len(connections), running_hub.members
+    crashes = metrics.CRASHES.value
+    [ada] = await connected("ada")
+    for name in "abc":
+        await ada.join(name)
+
+    await ada.close()
+
+    assert (len(connections), running_hub.members) == (open_before, members_before)
+    assert metrics.CRASHES.value == crashes + 1
+    told = [record.getMessage() for record in caplog.records]
+    assert "RoomChannel crashed" in told
+    assert told[-1].startswith("Connection of ada ended")
+
+
 async def test_every_end_gives_back_what_the_connection_held(running_hub: Hub) -> None:
     before = len(connections)
     [ada] = await connected("ada")
@@ -262,6 +314,13 @@ class AwayVerifier(tokens.JwtVerifier):
 
     async def room(self, token: str) -> grants.RoomGrant:
         raise grants.BackendAway
+
+
+class Broken(AwayVerifier):
+    """A verifier with a bug."""
+
+    async def user(self, token: str) -> grants.Identity:
+        raise RuntimeError("a bug")
 
 
 class AwayForAll(AwayVerifier):

@@ -50,3 +50,25 @@ async def test_a_mailbox_that_cannot_be_read_is_read_again(
         "Cannot read the hub's mailbox: OSError('away')",
         "The hub's mailbox is read again",
     ]
+
+
+async def test_a_topic_that_raises_costs_the_others_nothing(
+    running_hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, bob = await connected("ada", "bob")
+    await ada.join("bad")
+    await bob.join("good")
+    write, before = running_hub._write, metrics.FAN_OUT_FAILED.value
+
+    def raises(topic: Any, batch: Any) -> None:
+        if batch[0].topic == "room:bad":
+            raise RuntimeError("a bug")
+        write(topic, batch)
+
+    monkeypatch.setattr(running_hub, "_write", raises)
+    for room in ("bad", "good"):
+        event = Event(topic=f"room:{room}", name="changed", payload={})
+        running_hub.deliver(event.pack())
+
+    assert await bob.event("changed") == {}
+    assert metrics.FAN_OUT_FAILED.value == before + 1

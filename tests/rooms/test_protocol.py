@@ -12,6 +12,7 @@ from rooms.protocol import (
     Join,
     Leave,
     Push,
+    Refuse,
     Send,
     channel_join_ref,
 )
@@ -26,10 +27,11 @@ def joined(*topics: str, join_ref: Any = "1", **fields: Any) -> Connection:
     return connection
 
 
-def error(frame: Frame, reason: str, join_ref: Any = None) -> Send:
+def error(frame: Frame, reason: Any, join_ref: Any = None) -> Refuse:
     """The error reply to a frame."""
     body = {"status": "error", "response": {"reason": reason}}
-    return Send((Frame(join_ref, frame.ref, frame.topic, "phx_reply", body),))
+    answer = Frame(join_ref, frame.ref, frame.topic, "phx_reply", body)
+    return Refuse((answer,), reason, is_join=frame.event == "phx_join")
 
 
 def ok(frame: Frame, join_ref: Any = None, response: Any = None) -> Frame:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from asgiref.sync import sync_to_async
 
 from rooms import keys
+from rooms import pulse as pulse_module
 from rooms.activity import activity, gather, gathered
+from rooms.figures import Figures
 from rooms.models import Room
 from rooms.pulse import Pulse
 from rooms.registry import registry
+from tests.clients import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,3 +44,20 @@ async def test_what_never_began_ends_without_a_word() -> None:
 
     assert not await Room.objects.aexists()
     await registry.write()
+
+
+async def test_a_database_that_hangs_holds_up_no_figures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[Figures] = []
+    held = asyncio.Event()
+    monkeypatch.setattr(pulse_module, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr("rooms.overrides.load", held.wait)
+    monkeypatch.setattr("rooms.siblings.siblings.write", written.append)
+    pulse = Pulse()
+
+    pulse.start()
+
+    await until(lambda: len(written) > 10)
+    held.set()
+    await pulse.stop()
