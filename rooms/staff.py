@@ -8,17 +8,19 @@ Nobody is seen by watching, and nothing can be sent.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
+from operator import itemgetter
 from typing import Any, Final
 
 from channels.auth import AuthMiddlewareStack
 from channels.db import database_sync_to_async
 
 from beam.redis import RedisError
+from presence import gate
 from presence.backend import tracker
 from presence.state import State
 from rooms import address
-from rooms.activity import activity
+from rooms.activity import MAX_SENT, Record, activity, gathered
 from rooms.channel import Channel, Refused
 from rooms.consumer import SocketConsumer, negotiated
 from rooms.grants import Identity
@@ -52,7 +54,7 @@ class Watch(Channel):
         except (RedisError, OSError):
             raise Refused(Reason.UNAVAILABLE) from None
         self.since, self._state = before.version, before.state
-        return {}
+        return {"now": time.time()}
 
     async def joined(self) -> None:
         self.push("presence_state", self._state)
@@ -64,15 +66,19 @@ class Watch(Channel):
         self.push("beam_removed", payload)
 
     def receive(self, event: Any, payload: Any, ref: Any) -> Awaitable[None]:
-        """`owners`: which process holds each member."""
-        if event != "owners":
+        """`room`: who holds each member, whether it is closed, what was sent."""
+        if event != "room":
             raise Refused(Reason.FORBIDDEN, "who watches does not talk")
-        return self._owners(ref)
+        return self._room(ref)
 
-    async def _owners(self, ref: Any) -> None:
+    async def _room(self, ref: Any) -> None:
+        # First: what is added up meanwhile is in both, not in neither.
+        fresh = list(gathered.sent.get(self.topic, ()))
         try:
             holders = await tracker().holders(self.topic)
             known = {one["id"]: one for one in await processes()}
+            closed = await tracker().is_shut(self.topic, gate.EVERYBODY)
+            kept = await activity().sent(self.topic)
         except (RedisError, OSError):
             raise Refused(Reason.UNAVAILABLE) from None
         named = {
@@ -80,7 +86,14 @@ class Watch(Channel):
             for entry, id_ in holders.items()
             if id_ in known
         }
-        self.reply(ref, "ok", {"owners": named})
+        sent = _newest([*fresh, *kept])
+        self.reply(ref, "ok", {"owners": named, "closed": closed, "sent": sent})
+
+
+def _newest(records: Iterable[Record]) -> list[Record]:
+    """Each once, newest first."""
+    once = {tuple(record.values()): record for record in records}
+    return sorted(once.values(), key=itemgetter("at"), reverse=True)[:MAX_SENT]
 
 
 class Live(Channel):

@@ -14,7 +14,7 @@ from django.test import AsyncClient
 
 from beam import metrics
 from beam.asgi import application
-from rooms.activity import activity, gather
+from rooms.activity import activity, gather, gathered
 from rooms.hub import hub
 from rooms.pulse import LIVE_TOPIC, Pulse
 from rooms.troubles import recorder
@@ -90,12 +90,7 @@ async def test_who_watches_stays_when_members_are_removed(admin: AsyncClient) ->
     await ada.join("r")
     eve = await watching(admin, "room:r")
 
-    await admin.post(
-        "/api/v1/rooms/r/close",
-        {},
-        "application/json",
-        headers={"secret": "dev-secret"},
-    )
+    await backend_calls("rooms/r/close")
 
     assert await eve.event("beam_removed") == {"reason": "room_closed"}
     assert set((await eve.event("presence_diff"))["leaves"]) == {"ada:1"}
@@ -109,10 +104,55 @@ async def test_it_is_told_which_process_holds_whom(admin: AsyncClient) -> None:
     eve = await watching(admin, "room:r")
     [meta] = (await eve.event("presence_state"))["ada:1"]["metas"]
 
-    reply = await eve.ask("room:r", "owners", {})
+    told = await about(eve)
 
-    assert list(reply["response"]["owners"]) == [meta["phx_ref"]]
-    assert " #" in reply["response"]["owners"][meta["phx_ref"]]
+    assert list(told["owners"]) == [meta["phx_ref"]]
+    assert " #" in told["owners"][meta["phx_ref"]]
+
+
+async def about(eve: Watcher) -> Any:
+    """What an admin is told of a room when asking."""
+    return (await eve.ask("room:r", "room", {}))["response"]
+
+
+async def backend_calls(path: str, **body: Any) -> None:
+    """A backend calls the REST API."""
+    secret = {"secret": "dev-secret"}
+    answer = await AsyncClient().post(
+        f"/api/v1/{path}", body, "application/json", headers=secret
+    )
+    assert answer.status_code == 200, answer.content
+
+
+async def test_it_is_told_whether_a_room_is_closed(admin: AsyncClient) -> None:
+    eve = await watching(admin, "room:r")
+    assert (await about(eve))["closed"] is False
+
+    await backend_calls("rooms/r/close")
+    assert (await about(eve))["closed"] is True
+
+    await backend_calls("rooms/r/open")
+    assert (await about(eve))["closed"] is False
+
+
+async def test_it_is_told_what_backends_sent_at_once_and_each_once(
+    admin: AsyncClient,
+) -> None:
+    eve = await watching(admin, "room:r")
+    gather()
+    for name in ("first", "second"):
+        await backend_calls("push_room_event", room_id="r", event=name, payload={})
+    told = (await about(eve))["sent"]
+    assert [one["event"] for one in told] == ["second", "first"]
+
+    # Another process adds up what it knows at the same time.
+    await activity().add(gathered, time.time())
+    assert (await about(eve))["sent"] == told
+
+    gather()
+    await backend_calls("push_room_event", room_id="r", event="third", payload={})
+    told = (await about(eve))["sent"]
+    assert [one["event"] for one in told] == ["third", "second", "first"]
 
 
 @pytest.mark.parametrize("topic", ["room:r", LIVE_TOPIC])
