@@ -106,6 +106,7 @@ CLOSED = _counter(
     "protocol_error",
     "going_away",
     "restart",
+    "session",
     "failed",
 )
 FRAMES_IN = _counter("frames_in", "Frames read from clients")

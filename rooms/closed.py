@@ -5,10 +5,14 @@ A gate is what joins look at; it is in memory or in Redis, and can be lost.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Sequence
+from typing import Final
 
 from channels.db import database_sync_to_async
 from django.db import Error as DatabaseError
+from django.utils import timezone
 
 from presence import gate
 from presence.backend import tracker
@@ -20,21 +24,33 @@ from rooms.wire import Reason
 
 logger = logging.getLogger(__name__)
 
-
-async def close(room_id: str) -> None:
-    """Let nobody in until `open_again`. Raises `RedisError`, `DatabaseError`."""
-    await database_sync_to_async(_mark)(room_id, closed=True)
-    await tracker().shut(room_topic(room_id), gate.EVERYBODY)
+AT_ONCE: Final = 500
 
 
-async def open_again(room_id: str) -> None:
-    """Let people join. Raises `RedisError`, `DatabaseError`."""
-    await database_sync_to_async(_mark)(room_id, closed=False)
-    await tracker().open(room_topic(room_id), gate.EVERYBODY)
+async def close(*room_ids: str) -> None:
+    """Let nobody in until `open_again`. Raises `RedisError`, `DatabaseError`.
+
+    Redis comes first: while it is away nothing is done, now or later.
+    """
+    everybody = gate.EVERYBODY
+    topics = map(room_topic, room_ids)
+    await asyncio.gather(*(tracker().shut(topic, everybody) for topic in topics))
+    await database_sync_to_async(_mark)(room_ids, closed=True)
 
 
-def _mark(room_id: str, *, closed: bool) -> None:
-    Room.objects.update_or_create(room_id=room_id, defaults={"closed": closed})
+async def open_again(*room_ids: str) -> None:
+    """Let people join. Raises `RedisError`, `DatabaseError`, as `close` does."""
+    everybody = gate.EVERYBODY
+    topics = map(room_topic, room_ids)
+    await asyncio.gather(*(tracker().open(topic, everybody) for topic in topics))
+    await database_sync_to_async(_mark)(room_ids, closed=False)
+
+
+def _mark(room_ids: Sequence[str], *, closed: bool) -> None:
+    rows = [Room(room_id=room_id) for room_id in room_ids]
+    Room.objects.bulk_create(rows, ignore_conflicts=True)
+    known = Room.objects.filter(room_id__in=room_ids)
+    known.update(closed=closed, changed=timezone.now())
 
 
 def _closed() -> list[str]:
@@ -55,8 +71,9 @@ async def close_again() -> bool:
         logger.warning(text, error)
         return False
     topics = [room_topic(room_id) for room_id in found]
-    for topic in topics:
-        await tracker().shut(topic, gate.EVERYBODY)
+    for at in range(0, len(topics), AT_ONCE):
+        some = topics[at : at + AT_ONCE]
+        await asyncio.gather(*(tracker().shut(t, gate.EVERYBODY) for t in some))
     sizes = await tracker().sizes(topics) if topics else []
     for topic, size in zip(topics, sizes, strict=True):
         if size.entries:

@@ -16,23 +16,33 @@ from rooms.socket import Socket
 from rooms.wire import Close
 
 DISCONNECT: Final = "disconnect"
+LOGGED_OUT: Final = "logged_out"
 
 
 class Closeable(Protocol):
-    """An open connection."""
+    """An open connection.
+
+    `counts`: whether it is a client's, and not an admin's of the login `session`.
+    """
 
     identity: Identity
     address: str
     socket: Socket
+    counts: bool
+    session: str
 
-    def close(self, code: Close) -> None:
+    def close(self, code: Close, reason: str = "") -> None:
         """End it: its channels at once, the socket by handshake."""
 
 
 class Connections:
-    """Every open connection. `draining`: no more are taken."""
+    """Every open connection. `draining`: no more are taken.
+
+    Those of admins are kept apart: no user's, under no limit, in no figure.
+    """
 
     def __init__(self) -> None:
+        self._of_staff: set[Closeable] = set()
         self._by_user: dict[str, set[Closeable]] = {}
         self._by_address: Counter[str] = Counter()
         self.draining = False
@@ -42,11 +52,15 @@ class Connections:
 
     def add(self, connection: Closeable) -> None:
         """Know a connection from now on."""
+        if not connection.counts:
+            self._of_staff.add(connection)
+            return
         self._by_user.setdefault(connection.identity.user_id, set()).add(connection)
         self._by_address[connection.address] += 1
 
     def discard(self, connection: Closeable) -> None:
         """Forget a connection; one that is not known is no error."""
+        self._of_staff.discard(connection)
         user_id = connection.identity.user_id
         mine = self._by_user.get(user_id, set())
         if connection not in mine:
@@ -58,30 +72,44 @@ class Connections:
         if not self._by_address[connection.address]:
             del self._by_address[connection.address]
 
-    def has_room(self, user_id: str, address: str) -> bool:
-        """Whether the user and the address may have one more here."""
+    def has_room(self, connection: Closeable) -> bool:
+        """Whether its user and its address may have one more here."""
         of_user, of_address = conf().max_user_connections, conf().max_ip_connections
-        if of_user and len(self._by_user.get(user_id, ())) >= of_user:
+        known = self._by_user.get(connection.identity.user_id, ())
+        if not connection.counts:
+            return True
+        if of_user and len(known) >= of_user:
             return False
-        return not of_address or self._by_address[address] < of_address
+        return not of_address or self._by_address[connection.address] < of_address
 
     def everyone(self) -> list[Closeable]:
         """All of them, as a list of its own."""
-        return [connection for mine in self._by_user.values() for connection in mine]
+        clients = [each for mine in self._by_user.values() for each in mine]
+        return [*clients, *self._of_staff]
 
     def hear(self, delivery: Delivery) -> None:
         """Do what an event of the control topic says."""
         if delivery.name == overrides.CHANGED:
-            hub().spawn(overrides.load())
+            hub().spawn(overrides.hear(orjson.loads(delivery.payload)))
         elif delivery.name == DISCONNECT:
             user_id = orjson.loads(delivery.payload)["user_id"]
             for connection in list(self._by_user.get(user_id, ())):
                 connection.close(Close.GOING_AWAY)
+        elif delivery.name == LOGGED_OUT:
+            session = orjson.loads(delivery.payload)["session"]
+            for connection in list(self._of_staff):
+                if connection.session == session:
+                    connection.close(Close.GOING_AWAY, "session")
 
 
 def disconnect_event(user_id: str) -> Event:
     """The event that closes every connection of a user, in all processes."""
     return Event(topic=CONTROL_TOPIC, name=DISCONNECT, payload={"user_id": user_id})
+
+
+def logged_out_event(session: str) -> Event:
+    """The event that closes every connection of an admin's login."""
+    return Event(topic=CONTROL_TOPIC, name=LOGGED_OUT, payload={"session": session})
 
 
 connections = Connections()

@@ -59,6 +59,10 @@ class SocketConsumer(AsyncConsumer):
     is closed with 1002; None takes the setting.
     """
 
+    # Whether it is one of the connections that figures tell of.
+    counts = True
+    # Of an admin's login: its digest.
+    session = ""
     # An alias that names no layer: the hub's mailbox is the only one.
     channel_layer_alias = ""
 
@@ -107,7 +111,7 @@ class SocketConsumer(AsyncConsumer):
         self.address = counted_as(_address(scope))
         if connections.draining:
             raise HandshakeRefused("this process stops", "draining")
-        if not connections.has_room(self.identity.user_id, self.address):
+        if not connections.has_room(self):
             metrics.CONNECTIONS_LIMITED.value += 1
             raise HandshakeRefused("too many of a user or an address", "limit")
         return shake
@@ -138,7 +142,7 @@ class SocketConsumer(AsyncConsumer):
         """Returns at the end; on Beam's own server at once: no task a connection."""
         self._began = time.monotonic()
         connections.add(self)
-        metrics.CONNECTED.value += 1
+        metrics.CONNECTED.value += self.counts
         self._watch()
         self._hear_control()
         if self.socket.listen(self.take, self._end):
@@ -181,7 +185,8 @@ class SocketConsumer(AsyncConsumer):
             return
         self._ended = True
         connections.discard(self)
-        metrics.CLOSED.count(reason)
+        if self.counts:
+            metrics.CLOSED.count(reason)
         metrics.MESSAGES_DROPPED.value += len(self._backlog)
         if self._timer is not None:
             self._timer.cancel()
@@ -239,7 +244,7 @@ class SocketConsumer(AsyncConsumer):
             self.close(Close.BAD_FRAME)
 
     def _read(self, data: str | bytes) -> None:
-        metrics.FRAMES_IN.value += 1
+        metrics.FRAMES_IN.value += self.counts
         try:
             frame = wire.decode(data, self.socket.vsn, self._conf.max_message_depth)
         except TooDeep as error:
@@ -336,7 +341,7 @@ class SocketConsumer(AsyncConsumer):
             self.socket.send(frames)
 
     async def _accept(self, frame: Frame, channel: Channel, response: Any) -> None:
-        metrics.JOINS.value += 1
+        metrics.JOINS.value += self.counts
         self._refused = 0
         self._channels[frame.topic] = channel
         self.socket.send(self._connection.accept(frame, response))

@@ -69,19 +69,22 @@ def group_name(topic: str) -> str:
 class Topic:
     """The local members of one topic, by id and by label.
 
-    `following`: which changes of its presence were delivered here.
+    `following`: which changes of its presence were delivered here. `counted`: how
+    many of its members count.
     """
 
-    __slots__ = ("by_label", "following", "intercepts", "members")
+    __slots__ = ("by_label", "counted", "following", "intercepts", "members")
 
     def __init__(self) -> None:
         self.members: dict[str, Member] = {}
+        self.counted = 0
         self.by_label: dict[str, dict[str, Member]] = {}
         self.intercepts: frozenset[str] = frozenset()
         self.following = Following()
 
     def add(self, member: Member) -> None:
         self.members[member.id] = member
+        self.counted += member.counts
         self.intercepts |= member.intercepts
         for label in member.labels:
             self.by_label.setdefault(label, {})[member.id] = member
@@ -90,6 +93,7 @@ class Topic:
         """Whether the member was there."""
         if self.members.pop(member.id, None) is None:
             return False
+        self.counted -= member.counts
         for label in member.labels:
             self.by_label[label].pop(member.id, None)
             if not self.by_label[label]:
@@ -206,8 +210,8 @@ class Hub:
         return 0 if found is None else found.following.latest
 
     def rooms(self) -> int:
-        """How many topics have members in this process."""
-        return len(self._topics)
+        """How many topics have members in this process: such as count."""
+        return sum(topic.counted > 0 for topic in self._topics.values())
 
     def resync(self, topic: str, snapshot: Snapshot, *, gap: bool) -> None:
         """Give this process's members of a topic a fresh presence state.

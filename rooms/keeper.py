@@ -20,7 +20,7 @@ from presence import backend
 from presence.cluster import Cluster, Watch, in_parts
 from presence.state import Diff, Snapshot
 from presence.tracker import ALONE
-from rooms import figures
+from rooms import figures, relay
 from rooms.closed import close_again
 from rooms.connections import connections
 from rooms.diffs import diffs
@@ -71,6 +71,8 @@ class Keeper:
         self._layer: Any = None
         self._started = self._gap = False
         self._closed_known = asyncio.Event()
+        # Whether gates may be open that the database says are shut.
+        self._close_due = True
         self._retry: asyncio.TimerHandle | None = None
         self._renewal = 0.0
 
@@ -109,7 +111,12 @@ class Keeper:
         self._closed_known.set()
 
     def _ask_again(self) -> None:
-        hub().spawn(self._close_again())
+        if self._task is None:
+            hub().spawn(self._close_again())
+        else:
+            # With what comes of a Redis that is away then.
+            self._close_due, self._renewal = True, 0.0
+            self._woken.set()
 
     async def stop(self) -> None:
         """Give up the lease; who is in a grace period stays until its end."""
@@ -148,7 +155,7 @@ class Keeper:
         while True:
             try:
                 await self._turn()
-            except ERRORS as error:
+            except (*ERRORS, relay.Unavailable) as error:
                 # The link knows, and tells in one line.
                 logger.debug("The keeper waits: %r", error)
                 await asyncio.sleep(FIRST_DELAY)
@@ -181,8 +188,12 @@ class Keeper:
         self._renewal = 0.0
 
     async def _renew(self) -> None:
-        if not await self._cluster.renew(describe()):
+        due, self._close_due = self._close_due, True
+        # Where this raises they may have been lost as well.
+        known = await self._cluster.renew(describe())
+        if due or not known:
             await self._close_again()
+        self._close_due = False
         self._closed_known.set()
         pause = conf().lease_renew * random.uniform(0.8, 1.0)  # noqa: S311
         self._renewal = self._loop.time() + pause

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any, Final
 
 from channels.db import database_sync_to_async
@@ -12,11 +13,15 @@ from rooms import policy, relay
 from rooms.event import Event
 from rooms.hub import CONTROL_TOPIC
 from rooms.models import Room
+from rooms.registry import registry
 
 logger = logging.getLogger(__name__)
 
 CHANGED: Final = "policies"
 FIELDS: Final = ("capacity", "presence_grace")
+FORGOTTEN: Final = "forgotten"
+# Names in one event.
+AT_ONCE: Final = 500
 
 
 async def load() -> None:
@@ -31,6 +36,24 @@ async def load() -> None:
 async def tell() -> None:
     """Have every process load anew. Raises `relay.Unavailable`."""
     await relay.published(Event(topic=CONTROL_TOPIC, name=CHANGED, payload={}))
+
+
+async def forget(room_ids: Sequence[str]) -> None:
+    """Have every process know nothing of rooms that were deleted.
+
+    What was set for them holds no more, and a join makes a new row. Raises
+    `relay.Unavailable`.
+    """
+    for at in range(0, len(room_ids), AT_ONCE):
+        payload = {FORGOTTEN: room_ids[at : at + AT_ONCE]}
+        event = Event(topic=CONTROL_TOPIC, name=CHANGED, payload=payload)
+        await relay.published(event)
+
+
+async def hear(payload: dict[str, Any]) -> None:
+    """Do what such an event says."""
+    registry.forget(payload.get(FORGOTTEN, ()))
+    await load()
 
 
 def _set() -> dict[str, dict[str, Any]]:

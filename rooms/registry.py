@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from channels.db import database_sync_to_async
@@ -47,6 +47,11 @@ class Registry:
             self._due[room_id] = None
         else:
             metrics.ROOMS_UNWRITTEN.value += 1
+
+    def forget(self, room_ids: Iterable[str]) -> None:
+        """Rooms whose rows are gone: their next join is a first one."""
+        for room_id in room_ids:
+            self._known.pop(room_id, None)
 
     async def write(self) -> None:
         """Write what is due, as much as goes at once; try again where it fails."""

@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from rooms.pulse import LIVE_TOPIC, TELL_BEATS
-from rooms.staff import PERMISSION
+from rooms.staff import may_watch
 
 
 class BeamAdminSite(admin.AdminSite):
@@ -29,7 +29,7 @@ class BeamAdminSite(admin.AdminSite):
 
     def live(self, request: HttpRequest) -> HttpResponse:
         """The whole service at a glance, updating itself over a WebSocket."""
-        if not request.user.has_perm(PERMISSION):
+        if not may_watch(request.user):
             raise PermissionDenied
         context = {
             **self.each_context(request),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from presence import gate
@@ -44,10 +46,24 @@ async def close(room_id: str) -> int:
     `relay.Unavailable`, `RedisError`, `DatabaseError`.
     """
     topic = room_topic(room_id)
-    await closed.close(room_id)
     [size] = await tracker().sizes([topic])
+    await closed.close(room_id)
     await relay.published(removal(topic, Reason.ROOM_CLOSED))
     return size.entries
+
+
+async def close_all(room_ids: Sequence[str]) -> None:
+    """Close some hundred rooms at once; raises as `close` does."""
+    await closed.close(*room_ids)
+    reason = Reason.ROOM_CLOSED
+    removals = [removal(room_topic(room_id), reason) for room_id in room_ids]
+    await asyncio.gather(*map(relay.published, removals))
+
+
+async def let_in(room_id: str, *bars: gate.Bar) -> None:
+    """Lift what `remove` blocked. Raises `RedisError`."""
+    for bar in bars:
+        await tracker().open(room_topic(room_id), bar)
 
 
 async def send(room_id: str, name: str, payload: dict[str, Any], by: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
 import orjson
 from django import forms
 
 from beam.conf import conf
-from rooms import batch
+from rooms import address, batch
 from rooms.wire import BadFrame, loads
 
 BLOCKS: Final = (
@@ -34,6 +35,24 @@ class RemoveForm(forms.Form):
     block_seconds = forms.TypedChoiceField(
         label="Keep out", choices=BLOCKS, coerce=int, initial=0
     )
+
+
+class LetInForm(forms.Form):
+    """Lift a block."""
+
+    who = forms.CharField(
+        strip=False,
+        label="User or session",
+        help_text="As it was removed: a user's id, or a session as user:session.",
+    )
+
+    def clean_who(self) -> str:
+        """Raises `ValidationError` for what names nobody."""
+        who: str = self.cleaned_data["who"]
+        for read in (address.user_id, address.session):
+            with suppress(ValueError):
+                return read(who)
+        raise forms.ValidationError("No user's id, and no session.")
 
 
 class SendForm(forms.Form):

@@ -19,6 +19,10 @@ from rooms.activity import Record, activity
 from rooms.address import room_topic
 
 AWAY = (RedisError, OSError, relay.Unavailable)
+MISSING = "Redis is away: live figures are missing, and nothing can be steered."
+UNDONE = "Redis is away: it was not done."
+UNTOLD = "Redis is away: it holds in every process within a minute."
+_TOLD = "_told_that_redis_is_away"
 STEM = "room:"
 PAGE = 1_000
 
@@ -42,13 +46,16 @@ class Inside:
     sent: list[Record] = field(default_factory=list)
 
 
-def ask(request: HttpRequest, what: Callable[[], Awaitable[Answer]]) -> Answer | None:
-    """The answer; None where Redis is away, which the page then says."""
+def ask(
+    request: HttpRequest, what: Callable[[], Awaitable[Answer]], away: str = MISSING
+) -> Answer | None:
+    """The answer; None where Redis is away, which the page then says, once."""
     try:
         return async_to_sync(what)()
     except AWAY:
-        text = "Redis is away: live figures are missing, and nothing can be steered."
-        messages.error(request, text)
+        if not getattr(request, _TOLD, False):
+            messages.error(request, away)
+            setattr(request, _TOLD, True)
         return None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.admin.models import LogEntry
+from django.db import connection
 from django.test import AsyncClient, Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -19,8 +20,10 @@ from presence.backend import tracker
 from rooms import overrides
 from rooms.activity import activity, gather, gathered
 from rooms.address import room_topic
+from rooms.admin import now
 from rooms.models import Room
 from rooms.policy import Policy, policy_for
+from rooms.registry import registry
 from tests.admin.conftest import Staff, text_of
 from tests.clients import Client as Member
 from tests.clients import connected, until
@@ -29,7 +32,7 @@ LIST = "/admin/rooms/room/"
 CPU_SECONDS = 0.3
 
 pytestmark = pytest.mark.django_db(transaction=True)
-load = overrides.load
+load, write = overrides.load, registry.write
 
 
 @pytest.fixture
@@ -181,8 +184,30 @@ async def test_while_redis_is_away_the_list_says_so(
         assert "Redis is away" in text_of(await admin.get(url))
 
     text = await post(admin, page(one, "close"))
-    assert "Redis is away" in text
+    assert text.count("Redis is away: it was not done") == 1
     assert await log() == []
+    assert (await Room.objects.aget()).closed is False
+    assert "beam-unknown" in text_of(await admin.get(LIST))
+
+
+@pytest.mark.usefixtures("own")
+async def test_while_redis_is_away_many_rooms_stay_open(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(3):
+        await room(f"r{n}")
+
+    async def away(*_: Any) -> Any:
+        raise redis.Away
+
+    monkeypatch.setattr(type(tracker()), "shut", away)
+    everything = {"action": "close_rooms", "_selected_action": ["1"]}
+    text = await post(admin, LIST, **everything, select_across="1", confirmed="1")
+
+    assert text.count("Redis is away: it was not done") == 1
+    assert "rooms: closed" not in text
+    assert await log() == []
+    assert not await Room.objects.filter(closed=True).aexists()
 
 
 # A room's page.
@@ -266,6 +291,76 @@ async def test_a_member_is_removed_after_asking(admin: AsyncClient) -> None:
 
 
 @pytest.mark.usefixtures("own")
+async def test_who_was_kept_out_is_let_in_again(admin: AsyncClient) -> None:
+    one = await room()
+    ada, bob = await members("ada", "bob")
+    for session, everywhere in (("ada:1", "on"), ("bob:1", "")):
+        url = page(one, "remove") + f"?session={session}"
+        form = {"everywhere": everywhere, "reason": "no", "block_seconds": "600"}
+        await post(admin, url, **form)
+    assert (await ada.try_join("r"))["response"]["reason"] == "blocked"
+
+    for who in ("ada", "bob:1"):
+        await post(admin, page(one, "let_in"), who=who)
+
+    for client in (ada, bob):
+        assert (await client.try_join("r"))["status"] == "ok"
+    assert (await log())[2:] == ["Let ada in again.", "Let bob:1 in again."]
+
+
+@pytest.mark.usefixtures("own")
+async def test_to_remove_nobody_is_not_told_as_done(admin: AsyncClient) -> None:
+    one = await room()
+    form = {"reason": "no", "block_seconds": "0"}
+
+    text = await post(admin, page(one, "remove") + "?session=ada:1", **form)
+    assert "nothing was done" in text
+    assert await log() == []
+
+    url = page(one, "remove") + "?session=ada:1"
+    await post(admin, url, **(form | {"block_seconds": "600"}))
+    assert await log() == ["Nobody removed; ada:1 kept out for 600 s."]
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    "way",
+    [
+        "remove",
+        "remove/?session=",
+        "remove/?session=nobody",
+        f"remove/?session={'x' * 300}:1",
+        "disconnect",
+        f"disconnect/?user={'x' * 300}",
+    ],
+)
+async def test_who_cannot_be_is_not_found(admin: AsyncClient, way: str) -> None:
+    one = await room()
+    url = page(one, way.partition("/")[0]) + way.partition("/")[2]
+
+    assert (await admin.get(url)).status_code == 404
+    assert (await admin.post(url, {"reason": "x"})).status_code == 404
+    assert await log() == []
+
+
+@pytest.mark.usefixtures("own")
+async def test_processes_are_told_when_what_is_set_can_be_read(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await room()
+    within: list[bool] = []
+
+    def ask(request: Any, what: Any, away: str = "") -> None:
+        if what is overrides.tell:
+            within.append(connection.in_atomic_block)
+
+    monkeypatch.setattr(now, "ask", ask)
+    await post(admin, page(one), capacity="1", presence_grace="")
+
+    assert within == [False]
+
+
+@pytest.mark.usefixtures("own")
 async def test_all_sessions_of_a_user_are_removed(admin: AsyncClient) -> None:
     one = await room()
     first, second = await connected("ada", "ada")
@@ -308,7 +403,7 @@ async def test_a_room_is_closed_and_opened(admin: AsyncClient) -> None:
     assert "Open the room" in text_of(await admin.get(page(one)))
     await post(admin, page(one, "open"))
     await ada.join("r")
-    assert await log() == ["Closed.", "Opened."]
+    assert await log() == ["Closed; sessions in it: 1.", "Opened."]
 
 
 @pytest.mark.usefixtures("own")
@@ -331,6 +426,26 @@ async def test_many_rooms_are_closed_after_asking(admin: AsyncClient) -> None:
     await post(admin, LIST, **(chosen | {"action": "open_rooms"}))
     assert not await Room.objects.filter(closed=True).aexists()
     assert await log() == ["Closed.", "Closed.", "Opened.", "Opened."]
+
+
+@pytest.mark.usefixtures("own")
+async def test_rooms_on_other_pages_are_closed_too(admin: AsyncClient) -> None:
+    await Room.objects.abulk_create(Room(room_id=f"r{n:04}") for n in range(1_200))
+    await room("other")
+    everything = {
+        "action": "close_rooms",
+        "_selected_action": ["1"],
+        "select_across": "1",
+    }
+
+    text = await post(admin, f"{LIST}?q=r0", **everything)
+    assert "Close 1,000 rooms?" in text
+    assert "and 950 more" in text
+    text = await post(admin, f"{LIST}?q=r0", **everything, confirmed="1")
+
+    assert "1000 of 1000 rooms: closed." in text
+    assert await Room.objects.filter(closed=True).acount() == 1_000
+    assert len(await log()) == 1_000
 
 
 @pytest.mark.usefixtures("own")
@@ -373,21 +488,47 @@ async def test_what_cannot_be_sent_is_said(
 
 
 @pytest.mark.usefixtures("own")
-async def test_a_room_that_is_forgotten_is_open(admin: AsyncClient) -> None:
-    one = await room()
+async def test_a_room_that_is_closed_is_not_deleted(admin: AsyncClient) -> None:
+    one, other = await room(), await room("other")
     await post(admin, page(one, "close"))
+
+    text = await post(admin, page(one, "delete"), post="yes")
+    assert "r is closed: open it first" in text
+    chosen = {"action": "delete_selected", "_selected_action": [one.pk, other.pk]}
+    text = await post(admin, LIST, **chosen, post="yes")
+    assert "r is closed: open it first" in text
+    assert await Room.objects.acount() == 2
+
+    await post(admin, page(one, "open"))
+    await post(admin, page(one, "delete"), post="yes")
+    assert [one.room_id async for one in Room.objects.all()] == ["other"]
+
+
+@pytest.mark.usefixtures("own")
+async def test_a_room_that_is_deleted_is_forgotten_by_all(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overrides, "load", load)
+    one = await room(capacity=1)
+    _client = await connected("ada")
+    await overrides.load()
+    registry.joined("r")
+    monkeypatch.setattr(registry, "write", write)
+    await registry.write()
+    assert policy_for("r").capacity == 1
 
     await post(admin, page(one, "delete"), post="yes")
 
-    [ada] = await connected("ada")
-    await ada.join("r")
-    assert not await Room.objects.aexists()
+    await until(lambda: policy_for("r").capacity == 0)
+    registry.joined("r")
+    await registry.write()
+    assert (await Room.objects.aget(room_id="r")).capacity is None
 
 
 # Permissions.
 
 
-WAYS = ("close", "open", "remove", "disconnect", "send")
+WAYS = ("close", "open", "remove", "let_in", "disconnect", "send")
 
 
 @pytest.mark.usefixtures("own")
@@ -409,6 +550,20 @@ async def test_without_the_permission_nothing_is_steered(
     assert '"maySteer": false' in text
     assert (await ada.ask("room:r", "new_msg", {"broadcast": True}))["status"] == "ok"
     assert await log() == []
+
+
+@pytest.mark.usefixtures("own")
+async def test_who_cannot_see_rooms_cannot_steer_them(
+    async_client: AsyncClient, staff: Staff
+) -> None:
+    one = await room()
+    user = await sync_to_async(staff)("steer_room")
+    await async_client.aforce_login(user)
+
+    answer = await async_client.post(page(one, "close"))
+
+    assert answer.status_code == 403
+    assert (await Room.objects.aget()).closed is False
 
 
 @pytest.mark.usefixtures("own")

@@ -11,13 +11,17 @@ from channels.testing import WebsocketCommunicator
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.test import AsyncClient
+from pytest_django.fixtures import Settings
 
 from beam import metrics
 from beam.asgi import application
+from rooms import figures, relay
 from rooms.activity import activity, gather, gathered
+from rooms.connections import disconnect_event
 from rooms.hub import hub
 from rooms.pulse import LIVE_TOPIC, Pulse
 from rooms.troubles import recorder
+from rooms.wire import Close
 from tests.admin.conftest import Staff
 from tests.clients import Client, connected
 
@@ -35,7 +39,9 @@ class Watcher(Client):
     def __init__(self, http: AsyncClient, origin: str = "http://beam") -> None:
         super().__init__("admin")
         cookie = http.cookies.get(django_settings.SESSION_COOKIE_NAME)
-        headers = [(b"host", b"beam"), (b"origin", origin.encode())]
+        headers = [(b"host", b"beam")]
+        if origin:
+            headers.append((b"origin", origin.encode()))
         if cookie is not None:
             headers.append((b"cookie", f"{cookie.key}={cookie.value}".encode()))
         self.wire = WebsocketCommunicator(application, PATH, headers)
@@ -206,7 +212,104 @@ async def test_who_may_view_rooms_may_watch(
     assert await refused(async_client)
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://beam.evil"])
+async def test_who_may_change_rooms_may_watch(
+    async_client: AsyncClient, staff: Staff
+) -> None:
+    await async_client.aforce_login(await sync_to_async(staff)("change_room"))
+
+    await watching(async_client, "room:r")
+    assert (await async_client.get("/admin/live/")).status_code == 200
+
+
+async def test_a_logout_ends_what_is_watched(admin: AsyncClient) -> None:
+    eve = await watching(admin, "room:r")
+    other = AsyncClient()
+    await other.aforce_login(await User.objects.aget())
+    stays = await watching(other, "room:r")
+
+    await admin.post("/admin/logout/")
+
+    assert await eve.closed_with() == Close.GOING_AWAY
+    assert (await stays.ask("room:r", "room", {}))["status"] == "ok"
+
+
+@pytest.mark.parametrize("lost", ["is_active", "is_staff", "permission", "password"])
+async def test_who_may_watch_no_more_is_sent_away(
+    async_client: AsyncClient,
+    staff: Staff,
+    monkeypatch: pytest.MonkeyPatch,
+    lost: str,
+) -> None:
+    monkeypatch.setattr("rooms.staff.RECHECK_SECONDS", 0.02)
+    user = await sync_to_async(staff)("view_room")
+    await async_client.aforce_login(user)
+    eve = await watching(async_client, "room:r")
+    before = metrics.CLOSED.value
+
+    if lost == "permission":
+        await user.user_permissions.aclear()
+    elif lost == "password":
+        user.set_password("another")
+        await user.asave()
+    else:
+        await User.objects.filter(pk=user.pk).aupdate(**{lost: False})
+
+    assert await eve.closed_with() == Close.GOING_AWAY
+    # It is no client's.
+    assert metrics.CLOSED.value == before
+
+
+async def test_who_may_watch_no_more_joins_nothing(
+    async_client: AsyncClient, staff: Staff
+) -> None:
+    user = await sync_to_async(staff)("view_room")
+    await async_client.aforce_login(user)
+    eve = await watching(async_client, "room:r")
+    await user.user_permissions.aclear()
+
+    await eve.send("1", "1", "room:other", "phx_join", {})
+
+    assert await eve.closed_with() == Close.GOING_AWAY
+    assert hub().size("room:other") == 0
+
+
+async def test_who_watches_is_in_no_figure(
+    admin: AsyncClient, settings: Settings
+) -> None:
+    settings.BEAM = settings.BEAM | {"max_user_connections": 1}
+    before = figures.take()
+
+    eve, _other = [await watching(admin, f"room:{name}") for name in "ab"]
+    await eve.ask("room:a", "room", {})
+
+    after = figures.take()
+    for name in ("connections", "members", "topics"):
+        assert after.gauges[name] == before.gauges[name], name
+    for name in ("connections_opened", "frames_in", "joins"):
+        assert after.counters[name] == before.counters[name], name
+
+
+async def test_a_user_of_the_same_name_is_another(admin: AsyncClient) -> None:
+    eve = await watching(admin, "room:r")
+    [client] = await connected("admin:root")
+
+    await relay.published(disconnect_event("admin:root"))
+
+    assert await client.closed_with() == Close.GOING_AWAY
+    assert (await eve.ask("room:r", "room", {}))["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://evil.example",
+        "null",
+        "http://beam.evil",
+        "https://beam",
+        "http://beam:9999",
+        "",
+    ],
+)
 async def test_other_pages_cannot_use_an_admins_cookie(
     admin: AsyncClient, origin: str
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -10,9 +12,10 @@ from django.db import DatabaseError
 
 from presence import gate
 from presence.backend import tracker
-from rooms import closed
+from rooms import closed, relay
 from rooms.address import room_topic
 from rooms.hub import Hub
+from rooms.keeper import Keeper
 from rooms.models import Room
 from tests.clients import connected, until
 
@@ -58,6 +61,90 @@ async def test_a_database_that_cannot_tell_is_asked_again(
     await until(lambda: asked == [False, False, True])
 
 
+class Weather:
+    """A cluster whose renewals end as told: an error, or whether Redis knew us."""
+
+    def __init__(self, *ends: bool | Exception) -> None:
+        self._ends = iter(ends)
+
+    async def renew(self, info: Any) -> bool:
+        end = next(self._ends)
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+
+@pytest.mark.parametrize(
+    ("answers", "closed_after"),
+    [
+        ([True, True], [1, 1]),
+        ([True, False, True], [1, 2, 2]),
+        # It may have been new to Redis before that failed.
+        ([True, OSError(), True, True], [1, 1, 2, 2]),
+    ],
+)
+async def test_gates_that_may_be_lost_are_shut_again(
+    running_hub: Hub,
+    monkeypatch: pytest.MonkeyPatch,
+    answers: list[bool | Exception],
+    closed_after: list[int],
+) -> None:
+    times = 0
+
+    async def count() -> bool:
+        nonlocal times
+        times += 1
+        return True
+
+    monkeypatch.setattr("rooms.keeper.close_again", count)
+    keeper = Keeper()
+    keeper._cluster = Weather(*answers)  # type: ignore[assignment]
+    keeper._gap = True
+
+    for answer, expected in zip(answers, closed_after, strict=True):
+        with suppress(OSError):
+            await keeper._renew()
+        assert times == expected, answer
+
+
+async def test_a_removal_that_was_not_relayed_is_tried_again(
+    running_hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = iter([relay.Unavailable("away"), None])
+    asked: list[bool] = []
+
+    async def close_some() -> bool:
+        error = next(ends)
+        asked.append(error is None)
+        if error is not None:
+            raise error
+        return True
+
+    monkeypatch.setattr("rooms.keeper.close_again", close_some)
+    keeper = Keeper()
+    keeper._cluster = Weather(True, True)  # type: ignore[assignment]
+    keeper._gap = True
+    with pytest.raises(relay.Unavailable):
+        await keeper._renew()
+    await keeper._renew()
+
+    assert asked == [False, True]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_while_redis_is_away_a_room_stays_as_it_is(
+    running_hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any) -> None:
+        raise OSError("away")
+
+    monkeypatch.setattr(tracker(), "shut", away)
+    with pytest.raises(OSError, match="away"):
+        await closed.close("a", "b")
+
+    assert not await Room.objects.aexists()
+
+
 @pytest.mark.django_db(transaction=True)
 async def test_who_came_in_meanwhile_is_taken_out(running_hub: Hub) -> None:
     ada, bob = await connected("ada", "bob")
@@ -88,8 +175,8 @@ async def test_without_a_database_it_says_so(
 
 @pytest.mark.django_db(transaction=True)
 async def test_what_is_marked_is_found(running_hub: Hub) -> None:
-    await closed.close("a")
-    assert await sync_to_async(closed._closed)() == ["a"]
+    await closed.close("a", "b")
+    assert await sync_to_async(closed._closed)() == ["a", "b"]
 
     await closed.open_again("a")
-    assert await sync_to_async(closed._closed)() == []
+    assert await sync_to_async(closed._closed)() == ["b"]
