@@ -199,7 +199,7 @@ async def test_an_admin_watches_and_steers_a_room(
         await inside.hear(name="ada", event="answer", status="ok")
         await expect(sessions(page)).to_have_text(["ada:1"])
     await page.get_by_role("link", name="History").click()
-    for entry in ("Removed bob:1", "Sent notice.", "Closed.", "Opened."):
+    for entry in ("Removed bob:1", "Sent notice.", "Closed;", "Opened."):
         await expect(page.locator("#change-history")).to_contain_text(entry)
     assert complaints == []
 

@@ -1,0 +1,285 @@
+"""The admin's live pages in Chromium, with a socket that the test holds itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    WebSocketRoute,
+    expect,
+)
+
+from tests.conftest import Serve
+from tests.journeys.test_admin import HEADERS, log_in, manage, sessions
+from tests.processes import Server
+
+pytestmark = pytest.mark.browser
+
+MANY = 3_000
+DAY = 86_400
+NEW_YORK = "America/New_York"
+MAKE_ROOM = "from rooms.models import Room; print(Room.objects.create(room_id='{}').pk)"
+
+# What was painted late: the longest time between two frames, in ms.
+WATCH_FRAMES = """() => {
+  window.longest = 0;
+  let last = performance.now();
+  const look = (now) => {
+    window.longest = Math.max(window.longest, now - last);
+    last = now;
+    requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+}"""
+
+
+class Door:
+    """The server's end of a page's socket, held by the test."""
+
+    def __init__(self, page: Page, **answers: Any) -> None:
+        """`answers`: bodies of replies by event; a `Refusal` is an error."""
+        self.answers = {"phx_join": {"now": time.time()}} | answers
+        self.opened = 0
+        self._page = page
+        self._wire: WebSocketRoute | None = None
+        self._topic = self._join_ref = ""
+
+    async def hold(self) -> None:
+        """From the next page on."""
+        await self._page.route_web_socket("**/admin/live/websocket*", self._open)
+
+    def _open(self, wire: WebSocketRoute) -> None:
+        self.opened += 1
+        self._wire = wire
+        wire.on_message(self._hear)
+
+    def _hear(self, text: str | bytes) -> None:
+        join_ref, ref, topic, event, _ = json.loads(text)
+        if event == "phx_join":
+            self._topic, self._join_ref = topic, join_ref
+        body = self.answers.get(event, {})
+        status = "error" if "reason" in body else "ok"
+        reply = {"status": status, "response": body}
+        self._write([join_ref, ref, topic, "phx_reply", reply])
+        if event == "phx_join" and status == "ok" and "members" in self.answers:
+            self.tell("presence_state", self.answers["members"])
+
+    def tell(self, event: str, payload: Any) -> None:
+        """Push an event to the page."""
+        self._write([self._join_ref, None, self._topic, event, payload])
+
+    def _write(self, message: list[Any]) -> None:
+        assert self._wire is not None
+        self._wire.send(json.dumps(message))
+
+    async def end(self) -> None:
+        """Close the page's socket."""
+        assert self._wire is not None
+        await self._wire.close()
+
+
+def present(name: str, at: float) -> dict[str, Any]:
+    """An entry of presence."""
+    meta = {"online_at": str(int(at)), "phx_ref": f"ref-{name}", "name": name}
+    return {f"{name}:1": {"metas": [meta]}}
+
+
+def crowd(count: int, at: float) -> dict[str, Any]:
+    """Many of them, who came one after the other."""
+    found: dict[str, Any] = {}
+    for n in range(count):
+        found |= present(f"user{n:04}", at + n)
+    return found
+
+
+async def admin_of(
+    browser: Browser, server: Server, **options: Any
+) -> tuple[BrowserContext, Page]:
+    """A page of an admin, in a window with these options."""
+    password = manage(server, "beam_admin").split()[-1]
+    window = {"viewport": {"width": 1280, "height": 900}} | options
+    context = await browser.new_context(**window)
+    return context, await log_in(context, server, "admin", password)
+
+
+def room_page(server: Server, room_id: str = "lobby") -> str:
+    """The address of the page of a room, which is made."""
+    key = manage(server, "shell", "--no-imports", "-c", MAKE_ROOM.format(room_id))
+    return f"{server.url}/admin/rooms/room/{key.strip()}/change/"
+
+
+async def test_a_room_with_3000_members_stays_usable(
+    browser: Browser, beam_server: Serve
+) -> None:
+    server = beam_server()
+    _, page = await admin_of(browser, server)
+    began = time.time() - 2 * DAY
+    door = Door(page, members=crowd(MANY, began), room={"owners": {}, "sent": []})
+    await door.hold()
+    await page.goto(room_page(server))
+    await expect(sessions(page)).to_have_count(200)
+    await expect(page.locator("#beam-count")).to_have_text("3,000")
+    await expect(page.locator("#beam-more")).to_contain_text("2,800 more")
+
+    # Whoever is busy with a row stays there.
+    link = page.get_by_role("link", name="Disconnect user0100", exact=True)
+    await link.focus()
+    await page.evaluate(WATCH_FRAMES)
+    for n in range(20):
+        leaves = present(f"user{n:04}", began + n)
+        door.tell(
+            "presence_diff", {"joins": present(f"late{n}", began), "leaves": leaves}
+        )
+        for m in range(50):
+            door.tell("new_msg", {"from": {"session": "a:1"}, "text": f"{n} {m}"})
+        await asyncio.sleep(0.05)
+
+    await expect(sessions(page).first).to_have_text("late0:1", timeout=3_000)
+    await expect(page.get_by_text("user0019:1")).to_have_count(0)
+    await expect(page.locator("#beam-tail li").first).to_contain_text("19 49")
+    assert await page.locator("#beam-tail li").count() == 200
+    await expect(link).to_be_focused()
+    assert await page.evaluate("longest") < 2_000
+
+    await page.get_by_label("Filter by session").fill("USER2999")
+    await expect(sessions(page)).to_have_text(["user2999:1"])
+    await page.get_by_label("Filter by session").fill("nobody")
+    await expect(page.locator("#beam-more")).to_have_text(
+        "Nobody's session contains this."
+    )
+
+
+async def test_times_are_the_browsers_and_dated_unless_todays(
+    browser: Browser, beam_server: Serve
+) -> None:
+    server = beam_server()
+    _, page = await admin_of(browser, server, timezone_id=NEW_YORK, locale="en-US")
+    # Noon in New York.
+    noon = 1_794_416_400
+    await page.clock.set_fixed_time(noon * 1000)
+    sent = {"at": noon - 3_661, "event": "changed", "by": "key:billing"}
+    answer = {"owners": {}, "closed": False, "sent": [sent]}
+    members = present("ada", noon - 62) | present("bob", noon - DAY)
+    door = Door(page, phx_join={"now": noon}, members=members, room=answer)
+    await door.hold()
+    await page.goto(room_page(server))
+    await expect(sessions(page)).to_have_text(["bob:1", "ada:1"])
+    door.tell("new_msg", {"from": {"session": "ada:1"}, "text": "hi"})
+
+    since = page.locator("#beam-members time")
+    await expect(since).to_have_text(["Nov 10, 12:00:00", "11:58:58"])
+    await expect(page.locator("#beam-sent time")).to_have_text("10:58:59")
+    await expect(page.locator("#beam-tail time")).to_have_text("12:00:00")
+    whole = await since.first.get_attribute("title")
+    assert whole is not None
+    assert "November 10, 2026" in whole
+    assert "EST" in whole
+
+
+async def test_who_is_logged_out_is_told_to_log_in(
+    browser: Browser, beam_server: Serve
+) -> None:
+    server = beam_server()
+    context, page = await admin_of(browser, server)
+    await page.goto(room_page(server))
+    status = page.locator("#beam-status")
+    await expect(status).to_have_text("live")
+
+    await context.clear_cookies()
+    server.restart()
+
+    await expect(status).to_have_text("You are logged out. Log in", timeout=20_000)
+    await expect(status).to_have_attribute("data-state", "refused")
+    where = page.url
+    tried: list[str] = []
+    page.on("websocket", lambda socket: tried.append(socket.url))
+    await asyncio.sleep(3)
+    assert tried == []
+    await page.get_by_role("link", name="Log in").click()
+    await page.get_by_label("Username").fill("admin")
+    assert await page.locator("[name=next]").input_value() in where
+
+
+async def test_a_server_that_is_away_is_no_logout(
+    browser: Browser, beam_server: Serve
+) -> None:
+    server = beam_server()
+    _, page = await admin_of(browser, server)
+    await page.goto(room_page(server))
+    status = page.locator("#beam-status")
+    await expect(status).to_have_text("live")
+
+    server.stop()
+    await asyncio.sleep(5)
+    await expect(status).to_have_text("reconnecting")
+
+    server.start()
+    await expect(status).to_have_text("live", timeout=20_000)
+
+
+async def test_a_page_says_why_it_is_not_let_in(
+    browser: Browser, beam_server: Serve
+) -> None:
+    server = beam_server()
+    _, page = await admin_of(browser, server)
+    address = room_page(server)
+    status = page.locator("#beam-status")
+    door = Door(page)
+    await door.hold()
+
+    async def refused(reason: str, says: str, state: str) -> bool:
+        """Whether the page tries again."""
+        door.answers["phx_join"] = {"reason": reason}
+        await page.goto(address)
+        await expect(status).to_have_text(says)
+        await expect(status).to_have_attribute("data-state", state)
+        opened = door.opened
+        await asyncio.sleep(2)
+        await expect(status).to_have_text(says)
+        return door.opened > opened
+
+    assert not await refused("unauthorized", "not allowed", "refused")
+    assert not await refused("forbidden", "not allowed", "refused")
+    assert await refused("unavailable", "Redis is away", "reconnecting")
+
+
+async def test_a_room_that_is_steered_elsewhere_is_followed(
+    browser: Browser, beam_server: Serve
+) -> None:
+    server = beam_server()
+    _, page = await admin_of(browser, server)
+    await page.goto(room_page(server))
+    await expect(page.locator("#beam-status")).to_have_text("live")
+    badge = page.locator("#beam-open")
+    await expect(badge).to_have_text("open")
+
+    async def call(path: str, **body: Any) -> None:
+        url = f"{server.url}/api/v1/{path}"
+        (await http.post(url, json=body, headers=HEADERS)).raise_for_status()
+
+    async with httpx.AsyncClient() as http:
+        await call("rooms/lobby/close")
+        await expect(badge).to_have_text("closed", timeout=8_000)
+        await expect(badge).to_have_class("beam-state beam-closed")
+        await expect(page.get_by_role("link", name="Open the room")).to_be_visible()
+        await expect(page.get_by_role("link", name="Close the room")).to_be_hidden()
+
+        await call("rooms/lobby/open")
+        await expect(badge).to_have_text("open", timeout=8_000)
+        await expect(page.get_by_role("link", name="Close the room")).to_be_visible()
+
+        for name in ("first", "second"):
+            await call("push_room_event", room_id="lobby", event=name, payload={})
+        lines = page.locator("#beam-sent .event")
+        await expect(lines).to_have_text(["second", "first"], timeout=8_000)
+        await expect(page.locator("#beam-sent-count")).to_have_text("2")
+        # The page's own hearing tells the same.
+        await expect(page.locator("#beam-tail .event").first).to_have_text("second")
