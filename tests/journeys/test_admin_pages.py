@@ -25,9 +25,12 @@ pytestmark = pytest.mark.browser
 
 MANY = 3_000
 DAY = 86_400
+LIST = "/admin/rooms/room/"
 NEW_YORK = "America/New_York"
+LONG = "x" * 200
 MAKE_ROOM = "from rooms.models import Room; print(Room.objects.create(room_id='{}').pk)"
 
+TOO_WIDE = "document.documentElement.scrollWidth - innerWidth"
 # What was painted late: the longest time between two frames, in ms.
 WATCH_FRAMES = """() => {
   window.longest = 0;
@@ -38,6 +41,33 @@ WATCH_FRAMES = """() => {
     requestAnimationFrame(look);
   };
   requestAnimationFrame(look);
+}"""
+
+# Texts that are too pale for WCAG AA, with their ratio.
+PALE = """() => {
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const linear = (part) =>
+    part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) =>
+    0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
+  const behind = (node) => {
+    for (; node; node = node.parentElement) {
+      const colour = parts(getComputedStyle(node).backgroundColor);
+      if (colour[3] === undefined || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const says = (node) =>
+    [...node.childNodes].some((one) => one.nodeType === 3 && one.data.trim());
+  const found = [];
+  for (const node of document.querySelectorAll("#content *")) {
+    if (!says(node) || !node.checkVisibility()) continue;
+    const colour = parts(getComputedStyle(node).color);
+    const [a, b] = [light(colour), light(behind(node))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) found.push(`${node.textContent.trim()}: ${ratio.toFixed(2)}`);
+  }
+  return found;
 }"""
 
 
@@ -283,3 +313,46 @@ async def test_a_room_that_is_steered_elsewhere_is_followed(
         await expect(page.locator("#beam-sent-count")).to_have_text("2")
         # The page's own hearing tells the same.
         await expect(page.locator("#beam-tail .event").first).to_have_text("second")
+
+
+async def test_pages_can_be_read(browser: Browser, beam_server: Serve) -> None:
+    server = beam_server()
+    _, page = await admin_of(browser, server)
+    door = Door(page, members=present("ada", time.time()))
+    await door.hold()
+    room = room_page(server)
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme=scheme)
+        for url in (room, f"{server.url}/admin/live/", f"{server.url}{LIST}"):
+            await page.goto(url)
+            if url == room:
+                await expect(page.get_by_text("Disconnect")).to_be_visible()
+            assert await page.evaluate(PALE) == [], f"{scheme} {url}"
+            # Each column has a name, which screen readers tell.
+            heads = page.locator(".beam-panel th")
+            for text in await heads.all_text_contents():
+                assert text.strip()
+            named = page.locator(".beam-panel th[scope=col]")
+            assert await heads.count() == await named.count()
+
+
+async def test_long_ids_fit_on_a_phone(browser: Browser, beam_server: Serve) -> None:
+    server = beam_server()
+    phone = {"width": 390, "height": 844}
+    _, page = await admin_of(browser, server, viewport=phone)
+    door = Door(page, members=present(LONG, time.time()))
+    await door.hold()
+    room = room_page(server, LONG)
+    for url in (
+        room,
+        room.replace("change", "close"),
+        room.replace("change", "delete"),
+        room.replace("change", "history"),
+        room.replace("change", "remove") + f"?session={LONG}:1",
+        f"{server.url}/admin/live/",
+    ):
+        await page.goto(url)
+        await expect(page.locator("h1").last).to_be_visible()
+        if url == room:
+            await expect(sessions(page)).to_have_text([f"{LONG}:1"])
+        assert await page.evaluate(TOO_WIDE) <= 0, url
