@@ -22,7 +22,7 @@ http = get_asgi_application()
 from beam import metrics
 from beam.conf import check_settings
 from beam.handler import ApiHandler
-from beam.logs import identify
+from beam.logs import Send, identify
 from rooms.consumer import SocketConsumer, plain_http
 from rooms.staff import staff_application
 
@@ -30,6 +30,10 @@ API = "/api/v1/"
 # Asked by machines, by address: no check of a host, no session.
 PROBES = frozenset({"/metrics", "/healthz", "/readyz"})
 _SLASHES = re.compile("/+")
+COUNTED = {
+    **dict.fromkeys((400, 403), metrics.PAGES_REFUSED),
+    500: metrics.PAGES_FAILED,
+}
 
 
 class Application:
@@ -53,17 +57,33 @@ class Application:
         path = _SLASHES.sub("/", scope["path"]).rstrip("/")
         socket = self._sockets.get(path)
         if scope["type"] == "http":
+            send = identify(scope, send)
             if path.startswith(API) or path in PROBES:
                 app: Any = self._api
+            elif socket is not None:
+                app = plain_http
             else:
-                app = plain_http if socket else self._http
-            await app(_with_segments(scope), receive, identify(scope, send))
+                app, send = self._http, _counting(send)
+            await app(_with_segments(scope), receive, send)
         elif socket is not None:
             await socket(scope, receive, send)
         else:
             await receive()
             metrics.REFUSED.count("path")
             await send({"type": "websocket.close"})
+
+
+def _counting(send: Send) -> Send:
+    """Count what pages answer with a refusal, or with a failure."""
+
+    async def count(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            counter = COUNTED.get(message["status"])
+            if counter is not None:
+                counter.value += 1
+        await send(message)
+
+    return count
 
 
 def _with_segments(scope: Any) -> Any:

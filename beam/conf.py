@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -145,6 +146,7 @@ POLICIES: Final = {"presence_grace": "presence_grace", "capacity": "room_capacit
 # What RFC 7518 asks of an HS256 key.
 GOOD_TOKEN_SECRET: Final = 32
 GOOD_API_SECRET: Final = 16
+GOOD_SECRET_KEY: Final = 32
 # How a key of a pair looks that somebody took for a secret.
 PEM: Final = "-----BEGIN"
 SSH: Final = ("ssh-", "ecdsa-sha2-")
@@ -206,7 +208,8 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     together (E003), bad addresses of Redis (E004), public keys (E005), networks
     (E006), kinds of values (E007), URLs (E008), dotted paths (E009), claims (E010),
     policies (E011), a public key for a secret (E012). Warnings, with `DEBUG=0`:
-    short secrets (W001, W002). No message holds a secret.
+    short secrets (W001, W002, W003), figures for everybody (W004). No message
+    holds a secret.
     """
     given = getattr(settings, "BEAM", {})
     if unknown := [*_check_names(given)]:
@@ -221,6 +224,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
         *_check_claims(current),
         *_check_policies(current),
         *_check_secrets(current),
+        *([] if settings.DEBUG else _check_weak(current)),
     ]
 
 
@@ -407,8 +411,9 @@ def _check_secrets(current: Conf) -> Iterator[CheckMessage]:
             hint="Public keys are for BEAM_TOKEN_PUBLIC_KEY.",
             id="beam.E012",
         )
-    if settings.DEBUG:
-        return
+
+
+def _check_weak(current: Conf) -> Iterator[CheckMessage]:
     if any(size_of(secret) < GOOD_TOKEN_SECRET for secret in current.token_secrets):
         yield Warning(
             f"BEAM_TOKEN_SECRET has an item of less than {GOOD_TOKEN_SECRET} bytes.",
@@ -421,3 +426,16 @@ def _check_secrets(current: Conf) -> Iterator[CheckMessage]:
             hint="It may do everything: a random one costs nothing.",
             id="beam.W002",
         )
+    if len(settings.SECRET_KEY) < GOOD_SECRET_KEY:
+        yield Warning(
+            f"SECRET_KEY has less than {GOOD_SECRET_KEY} characters.",
+            hint="It signs the sessions of admins.",
+            id="beam.W003",
+        )
+    with suppress(ValueError):
+        if any(each.prefixlen == 0 for each in networks(current.metrics_allow)):
+            yield Warning(
+                "BEAM_METRICS_ALLOW lets every address read /metrics.",
+                hint="Name networks of your own: 10.0.0.0/8",
+                id="beam.W004",
+            )

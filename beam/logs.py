@@ -6,12 +6,16 @@ anywhere logs tokens, secrets or what messages say.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
+import threading
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Final
 
 from pythonjsonlogger.orjson import OrjsonFormatter
@@ -49,9 +53,131 @@ class RequestFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Lets everything pass."""
-        if found := request_id.get():
+        if _is_amid_a_request() and (found := request_id.get()):
             record.request_id = found
         return True
+
+
+def _is_amid_a_request() -> bool:
+    """Whether the context is to be believed: that of a task, or of a thread.
+
+    A callback of the loop runs in the context of whoever asked for it. Twisted
+    has one timer for everything, and asks for it amid any request.
+    """
+    try:
+        return asyncio.current_task() is not None
+    except RuntimeError:
+        return True
+
+
+REFUSALS: Final = "django.security."
+"""Loggers of what Django refuses: whoever likes makes them write."""
+
+QUIET_SECONDS: Final = 10.0
+LONGEST_TEXT: Final = 300
+
+
+class DjangoFilter(logging.Filter):
+    """Takes out what Django tells of a request beyond its method and path.
+
+    No query, header or body gets out, be it in a message, a field or the text of
+    an exception. A refusal has no traceback, and one line of its kind is enough
+    for a while.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._floods: dict[str, _Flood] = {}
+        self._lock = threading.Lock()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Lets pass what has no request, or is not the next of too many."""
+        known = vars(record)
+        if "request" not in known:
+            return True
+        # Another handler may have asked.
+        if "_is_due" not in known:
+            known["_is_due"] = self._cut(record, known["request"])
+        return bool(known["_is_due"])
+
+    def _cut(self, record: logging.LogRecord, request: Any) -> bool:
+        """Take out what is not to be told; whether the rest is due."""
+        told = _told(request)
+        is_refusal = record.name.startswith(REFUSALS)
+        if isinstance(record.args, tuple) and record.args:
+            record.args = tuple(map(_before_query, record.args))
+        else:
+            record.msg, record.args = _message(record, told), None
+        record.exc_text = None
+        if record.exc_info and record.exc_info[1] is not None and not is_refusal:
+            record.exc_text = whereabouts(record.exc_info[1])
+        record.exc_info = None
+        record.request = told
+        return not is_refusal or self._is_line_due(record)
+
+    def _is_line_due(self, record: logging.LogRecord) -> bool:
+        with self._lock:
+            flood = self._floods.setdefault(record.name, _Flood())
+            missed = flood.next(time.monotonic())
+        if missed:
+            record.msg = f"{record.msg} (and {missed:,} more before it)"
+        return missed is not None
+
+
+@dataclass(slots=True)
+class _Flood:
+    """How many lines of one kind came while none was written."""
+
+    quiet_until: float = 0.0
+    missed: int = 0
+
+    def next(self, now: float) -> int | None:
+        """How many were missed before this line; None: it is missed too."""
+        if now < self.quiet_until:
+            self.missed += 1
+            return None
+        missed, self.missed = self.missed, 0
+        self.quiet_until = now + QUIET_SECONDS
+        return missed
+
+
+def _told(request: Any) -> str:
+    """What a line may tell of a request."""
+    told = f"{getattr(request, 'method', '')} {getattr(request, 'path', '')}"
+    return told.strip()[:LONGEST_TEXT]
+
+
+def _message(record: logging.LogRecord, told: str) -> str:
+    """A message that came in one piece, without what it may quote.
+
+    Django's words for what it refuses may name a field of the query: only a host
+    that is not ours is worth it.
+    """
+    kind = record.name.removeprefix(REFUSALS)
+    if kind not in {record.name, "DisallowedHost"}:
+        return f"{kind}: {told}"
+    return str(_before_query(record.msg))
+
+
+def _before_query(given: object) -> Any:
+    """A part of a message; an address in it may be that of the page that led here."""
+    is_number = isinstance(given, int | float)
+    return given if is_number else str(given).partition("?")[0][:LONGEST_TEXT]
+
+
+def whereabouts(error: BaseException) -> str:
+    """A traceback without the texts of exceptions, which may quote anything."""
+    found: list[str] = []
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        lines = traceback.format_tb(following.__traceback__)
+        found.append("".join([*lines, type(following).__qualname__]))
+        hidden = following.__suppress_context__
+        context = None if hidden else following.__context__
+        following = following.__cause__ or context
+    return "\n\nand then:\n\n".join(reversed(found))
 
 
 class JsonFormatter(OrjsonFormatter):
@@ -92,13 +218,16 @@ def config(*, as_json: bool) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"request": {"()": RequestFilter}},
+        "filters": {
+            "request": {"()": RequestFilter},
+            "django": {"()": DjangoFilter},
+        },
         "formatters": {"line": {"()": formatter}},
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
                 "formatter": "line",
-                "filters": ["request"],
+                "filters": ["request", "django"],
             }
         },
         "root": {"handlers": ["stderr"], "level": "INFO"},

@@ -193,3 +193,12 @@ MESSAGES_DROPPED = _counter(
 )
 ITEMS_REFUSED = _counter("items_refused", "Events of batches that were not valid")
 BAD_REQUESTS = _counter("bad_requests", "HTTP requests that cannot be read: 400")
+PAGES_REFUSED = _counter(
+    "pages_refused", "Requests of the admin and other pages answered with 400 or 403"
+)
+PAGES_FAILED = _counter(
+    "pages_failed", "Requests of the admin and other pages answered with 500: a bug"
+)
+SERVER_ERRORS = _counter(
+    "server_errors", "Errors inside the server itself, each logged: a bug"
+)

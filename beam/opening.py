@@ -102,6 +102,11 @@ class Request(WebRequest):  # type: ignore[misc]
             raise TooLarge
         super().handleContentChunk(data)
 
+    def __repr__(self) -> str:
+        """Without the query: daphne logs requests that do not end."""
+        path = self.uri.partition(b"?")[0]
+        return f"<Request {_text(self.method)} {_text(path)}>"
+
 
 class HttpChannel(HTTPChannel):
     """Twisted's HTTP, which answers a body that is too large while it comes in."""
@@ -164,6 +169,10 @@ class HttpChannel(HTTPChannel):
         if self._spare < 0:
             transport: Any = self.transport
             transport.pauseProducing()
+
+
+def _text(data: bytes) -> str:
+    return data.decode("ascii", "backslashreplace")
 
 
 def _refusal() -> bytes:

@@ -15,8 +15,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from redis.asyncio import Redis
+from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from beam import redis_url
 from beam.conf import conf
@@ -32,6 +34,7 @@ __all__ = [
     "client",
     "close",
     "connect",
+    "described",
     "link",
 ]
 
@@ -55,7 +58,7 @@ class Link:
         """A call failed for want of an answer."""
         if self.up:
             self.up = False
-            logger.error("Redis is away: %s", _described(error))
+            logger.error("Redis is away: %s", described(error))
             self.on_down()
 
     def answered(self) -> None:
@@ -65,9 +68,17 @@ class Link:
             logger.info("Redis is back")
 
 
-def _described(error: BaseException) -> str:
-    """Its kind and text; redis-py names no password in one."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+def described(error: BaseException) -> str:
+    """Its kind, and its text where that is of a connection to one server.
+
+    What Redis answers may quote what it was sent, and redis-py what it was told of
+    Sentinels, passwords too.
+    """
+    kind, text = type(error).__name__, str(error)
+    is_of_one = isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError))
+    if not text or not is_of_one or isinstance(error, MasterNotFoundError):
+        return kind
+    return f"{kind}: {text}"
 
 
 def link() -> Link:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import SSLConnection, parse_url
@@ -27,7 +27,13 @@ SCHEMES = ("redis", "rediss", "unix", "redis" + SENTINEL, "rediss" + SENTINEL)
 
 
 class BadUrl(ValueError):
-    """What is wrong with a URL. Never names a password."""
+    """What is wrong with a URL. Never names a password, nor what may be part of one."""
+
+
+UNREADABLE = (
+    "no URL: a port is a number, and what a user or password has of / ? # @ [ ] % is "
+    "written as %2F and so on"
+)
 
 
 @dataclass(frozen=True)
@@ -45,20 +51,32 @@ class Master:
 
 def parse(url: str) -> str | Master:
     """A URL that redis-py reads itself, as it is, or a master. Raises `BadUrl`."""
-    scheme = url.partition("://")[0].lower()
+    scheme, separator, _ = url.lower().partition("://")
     if scheme not in SCHEMES:
-        raise BadUrl(f"{scheme!r} is none of {', '.join(SCHEMES)}")
+        begins = f"{scheme!r}" if separator else "what it begins with"
+        raise BadUrl(f"{begins} is none of {', '.join(SCHEMES)}")
+    parts = _split(url)
     try:
         if scheme.endswith(SENTINEL):
-            return _master(url)
+            return _master(parts)
         parse_url(url)
     except (ValueError, TypeError) as error:
         raise BadUrl(str(error)) from None
     return url
 
 
-def _master(url: str) -> Master:
-    parts = urlsplit(url)
+def _split(url: str) -> SplitResult:
+    """Raises `BadUrl` in place of Python's own words, which quote."""
+    try:
+        parts = urlsplit(url)
+        # Those of Sentinels are several: `_address` reads them.
+        _ = None if parts.scheme.endswith(SENTINEL) else parts.port
+    except ValueError:
+        raise BadUrl(UNREADABLE) from None
+    return parts
+
+
+def _master(parts: SplitResult) -> Master:
     login, _, hosts = parts.netloc.rpartition("@")
     service, _, database = parts.path.strip("/").partition("/")
     if not service:
@@ -84,7 +102,10 @@ def _address(text: str) -> tuple[str, int]:
     host, _, port = text.strip().rpartition(":") if _has_port(text) else (text, "", "")
     if not host.strip("[] "):
         raise ValueError("a Sentinel's host is missing")
-    return host.strip().strip("[]"), int(port or SENTINEL_PORT)
+    try:
+        return host.strip().strip("[]"), int(port or SENTINEL_PORT)
+    except ValueError:
+        raise ValueError("a Sentinel's port is no number") from None
 
 
 def _has_port(text: str) -> bool:

@@ -34,11 +34,11 @@ from daphne.ws_protocol import WebSocketProtocol
 from django.conf import settings
 from twisted.python.failure import Failure
 
-from beam import metrics, redis
+from beam import metrics, redis, twisted_log
 from beam.conf import conf
 from beam.frames import read
 from beam.opening import OpeningFactory
-from beam.supervisor import BACKLOG, READY
+from beam.supervisor import BACKLOG, READY, url_of
 from rooms.connections import connections
 from rooms.diffs import diffs
 from rooms.hub import hub
@@ -353,6 +353,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         self.failed = False
 
     def _ready(self) -> None:
+        twisted_log.install()
         # A close frame tells why; a dropped connection does not.
         self.ws_factory.setProtocolOptions(
             failByDrop=False,
@@ -388,11 +389,14 @@ class Server(DaphneServer):  # type: ignore[misc]
         twisted_loop.call_soon(lambda: keeper().start())
         port.factory = OpeningFactory(self.http_factory, self.ws_factory, twisted_loop)
         if self._control:
+            # daphne takes it for one of IPv4, and would misread other addresses.
+            port.socket = socket.socket(fileno=port.socket.detach())
+            port.fileno = port.socket.fileno
             # An adopted socket listens before the loop runs.
             twisted_loop.call_soon(self._report, self._control)
             return
         host = port.getHost()
-        url = f"http://{host.host}:{host.port}"
+        url = url_of(host.host, host.port)
         logger.info("Listening on %s", url)
         if settings.DEBUG:
             logger.info("Try it: %s/ is a demo, in as many windows as you like", url)

@@ -21,6 +21,8 @@ DEV_API_SECRET = "dev-secret"  # noqa: S105
 DEV_TOKEN_SECRET = "beam-development-token-secret-never-for-production"  # noqa: S105
 # Below it, one token is enough to find the secret by trying.
 SHORTEST_TOKEN_SECRET = 16
+# Below it, it is found by asking.
+SHORTEST_SECRET = 8
 
 
 def _flag(name: str) -> bool:
@@ -76,14 +78,27 @@ def _refuse_unsafe() -> None:
             "without them, nor with the development secrets. "
             "DEBUG=1 gives all of them defaults, for development only."
         )
-    if any(size_of(secret) < SHORTEST_TOKEN_SECRET for secret in TOKEN_SECRETS):
+    if short := _too_short():
+        least = ", ".join(f"{name} {number}" for name, number in short.items())
         problems.append(
-            "Set BEAM_TOKEN_SECRET to random text of 32 bytes or more, such as "
-            "`openssl rand -hex 32` prints; each item of the list has at least "
-            f"{SHORTEST_TOKEN_SECRET}."
+            f"Set {', '.join(short)} to random text of 32 bytes or more, such as "
+            f"`openssl rand -hex 32` prints; each item has at least: {least}."
         )
     if problems:
         raise ImproperlyConfigured(" ".join(problems))
+
+
+def _too_short() -> dict[str, int]:
+    """What has an item that is too short, and what it must have at least."""
+    return {
+        name: least
+        for name, sizes, least in (
+            ("SECRET_KEY", [len(SECRET_KEY or DEV_SECRET_KEY)], SHORTEST_SECRET),
+            ("BEAM_API_SECRET", map(len, API_SECRETS), SHORTEST_SECRET),
+            ("BEAM_TOKEN_SECRET", map(size_of, TOKEN_SECRETS), SHORTEST_TOKEN_SECRET),
+        )
+        if any(size < least for size in sizes)
+    }
 
 
 if not DEBUG:

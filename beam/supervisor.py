@@ -19,6 +19,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from beam.conf import conf
 
@@ -36,22 +37,48 @@ START_SECONDS = 60.0
 STOP_MARGIN = 10.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Worker:
-    """A server process that was started."""
+    """A server process that was started for a slot. `since`: when it listened."""
 
+    slot: int
     process: asyncio.subprocess.Process
     control: socket.socket
-    started: float
+    since: float | None = None
+
+    def __str__(self) -> str:
+        return f"Process {self.slot + 1} (pid {self.process.pid})"
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self.process.returncode is None
+
+    @property
+    def listens(self) -> bool:
+        """Whether it can serve."""
+        return self.runs and self.since is not None
+
+    @property
+    def was_steady(self) -> bool:
+        """Whether it listened for long enough to be no crash at the start."""
+        return self.since is not None and time.monotonic() - self.since > STEADY_SECONDS
 
     async def is_ready(self) -> bool:
-        """Wait until it listens; False where it ended before."""
+        """Wait until it listens; False where it ended before, or was killed for it."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(START_SECONDS):
-                return await loop.sock_recv(self.control, 64) == READY
-        except (TimeoutError, OSError):
+                said = await loop.sock_recv(self.control, 64)
+        except TimeoutError:
+            logger.error("%s did not listen within %g s: killed", self, START_SECONDS)
+            self.send(signal.SIGKILL)
             return False
+        except OSError:
+            return False
+        if said == READY:
+            self.since = time.monotonic()
+        return said == READY
 
     def send(self, number: int) -> None:
         """Pass a signal on; a process that is gone is no error."""
@@ -65,13 +92,17 @@ class Worker:
             async with asyncio.timeout(conf().drain_seconds + STOP_MARGIN):
                 await self.process.wait()
         except TimeoutError:
-            logger.error("Process %d did not drain: killed", self.process.pid)
+            logger.error("%s did not drain: killed", self)
             self.send(signal.SIGKILL)
             await self.process.wait()
 
 
 class Supervisor:
-    """N server processes behind one listening socket."""
+    """N server processes behind one listening socket.
+
+    `_workers` holds the process of each slot, and changes under the slot's lock
+    only; `_running` also those that drain, or are to take a slot over.
+    """
 
     def __init__(self, count: int, listening: socket.socket, folder: str) -> None:
         """`folder`: where processes write what the others are to see."""
@@ -79,9 +110,11 @@ class Supervisor:
         self._folder = folder
         self._socket = listening
         self._workers: dict[int, Worker] = {}
+        self._running: set[Worker] = set()
+        self._locks = [asyncio.Lock() for _ in range(count)]
+        self._serving = asyncio.Event()
         self._stopping = asyncio.Event()
         self._replacing: asyncio.Task[None] | None = None
-        self._replaced: set[int] = set()
 
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT; the exit code.
@@ -92,66 +125,110 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._replace)
-        first = await asyncio.gather(*map(self._start, range(self._count)))
-        if not self._stopping.is_set() and not any(first):
-            logger.critical("No server process could start; see above")
-            await self._end_all()
-            return 1
-        if not self._stopping.is_set():
-            self._tell()
+        stopping = loop.create_task(self._stopping.wait())
+        beginning = loop.create_task(self._begin())
         keepers = [loop.create_task(self._keep(slot)) for slot in range(self._count)]
-        await self._stopping.wait()
-        if self._replacing is not None:
-            self._replacing.cancel()
-        for keeper in keepers:
-            keeper.cancel()
-        await asyncio.gather(*keepers, return_exceptions=True)
+        await asyncio.wait((stopping, beginning), return_when=asyncio.FIRST_COMPLETED)
+        serves = self._stopping.is_set() or beginning.result()
+        if serves:
+            await stopping
+            logger.info("Stopping %d processes", len(self._running))
+        await self._cancel(stopping, beginning, *keepers, self._replacing)
         await self._end_all()
-        return 0
+        return 0 if serves else 1
 
-    def _tell(self) -> None:
-        host, port = self._socket.getsockname()[:2]
-        logger.info("Listening on http://%s:%d, %d processes", host, port, self._count)
+    @staticmethod
+    async def _cancel(*tasks: asyncio.Task[Any] | None) -> None:
+        running = [task for task in tasks if task is not None]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _begin(self) -> bool:
+        """Start them all; whether any of them listens."""
+        if not any(await asyncio.gather(*map(self._first, range(self._count)))):
+            logger.critical("No server process could start; see above")
+            return False
+        missing = [str(w.slot + 1) for w in self._workers.values() if not w.listens]
+        if missing:
+            told = (self._count - len(missing), self._count, ", ".join(missing))
+            logger.warning("%d of %d processes listen; not yet: %s", *told)
+        else:
+            logger.info("All %d processes listen", self._count)
+        return True
+
+    async def _first(self, slot: int) -> bool:
+        """Start the process of a slot; the first that listens is told."""
+        async with self._locks[slot]:
+            listens = await self._start(slot)
+        if listens and not self._serving.is_set():
+            self._serving.set()
+            logger.info("Listening on %s", url_of(*self._socket.getsockname()[:2]))
+        return listens
 
     async def _start(self, slot: int) -> bool:
-        """Start the process of a slot; whether it listens."""
+        """Start the process of a slot, whose lock is held; whether it listens."""
+        self._workers[slot] = await self._spawn(slot)
+        return await self._workers[slot].is_ready()
+
+    async def _spawn(self, slot: int) -> Worker:
+        """Start a process. Raises `OSError`."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         shared = (self._socket.fileno(), theirs.fileno())
         command = [sys.argv[0], "beam_serve", "--inherit", f"{shared[0]},{shared[1]}"]
-        command += ["--sibling", str(slot + 1), "--siblings", self._folder]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, *command, pass_fds=shared, env=os.environ
-        )
-        theirs.close()
-        worker = Worker(process, ours, time.monotonic())
-        self._workers[slot] = worker
-        return await worker.is_ready()
+        command += ["--sibling", str(slot + 1), "--of", str(self._count)]
+        command += ["--siblings", self._folder]
+        with theirs:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, *command, pass_fds=shared, env=os.environ
+                )
+            except BaseException:
+                ours.close()
+                raise
+        worker = Worker(slot, process, ours)
+        self._running.add(worker)
+        return worker
+
+    def _forget(self, worker: Worker) -> None:
+        """Nothing is left of it. Idempotent."""
+        worker.control.close()
+        self._running.discard(worker)
 
     async def _keep(self, slot: int) -> None:
         """Start the process of a slot again, whenever it dies."""
+        await self._serving.wait()
         delay = FIRST_DELAY
         while True:
-            worker = self._workers[slot]
+            async with self._locks[slot]:
+                worker = self._workers[slot]
             code = await worker.process.wait()
-            if slot in self._replaced:
-                self._replaced.discard(slot)
+            self._forget(worker)
+            if self._workers[slot] is not worker:
+                # It was replaced.
                 continue
-            worker.control.close()
-            if time.monotonic() - worker.started > STEADY_SECONDS:
+            if worker.was_steady:
                 delay = FIRST_DELAY
-            logger.error(
-                "Process %d (pid %d) %s; another in %.1f s",
-                slot + 1,
-                worker.process.pid,
-                _ended(code),
-                delay,
-            )
+            logger.error("%s %s; another in %.1f s", worker, _ended(code), delay)
             await asyncio.sleep(delay * random.uniform(0.8, 1.2))  # noqa: S311
             delay = min(delay * 2, LONGEST_DELAY)
-            if await self._start(slot):
-                pid = self._workers[slot].process.pid
-                logger.info("Process %d is back (pid %d)", slot + 1, pid)
+            await self._restart(worker)
+
+    async def _restart(self, dead: Worker) -> None:
+        """Start another in its slot, which a replacement may have taken by now."""
+        slot = dead.slot
+        async with self._locks[slot]:
+            if self._workers[slot] is not dead:
+                return
+            try:
+                listens = await self._start(slot)
+            except OSError as error:
+                logger.error("Process %d cannot be started: %s", slot + 1, error)
+                return
+        if listens:
+            pid = self._workers[slot].process.pid
+            logger.info("Process %d is back (pid %d)", slot + 1, pid)
 
     def _replace(self) -> None:
         if self._replacing is None or self._replacing.done():
@@ -161,23 +238,30 @@ class Supervisor:
     async def _replace_all(self) -> None:
         """A rolling restart: a new process listens before an old one drains."""
         for slot in range(self._count):
-            old = self._workers[slot]
-            self._replaced.add(slot)
-            if not await self._start(slot):
-                logger.error("The new process %d does not start: kept", slot + 1)
-                failed, self._workers[slot] = self._workers[slot], old
-                self._replaced.discard(slot)
-                await failed.end()
+            if not await self._replace_one(slot):
                 return
-            await old.end()
-            old.control.close()
-            pid = self._workers[slot].process.pid
-            logger.info("Process %d was replaced (pid %d)", slot + 1, pid)
+
+    async def _replace_one(self, slot: int) -> bool:
+        """Whether the new one listens; else the old one is kept."""
+        async with self._locks[slot]:
+            old, new = self._workers[slot], await self._spawn(slot)
+            if listens := await new.is_ready():
+                self._workers[slot] = new
+        if not listens:
+            logger.error("The new process %d does not start: kept", slot + 1)
+            await self._end(new)
+            return False
+        await self._end(old)
+        pid = new.process.pid
+        logger.info("Process %d was replaced (pid %d)", slot + 1, pid)
+        return True
+
+    async def _end(self, worker: Worker) -> None:
+        await worker.end()
+        self._forget(worker)
 
     async def _end_all(self) -> None:
-        workers = list(self._workers.values())
-        logger.info("Stopping %d processes", len(workers))
-        await asyncio.gather(*(worker.end() for worker in workers))
+        await asyncio.gather(*map(self._end, list(self._running)))
 
 
 def _ended(code: int) -> str:
@@ -186,19 +270,34 @@ def _ended(code: int) -> str:
     return f"ended with {code}"
 
 
+def url_of(host: str, port: int) -> str:
+    """Where one listens, as a browser takes it: IPv6 addresses are in brackets."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def listen(host: str, port: int) -> socket.socket:
-    """The socket that all processes share. Raises `OSError`."""
-    listening = socket.create_server((host, port), backlog=BACKLOG)
+    """The socket that all processes share. Raises `OSError`.
+
+    For an IPv6 address it takes IPv4 clients too, as a single process does.
+    """
+    six = ":" in host
+    listening = socket.create_server(
+        (host, port),
+        family=socket.AF_INET6 if six else socket.AF_INET,
+        backlog=BACKLOG,
+        dualstack_ipv6=six and socket.has_dualstack_ipv6(),
+    )
     listening.setblocking(False)
     return listening
 
 
 def supervise(count: int, host: str, port: int) -> int:
     """Serve with `count` processes until told to stop; the exit code."""
+    host = host.strip("[]")
     try:
         listening = listen(host, port)
     except OSError as error:
-        logger.critical("Cannot listen on %s:%d: %s", host, port, error)
+        logger.critical("Cannot listen on %s: %s", url_of(host, port), error)
         return 1
 
     with listening, TemporaryDirectory(prefix="beam-") as folder:

@@ -72,7 +72,7 @@ class Activity(Protocol):
         """Keep a process's figures, and what went wrong."""
 
     async def told(self, now: float) -> tuple[list[Record], list[Record]]:
-        """The figures of the last quarter of an hour, oldest first; warnings,
+        """What the last quarter of an hour had: figures, oldest first; warnings,
         newest first."""
 
 
@@ -124,8 +124,12 @@ class LocalActivity:
         self._warnings.extend(warnings)
 
     async def told(self, now: float) -> tuple[list[Record], list[Record]]:
-        points = [point for point in self._points if point["at"] > now - KEPT_SECONDS]
-        return points, list(reversed(self._warnings))
+        points = _of_late(self._points, now)
+        return points, _of_late(reversed(self._warnings), now)
+
+
+def _of_late(records: Iterable[Record], now: float) -> list[Record]:
+    return [record for record in records if record["at"] > now - KEPT_SECONDS]
 
 
 def _most(
@@ -204,7 +208,7 @@ class RedisActivity:
                 ("ZREVRANGE", f"{self._stem}:warnings", 0, MAX_WARNINGS - 1),
             ]
         )
-        return [*map(orjson.loads, points)], [*map(orjson.loads, warnings)]
+        return [*map(orjson.loads, points)], _of_late(map(orjson.loads, warnings), now)
 
 
 def _kept(

@@ -15,6 +15,7 @@ import httpx
 from beam import metrics
 from beam.conf import conf
 from rooms.circuit import Circuit
+from rooms.failures import kind
 from rooms.grants import BackendAway, Identity, RoomGrant, id_of
 
 logger = logging.getLogger(__name__)
@@ -109,11 +110,5 @@ class BackendVerifier:
                 logger.info("The backend decodes tokens again")
             else:
                 # The error's text could hold what was sent; its kind is enough.
-                logger.error("The backend cannot decode: %s", _kind(error))
+                logger.error("The backend cannot decode: %s", kind(error))
         self._reachable = reachable
-
-
-def _kind(error: Exception | None) -> str:
-    if isinstance(error, httpx.HTTPStatusError):
-        return f"it answers {error.response.status_code}"
-    return type(error).__name__

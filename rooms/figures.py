@@ -7,6 +7,7 @@ import resource
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,18 +24,26 @@ _PAGE_BYTES = resource.getpagesize()
 
 
 @dataclass(slots=True)
+class Buckets:
+    """A histogram's numbers: how many values for each bound and above, their sum."""
+
+    bounds: list[float]
+    counts: list[float]
+    sum: float
+
+
+@dataclass(slots=True)
 class Figures:
     """A process's numbers at a moment, in a form that travels as JSON.
 
-    `histograms`: the counts of each bucket, and behind them the sum. `reasons`: of
-    the counters that tell why, how many for each reason.
+    `reasons`: of the counters that tell why, how many for each reason.
     """
 
     at: float
     counters: dict[str, float]
     gauges: dict[str, float]
-    histograms: dict[str, list[float]] = field(default_factory=dict)
-    reasons: dict[str, dict[str, int]] = field(default_factory=dict)
+    histograms: dict[str, Buckets] = field(default_factory=dict)
+    reasons: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 GAUGES = {
@@ -46,6 +55,7 @@ GAUGES = {
     "memory_bytes": "Resident memory",
     "loop_lag_seconds": "How late the event loop woke up a second ago",
     "start_time_seconds": "When the process started: Unix time",
+    "processes": "Processes that the supervisor keeps; 1 where there is none",
 }
 
 
@@ -56,7 +66,15 @@ class Lag:
         self.seconds = 0.0
 
 
+class Supervised:
+    """How many processes the supervisor keeps, this one among them."""
+
+    def __init__(self) -> None:
+        self.processes = 1
+
+
 lag = Lag()
+supervised = Supervised()
 
 
 def take() -> Figures:
@@ -74,9 +92,11 @@ def take() -> Figures:
         "memory_bytes": memory_bytes(),
         "loop_lag_seconds": lag.seconds,
         "start_time_seconds": STARTED,
+        "processes": supervised.processes,
     }
-    histograms: dict[str, list[float]] = {
-        name: [*found.counts, found.sum] for name, found in metrics.HISTOGRAMS.items()
+    histograms = {
+        name: Buckets(list(found.bounds), list(found.counts), found.sum)
+        for name, found in metrics.HISTOGRAMS.items()
     }
     reasons = {
         name: dict(counter.reasons)
@@ -104,6 +124,44 @@ def memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1_024
 
 
-def from_json(data: dict[str, Any]) -> Figures:
-    """What another process told. Raises `TypeError` for anything else."""
-    return Figures(**data)
+def from_json(data: Any) -> Figures:
+    """What another process told, which may be of another version.
+
+    What one of the two does not know is missing, and so is a histogram of other
+    bounds, which would not add up with one's own. Raises `TypeError` for what does
+    not say when it was told.
+    """
+    told = _table(data)
+    if not isinstance(at := told.get("at"), int | float):
+        raise TypeError("no time is told")
+    return Figures(
+        at,
+        _numbers(told.get("counters")),
+        _numbers(told.get("gauges")),
+        _histograms(_table(told.get("histograms"))),
+        {name: _numbers(why) for name, why in _table(told.get("reasons")).items()},
+    )
+
+
+def _table(told: Any) -> dict[str, Any]:
+    return told if isinstance(told, dict) else {}
+
+
+def _numbers(told: Any) -> dict[str, float]:
+    items = _table(told).items()
+    return {name: value for name, value in items if isinstance(value, int | float)}
+
+
+def _histograms(told: dict[str, Any]) -> dict[str, Buckets]:
+    found = {}
+    for name, known in metrics.HISTOGRAMS.items():
+        bounds, size = list(known.bounds), len(known.counts)
+        match told.get(name):
+            case {
+                "bounds": its,
+                "counts": list(counts),
+                "sum": float() | int() as total,
+            }:
+                if its == bounds and len(counts) == size:
+                    found[name] = Buckets(bounds, counts, total)
+    return found

@@ -16,6 +16,7 @@ import httpx
 
 from beam.conf import conf
 from beam.public_keys import BadKey, PublicKey, from_jwk
+from rooms.failures import host, kind
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,10 @@ AWAY: Final = (
 
 class ProviderAway(Exception):
     """The provider has published no key yet: no token of its can be judged."""
+
+
+class NoUsableKey(ValueError):
+    """A slip of the provider's, which must not lock everybody out."""
 
 
 class Jwks:
@@ -82,8 +87,7 @@ class Jwks:
             found = answer.json()["keys"]
             keys = [key for each in found if (key := _usable(each)) is not None]
             if not keys:
-                # A slip of the provider's, which must not lock everybody out.
-                raise ValueError("no key that can be used")
+                raise NoUsableKey
         except AWAY as error:
             self._log(reachable=False, error=error)
             return
@@ -94,9 +98,9 @@ class Jwks:
         """One line a change."""
         if reachable != self._reachable:
             if reachable:
-                logger.info("The JWKS of %s are there again", self._url)
+                logger.info("The JWKS of %s are there again", host(self._url))
             else:
-                logger.error("No JWKS of %s: %r", self._url, error)
+                logger.error("No JWKS of %s: %s", host(self._url), kind(error))
         self._reachable = reachable
 
 

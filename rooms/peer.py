@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from beam.conf import conf, networks
 from rooms.handshake import client_address
@@ -18,26 +18,34 @@ def client_of(peer: str, forwarded: str) -> str:
     """
     proxies = conf().trusted_proxies
     trusted = networks(conf().proxy_networks)
-    if not proxies or (trusted and not is_in(peer, conf().proxy_networks)):
-        return peer
-    return client_address(peer, forwarded, proxies)
+    if proxies and (not trusted or is_in(peer, conf().proxy_networks)):
+        peer = client_address(peer, forwarded, proxies)
+    found = _parsed(peer)
+    return peer if found is None else str(found)
 
 
 def is_in(address: str, text: str) -> bool:
     """Whether an address is in one of the networks of a setting."""
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return False
-    return any(found in network for network in networks(text))
+    found = _parsed(address)
+    return found is not None and any(found in network for network in networks(text))
 
 
 def counted_as(address: str) -> str:
     """What `max_ip_connections` counts: an IPv6 address by its network."""
+    found = _parsed(address)
+    if isinstance(found, IPv6Address):
+        return str(ip_network((found, IPV6_PREFIX), strict=False))
+    return address if found is None else str(found)
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+    """The address; None for what is none.
+
+    A socket for both kinds calls IPv4 clients `::ffff:1.2.3.4`: they are 1.2.3.4.
+    """
     try:
         found = ip_address(address)
     except ValueError:
-        return address
-    if isinstance(found, IPv6Address) and found.ipv4_mapped is None:
-        return str(ip_network((found, IPV6_PREFIX), strict=False))
-    return address
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return mapped or found

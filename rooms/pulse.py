@@ -73,6 +73,7 @@ class Pulse:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        siblings.write(figures.take())
         try:
             await self._tell(figures.take())
         except AWAY as error:

@@ -120,7 +120,9 @@ class Relay:
         else:
             metrics.UNPUBLISHED.value += events
             if self._healthy:
-                logger.error("The channel layer refuses events: %r", error)
+                # Its text may quote the event; its kind is enough.
+                kind = type(error).__name__
+                logger.error("The channel layer refuses events: %s", kind)
         self._healthy = error is None
         if sent.done():
             return

@@ -24,6 +24,8 @@ from typing import Any
 import httpx
 import pytest
 
+from beam.supervisor import url_of
+
 ROOT = Path(__file__).resolve().parent.parent
 NODE_FOLDER = ROOT / "tests" / "journeys" / "node"
 START_SECONDS = 20.0
@@ -33,6 +35,8 @@ NO_PERSISTENCE = ("--save", "", "--appendonly", "no")
 # The servers that must serve the same journeys.
 SERVERS = {
     "beam": ("-m", "tests.serve", "{port}"),
+    # One that serves as badly as it is told to.
+    "broken": ("-m", "tests.broken", "{port}"),
     # The fixture of `vectors.json`; over Redis where `REDIS_URL` is given.
     "conformance": ("-m", "tests.conformance", "--port", "{port}"),
     "two processes": (
@@ -59,6 +63,15 @@ def free_port() -> int:
         return port
 
 
+def needs_ipv6() -> None:
+    """Skip where the machine has no IPv6 loopback."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        missing("the IPv6 loopback")
+
+
 def wait_until(condition: object, what: str, seconds: float = START_SECONDS) -> None:
     """Poll a condition until it holds. Fails the test with `what` if it does not."""
     assert callable(condition)
@@ -83,7 +96,7 @@ class Server:
     @property
     def url(self) -> str:
         """`http://127.0.0.1:PORT`, without a slash at the end."""
-        return f"http://127.0.0.1:{self.port}"
+        return url_of(self.env.get("HOST", "127.0.0.1"), self.port)
 
     @property
     def socket_url(self) -> str:

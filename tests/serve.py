@@ -22,7 +22,12 @@ def look(*_: Any) -> None:
     sys.stderr.flush()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve on the port that the command names."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "beam.settings")
     signal.signal(signal.SIGUSR1, look)
     execute_from_command_line(["manage.py", "beam_serve", "--port", sys.argv[1]])
+
+
+if __name__ == "__main__":
+    main()

@@ -37,6 +37,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ("name",)
     list_filter = (("revoked", admin.EmptyFieldListFilter),)
     actions = ("revoke",)
+    change_form_template = "admin/rooms/apikey/change_form.html"
 
     @admin.display(description="state", ordering="revoked")
     def state(self, key: ApiKey) -> str:
@@ -59,6 +60,10 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return (
             ("name", "scopes") if obj is None else self.get_readonly_fields(request, 1)
         )
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether keys may be revoked; nothing else of one can be changed."""
+        return obj is None and super().has_change_permission(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never: who used a key is to be known later."""
@@ -85,10 +90,27 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         }
         return TemplateResponse(request, "admin/rooms/apikey/shown.html", context)
 
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """With a way to revoke it."""
+        context = {"may_revoke": self.has_change_permission(request)}
+        return super().change_view(
+            request, object_id, form_url, context | (extra_context or {})
+        )
+
     @admin.action(description="Revoke the selected keys", permissions=["change"])
-    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        """Every process refuses them within 10 s."""
+    def revoke(
+        self, request: HttpRequest, queryset: QuerySet[ApiKey]
+    ) -> HttpResponse | None:
+        """After asking: every process refuses them within 10 s, for good."""
         chosen = list(queryset.filter(revoked=None))
+        if chosen and "confirmed" not in request.POST:
+            return self._ask_first(request, chosen)
         for key in chosen:
             keys.revoke(key.name)
             self.log_change(request, key, "Revoked.")
@@ -96,3 +118,13 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             f"{len(chosen)} revoked: refused everywhere within {keys.KEPT_SECONDS:g} s."
         )
         messages.success(request, text)
+        return None
+
+    def _ask_first(self, request: HttpRequest, chosen: list[ApiKey]) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Revoke for good?",
+            "opts": self.opts,
+            "keys": chosen,
+        }
+        return TemplateResponse(request, "admin/rooms/apikey/revoke.html", context)

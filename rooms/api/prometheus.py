@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from django.http import HttpResponse
@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from beam import metrics
 from beam.conf import conf
 from rooms.api.view import BackendView
-from rooms.figures import GAUGES, Figures
+from rooms.figures import GAUGES, Buckets, Figures
 from rooms.peer import client_of, is_in
 from rooms.siblings import siblings
 
@@ -31,18 +31,22 @@ TEXTS = {"cpu_seconds": "Processor time used, user and system"}
 class Exposition(Collector):
     """Figures of processes as Prometheus' metric families, with a label `process`."""
 
-    def __init__(self, everyone: dict[int, Figures]) -> None:
+    def __init__(self, everyone: dict[str, Figures]) -> None:
         self._everyone = everyone.items()
 
     def collect(self) -> Iterator[Metric]:
-        """The families, by the table of `beam.metrics`."""
+        """The families, by the table of `beam.metrics`.
+
+        What a process of another version did not tell is missing, not 0.
+        """
         texts = TEXTS | {name: c.help for name, c in metrics.COUNTERS.items()}
         for name, text in texts.items():
             yield self._counter(name, text)
         for name, text in GAUGES.items():
             gauge = GaugeMetricFamily(f"beam_{name}", text, labels=LABELS)
-            for number, told in self._everyone:
-                gauge.add_metric([str(number)], told.gauges.get(name, 0))
+            for label, told in self._everyone:
+                if name in told.gauges:
+                    gauge.add_metric([label], told.gauges[name])
             yield gauge
         for name, found in metrics.HISTOGRAMS.items():
             yield self._histogram(f"beam_{name}", found)
@@ -52,29 +56,30 @@ class Exposition(Collector):
         found = metrics.COUNTERS.get(name)
         if found is None or not found.reasons:
             family = CounterMetricFamily(f"beam_{name}", text, labels=LABELS)
-            for number, told in self._everyone:
-                family.add_metric([str(number)], told.counters.get(name, 0))
+            for label, told in self._everyone:
+                if name in told.counters:
+                    family.add_metric([label], told.counters[name])
             return family
         labels = (*LABELS, REASON)
         family = CounterMetricFamily(f"beam_{name}", text, labels=labels)
-        for number, told in self._everyone:
+        for label, told in self._everyone:
             for reason, count in told.reasons.get(name, {}).items():
-                family.add_metric([str(number), reason], count)
+                family.add_metric([label, reason], count)
         return family
 
     def _histogram(self, name: str, found: metrics.Histogram) -> Metric:
         family = HistogramMetricFamily(name, found.help, labels=LABELS)
-        for number, told in self._everyone:
+        for label, told in self._everyone:
             if (values := told.histograms.get(found.name)) is not None:
-                *counts, total = values
-                family.add_metric([str(number)], _buckets(found, counts), total)
+                family.add_metric([label], _cumulative(values), values.sum)
         return family
 
 
-def _buckets(found: metrics.Histogram, counts: Iterable[float]) -> list[Any]:
-    """Cumulative, as Prometheus wants them."""
+def _cumulative(values: Buckets) -> list[Any]:
+    """The buckets as Prometheus wants them."""
     below, buckets = 0.0, []
-    for bound, count in zip((*found.bounds, float("inf")), counts, strict=True):
+    bounds = (*values.bounds, float("inf"))
+    for bound, count in zip(bounds, values.counts, strict=True):
         below += count
         buckets.append(("+Inf" if bound == float("inf") else str(float(bound)), below))
     return buckets

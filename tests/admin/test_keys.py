@@ -71,8 +71,13 @@ def test_keys_are_revoked(admin_client: Client) -> None:
     made(admin_client, "other")
     row = ApiKey.objects.get(name="billing")
 
+    assert 'value="Revoke"' in text_of(admin_client.get(f"{LIST}{row.pk}/change/"))
     form = {"action": "revoke", "_selected_action": [str(row.pk)]}
-    text = text_of(admin_client.post(LIST, form, follow=True))
+    text = text_of(admin_client.post(LIST, form))
+    assert "Revoke for good?" in text
+    assert "never used" in text
+    assert len(keys._in_force()) == 2
+    text = text_of(admin_client.post(LIST, form | {"confirmed": "1"}, follow=True))
 
     assert "1 revoked" in text
     assert "revoked 20" in text
@@ -84,7 +89,10 @@ def test_keys_are_neither_changed_nor_deleted(admin_client: Client) -> None:
     key = made(admin_client)
     row = ApiKey.objects.get()
 
-    admin_client.post(f"{LIST}{row.pk}/change/", {"name": "x", "scopes": []})
+    url = f"{LIST}{row.pk}/change/"
+    assert 'name="_save"' not in text_of(admin_client.get(url))
+    form = {"name": "x", "scopes": ["rooms:read"]}
+    assert admin_client.post(url, form).status_code == 403
     answer = admin_client.post(f"{LIST}{row.pk}/delete/", {"post": "yes"})
 
     assert answer.status_code == 403

@@ -66,6 +66,16 @@ def test_the_first_admin_is_made_once(client: Client, settings: Settings) -> Non
     assert User.objects.count() == 1
 
 
+def test_a_name_that_is_taken_is_left_alone(settings: Settings) -> None:
+    settings.DEBUG = True
+    User.objects.create_user("admin")
+
+    told, _ = run()
+
+    assert "as admin2 with the password" in told
+    assert User.objects.get(username="admin2").is_superuser
+
+
 def test_in_production_passwords_are_not_printed(settings: Settings) -> None:
     settings.DEBUG = False
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import httpx
-import orjson
 import pytest
 from asgiref.sync import sync_to_async
 from django.test import AsyncClient
@@ -13,9 +10,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django.fixtures import Settings
 
 from beam import metrics
-from rooms import keys
+from beam.asgi import application
+from rooms import figures, keys
 from rooms.figures import GAUGES
-from rooms.siblings import STALE_SECONDS, Siblings
+from rooms.siblings import siblings
 from rooms.wire import Close, Reason
 from tests.clients import connected
 from tests.conftest import Serve
@@ -70,6 +68,7 @@ async def test_every_counter_gauge_and_histogram_is_there(
         )
     assert found["beam_memory_bytes"]["1"] > 1e6
     assert found["beam_redis_up"]["1"] == 1
+    assert found["beam_processes"]["1"] == 1
 
 
 async def test_a_refusal_is_counted_by_its_reason(async_client: AsyncClient) -> None:
@@ -216,44 +215,53 @@ async def test_addresses_may_be_allowed(
     assert answer.status_code == status
 
 
-async def test_siblings_see_each_other(tmp_path: Path) -> None:
-    first, second = Siblings(), Siblings()
-    first.join(tmp_path, 1)
-    second.join(tmp_path, 2)
-    assert list(first.everyone()) == [1]
-
-    second.write(second.everyone()[2])
-
-    assert list(first.everyone()) == [1, 2]
-    told = first.everyone()[2]
-    assert told.counters.keys() == first.everyone()[1].counters.keys()
-
-
-async def test_a_sibling_that_is_silent_is_gone(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("peer", "status"), [("::ffff:10.1.2.3", 200), ("::ffff:6.6.6.6", 401)]
+)
+async def test_a_socket_for_ipv6_too_knows_who_is_allowed(
+    settings: Settings, peer: str, status: int
 ) -> None:
-    first, second = Siblings(), Siblings()
-    first.join(tmp_path, 1)
-    second.join(tmp_path, 2)
-    old = second.everyone()[2]
-    old.at -= STALE_SECONDS + 1
-    second.write(old)
-    (tmp_path / "3.json").write_bytes(orjson.dumps({"strange": 1}))
+    settings.BEAM = settings.BEAM | {"metrics_allow": "10.0.0.0/8"}
+    transport = httpx.ASGITransport(app=application, client=(peer, 1))
 
-    assert list(first.everyone()) == [1]
-    assert "process 3 cannot be read" in caplog.text
+    async with httpx.AsyncClient(transport=transport) as http:
+        answer = await http.get("http://testserver/metrics")
+
+    assert answer.status_code == status
+
+
+async def test_what_a_process_of_another_version_does_not_tell_is_missing(
+    async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = figures.take()
+    old = figures.Figures(own.at, {"joins": 7.0}, {"connections": 3.0})
+    monkeypatch.setattr(siblings, "everyone", lambda: {"1": own, "2": old})
+
+    found = await scrape(async_client)
+
+    assert found["beam_joins_total"]["2"] == 7
+    assert found["beam_connections"]["2"] == 3
+    # 0 would tell that Redis is away.
+    for name in ("beam_redis_up", "beam_frames_in_total", "beam_joins_refused_total"):
+        assert list(found[name]) == ["1"]
+    assert list(found["beam_fan_out_members_bucket"]) == ["1"]
 
 
 @pytest.mark.redis
-def test_every_process_behind_the_socket_is_told(
+def test_every_process_behind_the_socket_is_told_alike_by_each(
     beam_server: Serve, shared_redis: RedisServer
 ) -> None:
     server = beam_server("two processes", REDIS_URL=shared_redis.url)
-    seen: set[str] = set()
+    seen: list[dict[str, float]] = []
 
     def both() -> bool:
+        # A new connection each time: either of them answers.
         text = httpx.get(f"{server.url}/metrics", headers=SECRET).text
-        seen.update(values(text)["beam_connections"])
-        return seen == {"1", "2"}
+        seen.append(values(text)["beam_cpu_seconds_total"])
+        return sum(set(found) == {"1", "2"} for found in seen) > 30
 
     wait_until(both, "both processes tell their figures")
+
+    for process in ("1", "2"):
+        told = [found[process] for found in seen if process in found]
+        assert told == sorted(told)

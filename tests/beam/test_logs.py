@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
+from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import httpx
 import pytest
+from django.contrib.auth.views import LoginView
+from pytest_django.fixtures import Settings
 
-from beam import logs
+from beam import logs, metrics
 from beam.asgi import application
-from beam.logs import JsonFormatter, LineFormatter, RequestFilter
+from beam.logs import DjangoFilter, JsonFormatter, LineFormatter, RequestFilter
 from rooms import tokens
-from tests.clients import Client, connected
+from tests.clients import Client, connected, until
 from tests.conftest import Serve
 from tests.processes import Server
 
@@ -78,6 +83,26 @@ def test_lines_name_their_request() -> None:
     assert "request" not in LineFormatter().format(record())
 
 
+async def ids() -> list[str | None]:
+    """The ids of lines that a task, a thread of it and the loop itself write."""
+    found: list[str | None] = []
+
+    def note() -> None:
+        found.append(getattr(record(), "request_id", None))
+
+    note()
+    await asyncio.to_thread(note)
+    asyncio.get_running_loop().call_soon(note)
+    await until(lambda: len(found) == 3)
+    return found
+
+
+async def test_what_the_loop_calls_belongs_to_no_request() -> None:
+    logs.request_id.set("r-1")
+
+    assert await ids() == ["r-1", "r-1", None]
+
+
 @pytest.mark.parametrize(
     ("given", "taken"),
     [
@@ -99,6 +124,132 @@ async def test_an_answer_tells_its_id(path: str, given: str, taken: bool) -> Non
     assert len(told) == 1
     assert (told[0] == given) == taken
     assert taken or re.fullmatch("[0-9a-f]{16}", told[0])
+
+
+Written = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Written:
+    """`written()` gives what production would have written so far."""
+    handler = logging.StreamHandler(StringIO())
+    handler.setFormatter(JsonFormatter())
+    handler.addFilter(RequestFilter())
+    handler.addFilter(DjangoFilter())
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    return lambda: [*map(json.loads, handler.stream.getvalue().splitlines())]
+
+
+async def ask(method: str = "GET", path: str = "/admin/login/", **how: Any) -> int:
+    """The status of a page, asked for with a secret wherever one may be."""
+    headers = {
+        "cookie": "sessions=sesame",
+        "authorization": "Bearer sesame",
+        "referer": "https://other.example/a?user_token=sesame",
+    }
+    transport = httpx.ASGITransport(app=application)
+    async with httpx.AsyncClient(
+        transport=transport, base_url=how.pop("base", "https://beam")
+    ) as http:
+        answer = await http.request(
+            method, f"{path}?user_token=sesame&sesame", headers=headers, **how
+        )
+    return answer.status_code
+
+
+EVIL = "https://evil.example"
+
+
+async def test_of_a_refused_request_only_method_and_path_are_told(
+    settings: Settings, written: Written
+) -> None:
+    settings.ALLOWED_HOSTS = ["beam"]
+    before = metrics.PAGES_REFUSED.value
+
+    assert await ask(path="/socket/longpoll", base=EVIL) == 400
+    assert await ask("POST", data={"password": "sesame"}) == 403
+
+    host, csrf = written()
+    assert metrics.PAGES_REFUSED.value == before + 2
+    assert host["logger"] == "django.security.DisallowedHost"
+    assert host["message"].startswith("Invalid HTTP_HOST header: 'evil.example'.")
+    assert host["request"] == "GET /socket/longpoll"
+    assert "traceback" not in host
+    assert csrf["logger"] == "django.security.csrf"
+    assert csrf["message"] == (
+        "Forbidden (Referer checking failed - https://other.example/a): /admin/login/"
+    )
+    assert csrf["request"] == "POST /admin/login/"
+    assert "sesame" not in json.dumps([host, csrf])
+
+
+async def test_what_else_is_refused_is_told_by_its_kind(
+    settings: Settings, written: Written
+) -> None:
+    settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 1
+
+    assert await ask() == 400
+
+    [line] = written()
+    assert line["message"] == "TooManyFieldsSent: GET /admin/login/"
+    assert line["request_id"]
+    assert "sesame" not in json.dumps(line)
+
+
+async def test_a_page_that_fails_is_told_without_what_it_was_asked(
+    monkeypatch: pytest.MonkeyPatch, written: Written
+) -> None:
+    def fail(self: Any, request: Any) -> None:
+        try:
+            raise KeyError(request.META["QUERY_STRING"])
+        except KeyError as error:
+            raise ValueError(request.COOKIES, request.headers) from error
+
+    monkeypatch.setattr(LoginView, "get", fail)
+    before = metrics.PAGES_FAILED.value
+
+    assert await ask() == 500
+
+    [line] = written()
+    assert metrics.PAGES_FAILED.value == before + 1
+    assert line["message"] == "Internal Server Error: /admin/login/"
+    assert line["request"] == "GET /admin/login/"
+    cause, error = line["traceback"].split("and then:")
+    assert "in fail" in cause
+    assert cause.rstrip().endswith("\nKeyError")
+    assert error.endswith("\nValueError")
+    assert "sesame" not in json.dumps(line)
+
+
+async def test_refusals_do_not_flood_the_log(
+    settings: Settings, written: Written, clock: Callable[[float], None]
+) -> None:
+    settings.ALLOWED_HOSTS = ["beam"]
+
+    for _ in range(4):
+        await ask(base=EVIL)
+    await ask("POST")
+    clock(logs.QUIET_SECONDS + 1)
+    for _ in range(2):
+        await ask(base=EVIL)
+
+    first, other, last = (line["message"] for line in written())
+    assert first.endswith("to ALLOWED_HOSTS.")
+    assert other.startswith("Forbidden")
+    assert last.endswith("to ALLOWED_HOSTS. (and 3 more before it)")
+
+
+async def test_what_a_stranger_can_have_written_is_short(
+    settings: Settings, written: Written
+) -> None:
+    settings.ALLOWED_HOSTS = ["beam"]
+
+    await ask(base="https://" + "a" * 5_000)
+    await ask("POST", "/admin/login/" + "a" * 5_000)
+
+    host, csrf = written()
+    assert len(json.dumps(host)) < 1_000
+    assert len(json.dumps(csrf)) < 1_000
 
 
 @pytest.mark.usefixtures("running_hub")
@@ -155,6 +306,9 @@ def test_in_production_every_line_is_json_and_nothing_is_secret(
     query = {"vsn": "2.0.0", "user_token": user_token}
     refused = httpx.get(f"{server.url}/socket/websocket", params=query)
     assert refused.status_code == 403
+    strangers = {"host": "evil.example"}
+    httpx.get(f"{server.url}/socket/longpoll", params=query, headers=strangers)
+    httpx.post(f"{server.url}/admin/login/", params=query, data=query)
     server.stop()
 
     found = lines(server)
@@ -163,6 +317,8 @@ def test_in_production_every_line_is_json_and_nothing_is_secret(
     assert told["by"] == "secret"
     assert told["room_id"] == "lobby"
     assert told["request_id"] == "abc-1"
+    assert "GET /socket/longpoll" in [line.get("request") for line in found]
+    assert "POST /admin/login/" in [line.get("request") for line in found]
     text = server.text()
     for hidden in (
         user_token,

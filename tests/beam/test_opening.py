@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam.opening import MAX_HEAD, handshake_query
+from beam.opening import MAX_HEAD, Request, handshake_query
 from rooms import tokens
 from tests.conftest import Serve
 
@@ -74,6 +75,26 @@ def test_what_is_unusual_is_left_to_daphne(data: bytes) -> None:
 @given(st.binary(max_size=200) | st.text(alphabet="GET /?:\r\na").map(str.encode))
 def test_no_first_bytes_are_taken_for_a_handshake_by_chance(data: bytes) -> None:
     assert handshake_query(data) is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        (b"/socket/websocket?user_token=sesame", "/socket/websocket"),
+        (b"/socket/longpoll?a?user_token=sesame", "/socket/longpoll"),
+        ("/é".encode(), r"/\xc3\xa9"),
+    ],
+)
+def test_a_request_that_is_logged_shows_no_query(uri: bytes, told: str) -> None:
+    server = SimpleNamespace(protocol_connected=lambda _: None)
+    factory = SimpleNamespace(server=server)
+    channel = SimpleNamespace(
+        factory=factory, transport=None, getPeer=str, getHost=str, isSecure=bool
+    )
+    asked = Request(channel)
+    asked.method, asked.uri = b"GET", uri
+
+    assert f"{asked} {asked!r}" == f"<Request GET {told}> <Request GET {told}>"
 
 
 ANSWER_SECONDS = 5.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from traceback import format_exception
+
 import pytest
 
 from beam.redis_url import BadUrl, Master, parse
@@ -53,7 +55,7 @@ def test_tls_to_the_master_and_to_the_sentinels() -> None:
         ("redis+sentinel://one", "names the service"),
         ("redis+sentinel:///beam", "host is missing"),
         ("redis+sentinel://one:port/beam", "port"),
-        ("redis://localhost:port", "Port"),
+        ("redis://localhost:port", "port"),
         ("redis://user:password@localhost?socket_timeout=long", "socket_timeout"),
     ],
 )
@@ -64,4 +66,24 @@ def test_what_cannot_be_read_says_why_and_names_no_password(
         parse(url)
 
     assert says in str(caught.value)
-    assert "password" not in str(caught.value)
+    assert "user:password" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "user:sesame@localhost:6379",
+        "redis://user:sesame/b@localhost",
+        "redis://:sesame#b@localhost",
+        "redis://:[sesame]b@localhost",
+        "redis://:sesame\N{ACCOUNT OF}@localhost",
+        "redis+sentinel://:sesame/b@localhost/beam",
+        "redis+sentinel://:[sesame]b@localhost/beam",
+        "redis+sentinel://one:sesame/beam",
+    ],
+)
+def test_no_part_of_a_password_is_quoted(url: str) -> None:
+    with pytest.raises(BadUrl) as caught:
+        parse(url)
+
+    assert "sesame" not in "".join(format_exception(caught.value))

@@ -57,14 +57,42 @@ def test_production_refuses_a_short_token_secret() -> None:
     assert "sesame" not in done.stderr
 
 
+@pytest.mark.parametrize("name", ["SECRET_KEY", "BEAM_API_SECRET"])
+def test_production_refuses_other_short_secrets(name: str) -> None:
+    done = check(SAFE | {name: "sesame7"})
+
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert f"Set {name} to random text of 32 bytes or more" in last
+    assert f"at least: {name} 8." in last
+    assert "sesame" not in done.stderr
+    assert check(SAFE | {name: "sesame78"}).returncode == 0
+
+
+def test_all_short_secrets_are_named_at_once() -> None:
+    short = {
+        "SECRET_KEY": "x",
+        "BEAM_API_SECRET": "s" * 32 + ",a",
+        "BEAM_TOKEN_SECRET": "t",
+    }
+    last = check(SAFE | short).stderr.strip().splitlines()[-1]
+
+    assert "Set SECRET_KEY, BEAM_API_SECRET, BEAM_TOKEN_SECRET to random" in last
+
+
 def test_production_warns_of_secrets_that_could_be_longer() -> None:
     done = check(
-        SAFE | {"BEAM_TOKEN_SECRET": "sesame" * 3, "BEAM_API_SECRET": "sesame"}
+        SAFE
+        | {
+            "BEAM_TOKEN_SECRET": "sesame" * 3,
+            "BEAM_API_SECRET": "sesame" * 2,
+            "SECRET_KEY": "sesame" * 5,
+        }
     )
 
     assert done.returncode == 0
-    assert "(beam.W001)" in done.stderr
-    assert "(beam.W002)" in done.stderr
+    for code in ("W001", "W002", "W003"):
+        assert f"(beam.{code})" in done.stderr
     assert "sesame" not in done.stderr
 
 

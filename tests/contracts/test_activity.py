@@ -109,6 +109,16 @@ async def test_the_last_warnings_are_kept_newest_first(kept: Activity) -> None:
     assert len(warnings) == MAX_WARNINGS
 
 
+async def test_old_warnings_are_told_no_more(kept: Activity) -> None:
+    await kept.tell({"at": NOON}, [{"at": NOON, "text": "old"}])
+    later = NOON + KEPT_SECONDS + 1
+    await kept.tell({"at": later}, [{"at": later, "text": "new"}])
+
+    _, warnings = await kept.told(later)
+
+    assert [line["text"] for line in warnings] == ["new"]
+
+
 async def test_what_is_gathered_is_bounded(kept: Activity) -> None:
     gathered = Gathered()
     for n in range(MAX_TOPICS + 10):

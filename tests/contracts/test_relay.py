@@ -275,16 +275,16 @@ async def test_events_of_one_moment_are_one_write(running_hub: Hub, topic: str) 
 
 
 async def test_a_layer_that_is_away_refuses_and_is_counted(
-    topic: str, monkeypatch: pytest.MonkeyPatch
+    topic: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from beam import metrics
 
     async def away(*args: Any) -> None:
-        raise ConnectionError("away")
+        raise ConnectionError("what was said")
 
     def failed(*args: Any) -> asyncio.Future[None]:
         sent = asyncio.get_running_loop().create_future()
-        sent.set_exception(ConnectionError("away"))
+        sent.set_exception(ConnectionError("what was said"))
         return sent
 
     event = Event(topic=topic, name="msg", payload={})
@@ -298,3 +298,4 @@ async def test_a_layer_that_is_away_refuses_and_is_counted(
         await relay.published(event)
 
     assert metrics.UNPUBLISHED.value == before + 1
+    assert caplog.messages == ["The channel layer refuses events: ConnectionError"]

@@ -125,7 +125,7 @@ async def two_processes(beam_server: Serve, redis: RedisServer) -> Server:
     """Two processes behind one socket, both listening."""
     server = beam_server("two processes", REDIS_URL=redis.url)
     await asyncio.to_thread(
-        wait_until, lambda: ", 2 processes" in server.text(), "both listen"
+        wait_until, lambda: "All 2 processes listen" in server.text(), "both listen"
     )
     return server
 

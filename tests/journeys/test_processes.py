@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 
+import httpx
 import psutil
 import pytest
 
+from tests.api.test_metrics import SECRET, values
 from tests.conftest import Serve
 from tests.journeys.test_server import close_code, event, join
-from tests.processes import ROOT, RedisServer, Server, wait_until
+from tests.processes import ROOT, RedisServer, Server, needs_ipv6, wait_until
 
 pytestmark = pytest.mark.redis
 
@@ -22,7 +24,7 @@ pytestmark = pytest.mark.redis
 def server(beam_server: Serve, shared_redis: RedisServer) -> Server:
     """Two processes over Redis."""
     server = beam_server("two processes", REDIS_URL=shared_redis.url)
-    wait_until(lambda: ", 2 processes" in server.text(), "both processes listen")
+    wait_until(lambda: "All 2 processes listen" in server.text(), "both listen")
     return server
 
 
@@ -53,6 +55,12 @@ async def test_members_meet_across_the_processes(server: Server) -> None:
         assert (await event(client, "new_msg"))["from"]["user_id"] == "u0"
     for client in clients:
         await client.close()
+
+
+def test_each_knows_how_many_there_are_to_be(server: Server) -> None:
+    text = httpx.get(f"{server.url}/metrics", headers=SECRET).text
+
+    assert set(values(text)["beam_processes"].values()) == {2}
 
 
 async def test_a_killed_process_is_started_again(server: Server) -> None:
@@ -97,6 +105,55 @@ async def test_sighup_replaces_the_processes_one_by_one(server: Server) -> None:
     assert not workers(server) & before
     again = await join(server, "u0", "rolled")
     await again.close()
+
+
+def told_of_old(server: Server) -> dict[str, float]:
+    """The figures of the processes that drain, or did so of late: their sums."""
+    text = httpx.get(f"{server.url}/metrics", headers=SECRET).text
+    return {
+        name: found.get("1-old", 0) + found.get("2-old", 0)
+        for name, found in values(text).items()
+    }
+
+
+async def test_who_drains_is_told_of_until_its_last_connection(
+    beam_server: Serve, shared_redis: RedisServer
+) -> None:
+    env = {"BEAM_DRAIN_BATCH": "1", "BEAM_DRAIN_SECONDS": "4"}
+    server = beam_server("two processes", REDIS_URL=shared_redis.url, **env)
+    clients = [await join(server, f"u{n}", "told") for n in range(20)]
+    codes = asyncio.gather(*(close_code(client, 20) for client in clients))
+    told: list[dict[str, float]] = []
+
+    def is_replaced() -> bool:
+        told.append(told_of_old(server))
+        return server.text().count("was replaced") == 2
+
+    assert server.process is not None
+    server.process.send_signal(signal.SIGHUP)
+    await asyncio.to_thread(wait_until, is_replaced, "both are replaced")
+
+    assert set(await codes) == {1012}
+    assert max(each["beam_draining"] for each in told) == 2
+    assert max(each["beam_connections"] for each in told) > 1
+    last = told_of_old(server)
+    assert last["beam_connections"] == 0
+    assert last["beam_connections_closed_total"] == 20
+
+
+@pytest.mark.parametrize(
+    ("host", "peer"), [("::1", "::1"), ("::ffff:127.0.0.1", "127.0.0.1")]
+)
+def test_they_serve_on_ipv6_too(
+    beam_server: Serve, shared_redis: RedisServer, host: str, peer: str
+) -> None:
+    needs_ipv6()
+    env = {"HOST": host, "REDIS_URL": shared_redis.url, "BEAM_METRICS_ALLOW": peer}
+
+    server = beam_server("two processes", **env)
+
+    assert f"Listening on {server.url}\n" in server.text()
+    assert httpx.get(f"{server.url}/metrics").status_code == 200
 
 
 async def test_without_the_supervisor_the_processes_drain(server: Server) -> None:

@@ -45,11 +45,14 @@ async def event(client: ClientConnection, name: str) -> Any:
             return frame[4]
 
 
-async def close_code(client: ClientConnection) -> int | None:
-    """The code of the server's close frame; None where the connection dropped."""
+async def close_code(client: ClientConnection, seconds: float = 5) -> int | None:
+    """The code of the server's close frame; None where the connection dropped.
+
+    `seconds`: how long it may be silent before.
+    """
     try:
         while True:
-            await asyncio.wait_for(client.recv(), 5)
+            await asyncio.wait_for(client.recv(), seconds)
     except ConnectionClosed as closed:
         return closed.rcvd.code if closed.rcvd else None
 

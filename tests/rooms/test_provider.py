@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hmac
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -262,6 +263,35 @@ async def test_while_the_provider_is_away_its_keys_stay_good(
 
     assert provider.asked == 4
     assert [line.name for line in caplog.records].count("rooms.jwks") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"status": 500}, "it answers 500"),
+        ({"body": b"sesame"}, "JSONDecodeError"),
+        ({"body": b'{"keys": []}'}, "NoUsableKey"),
+        ({"url": "http://127.0.0.1:1"}, "ConnectError"),
+    ],
+)
+async def test_of_a_provider_in_trouble_only_its_host_is_told(
+    provider: Provider,
+    configure: Callable[..., None],
+    caplog: pytest.LogCaptureFixture,
+    change: dict[str, Any],
+    told: str,
+) -> None:
+    vars(provider).update(change)
+    secret = provider.url.replace("//", "//eve:sesame@") + "?key=sesame"
+    configure(token_jwks_url=secret, jwks_retry=0.001)
+    caplog.set_level(logging.INFO)
+
+    with pytest.raises(grants.BackendAway):
+        await access.identify(token("RS256", user_id="ada"))
+
+    [line] = [one for one in caplog.records if one.name == "rooms.jwks"]
+    assert line.getMessage() == f"No JWKS of 127.0.0.1: {told}"
+    assert "sesame" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from itertools import chain, count
 from typing import Any
 
 from django.conf import settings
@@ -27,9 +28,17 @@ class Command(BaseCommand):
                 "Admin: /admin/ (forgot the password? manage.py changepassword)"
             )
             return
+        name = _free(NAME)
         password = secrets.token_urlsafe(12)
-        users.create_superuser(NAME, "", password)
-        self.stdout.write(f"Admin: /admin/ as {NAME} with the password {password}")
+        users.create_superuser(name, "", password)
+        self.stdout.write(f"Admin: /admin/ as {name} with the password {password}")
         self.stderr.write(
             "It is not shown again; `manage.py changepassword` sets another."
         )
+
+
+def _free(name: str) -> str:
+    """The name, with a number where somebody has it already."""
+    users = get_user_model().objects
+    names = chain([name], (f"{name}{number}" for number in count(2)))
+    return next(each for each in names if not users.filter(username=each).exists())

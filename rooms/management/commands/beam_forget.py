@@ -45,7 +45,7 @@ class Command(BaseCommand):
         try:
             empty = async_to_sync(_empty)(ids)
         except (redis.RedisError, OSError) as error:
-            raise CommandError(f"Redis is away: {error}") from None
+            raise CommandError(f"Redis is away: {redis.described(error)}") from None
         if not options["dry_run"]:
             for at in range(0, len(empty), AT_ONCE):
                 old.filter(room_id__in=empty[at : at + AT_ONCE]).delete()

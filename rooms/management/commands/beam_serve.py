@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from rooms.figures import supervised
 from rooms.siblings import siblings
 
 
@@ -35,8 +36,9 @@ class Command(BaseCommand):
             help="server processes behind one socket; above 1 they need REDIS_URL",
         )
         # What the supervisor hands to its processes: two file descriptors, which
-        # of them one is, and where they tell each other their figures.
+        # of how many one is, and where they tell each other their figures.
         parser.add_argument("--sibling", type=int, default=1, help=argparse.SUPPRESS)
+        parser.add_argument("--of", type=int, default=1, help=argparse.SUPPRESS)
         parser.add_argument("--siblings", type=Path, help=argparse.SUPPRESS)
         parser.add_argument("--inherit", type=_inherited, help=argparse.SUPPRESS)
 
@@ -50,6 +52,7 @@ class Command(BaseCommand):
             return
         if options["siblings"] is not None:
             siblings.join(options["siblings"], options["sibling"])
+            supervised.processes = options["of"]
         # Installs the reactor: nothing may have done so before.
         from beam.server import Server
 

@@ -1,0 +1,204 @@
+"""The supervisor, with processes that start in a moment and do as they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from beam import supervisor
+from beam.supervisor import Supervisor, listen, url_of
+from tests.clients import until
+from tests.processes import needs_ipv6
+
+# Stands in for `manage.py`. What it is to do is the name of a file beside it.
+WORKER = """
+import os, sys
+from pathlib import Path
+
+told = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+slot, control = told["--sibling"], int(told["--inherit"].split(",")[1])
+here = Path(__file__).parent
+with (here / "starts").open("a") as starts:
+    starts.write(f"{slot} {os.getpid()}\\n")
+if (here / f"die {slot}").exists():
+    sys.exit(3)
+try:
+    (here / f"hang {slot}").unlink()
+except FileNotFoundError:
+    os.write(control, b"listening")
+os.read(control, 1)
+(here / "orphans").touch()
+"""
+
+
+class Supervised:
+    """A supervisor of two such processes."""
+
+    def __init__(self, folder: Path, listening: socket.socket) -> None:
+        self.folder = folder
+        self.running = asyncio.create_task(Supervisor(2, listening, str(folder)).run())
+
+    def pids(self, slot: int) -> list[int]:
+        """Of all that were started for a slot, in their order."""
+        file = self.folder / "starts"
+        lines = file.read_text().splitlines() if file.exists() else []
+        told = [tuple(map(int, line.split())) for line in lines]
+        return [pid for number, pid in told if number == slot]
+
+    def children(self) -> set[int]:
+        """The pids of those that run."""
+        children = psutil.Process().children()
+        return {c.pid for c in children if str(self.folder) in " ".join(c.cmdline())}
+
+
+@pytest.fixture
+async def supervised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> AsyncIterator[Supervised]:
+    """Stopped at the end, as Ctrl-C would."""
+    caplog.set_level("INFO", "beam.supervisor")
+    script = tmp_path / "manage.py"
+    script.write_text(WORKER)
+    monkeypatch.setattr(sys, "argv", [str(script)])
+    with listen("127.0.0.1", 0) as listening:
+        one = Supervised(tmp_path, listening)
+        yield one
+        if not one.running.done():
+            os.kill(os.getpid(), signal.SIGINT)
+        await one.running
+    assert not (tmp_path / "orphans").exists()
+    assert not one.children()
+
+
+async def test_where_one_listens_is_said_by_the_first_and_again_by_all(
+    supervised: Supervised, caplog: pytest.LogCaptureFixture
+) -> None:
+    await until(lambda: "All 2 processes listen" in caplog.text)
+
+    assert caplog.text.count("Listening on http://127.0.0.1:") == 1
+
+
+async def test_a_process_that_hangs_at_its_start_is_killed_and_started_again(
+    supervised: Supervised,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(supervisor, "START_SECONDS", 0.5)
+    (supervised.folder / "hang 2").touch()
+
+    await until(lambda: "Listening on" in caplog.text)
+
+    assert "did not listen" not in caplog.text
+    await until(lambda: "Process 2 is back" in caplog.text)
+    hung, back = supervised.pids(2)
+    assert f"Process 2 (pid {hung}) did not listen within 0.5 s: killed" in caplog.text
+    assert "1 of 2 processes listen; not yet: 2" in caplog.text
+    assert supervised.children() == {*supervised.pids(1), back}
+
+
+async def test_where_no_process_can_start_it_ends_with_1(
+    supervised: Supervised, caplog: pytest.LogCaptureFixture
+) -> None:
+    for slot in (1, 2):
+        (supervised.folder / f"die {slot}").touch()
+
+    assert await supervised.running == 1
+    assert "No server process could start" in caplog.text
+    assert "Listening" not in caplog.text
+
+
+async def test_it_can_be_stopped_while_a_process_hangs(
+    supervised: Supervised, caplog: pytest.LogCaptureFixture
+) -> None:
+    for slot in (1, 2):
+        (supervised.folder / f"hang {slot}").touch()
+    await until(lambda: len(supervised.children()) == 2)
+
+    os.kill(os.getpid(), signal.SIGTERM)
+
+    async with asyncio.timeout(5):
+        assert await supervised.running == 0
+
+
+async def test_a_slot_that_is_replaced_while_it_waits_is_not_started_twice(
+    supervised: Supervised,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(supervisor, "FIRST_DELAY", 1.0)
+    await until(lambda: "All 2 processes listen" in caplog.text)
+    os.kill(supervised.pids(1)[0], signal.SIGKILL)
+    await until(lambda: "another in 1.0 s" in caplog.text)
+
+    os.kill(os.getpid(), signal.SIGHUP)
+    await until(lambda: caplog.text.count("was replaced") == 2)
+
+    # The wait goes on, and ends where the slot is taken: only then does it see this.
+    assert "is back" not in caplog.text
+    os.kill(supervised.pids(1)[1], signal.SIGKILL)
+    await until(lambda: "Process 1 is back" in caplog.text)
+    assert len(supervised.pids(1)) == 3
+    assert len(supervised.pids(2)) == 2
+    assert supervised.children() == {supervised.pids(n)[-1] for n in (1, 2)}
+
+
+async def test_a_process_that_cannot_be_started_is_tried_again(
+    supervised: Supervised,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await until(lambda: "All 2 processes listen" in caplog.text)
+    with monkeypatch.context() as patched:
+
+        def refuse(*_: object, **__: object) -> None:
+            raise BlockingIOError("no more processes")
+
+        patched.setattr(asyncio, "create_subprocess_exec", refuse)
+        os.kill(supervised.pids(1)[0], signal.SIGKILL)
+        await until(lambda: "Process 1 cannot be started: no more" in caplog.text)
+
+    await until(lambda: "Process 1 is back" in caplog.text)
+
+
+async def test_a_new_process_that_hangs_leaves_the_old_one_where_it_is(
+    supervised: Supervised,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await until(lambda: "All 2 processes listen" in caplog.text)
+    before = supervised.children()
+    monkeypatch.setattr(supervisor, "START_SECONDS", 0.5)
+    (supervised.folder / "hang 1").touch()
+
+    os.kill(os.getpid(), signal.SIGHUP)
+
+    await until(lambda: "The new process 1 does not start: kept" in caplog.text)
+    await until(lambda: supervised.children() == before)
+    assert "another in" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:"),
+        ("::1", "http://[::1]:"),
+        ("::ffff:127.0.0.1", "http://[::ffff:127.0.0.1]:"),
+    ],
+)
+def test_it_listens_for_the_family_of_the_address(host: str, url: str) -> None:
+    if ":" in host:
+        needs_ipv6()
+
+    with listen(host, 0) as listening:
+        address, port, *_ = listening.getsockname()
+        assert url_of(address, port) == f"{url}{port}"
+        with socket.create_connection((host, port), 1):
+            pass

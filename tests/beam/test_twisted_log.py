@@ -1,0 +1,84 @@
+"""What goes wrong inside the server is told; daphne would not."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger, LogLevel, globalLogPublisher
+from twisted.python.failure import Failure
+
+from beam import metrics, twisted_log
+from tests.beam.test_logs import PRODUCTION, lines
+from tests.conftest import Serve
+
+SECRET = {"secret": PRODUCTION["BEAM_API_SECRET"]}
+
+
+def test_a_protocol_that_raises_is_logged_and_counted(beam_server: Serve) -> None:
+    server = beam_server("broken", **PRODUCTION)
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(f"{server.url}/?user_token=sesame", headers={"x-fail": "sesame"})
+    metrics = httpx.get(f"{server.url}/metrics", headers=SECRET).text
+    server.stop()
+
+    [told] = [line for line in lines(server) if line["level"] == "ERROR"]
+    assert told["logger"] == "beam.twisted_log"
+    assert told["message"] == "An error inside the server: KeyError"
+    assert "in fail" in told["traceback"]
+    assert told["traceback"].endswith("\nKeyError")
+    assert 'beam_server_errors_total{process="1"} 1.0' in metrics
+    assert "sesame" not in server.text()
+
+
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Twisted's log is heard in this process, twice installed."""
+    twisted_log.install()
+    twisted_log.install()
+    yield
+    publisher: Any = globalLogPublisher
+    publisher.removeObserver(twisted_log.tell)
+
+
+def fail() -> None:
+    """What nobody handles."""
+    waiting: Deferred[None] = Deferred()
+    waiting.addCallback(lambda _: 1 / 0)
+    waiting.callback(None)
+
+
+@pytest.mark.usefixtures("heard")
+def test_a_failure_that_nobody_took_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    before = metrics.SERVER_ERRORS.value
+
+    fail()
+    gc.collect()
+
+    assert caplog.messages == ["An error inside the server: ZeroDivisionError"]
+    assert "in <lambda>" in (caplog.records[0].exc_text or "")
+    assert metrics.SERVER_ERRORS.value == before + 1
+
+
+@pytest.mark.usefixtures("heard")
+def test_what_is_no_failure_of_the_server_is_not_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    before = metrics.SERVER_ERRORS.value
+    caplog.set_level(logging.DEBUG, "beam")
+    twisted = Logger()
+
+    twisted.info("a connection")
+    twisted.error("hm")
+    twisted.failure("gone", Failure(OSError("gone")), LogLevel.warn)  # type: ignore[no-untyped-call]
+
+    assert caplog.messages == []
+    assert metrics.SERVER_ERRORS.value == before

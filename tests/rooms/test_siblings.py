@@ -1,0 +1,202 @@
+"""The processes behind one socket: what each tells, and what is told of all."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import orjson
+import pytest
+
+from beam import metrics
+from rooms import figures
+from rooms.connections import connections
+from rooms.pulse import Pulse
+from rooms.siblings import OLD_SECONDS, STALE_SECONDS, Siblings
+
+pytestmark = pytest.mark.usefixtures("running_hub")
+
+
+def joined(folder: Path, number: int) -> Siblings:
+    """What the process of this number knows of all."""
+    found = Siblings()
+    found.join(folder, number)
+    return found
+
+
+async def test_who_is_alone_tells_what_is_now() -> None:
+    before = Siblings().everyone()["1"].counters["joins"]
+
+    metrics.JOINS.value += 1
+
+    assert Siblings().everyone()["1"].counters["joins"] == before + 1
+
+
+async def test_siblings_see_each_other(tmp_path: Path) -> None:
+    first, second = joined(tmp_path, 1), joined(tmp_path, 2)
+    assert set(first.everyone()) == {"1"}
+
+    second.write(figures.take())
+
+    assert set(first.everyone()) == {"1", "2"}
+    assert set(second.everyone()) == {"2"}
+
+
+async def test_whoever_is_asked_tells_the_same(tmp_path: Path) -> None:
+    both = joined(tmp_path, 1), joined(tmp_path, 2)
+    for one in both:
+        one.write(figures.take())
+
+    metrics.JOINS.value += 1
+
+    first, second = (one.everyone() for one in both)
+    assert first == second
+
+
+async def test_figures_come_back_as_they_were(tmp_path: Path) -> None:
+    metrics.LATENCY.observe(0.003)
+    first, second = joined(tmp_path, 1), joined(tmp_path, 2)
+    own = figures.take()
+
+    first.write(own)
+
+    assert second.everyone()["1"] == own
+
+
+async def test_a_sibling_that_is_silent_is_gone(tmp_path: Path) -> None:
+    first, second = joined(tmp_path, 1), joined(tmp_path, 2)
+    old = figures.take()
+    old.at -= STALE_SECONDS + 1
+
+    second.write(old)
+
+    assert set(first.everyone()) == {"1"}
+
+
+async def test_who_drains_goes_on_beside_the_successor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new, other = joined(tmp_path, 1), joined(tmp_path, 1), joined(tmp_path, 2)
+    old.write(figures.take())
+    started = figures.take()
+    started.gauges["start_time_seconds"] += 60
+    new.write(started)
+
+    monkeypatch.setattr(connections, "draining", True)
+    old.write(figures.take())
+
+    told = other.everyone()
+    assert {"1", "1-old"} <= set(told)
+    assert told["1"].gauges["draining"] == 0
+    assert told["1-old"].gauges["draining"] == 1
+
+
+async def test_who_drains_without_a_successor_is_not_counted_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = joined(tmp_path, 1)
+    old.write(figures.take())
+    assert set(old.everyone()) == {"1"}
+
+    monkeypatch.setattr(connections, "draining", True)
+    old.write(figures.take())
+
+    assert set(old.everyone()) == {"1-old"}
+    old.write(figures.take())
+    assert set(old.everyone()) == {"1-old"}
+
+
+@pytest.mark.parametrize(("passed", "is_told"), [(-1, True), (1, False)])
+async def test_the_last_figures_of_who_drained_stay_for_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passed: int, is_told: bool
+) -> None:
+    old, other = joined(tmp_path, 1), joined(tmp_path, 2)
+    monkeypatch.setattr(connections, "draining", True)
+    last = figures.take()
+    last.at -= OLD_SECONDS + passed
+
+    old.write(last)
+
+    assert ("1-old" in other.everyone()) == is_told
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_last_beat_of_a_process_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = joined(tmp_path, 1), joined(tmp_path, 2)
+    monkeypatch.setattr("rooms.pulse.siblings", mine)
+    pulse = Pulse()
+    pulse.start()
+    metrics.CLOSED.value += 1
+
+    await pulse.stop()
+
+    assert other.everyone()["1"].counters["connections_closed"] == metrics.CLOSED.value
+
+
+async def test_a_process_of_another_version_is_understood_as_far_as_it_can_be(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = joined(tmp_path, 1)
+    told = asdict(figures.take())
+    told["counters"] = {"joins": 7, "unheard_of": 1, "frames_in": "many"}
+    told |= {"gauges": None, "more": {}}
+    latency = told["histograms"]["delivery_latency_seconds"]
+    latency["bounds"], latency["counts"] = latency["bounds"][1:], latency["counts"][1:]
+    del told["reasons"]
+    (tmp_path / "2.json").write_bytes(orjson.dumps(told))
+
+    found = first.everyone()["2"]
+
+    assert found.counters["joins"] == 7
+    assert "frames_in" not in found.counters
+    assert found.gauges == {}
+    assert set(found.histograms) == {"fan_out_members"}
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    "histogram",
+    [
+        [1, 2, 3],
+        {"bounds": [0.1], "counts": [1, 2], "sum": 1.0},
+        {"bounds": list(metrics.LATENCY.bounds), "counts": [1, 2], "sum": 1.0},
+        {"bounds": list(metrics.LATENCY.bounds)},
+        None,
+    ],
+)
+async def test_a_histogram_of_another_kind_is_left_out(
+    tmp_path: Path, histogram: object
+) -> None:
+    told = {"at": figures.take().at, "histograms": {metrics.LATENCY.name: histogram}}
+    (tmp_path / "2.json").write_bytes(orjson.dumps(told))
+
+    assert joined(tmp_path, 1).everyone()["2"].histograms == {}
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b'{"at": "noon"}', b"{}", b"\xff"])
+async def test_what_cannot_be_read_is_warned_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: bytes
+) -> None:
+    first = joined(tmp_path, 1)
+    (tmp_path / "2.json").write_bytes(text)
+    (tmp_path / "3.json").write_bytes(text)
+
+    for _ in range(3):
+        assert set(first.everyone()) == {"1"}
+
+    assert caplog.text.count("The figures of process 2 cannot be read") == 1
+    assert caplog.text.count("The figures of process 3 cannot be read") == 1
+
+
+async def test_a_folder_that_is_gone_is_warned_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = joined(tmp_path / "gone", 1)
+
+    for _ in range(3):
+        first.write(figures.take())
+
+    assert caplog.text.count("do not see my figures") == 1
+    assert set(first.everyone()) == {"1"}
