@@ -91,29 +91,30 @@ class DjangoFilter(logging.Filter):
         self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Lets pass what has no request, or is not the next of too many."""
+        """Lets pass what is not Django's, or not the next of too many."""
         known = vars(record)
-        if "request" not in known:
+        if "request" not in known and not record.name.startswith(REFUSALS):
             return True
         # Another handler may have asked.
         if "_is_due" not in known:
-            known["_is_due"] = self._cut(record, known["request"])
+            known["_is_due"] = self._cut(record, known.pop("request", None))
         return bool(known["_is_due"])
 
     def _cut(self, record: logging.LogRecord, request: Any) -> bool:
         """Take out what is not to be told; whether the rest is due."""
-        told = _told(request)
-        is_refusal = record.name.startswith(REFUSALS)
+        if told := _told(request):
+            record.request = told
         if isinstance(record.args, tuple) and record.args:
             record.args = tuple(map(_before_query, record.args))
         else:
             record.msg, record.args = _message(record, told), None
-        record.exc_text = None
-        if record.exc_info and record.exc_info[1] is not None and not is_refusal:
-            record.exc_text = whereabouts(record.exc_info[1])
-        record.exc_info = None
-        record.request = told
-        return not is_refusal or self._is_line_due(record)
+        error = record.exc_info[1] if record.exc_info else None
+        record.exc_info, record.exc_text = None, None
+        if record.name.startswith(REFUSALS):
+            return self._is_line_due(record)
+        if error is not None:
+            record.exc_text = whereabouts(error)
+        return True
 
     def _is_line_due(self, record: logging.LogRecord) -> bool:
         with self._lock:
@@ -155,7 +156,7 @@ def _message(record: logging.LogRecord, told: str) -> str:
     """
     kind = record.name.removeprefix(REFUSALS)
     if kind not in {record.name, "DisallowedHost"}:
-        return f"{kind}: {told}"
+        return f"{kind}: {told}" if told else kind
     return str(_before_query(record.msg))
 
 

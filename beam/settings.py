@@ -146,11 +146,37 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {
-    "default": dj_database_url.config(
-        default=f"sqlite:///{BASE_DIR / 'beam.sqlite3'}", conn_max_age=60
-    )
+# How long psycopg waits: to connect, for what it sent to arrive, and (after so long,
+# so often, so many times) for a sign that the server's machine is there.
+POSTGRESQL_OPTIONS: dict[str, Any] = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 10_000,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
 }
+STATEMENT_MILLISECONDS = 10_000
+
+
+def _database() -> dict[str, Any]:
+    """`DATABASE_URL`. PostgreSQL has limits of time where it does not say others."""
+    found: dict[str, Any] = dict(
+        dj_database_url.config(
+            default=f"sqlite:///{BASE_DIR / 'beam.sqlite3'}", conn_max_age=60
+        )
+    )
+    if found["ENGINE"].endswith((".postgresql", ".postgis")):
+        options = POSTGRESQL_OPTIONS | found.setdefault("OPTIONS", {})
+        said = options.get("options", "")
+        if "statement_timeout" not in said:
+            limit = f"-c statement_timeout={STATEMENT_MILLISECONDS}"
+            options["options"] = f"{said} {limit}".strip()
+        found["OPTIONS"] = options
+    return found
+
+
+DATABASES = {"default": _database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en"

@@ -12,8 +12,9 @@ import asyncio
 import heapq
 import time
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
@@ -156,15 +157,19 @@ class RedisActivity:
         return f"{self._stem}:sent:{{{topic}}}"
 
     async def add(self, gathered: Gathered, now: float) -> None:
-        key = self._minute(int(now // MINUTE))
-        calls: list[redis.Command] = [
-            ("ZINCRBY", key, count, topic) for topic, count in gathered.messages.items()
-        ]
-        if calls:
-            calls.append(("EXPIRE", key, 3 * MINUTE))
+        commands = self._adding(gathered, self._minute(int(now // MINUTE)))
+        # One chunk after another: what others ask meanwhile gets between.
+        while chunk := list(islice(commands, redis.CALLS_AT_ONCE)):
+            await self._batch.calls(chunk)
+
+    def _adding(self, gathered: Gathered, key: str) -> Iterator[redis.Command]:
+        for n, (topic, count) in enumerate(gathered.messages.items()):
+            yield "ZINCRBY", key, count, topic
+            # With the first: Redis may not get to see the last.
+            if n == 0:
+                yield "EXPIRE", key, 3 * MINUTE
         for topic, records in gathered.sent.items():
-            calls += _kept(self._of(topic), records, MAX_SENT, SENT_SECONDS)
-        await self._batch.calls(calls)
+            yield from _kept(self._of(topic), records, MAX_SENT, SENT_SECONDS)
 
     async def per_minute(self, topics: Sequence[str], now: float) -> list[float]:
         minute = int(now // MINUTE)

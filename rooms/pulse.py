@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 BEAT_SECONDS: Final = 1.0
 TELL_BEATS: Final = 5
+TELL_SECONDS: Final = TELL_BEATS * BEAT_SECONDS
 SLOW_BEATS: Final = 60
 # What admins hear: no client may join it.
 LIVE_TOPIC: Final = "$beam:live"

@@ -10,8 +10,9 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
-from rooms.pulse import LIVE_TOPIC, TELL_BEATS
+from rooms.pulse import LIVE_TOPIC, TELL_SECONDS
 from rooms.staff import may_watch
+from rooms.steps import SILENT_STEPS
 
 
 class BeamAdminSite(admin.AdminSite):
@@ -36,7 +37,8 @@ class BeamAdminSite(admin.AdminSite):
             "title": "Live",
             "watch": {
                 "topic": LIVE_TOPIC,
-                "seconds": TELL_BEATS,
+                "seconds": TELL_SECONDS,
+                "silent": SILENT_STEPS,
                 "rooms": reverse("admin:rooms_room_changelist"),
             },
         }

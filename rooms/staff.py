@@ -42,8 +42,9 @@ from rooms.handshake import Refused as HandshakeRefused
 from rooms.hub import hub
 from rooms.keeper import processes
 from rooms.patterns import Patterns
-from rooms.pulse import LIVE_TOPIC
+from rooms.pulse import LIVE_TOPIC, TELL_SECONDS
 from rooms.removal import REMOVE
+from rooms.steps import recent, step_of, sums
 from rooms.wire import Close, Frame, Reason
 
 # One of them is enough: whoever may change rooms may look at them.
@@ -118,12 +119,21 @@ class Live(Channel):
     counts = False
 
     async def join(self, payload: Any) -> Any:
+        """The past as sums up to the step `next`, which points go on from."""
+        now = time.time()
         try:
             await self.subscribe()
-            points, warnings = await activity().told(time.time())
+            points, warnings = await activity().told(now)
         except (RedisError, OSError):
             raise Refused(Reason.UNAVAILABLE) from None
-        return {"points": points, "warnings": warnings}
+        # Of the step before this one some may not have been told yet.
+        following = step_of(now, TELL_SECONDS) - 1
+        return {
+            "steps": sums(points, following, TELL_SECONDS),
+            "next": following,
+            "points": recent(points, following, TELL_SECONDS),
+            "warnings": warnings,
+        }
 
     def receive(self, event: Any, payload: Any, ref: Any) -> Awaitable[None]:
         """`top`: processes and the busiest rooms, now."""

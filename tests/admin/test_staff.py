@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from typing import Any
 
@@ -19,11 +21,13 @@ from rooms import figures, relay
 from rooms.activity import activity, gather, gathered
 from rooms.connections import disconnect_event
 from rooms.hub import hub
-from rooms.pulse import LIVE_TOPIC, Pulse
+from rooms.pulse import LIVE_TOPIC, TELL_SECONDS, Pulse
+from rooms.steps import SUMMED
 from rooms.troubles import recorder
 from rooms.wire import Close
 from tests.admin.conftest import Staff
 from tests.clients import Client, connected
+from tests.processes import ROOT
 
 PATH = "/admin/live/websocket?vsn=2.0.0"
 
@@ -323,6 +327,7 @@ async def test_the_live_view_is_told_at_every_beat(admin: AsyncClient) -> None:
     await eve.connect()
     reply = (await eve.ask(LIVE_TOPIC, "phx_join", {}))["response"]
     assert [point["process"] for point in reply["points"]] == ["other"]
+    assert reply["steps"] == []
     recorder.take()
     pulse._begin()
     [ada] = await connected("ada")
@@ -342,6 +347,34 @@ async def test_the_live_view_is_told_at_every_beat(admin: AsyncClient) -> None:
     points, warnings = await activity().told(time.time())
     assert points[-1] == told["point"]
     assert warnings[0] in told["warnings"]
+
+
+async def test_the_past_is_told_in_sums(admin: AsyncClient) -> None:
+    now = time.time()
+    figures = dict.fromkeys(SUMMED, 2.5) | {"host": "h" * 40, "memory": 10**9}
+    for at in range(int(now) - 895, int(now), int(TELL_SECONDS)):
+        for n in range(24):
+            await activity().tell({"at": at, "process": f"p{n}", **figures}, [])
+    eve = Watcher(admin)
+    await eve.connect()
+
+    reply = (await eve.ask(LIVE_TOPIC, "phx_join", {}))["response"]
+
+    assert len(json.dumps(reply)) < 65_536
+    assert {step["errors"] for step in reply["steps"]} == {60}
+    numbers = [step["step"] for step in reply["steps"]]
+    assert numbers == list(range(numbers[0], reply["next"]))
+    assert reply["next"] in {now // TELL_SECONDS - 1, now // TELL_SECONDS}
+    assert {point["process"] for point in reply["points"]} == {
+        f"p{n}" for n in range(24)
+    }
+
+
+def test_what_the_page_draws_is_summed() -> None:
+    page = (ROOT / "rooms/static/rooms/admin/live.js").read_text()
+    tiles = page.partition("const TILES = [")[2].partition("];")[0]
+
+    assert re.findall(r'\["(\w+)"', tiles) == list(SUMMED)
 
 
 async def test_the_busiest_rooms_are_told(admin: AsyncClient) -> None:

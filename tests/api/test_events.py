@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import socket
+import threading
 import time
 from typing import Any
 
@@ -300,6 +301,32 @@ async def test_readyz_says_that_the_database_is_away(
 
     assert answer.status_code == 503
     assert answer.json()["checks"]["database"] == "OperationalError"
+
+
+async def test_readyz_does_not_wait_for_a_database_that_hangs(
+    async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+
+    class Hanging:
+        def cursor(self) -> Any:
+            answered.wait(10)
+            raise OperationalError("at last")
+
+    monkeypatch.setattr(service, "connection", Hanging())
+    monkeypatch.setattr(service, "DATABASE_SECONDS", 0.05)
+
+    try:
+        # The second one waits for the first one's thread.
+        answers = [await async_client.get("/readyz") for _ in range(2)]
+    finally:
+        assert not answered.is_set()
+        answered.set()
+
+    for answer in answers:
+        assert answer.status_code == 503
+        assert answer.json()["checks"]["database"] == "TimeoutError"
+        assert answer.json()["checks"]["hub"] == "ok"
 
 
 PROCESSES = "/api/v1/processes"

@@ -180,6 +180,8 @@ async def test_of_a_refused_request_only_method_and_path_are_told(
         "Forbidden (Referer checking failed - https://other.example/a): /admin/login/"
     )
     assert csrf["request"] == "POST /admin/login/"
+    known = {"time", "level", "logger", "message", "request", "request_id"}
+    assert host.keys() == csrf.keys() == known | {"status_code"}
     assert "sesame" not in json.dumps([host, csrf])
 
 
@@ -194,6 +196,25 @@ async def test_what_else_is_refused_is_told_by_its_kind(
     assert line["message"] == "TooManyFieldsSent: GET /admin/login/"
     assert line["request_id"]
     assert "sesame" not in json.dumps(line)
+
+
+def test_a_refusal_without_a_request_is_no_different(written: Written) -> None:
+    refusals = logging.getLogger("django.security.SuspiciousSession")
+
+    for _ in range(3):
+        refusals.warning("a session of sesame")
+
+    [line] = written()
+    assert line["message"] == "SuspiciousSession"
+
+
+def test_other_lines_are_told_as_they_are(written: Written) -> None:
+    for _ in range(2):
+        logging.getLogger("django.db").error("Is %s there?", "it", extra={"a": 1})
+
+    first, second = written()
+    assert first["message"] == second["message"] == "Is it there?"
+    assert first["a"] == 1
 
 
 async def test_a_page_that_fails_is_told_without_what_it_was_asked(

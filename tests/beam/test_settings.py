@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from beam.conf import from_environment
 from tests.processes import ROOT, free_port
@@ -179,3 +182,55 @@ def test_a_variable_sets_a_number_and_says_so_where_it_is_none() -> None:
 
     assert wrong.returncode == 1
     assert "BEAM_DRAIN_BATCH is a number, not 'many'" in wrong.stderr
+
+
+def database(url: str) -> dict[str, Any]:
+    """What the settings make of `DATABASE_URL`."""
+    show = (
+        "import json; from beam import settings; print(json.dumps(settings.DATABASES))"
+    )
+    done = python(SAFE | {"DATABASE_URL": url}, "-c", show)
+    found: dict[str, Any] = json.loads(done.stdout)["default"]
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgis"])
+def test_postgresql_may_not_hang(scheme: str) -> None:
+    options = database(f"{scheme}://beam@db.test/beam")["OPTIONS"]
+
+    assert options.pop("options") == "-c statement_timeout=10000"
+    assert options["connect_timeout"] == 5
+    assert options["tcp_user_timeout"] == 10_000
+    assert options["keepalives"] == 1
+    # libpq refuses what it does not know.
+    make_conninfo("", **options)
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "found"),
+    [
+        ("connect_timeout=60", "connect_timeout", 60),
+        (
+            "options=-c%20statement_timeout%3D0",
+            "options",
+            "-c statement_timeout=0",
+        ),
+        (
+            "currentSchema=beam",
+            "options",
+            "-c search_path=beam -c statement_timeout=10000",
+        ),
+        ("sslmode=require", "sslmode", "require"),
+    ],
+)
+def test_the_url_of_postgresql_says_otherwise(
+    query: str, name: str, found: object
+) -> None:
+    options = database(f"postgres://beam@db.test/beam?{query}")["OPTIONS"]
+
+    assert options[name] == found
+    assert options["keepalives_idle"] == 5
+
+
+def test_sqlite_is_given_nothing_that_it_does_not_know() -> None:
+    assert "OPTIONS" not in database("sqlite:///beam.sqlite3")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from beam import redis
@@ -47,6 +49,30 @@ async def test_messages_of_processes_add_up(kept: Activity) -> None:
 
     assert await kept.per_minute(["a", "b", "c"], NOON + 20) == [7, 1, 0]
     assert await kept.per_minute([], NOON) == []
+
+
+async def test_many_busy_topics_hold_up_nobody(kept: Activity) -> None:
+    many = {f"t{n}": 1 for n in range(2_600)}
+    adding = asyncio.create_task(kept.add(Gathered(messages=many), NOON))
+    await asyncio.sleep(0)
+
+    # What is asked now is answered long before the last one is added.
+    seen = await kept.per_minute(list(many), NOON)
+
+    if conf().redis_url:
+        assert sum(seen) <= redis.CALLS_AT_ONCE
+    await adding
+    assert sum(await kept.per_minute(list(many), NOON)) == len(many)
+
+
+@pytest.mark.parametrize("count", [1, 1_200])
+async def test_what_is_added_up_does_not_stay(kept: Activity, count: int) -> None:
+    await kept.add(messages(**{f"t{n}": 1 for n in range(count)}), NOON)
+
+    if conf().redis_url:
+        [key] = await redis.batch().call("KEYS", "*activity:messages*")
+        assert 0 < await redis.batch().call("TTL", key) <= 180
+    assert await kept.busiest(3, NOON + 180) == []
 
 
 async def test_a_minute_fades_as_the_next_goes_on(kept: Activity) -> None:

@@ -12,6 +12,7 @@ import pytest
 from beam.conf import Conf
 from beam.metrics import COUNTERS, HISTOGRAMS
 from rooms.figures import GAUGES
+from rooms.socket import CLOSED_BY_CLIENT, LOST
 from rooms.wire import RESERVED, Close, Reason
 from tests.processes import ROOT
 
@@ -36,6 +37,13 @@ def test_every_reason_has_a_row() -> None:
 
 def test_every_close_code_has_a_row() -> None:
     assert {str(int(code)) for code in Close} <= firsts("protocol.md")
+
+
+def test_every_end_of_a_connection_is_listed() -> None:
+    [line] = [row for row in rows("operations.md") if "`reason`: " in row[-1]]
+    ends = {LOST, CLOSED_BY_CLIENT, *(code.name.lower() for code in Close)}
+
+    assert ends <= set(re.findall("`([a-z0-9_]+)`", line[-1]))
 
 
 def test_every_reserved_event_has_a_row() -> None:

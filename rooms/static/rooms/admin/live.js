@@ -5,13 +5,16 @@ const WINDOW_SECONDS = 900;
 // A service that started a moment ago fills the picture all the same.
 const LEAST_SECONDS = 120;
 const MAX_WARNINGS = 50;
-// A process that is silent for so long is gone: two of its figures are missing.
-const SILENT_BEATS = 3;
 
 const config = JSON.parse(document.getElementById("beam-watch").textContent);
 const status = document.getElementById("beam-status");
 const step = config.seconds;
-// bucket of time -> process -> its figures then
+// A process that is silent for so many steps is gone.
+const SILENT_STEPS = config.silent;
+// step before `next` -> the sums over processes then, as they were told
+let history = new Map();
+let next = 0;
+// step -> process -> its figures then
 const buckets = new Map();
 let warnings = [];
 
@@ -53,6 +56,14 @@ function keep(point) {
   for (const old of buckets.keys()) if (old < oldest) buckets.delete(old);
 }
 
+/** What was before, in sums, and the last figures of each process. */
+function begin(told) {
+  history = new Map(told.steps.map((sums) => [sums.step, sums]));
+  next = told.next;
+  buckets.clear();
+  told.points.forEach(keep);
+}
+
 /** The sum over processes at each step; one that said nothing in a step is as before. */
 function series(name) {
   const now = Math.floor(Date.now() / 1000 / step);
@@ -62,10 +73,10 @@ function series(name) {
     for (const [process, point] of buckets.get(bucket) ?? []) last.set(process, { point, bucket });
     let sum = null;
     for (const [process, { point, bucket: seen }] of last) {
-      if (bucket - seen > SILENT_BEATS) last.delete(process);
+      if (bucket - seen > SILENT_STEPS) last.delete(process);
       else sum = (sum ?? 0) + point[name];
     }
-    found.push(sum);
+    found.push(bucket < next ? (history.get(bucket)?.[name] ?? null) : sum);
   }
   return found;
 }
@@ -109,7 +120,7 @@ function newest() {
     if (point.at > (last.get(process)?.at ?? 0)) last.set(process, point);
   }
   const now = Date.now() / 1000;
-  return [...last.values()].filter((point) => now - point.at < step * (SILENT_BEATS + 1));
+  return [...last.values()].filter((point) => now - point.at < step * (SILENT_STEPS + 1));
 }
 
 function showProcesses() {
@@ -189,7 +200,7 @@ live.addEventListener("state", ({ detail: { state, reply } }) => {
   status.dataset.state = state;
   status.textContent = state === "online" ? "live" : state;
   if (!reply) return;
-  reply.points.forEach(keep);
+  begin(reply);
   warnings = reply.warnings;
   show();
   showWarnings();

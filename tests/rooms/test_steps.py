@@ -1,0 +1,103 @@
+"""Figures of many processes as sums: nothing is lost, and the page goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rooms.steps import RECENT, SILENT_STEPS, SUMMED, recent, step_of, sums
+
+SECONDS = 5.0
+FIRST = 1_000
+LAST = FIRST + 12
+
+
+def point(process: str, step: int, value: float, late: float = 0.0) -> dict[str, Any]:
+    """What a process tells in a step: the same of everything."""
+    figures = dict.fromkeys(SUMMED, value)
+    return {"process": process, "at": step * SECONDS + late, **figures}
+
+
+# One figure a process and step, whatever is missing.
+values = st.decimals(0, 10_000, places=2).map(float)
+keys = st.tuples(st.sampled_from("abcde"), st.integers(FIRST, LAST - 1))
+histories = st.dictionaries(keys, st.tuples(values, st.floats(0, 4.9))).map(
+    lambda known: sorted(
+        (point(*key, *told) for key, told in known.items()), key=lambda one: one["at"]
+    )
+)
+
+
+def lines(points: list[dict[str, Any]], until: int = LAST) -> dict[int, float]:
+    """One of the sums by its step: all are of the same numbers."""
+    return {row["step"]: row["members"] for row in sums(points, until, SECONDS)}
+
+
+def counting(points: list[dict[str, Any]], step: int) -> list[float]:
+    """What each process adds to a step: its last figure, unless it is gone."""
+    last: dict[str, dict[str, Any]] = {}
+    for one in points:
+        if step - SILENT_STEPS <= step_of(one["at"], SECONDS) <= step:
+            last[one["process"]] = one
+    return [one["members"] for one in last.values()]
+
+
+@given(histories)
+def test_a_sum_is_of_the_last_figures_of_all_that_are_there(
+    points: list[dict[str, Any]],
+) -> None:
+    expected = {step: counting(points, step) for step in range(FIRST, LAST)}
+
+    assert lines(points) == {
+        step: round(sum(each), 2) for step, each in expected.items() if each
+    }
+
+
+@given(histories)
+def test_sums_of_parts_add_up_to_the_sum(points: list[dict[str, Any]]) -> None:
+    some = lines([one for one in points if one["process"] in "ab"])
+    others = lines([one for one in points if one["process"] not in "ab"])
+
+    assert lines(points) == {
+        step: round(some.get(step, 0) + others.get(step, 0), 2)
+        for step in {*some, *others}
+    }
+
+
+@given(histories, st.integers(LAST - 2, LAST - 1))
+def test_whoever_has_the_past_in_sums_goes_on_as_if_it_had_all(
+    points: list[dict[str, Any]], following: int
+) -> None:
+    past = lines(points, following)
+    rest = lines(list(map(dict, recent(points, following, SECONDS))))
+
+    later = {step: value for step, value in rest.items() if step >= following}
+    assert past | later == lines(points)
+
+
+def test_a_process_of_another_version_counts_with_what_it_tells() -> None:
+    told = {"process": "old", "at": FIRST * SECONDS, "members": 3}
+
+    [row] = sums([told, point("new", FIRST, 1)], FIRST + 1, SECONDS)
+
+    assert (row["members"], row["joins"]) == (4, 1)
+
+
+def test_the_past_is_as_large_for_many_processes_as_for_few() -> None:
+    points = [
+        point(f"p{n}", step, 98_765.43) for step in range(180) for n in range(100)
+    ]
+
+    past = sums(points, 180, SECONDS)
+
+    assert len(past) == 180
+    assert len(orjson.dumps(past)) < 32_768
+    assert len(recent(points, 179, SECONDS)) == RECENT * 100
+
+
+def test_nothing_is_known_of_nothing() -> None:
+    assert sums([], LAST, SECONDS) == []
+    assert recent([], LAST, SECONDS) == []
