@@ -119,13 +119,18 @@ class Live(Channel):
     counts = False
 
     async def join(self, payload: Any) -> Any:
-        """The past as sums up to the step `next`, which points go on from."""
+        """The past as sums up to the step `next`, which points go on from.
+
+        While Redis is away nothing is known; the page joins again afterwards.
+        """
         now = time.time()
-        try:
+        points: list[Record] = []
+        warnings: list[Record] = []
+        there = False
+        with suppress(RedisError, OSError):
             await self.subscribe()
             points, warnings = await activity().told(now)
-        except (RedisError, OSError):
-            raise Refused(Reason.UNAVAILABLE) from None
+            there = True
         # Of the step before this one some may not have been told yet.
         following = step_of(now, TELL_SECONDS) - 1
         return {
@@ -133,6 +138,8 @@ class Live(Channel):
             "next": following,
             "points": recent(points, following, TELL_SECONDS),
             "warnings": warnings,
+            "now": now,
+            "redis": there,
         }
 
     def receive(self, event: Any, payload: Any, ref: Any) -> Awaitable[None]:

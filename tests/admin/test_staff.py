@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.test import AsyncClient
 from pytest_django.fixtures import Settings
 
-from beam import metrics
+from beam import metrics, redis
 from beam.asgi import application
 from rooms import figures, relay
 from rooms.activity import activity, gather, gathered
@@ -328,6 +328,7 @@ async def test_the_live_view_is_told_at_every_beat(admin: AsyncClient) -> None:
     reply = (await eve.ask(LIVE_TOPIC, "phx_join", {}))["response"]
     assert [point["process"] for point in reply["points"]] == ["other"]
     assert reply["steps"] == []
+    assert reply["redis"] is True
     recorder.take()
     pulse._begin()
     [ada] = await connected("ada")
@@ -368,6 +369,27 @@ async def test_the_past_is_told_in_sums(admin: AsyncClient) -> None:
     assert {point["process"] for point in reply["points"]} == {
         f"p{n}" for n in range(24)
     }
+
+
+async def test_the_live_view_is_let_in_while_redis_is_away(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any) -> Any:
+        raise redis.Away
+
+    for name in ("told", "busiest"):
+        monkeypatch.setattr(type(activity()), name, away)
+    eve = Watcher(admin)
+    await eve.connect()
+
+    reply = await eve.ask(LIVE_TOPIC, "phx_join", {})
+
+    assert reply["status"] == "ok"
+    told = reply["response"]
+    assert abs(told["now"] - time.time()) < 5
+    assert (told["redis"], told["points"], told["steps"]) == (False, [], [])
+    top = await eve.ask(LIVE_TOPIC, "top", {})
+    assert top["response"]["reason"] == "unavailable"
 
 
 def test_what_the_page_draws_is_summed() -> None:

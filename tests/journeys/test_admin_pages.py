@@ -17,9 +17,11 @@ from playwright.async_api import (
     expect,
 )
 
+from rooms.pulse import TELL_SECONDS
+from rooms.steps import SUMMED, step_of
 from tests.conftest import Serve
 from tests.journeys.test_admin import HEADERS, log_in, manage, sessions
-from tests.processes import Server
+from tests.processes import Server, redis_server
 
 pytestmark = pytest.mark.browser
 
@@ -315,18 +317,144 @@ async def test_a_room_that_is_steered_elsewhere_is_followed(
         await expect(page.locator("#beam-tail .event").first).to_have_text("second")
 
 
+def point(at: float, **figures: Any) -> dict[str, Any]:
+    """What a process tells of itself at a beat."""
+    names = ("connections", "topics", "memory", "lag", "cpu", *SUMMED)
+    who = {"process": "p1", "host": "vm", "pid": 7, "started": at - DAY}
+    return {"at": at, **who, **dict.fromkeys(names, 1), **figures}
+
+
+def live_answer(at: float, **more: Any) -> dict[str, Any]:
+    """What the page gets when it joins."""
+    step = step_of(at, TELL_SECONDS) - 1
+    figures = {"steps": [], "next": step, "points": [point(at)], "warnings": []}
+    return figures | {"now": at, "redis": True} | more
+
+
+def warning(at: float, text: str) -> dict[str, Any]:
+    """A line of the log."""
+    return {"at": at, "level": "warning", "text": text}
+
+
+@pytest.mark.parametrize("skew", [45, -60, 0])
+async def test_the_live_view_goes_by_the_servers_clock(
+    browser: Browser, beam_server: Serve, skew: int
+) -> None:
+    server = beam_server()
+    _, page = await admin_of(browser, server)
+    at = time.time()
+    await page.clock.install(time=at + skew)
+    door = Door(page, phx_join=live_answer(at), top={"rooms": []})
+    await door.hold()
+    await page.goto(f"{server.url}/admin/live/")
+    await expect(page.locator("#beam-status")).to_have_text("live")
+    door.tell("figures", {"point": point(time.time(), members=42), "warnings": []})
+
+    members = page.locator("[data-name=members] .value")
+    await expect(members).to_have_text("42", timeout=15_000)
+    await expect(page.locator("#beam-processes tr")).to_have_count(1)
+    await expect(page.locator("#beam-processes")).to_contain_text("vm #7")
+
+
+async def test_old_warnings_leave_and_silence_is_told(
+    browser: Browser, beam_server: Serve
+) -> None:
+    server = beam_server()
+    _, page = await admin_of(browser, server)
+    at = time.time()
+    await page.clock.install(time=at)
+    first = [warning(at - 880, "an old one"), warning(at - 1_000, "too old")]
+    answer = live_answer(at, warnings=first)
+    door = Door(page, phx_join=answer, top={"rooms": []})
+    await door.hold()
+    await page.goto(f"{server.url}/admin/live/")
+    status, lines = page.locator("#beam-status"), page.locator("#beam-warnings li")
+    await expect(status).to_have_text("live")
+    await expect(lines).to_have_count(1)
+    await expect(lines).to_contain_text("an old one")
+
+    for n in range(4):
+        more = [warning(at + n, f"warning {n} {m}") for m in range(20)]
+        door.tell("figures", {"point": point(at), "warnings": more})
+    await expect(lines).to_have_count(50)
+    await expect(lines.first).to_contain_text("warning 3 19")
+
+    await page.clock.fast_forward(16_000)
+    await expect(status).to_have_text("stale: no figures come")
+    await expect(status).to_have_attribute("data-state", "stale")
+    await expect(page.locator("#beam-no-processes")).to_be_hidden()
+
+    await page.clock.fast_forward(15 * 60_000)
+    await expect(lines).to_have_count(0)
+    await expect(page.locator("#beam-no-warnings")).to_contain_text("None")
+    await expect(page.locator("#beam-no-processes")).to_be_visible()
+    await expect(page.locator("[data-name=members] .value")).to_have_text("–")
+
+    door.tell("figures", {"point": point(at + 60 * 16), "warnings": []})
+    await page.clock.fast_forward(6_000)
+    await expect(status).to_have_text("live")
+
+
+@pytest.mark.redis
+async def test_while_redis_is_away_the_pages_say_so(
+    browser: Browser, beam_server: Serve
+) -> None:
+    with redis_server() as store:
+        server = beam_server("two processes", REDIS_URL=store.url)
+        context, opened = await admin_of(browser, server)
+        address = room_page(server)
+        room = await context.new_page()
+        await room.goto(address)
+        await opened.goto(f"{server.url}/admin/live/")
+        lines = opened.locator("#beam-processes tr")
+        await expect(lines).to_have_count(2, timeout=30_000)
+
+        store.kill()
+        for page in (opened, room):
+            status = page.locator("#beam-status")
+            await expect(status).to_have_text("Redis is away", timeout=20_000)
+            await expect(status).to_have_attribute("data-state", "stale")
+        new = await context.new_page()
+        await new.goto(opened.url)
+        await expect(new.locator("#beam-status")).to_have_text("Redis is away")
+        for name in ("processes", "top", "warnings"):
+            empty = new.locator(f"#beam-no-{name}")
+            await expect(empty).to_have_text("Redis is away: nobody can tell.")
+
+        store.start()
+        for page in (opened, new, room):
+            status = page.locator("#beam-status")
+            await expect(status).to_have_text("live", timeout=30_000)
+        for page in (opened, new):
+            lines = page.locator("#beam-processes tr")
+            await expect(lines).to_have_count(2, timeout=30_000)
+
+
+def full(page: Page, name: str) -> Door:
+    """A door behind which there is one of everything, called so."""
+    at = time.time()
+    told = {"at": at, "event": name, "by": f"key:{name}"}
+    busy = {"room_id": name, "per_minute": 1, "sessions": 1, "users": 1}
+    return Door(
+        page,
+        phx_join=live_answer(at, warnings=[warning(at, name)]),
+        members=present(name, at),
+        room={"owners": {}, "closed": True, "sent": [told]},
+        top={"rooms": [busy]},
+    )
+
+
 async def test_pages_can_be_read(browser: Browser, beam_server: Serve) -> None:
     server = beam_server()
     _, page = await admin_of(browser, server)
-    door = Door(page, members=present("ada", time.time()))
-    await door.hold()
+    await full(page, "ada").hold()
     room = room_page(server)
     for scheme in ("light", "dark"):
         await page.emulate_media(color_scheme=scheme)
         for url in (room, f"{server.url}/admin/live/", f"{server.url}{LIST}"):
             await page.goto(url)
-            if url == room:
-                await expect(page.get_by_text("Disconnect")).to_be_visible()
+            if url != f"{server.url}{LIST}":
+                await expect(page.locator(".beam-panel a").first).to_be_visible()
             assert await page.evaluate(PALE) == [], f"{scheme} {url}"
             # Each column has a name, which screen readers tell.
             heads = page.locator(".beam-panel th")
@@ -340,8 +468,7 @@ async def test_long_ids_fit_on_a_phone(browser: Browser, beam_server: Serve) -> 
     server = beam_server()
     phone = {"width": 390, "height": 844}
     _, page = await admin_of(browser, server, viewport=phone)
-    door = Door(page, members=present(LONG, time.time()))
-    await door.hold()
+    await full(page, LONG).hold()
     room = room_page(server, LONG)
     for url in (
         room,
@@ -355,4 +482,7 @@ async def test_long_ids_fit_on_a_phone(browser: Browser, beam_server: Serve) -> 
         await expect(page.locator("h1").last).to_be_visible()
         if url == room:
             await expect(sessions(page)).to_have_text([f"{LONG}:1"])
+            await expect(page.locator("#beam-sent li")).to_have_count(1)
+        if "live" in url:
+            await expect(page.locator("#beam-top a")).to_have_text(LONG)
         assert await page.evaluate(TOO_WIDE) <= 0, url
