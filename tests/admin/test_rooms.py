@@ -210,6 +210,21 @@ async def test_while_redis_is_away_many_rooms_stay_open(
     assert not await Room.objects.filter(closed=True).aexists()
 
 
+async def test_a_room_is_found_by_its_id(
+    admin: AsyncClient, async_client: AsyncClient, staff: Staff
+) -> None:
+    one = await room("a room/é?")
+    url = f"{LIST}named/"
+
+    answer = await admin.get(url, {"room_id": "a room/é?"})
+    assert answer["location"] == page(one)
+    answer = await admin.get(url, {"room_id": "n\0ew & other"})
+    assert answer["location"] == f"{LIST}?q=new+%26+other"
+
+    await async_client.aforce_login(await sync_to_async(staff)())
+    assert (await async_client.get(url, {"room_id": "x"})).status_code == 403
+
+
 # A room's page.
 
 

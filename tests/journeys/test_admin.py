@@ -261,6 +261,9 @@ async def test_the_live_view_updates_itself(
         await room.focus()
         await asyncio.sleep(6)
         await expect(room).to_be_focused()
+        await room.press("Enter")
+        await expect(page.locator("#beam-open")).to_have_text("open")
+        await page.go_back()
     await expect(members).to_have_text("0", timeout=30_000)
 
 

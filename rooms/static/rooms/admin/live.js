@@ -156,7 +156,7 @@ function showProcesses() {
 
 const showRooms = keyed($("beam-top"), (room_id) => {
   const link = element("a", room_id);
-  link.href = `${config.rooms}?${new URLSearchParams({ q: room_id })}`;
+  link.href = `${config.room}?${new URLSearchParams({ room_id })}`;
   const { node, fill } = line(link, ["number", "number", "number"]);
   return { node, fill: ({ per_minute, sessions, users }) => fill([rate(per_minute), whole(sessions), whole(users)]) };
 });
