@@ -39,7 +39,7 @@ class BeamAdminSite(admin.AdminSite):
                 "topic": LIVE_TOPIC,
                 "seconds": TELL_SECONDS,
                 "silent": SILENT_STEPS,
-                "rooms": reverse("admin:rooms_room_changelist"),
+                "room": reverse("admin:rooms_room_named"),
             },
         }
         return TemplateResponse(request, "admin/live.html", context)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from contextlib import suppress
 from hashlib import sha256
 from importlib import import_module
 from io import BytesIO
+from operator import itemgetter
 from typing import Any, Final
 
 from asgiref.sync import async_to_sync
@@ -27,10 +28,11 @@ from django.db import Error as DatabaseError
 from django.middleware.csrf import CsrfViewMiddleware
 
 from beam.redis import RedisError
+from presence import gate
 from presence.backend import tracker
 from presence.state import State
 from rooms import address, relay
-from rooms.activity import activity
+from rooms.activity import MAX_SENT, Record, activity, gathered
 from rooms.channel import Channel, Refused
 from rooms.connections import logged_out_event
 from rooms.consumer import Receive, SocketConsumer, negotiated
@@ -69,7 +71,7 @@ class Watch(Channel):
         except (RedisError, OSError):
             raise Refused(Reason.UNAVAILABLE) from None
         self.since, self._state = before.version, before.state
-        return {}
+        return {"now": time.time()}
 
     async def joined(self) -> None:
         self.push("presence_state", self._state)
@@ -81,15 +83,19 @@ class Watch(Channel):
         self.push("beam_removed", payload)
 
     def receive(self, event: Any, payload: Any, ref: Any) -> Awaitable[None]:
-        """`owners`: which process holds each member."""
-        if event != "owners":
+        """`room`: who holds each member, whether it is closed, what was sent."""
+        if event != "room":
             raise Refused(Reason.FORBIDDEN, "who watches does not talk")
-        return self._owners(ref)
+        return self._room(ref)
 
-    async def _owners(self, ref: Any) -> None:
+    async def _room(self, ref: Any) -> None:
+        # First: what is added up meanwhile is in both, not in neither.
+        fresh = list(gathered.sent.get(self.topic, ()))
         try:
             holders = await tracker().holders(self.topic)
             known = {one["id"]: one for one in await processes()}
+            closed = await tracker().is_shut(self.topic, gate.EVERYBODY)
+            kept = await activity().sent(self.topic)
         except (RedisError, OSError):
             raise Refused(Reason.UNAVAILABLE) from None
         named = {
@@ -97,7 +103,14 @@ class Watch(Channel):
             for entry, id_ in holders.items()
             if id_ in known
         }
-        self.reply(ref, "ok", {"owners": named})
+        sent = _newest([*fresh, *kept])
+        self.reply(ref, "ok", {"owners": named, "closed": closed, "sent": sent})
+
+
+def _newest(records: Iterable[Record]) -> list[Record]:
+    """Each once, newest first."""
+    once = {tuple(record.values()): record for record in records}
+    return sorted(once.values(), key=itemgetter("at"), reverse=True)[:MAX_SENT]
 
 
 class Live(Channel):
@@ -106,13 +119,18 @@ class Live(Channel):
     counts = False
 
     async def join(self, payload: Any) -> Any:
-        """The past as sums up to the step `next`, which points go on from."""
+        """The past as sums up to the step `next`, which points go on from.
+
+        While Redis is away nothing is known; the page joins again afterwards.
+        """
         now = time.time()
-        try:
+        points: list[Record] = []
+        warnings: list[Record] = []
+        there = False
+        with suppress(RedisError, OSError):
             await self.subscribe()
             points, warnings = await activity().told(now)
-        except (RedisError, OSError):
-            raise Refused(Reason.UNAVAILABLE) from None
+            there = True
         # Of the step before this one some may not have been told yet.
         following = step_of(now, TELL_SECONDS) - 1
         return {
@@ -120,6 +138,8 @@ class Live(Channel):
             "next": following,
             "points": recent(points, following, TELL_SECONDS),
             "warnings": warnings,
+            "now": now,
+            "redis": there,
         }
 
     def receive(self, event: Any, payload: Any, ref: Any) -> Awaitable[None]:

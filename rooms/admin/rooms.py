@@ -9,12 +9,15 @@ from typing import Any, Final
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.shortcuts import redirect
+from django.urls import path, reverse
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.timesince import timesince
 
 from rooms import overrides
@@ -151,6 +154,21 @@ class RoomAdmin(SteeredAdmin):
         return "off: no room keeps its events"
 
     # One room.
+
+    def get_urls(self) -> list[Any]:
+        """Those of a steered room, and one that knows a room by its id."""
+        view = self.admin_site.admin_view(self.named)
+        return [path("named/", view, name="rooms_room_named"), *super().get_urls()]
+
+    def named(self, request: HttpRequest) -> HttpResponse:
+        """Lead to a room's page; to the list where it has no row, or not yet."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        room_id = request.GET.get("room_id", "").replace("\0", "")
+        if (room := Room.objects.filter(room_id=room_id).first()) is not None:
+            return redirect("admin:rooms_room_change", room.pk)
+        listed = reverse("admin:rooms_room_changelist")
+        return redirect(f"{listed}?{urlencode({'q': room_id})}")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """A room keeps its id."""

@@ -210,6 +210,21 @@ async def test_while_redis_is_away_many_rooms_stay_open(
     assert not await Room.objects.filter(closed=True).aexists()
 
 
+async def test_a_room_is_found_by_its_id(
+    admin: AsyncClient, async_client: AsyncClient, staff: Staff
+) -> None:
+    one = await room("a room/é?")
+    url = f"{LIST}named/"
+
+    answer = await admin.get(url, {"room_id": "a room/é?"})
+    assert answer["location"] == page(one)
+    answer = await admin.get(url, {"room_id": "n\0ew & other"})
+    assert answer["location"] == f"{LIST}?q=new+%26+other"
+
+    await async_client.aforce_login(await sync_to_async(staff)())
+    assert (await async_client.get(url, {"room_id": "x"})).status_code == 403
+
+
 # A room's page.
 
 
@@ -224,7 +239,8 @@ async def test_a_rooms_page_tells_who_is_in_and_what_was_sent(
 
     text = text_of(await admin.get(page(one)))
 
-    assert "<td>ada:1</td><td>ada</td>" in text
+    assert ">ada:1</td>" in text
+    assert ">ada</td>" in text
     assert "&lt;b&gt;bob&lt;/b&gt;:1" in text
     assert "<b>bob" not in text.replace("\\u003Cb", "")
     assert ">changed<" in text

@@ -15,10 +15,10 @@ from django.contrib.auth.models import User
 from django.test import AsyncClient
 from pytest_django.fixtures import Settings
 
-from beam import metrics
+from beam import metrics, redis
 from beam.asgi import application
 from rooms import figures, relay
-from rooms.activity import activity, gather
+from rooms.activity import activity, gather, gathered
 from rooms.connections import disconnect_event
 from rooms.hub import hub
 from rooms.pulse import LIVE_TOPIC, TELL_SECONDS, Pulse
@@ -100,12 +100,7 @@ async def test_who_watches_stays_when_members_are_removed(admin: AsyncClient) ->
     await ada.join("r")
     eve = await watching(admin, "room:r")
 
-    await admin.post(
-        "/api/v1/rooms/r/close",
-        {},
-        "application/json",
-        headers={"secret": "dev-secret"},
-    )
+    await backend_calls("rooms/r/close")
 
     assert await eve.event("beam_removed") == {"reason": "room_closed"}
     assert set((await eve.event("presence_diff"))["leaves"]) == {"ada:1"}
@@ -119,10 +114,55 @@ async def test_it_is_told_which_process_holds_whom(admin: AsyncClient) -> None:
     eve = await watching(admin, "room:r")
     [meta] = (await eve.event("presence_state"))["ada:1"]["metas"]
 
-    reply = await eve.ask("room:r", "owners", {})
+    told = await about(eve)
 
-    assert list(reply["response"]["owners"]) == [meta["phx_ref"]]
-    assert " #" in reply["response"]["owners"][meta["phx_ref"]]
+    assert list(told["owners"]) == [meta["phx_ref"]]
+    assert " #" in told["owners"][meta["phx_ref"]]
+
+
+async def about(eve: Watcher) -> Any:
+    """What an admin is told of a room when asking."""
+    return (await eve.ask("room:r", "room", {}))["response"]
+
+
+async def backend_calls(path: str, **body: Any) -> None:
+    """A backend calls the REST API."""
+    secret = {"secret": "dev-secret"}
+    answer = await AsyncClient().post(
+        f"/api/v1/{path}", body, "application/json", headers=secret
+    )
+    assert answer.status_code == 200, answer.content
+
+
+async def test_it_is_told_whether_a_room_is_closed(admin: AsyncClient) -> None:
+    eve = await watching(admin, "room:r")
+    assert (await about(eve))["closed"] is False
+
+    await backend_calls("rooms/r/close")
+    assert (await about(eve))["closed"] is True
+
+    await backend_calls("rooms/r/open")
+    assert (await about(eve))["closed"] is False
+
+
+async def test_it_is_told_what_backends_sent_at_once_and_each_once(
+    admin: AsyncClient,
+) -> None:
+    eve = await watching(admin, "room:r")
+    gather()
+    for name in ("first", "second"):
+        await backend_calls("push_room_event", room_id="r", event=name, payload={})
+    told = (await about(eve))["sent"]
+    assert [one["event"] for one in told] == ["second", "first"]
+
+    # Another process adds up what it knows at the same time.
+    await activity().add(gathered, time.time())
+    assert (await about(eve))["sent"] == told
+
+    gather()
+    await backend_calls("push_room_event", room_id="r", event="third", payload={})
+    told = (await about(eve))["sent"]
+    assert [one["event"] for one in told] == ["third", "second", "first"]
 
 
 @pytest.mark.parametrize("topic", ["room:r", LIVE_TOPIC])
@@ -194,7 +234,7 @@ async def test_a_logout_ends_what_is_watched(admin: AsyncClient) -> None:
     await admin.post("/admin/logout/")
 
     assert await eve.closed_with() == Close.GOING_AWAY
-    assert (await stays.ask("room:r", "owners", {}))["status"] == "ok"
+    assert (await stays.ask("room:r", "room", {}))["status"] == "ok"
 
 
 @pytest.mark.parametrize("lost", ["is_active", "is_staff", "permission", "password"])
@@ -244,7 +284,7 @@ async def test_who_watches_is_in_no_figure(
     before = figures.take()
 
     eve, _other = [await watching(admin, f"room:{name}") for name in "ab"]
-    await eve.ask("room:a", "owners", {})
+    await eve.ask("room:a", "room", {})
 
     after = figures.take()
     for name in ("connections", "members", "topics"):
@@ -260,7 +300,7 @@ async def test_a_user_of_the_same_name_is_another(admin: AsyncClient) -> None:
     await relay.published(disconnect_event("admin:root"))
 
     assert await client.closed_with() == Close.GOING_AWAY
-    assert (await eve.ask("room:r", "owners", {}))["status"] == "ok"
+    assert (await eve.ask("room:r", "room", {}))["status"] == "ok"
 
 
 @pytest.mark.parametrize(
@@ -288,6 +328,7 @@ async def test_the_live_view_is_told_at_every_beat(admin: AsyncClient) -> None:
     reply = (await eve.ask(LIVE_TOPIC, "phx_join", {}))["response"]
     assert [point["process"] for point in reply["points"]] == ["other"]
     assert reply["steps"] == []
+    assert reply["redis"] is True
     recorder.take()
     pulse._begin()
     [ada] = await connected("ada")
@@ -328,6 +369,27 @@ async def test_the_past_is_told_in_sums(admin: AsyncClient) -> None:
     assert {point["process"] for point in reply["points"]} == {
         f"p{n}" for n in range(24)
     }
+
+
+async def test_the_live_view_is_let_in_while_redis_is_away(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any) -> Any:
+        raise redis.Away
+
+    for name in ("told", "busiest"):
+        monkeypatch.setattr(type(activity()), name, away)
+    eve = Watcher(admin)
+    await eve.connect()
+
+    reply = await eve.ask(LIVE_TOPIC, "phx_join", {})
+
+    assert reply["status"] == "ok"
+    told = reply["response"]
+    assert abs(told["now"] - time.time()) < 5
+    assert (told["redis"], told["points"], told["steps"]) == (False, [], [])
+    top = await eve.ask(LIVE_TOPIC, "top", {})
+    assert top["response"]["reason"] == "unavailable"
 
 
 def test_what_the_page_draws_is_summed() -> None:

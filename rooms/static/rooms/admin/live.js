@@ -1,13 +1,11 @@
 // The live view: the whole service at a glance, as it tells of itself every few seconds.
-import { Room } from "../beam.js";
+import { $, config, element, keyed, now, say, state, tell, time, watched } from "./page.js";
 
 const WINDOW_SECONDS = 900;
 // A service that started a moment ago fills the picture all the same.
 const LEAST_SECONDS = 120;
 const MAX_WARNINGS = 50;
 
-const config = JSON.parse(document.getElementById("beam-watch").textContent);
-const status = document.getElementById("beam-status");
 const step = config.seconds;
 // A process that is silent for so many steps is gone.
 const SILENT_STEPS = config.silent;
@@ -17,6 +15,9 @@ let next = 0;
 // step -> process -> its figures then
 const buckets = new Map();
 let warnings = [];
+// Redis is where all figures meet: without it there are none.
+let away = false;
+let heard = performance.now();
 
 const whole = (value) => Math.round(value).toLocaleString();
 const rate = (value) => (value >= 20 ? whole(value) : value.toLocaleString([], { maximumFractionDigits: 1 }));
@@ -30,29 +31,17 @@ const TILES = [
   ["errors", "errors a second", rate],
 ];
 
-const element = (name, text = "", kind = "") => {
-  const made = document.createElement(name);
-  made.textContent = text;
-  if (kind) made.className = kind;
-  return made;
-};
 const svg = (name, attributes) => {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   return made;
 };
-const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour12: false });
 const bytes = (value) => `${(value / 1_048_576).toLocaleString([], { maximumFractionDigits: 0 })} MiB`;
-const cells = (line, parts) => {
-  for (const [text, kind] of parts) line.append(element("td", text, kind));
-  return line;
-};
-
 function keep(point) {
   const bucket = Math.floor(point.at / step);
   if (!buckets.has(bucket)) buckets.set(bucket, new Map());
   buckets.get(bucket).set(point.process, point);
-  const oldest = Math.floor(Date.now() / 1000 / step) - WINDOW_SECONDS / step;
+  const oldest = Math.floor(now() / step) - WINDOW_SECONDS / step;
   for (const old of buckets.keys()) if (old < oldest) buckets.delete(old);
 }
 
@@ -66,10 +55,10 @@ function begin(told) {
 
 /** The sum over processes at each step; one that said nothing in a step is as before. */
 function series(name) {
-  const now = Math.floor(Date.now() / 1000 / step);
+  const end = Math.floor(now() / step);
   const last = new Map();
   const found = [];
-  for (let bucket = now - WINDOW_SECONDS / step; bucket < now; bucket++) {
+  for (let bucket = end - WINDOW_SECONDS / step; bucket < end; bucket++) {
     for (const [process, point] of buckets.get(bucket) ?? []) last.set(process, { point, bucket });
     let sum = null;
     for (const [process, { point, bucket: seen }] of last) {
@@ -108,7 +97,8 @@ function chart(tile, all, format) {
       svg("path", { class: "line", d: `M${line}` }),
     );
   }
-  tile.querySelector(".value").textContent = figures.length ? format(figures.at(-1)) : "–";
+  const last = values.at(-1) ?? null;
+  tile.querySelector(".value").textContent = last === null ? "–" : format(last);
   tile.querySelector(".peak").textContent = figures.length ? `peak ${format(top)}` : "";
   const minutes = Math.round((values.length * step) / 60);
   tile.querySelector(".axis").firstChild.textContent = `${minutes} minutes ago`;
@@ -119,55 +109,87 @@ function newest() {
   for (const points of buckets.values()) for (const [process, point] of points) {
     if (point.at > (last.get(process)?.at ?? 0)) last.set(process, point);
   }
-  const now = Date.now() / 1000;
-  return [...last.values()].filter((point) => now - point.at < step * (SILENT_STEPS + 1));
+  const since = now() - step * (SILENT_STEPS + 1);
+  return [...last.values()].filter((point) => point.at > since);
 }
+
+/** A line of a table: a first cell, and cells whose texts come anew. */
+function line(first, kinds) {
+  const node = document.createElement("tr"), cell = element("td", "", "beam-id");
+  const rest = kinds.map((kind) => element("td", "", kind));
+  cell.append(first);
+  node.append(cell, ...rest);
+  return { node, rest, fill: (texts) => texts.forEach((text, n) => say(rest[n], text)) };
+}
+
+/** What stands where a list is empty. */
+function empty(id, lines, text) {
+  say($(id), away ? "Redis is away: nobody can tell." : text);
+  $(id).hidden = lines > 0;
+}
+
+const showLines = keyed($("beam-processes"), () => {
+  const name = element("span"), since = element("time");
+  const { node, rest, fill } = line(name, ["number", "number", "number", "number", "number beam-wide", "beam-wide"]);
+  rest.at(-1).append(since);
+  return {
+    node,
+    fill(point) {
+      say(name, `${point.host} #${point.pid}`);
+      tell(since, point.started);
+      fill([
+        whole(point.connections),
+        whole(point.topics),
+        `${Math.round(point.cpu * 100)} %`,
+        bytes(point.memory),
+        `${Math.round(point.lag * 1000)} ms`,
+      ]);
+    },
+  };
+});
 
 function showProcesses() {
-  const lines = newest().sort((a, b) => a.host.localeCompare(b.host) || a.pid - b.pid).map((point) =>
-    cells(document.createElement("tr"), [
-      [`${point.host} #${point.pid}`, ""],
-      [whole(point.connections), "number"],
-      [whole(point.topics), "number"],
-      [`${Math.round(point.cpu * 100)} %`, "number"],
-      [bytes(point.memory), "number"],
-      [`${Math.round(point.lag * 1000)} ms`, "number beam-wide"],
-      [new Date(point.started * 1000).toLocaleString([], { dateStyle: "short", timeStyle: "short" }), "beam-wide"],
-    ]));
-  document.getElementById("beam-processes").replaceChildren(...lines);
+  const lines = newest().sort((a, b) => a.host.localeCompare(b.host) || a.pid - b.pid);
+  showLines(new Map(lines.map((point) => [point.process, point])));
+  empty("beam-no-processes", lines.length, "No process tells of itself.");
 }
+
+const showRooms = keyed($("beam-top"), (room_id) => {
+  const link = element("a", room_id);
+  link.href = `${config.room}?${new URLSearchParams({ room_id })}`;
+  const { node, fill } = line(link, ["number", "number", "number"]);
+  return { node, fill: ({ per_minute, sessions, users }) => fill([rate(per_minute), whole(sessions), whole(users)]) };
+});
 
 function showTop(rooms) {
-  const lines = rooms.map((found) => {
-    const line = document.createElement("tr");
-    const name = element("td");
-    const link = element("a", found.room_id);
-    link.href = `${config.rooms}?${new URLSearchParams({ q: found.room_id })}`;
-    name.append(link);
-    line.append(name);
-    return cells(line, [
-      [rate(found.per_minute), "number"],
-      [whole(found.sessions), "number"],
-      [whole(found.users), "number"],
-    ]);
-  });
-  document.getElementById("beam-top").replaceChildren(...lines);
-  document.getElementById("beam-no-top").hidden = lines.length > 0;
+  showRooms(new Map(rooms.map((found) => [found.room_id, found])));
+  empty("beam-no-top", rooms.length, "Nobody says anything.");
 }
 
-function showWarnings() {
-  const lines = warnings.slice(0, MAX_WARNINGS).map(({ at, level, text }) => {
-    const line = document.createElement("li");
-    line.append(element("time", clock(at)), element("span", text, level));
-    return line;
-  });
-  document.getElementById("beam-warnings").replaceChildren(...lines);
-  document.getElementById("beam-no-warnings").hidden = lines.length > 0;
+const showLog = keyed($("beam-warnings"), (key) => {
+  const { at, level, text } = JSON.parse(key), node = element("li");
+  node.append(time(at), element("span", text, level));
+  return { node, fill() {} };
+});
+
+function showWarnings(more = []) {
+  const oldest = now() - WINDOW_SECONDS;
+  warnings = [...more.toReversed(), ...warnings].filter(({ at }) => at > oldest).slice(0, MAX_WARNINGS);
+  showLog(new Map(warnings.map((one) => [JSON.stringify(one), one])));
+  empty("beam-no-warnings", warnings.length, "None in the last quarter of an hour.");
+}
+
+function showState() {
+  const silent = performance.now() - heard > SILENT_STEPS * step * 1000;
+  if (away) state("stale", "Redis is away");
+  else if (silent) state("stale", "stale: no figures come");
+  else state("online", "live");
 }
 
 function show() {
   for (const [name, , format] of TILES) chart(document.querySelector(`[data-name="${name}"]`), series(name), format);
   showProcesses();
+  showWarnings();
 }
 
 const tiles = document.getElementById("beam-tiles");
@@ -182,39 +204,45 @@ for (const [name, text] of TILES) {
   tiles.append(tile);
 }
 
-const scheme = location.protocol === "https:" ? "wss" : "ws";
-const live = new Room({
-  url: `${scheme}://${location.host}/admin/live`,
-  topic: config.topic,
-  tokens: async () => ({ user_token: "", room_token: "" }),
-  payload: () => ({}),
-});
+const live = watched();
+let joined = false;
+// Joined without the past: once Redis is back it is joined anew.
+let blind = false;
 
 async function askTop() {
   try {
-    showTop((await live.push("top", {})).rooms);
-  } catch {} // Redis is away: the warnings say so.
+    const { rooms } = await live.push("top", {});
+    if (blind) return live.socket.close();
+    away = false;
+    showTop(rooms);
+  } catch ({ reason }) {
+    if (reason !== "unavailable") return; // The socket is away, and says so itself.
+    away = true;
+    showTop([]);
+  }
+  if (joined) showState();
 }
 
-live.addEventListener("state", ({ detail: { state, reply } }) => {
-  status.dataset.state = state;
-  status.textContent = state === "online" ? "live" : state;
-  if (!reply) return;
+live.addEventListener("state", ({ detail: { state: name, reply } }) => {
+  joined = name === "online";
+  if (!joined) return;
+  heard = performance.now();
+  away = blind = !reply.redis;
   begin(reply);
   warnings = reply.warnings;
   show();
-  showWarnings();
+  showState();
   askTop();
 });
 live.addEventListener("message", ({ detail: { event, payload } }) => {
   if (event !== "figures") return;
+  heard = performance.now();
   keep(payload.point);
-  warnings = [...payload.warnings.toReversed(), ...warnings];
-  showWarnings();
+  showWarnings(payload.warnings);
 });
 // Processes tell one by one: the picture is drawn at one beat.
 setInterval(() => {
   show();
-  askTop();
+  if (joined) askTop();
 }, step * 1000);
 live.connect();

@@ -1,107 +1,151 @@
 // A room's page in the admin: who is in and what happens, without reloading.
-import { Room } from "../beam.js";
+import { $, config, element, json, keyed, now, say, state, tell, throttled, time, watched } from "./page.js";
 
 const MAX_LINES = 200;
-const OWNERS_MS = 400;
+const MAX_ROWS = 200;
+const SHOW_MS = 500;
+const TAIL_MS = 250;
+// What nobody tells of: who opened the room, what another process's backends sent.
+const ASK_MS = 5_000;
+const SOON_MS = 1_000;
 const HIDDEN = new Set(["online_at", "phx_ref", "phx_ref_prev"]);
 
-const config = JSON.parse(document.getElementById("beam-watch").textContent);
-const status = document.getElementById("beam-status");
-const body = document.getElementById("beam-members");
-const tail = document.getElementById("beam-tail");
-const count = document.getElementById("beam-count");
+const room = watched();
+const tail = $("beam-tail");
+const filter = $("beam-filter");
 let owners = {};
+let heard = [];
 
-const scheme = location.protocol === "https:" ? "wss" : "ws";
-const room = new Room({
-  url: `${scheme}://${location.host}/admin/live`,
-  topic: config.topic,
-  tokens: async () => ({ user_token: "", room_token: "" }),
-  payload: () => ({}),
-});
-
-/** An element with text; never markup of what clients sent. */
-const element = (name, text = "", kind = "") => {
-  const made = document.createElement(name);
-  made.textContent = text;
-  if (kind) made.className = kind;
-  return made;
-};
-
-const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour12: false });
+// Members.
 
 const meta = (metas) =>
   metas
     .map((one) => Object.fromEntries(Object.entries(one).filter(([name]) => !HIDDEN.has(name))))
     .filter((one) => Object.keys(one).length)
-    .map((one) => JSON.stringify(one))
+    .map(json)
     .join("\n");
 
 function action(path, name, value, text, kind) {
   const link = element("a", text, kind);
   link.href = `${path}?${new URLSearchParams({ [name]: value })}`;
+  link.setAttribute("aria-label", `${text} ${value}`);
   return link;
 }
 
-function row([session, metas]) {
+function cell(kind, ...parts) {
+  const made = element("td", "", kind);
+  made.append(...parts);
+  return made;
+}
+
+function row(session) {
   const user = session.slice(0, session.lastIndexOf(":"));
-  const line = document.createElement("tr");
-  line.append(element("td", session), element("td", user, "beam-wide"));
-  line.append(element("td", clock(Number(metas[0].online_at))));
-  const said = element("td", "", "beam-wide");
-  said.append(element("code", meta(metas)));
-  const held = new Set(metas.map((one) => owners[one.phx_ref] ?? ""));
-  line.append(said, element("td", [...held].join(" "), "beam-wide"));
-  const actions = element("td", "", "beam-actions");
+  const since = element("time"), said = element("code"), held = cell("beam-wide");
+  const actions = cell("beam-actions");
   if (config.maySteer) {
     actions.append(
       action(config.steer.remove, "session", session, "Remove", "deletelink"),
       action(config.steer.disconnect, "user", user, "Disconnect"),
     );
   }
-  line.append(actions);
-  return line;
+  const line = document.createElement("tr");
+  line.append(cell("beam-id", session), cell("beam-id beam-wide", user), cell("", since));
+  line.append(cell("beam-wide", said), held, actions);
+  let shown;
+  const fill = (metas) => {
+    say(held, [...new Set(metas.map((one) => owners[one.phx_ref] ?? ""))].join(" "));
+    if (shown === metas) return;
+    shown = metas;
+    tell(since, Number(metas[0].online_at));
+    say(said, meta(metas));
+  };
+  return { node: line, fill };
 }
 
-function show() {
-  const members = [...room.presence].sort(([, a], [, b]) => a[0].online_at - b[0].online_at);
-  body.replaceChildren(...members.map(row));
-  count.textContent = members.length;
-  document.getElementById("beam-nobody").hidden = members.length > 0;
+const showRows = keyed($("beam-members"), row);
+const byTime = ([a, [first]], [b, [second]]) => first.online_at - second.online_at || (a < b ? -1 : 1);
+
+function more(found) {
+  if (found > MAX_ROWS) return `${(found - MAX_ROWS).toLocaleString()} more: filter by session to see them.`;
+  return found || !room.presence.size ? "" : "Nobody's session contains this.";
 }
 
-let asking = null;
-function askOwners() {
-  asking ??= setTimeout(async () => {
-    asking = null;
-    try {
-      owners = (await room.push("owners", {})).owners;
-      show();
-    } catch {} // It comes with the next change.
-  }, OWNERS_MS);
+const show = throttled(() => {
+  const wanted = filter.value.trim().toLowerCase();
+  const found = [...room.presence].filter(([session]) => session.toLowerCase().includes(wanted)).sort(byTime);
+  showRows(new Map(found.slice(0, MAX_ROWS)));
+  say($("beam-count"), room.presence.size.toLocaleString());
+  say($("beam-more"), more(found.length));
+  $("beam-nobody").hidden = room.presence.size > 0;
+}, SHOW_MS);
+
+// What happens.
+
+function line(at, event, who) {
+  const made = element("li"), head = element("span");
+  head.append(element("span", event, "event"), " ", element("span", who, "who"));
+  made.append(time(at), head);
+  return made;
 }
 
-function say(event, who, payload) {
-  const line = document.createElement("li");
-  const head = document.createElement("span");
-  head.append(element("span", event, "event"), element("span", who, "who"));
-  line.append(element("time", clock(Date.now() / 1000)), head);
-  line.append(element("code", JSON.stringify(payload)));
-  tail.prepend(line);
+const showHeard = throttled(() => {
+  const lines = heard.reverse().map(({ at, event, who, payload }) => {
+    const made = line(at, event, who);
+    made.append(element("code", json(payload)));
+    return made;
+  });
+  heard = [];
+  tail.prepend(...lines);
   while (tail.children.length > MAX_LINES) tail.lastElementChild.remove();
-  document.getElementById("beam-quiet").hidden = true;
+  $("beam-quiet").hidden = true;
+}, TAIL_MS);
+
+function hear(event, { from, ...payload }) {
+  heard.push({ at: now(), event, who: from?.session ?? (event.startsWith("beam_") ? "Beam" : "backend"), payload });
+  if (heard.length > MAX_LINES) heard.shift();
+  showHeard();
 }
 
-room.addEventListener("state", ({ detail }) => {
-  status.dataset.state = detail.state;
-  status.textContent = detail.state === "online" ? "live" : detail.state;
+// What the room's channel does not tell by itself.
+
+const showSent = keyed($("beam-sent"), (key) => {
+  const { at, event, by } = JSON.parse(key);
+  return { node: line(at, event, by), fill() {} };
 });
+
+function showState({ closed, sent }) {
+  const badge = $("beam-open");
+  say(badge, closed ? "closed" : "open");
+  badge.className = `beam-state ${closed ? "beam-closed" : "beam-live"}`;
+  for (const [id, hidden] of [["beam-to-open", !closed], ["beam-to-close", closed]]) if ($(id)) $(id).hidden = hidden;
+  showSent(new Map(sent.map((record) => [JSON.stringify(record), record])));
+  say($("beam-sent-count"), String(sent.length));
+  $("beam-not-sent").hidden = sent.length > 0;
+}
+
+function showAnswer(answer) {
+  state("online", "live");
+  owners = answer.owners;
+  showState(answer);
+  show();
+}
+
+const ask = throttled(() => {
+  room.push("room", {}).then(showAnswer, ({ reason }) => {
+    // Else the socket is away, and says so itself.
+    if (reason === "unavailable") state("stale", "Redis is away");
+  });
+}, SOON_MS);
+
+room.addEventListener("state", ({ detail }) => detail.state === "online" && ask());
 room.addEventListener("presence", () => {
   show();
-  askOwners();
+  ask();
 });
 room.addEventListener("message", ({ detail: { event, payload } }) => {
-  const { from, ...rest } = payload;
-  say(event, from?.session ?? "backend", rest);
+  hear(event, payload);
+  if (!payload.from) ask();
 });
+filter.addEventListener("input", show);
+setInterval(ask, ASK_MS);
 room.connect();

@@ -1,0 +1,488 @@
+"""The admin's live pages in Chromium, with a socket that the test holds itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    WebSocketRoute,
+    expect,
+)
+
+from rooms.pulse import TELL_SECONDS
+from rooms.steps import SUMMED, step_of
+from tests.conftest import Serve
+from tests.journeys.test_admin import HEADERS, log_in, manage, sessions
+from tests.processes import Server, redis_server
+
+pytestmark = pytest.mark.browser
+
+MANY = 3_000
+DAY = 86_400
+LIST = "/admin/rooms/room/"
+NEW_YORK = "America/New_York"
+LONG = "x" * 200
+MAKE_ROOM = "from rooms.models import Room; print(Room.objects.create(room_id='{}').pk)"
+
+TOO_WIDE = "document.documentElement.scrollWidth - innerWidth"
+# What was painted late: the longest time between two frames, in ms.
+WATCH_FRAMES = """() => {
+  window.longest = 0;
+  let last = performance.now();
+  const look = (now) => {
+    window.longest = Math.max(window.longest, now - last);
+    last = now;
+    requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+}"""
+
+# Texts that are too pale for WCAG AA, with their ratio.
+PALE = """() => {
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const linear = (part) =>
+    part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) =>
+    0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
+  const behind = (node) => {
+    for (; node; node = node.parentElement) {
+      const colour = parts(getComputedStyle(node).backgroundColor);
+      if (colour[3] === undefined || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const says = (node) =>
+    [...node.childNodes].some((one) => one.nodeType === 3 && one.data.trim());
+  const found = [];
+  for (const node of document.querySelectorAll("#content *")) {
+    if (!says(node) || !node.checkVisibility()) continue;
+    const colour = parts(getComputedStyle(node).color);
+    const [a, b] = [light(colour), light(behind(node))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) found.push(`${node.textContent.trim()}: ${ratio.toFixed(2)}`);
+  }
+  return found;
+}"""
+
+
+class Door:
+    """The server's end of a page's socket, held by the test."""
+
+    def __init__(self, page: Page, **answers: Any) -> None:
+        """`answers`: bodies of replies by event; a `Refusal` is an error."""
+        self.answers = {"phx_join": {"now": time.time()}} | answers
+        self.opened = 0
+        self._page = page
+        self._wire: WebSocketRoute | None = None
+        self._topic = self._join_ref = ""
+
+    async def hold(self) -> None:
+        """From the next page on."""
+        await self._page.route_web_socket("**/admin/live/websocket*", self._open)
+
+    def _open(self, wire: WebSocketRoute) -> None:
+        self.opened += 1
+        self._wire = wire
+        wire.on_message(self._hear)
+
+    def _hear(self, text: str | bytes) -> None:
+        join_ref, ref, topic, event, _ = json.loads(text)
+        if event == "phx_join":
+            self._topic, self._join_ref = topic, join_ref
+        body = self.answers.get(event, {})
+        status = "error" if "reason" in body else "ok"
+        reply = {"status": status, "response": body}
+        self._write([join_ref, ref, topic, "phx_reply", reply])
+        if event == "phx_join" and status == "ok" and "members" in self.answers:
+            self.tell("presence_state", self.answers["members"])
+
+    def tell(self, event: str, payload: Any) -> None:
+        """Push an event to the page."""
+        self._write([self._join_ref, None, self._topic, event, payload])
+
+    def _write(self, message: list[Any]) -> None:
+        assert self._wire is not None
+        self._wire.send(json.dumps(message))
+
+    async def end(self) -> None:
+        """Close the page's socket."""
+        assert self._wire is not None
+        await self._wire.close()
+
+
+def present(name: str, at: float) -> dict[str, Any]:
+    """An entry of presence."""
+    meta = {"online_at": str(int(at)), "phx_ref": f"ref-{name}", "name": name}
+    return {f"{name}:1": {"metas": [meta]}}
+
+
+def crowd(count: int, at: float) -> dict[str, Any]:
+    """Many of them, who came one after the other."""
+    found: dict[str, Any] = {}
+    for n in range(count):
+        found |= present(f"user{n:04}", at + n)
+    return found
+
+
+async def admin_of(
+    browser: Browser, server: Server, **options: Any
+) -> tuple[BrowserContext, Page]:
+    """A page of an admin, in a window with these options."""
+    password = manage(server, "beam_admin").split()[-1]
+    window = {"viewport": {"width": 1280, "height": 900}} | options
+    context = await browser.new_context(**window)
+    return context, await log_in(context, server, "admin", password)
+
+
+def room_page(server: Server, room_id: str = "lobby") -> str:
+    """The address of the page of a room, which is made."""
+    key = manage(server, "shell", "--no-imports", "-c", MAKE_ROOM.format(room_id))
+    return f"{server.url}/admin/rooms/room/{key.strip()}/change/"
+
+
+async def test_a_room_with_3000_members_stays_usable(
+    browser: Browser, beam_server: Serve
+) -> None:
+    server = beam_server()
+    _, page = await admin_of(browser, server)
+    began = time.time() - 2 * DAY
+    door = Door(page, members=crowd(MANY, began), room={"owners": {}, "sent": []})
+    await door.hold()
+    await page.goto(room_page(server))
+    await expect(sessions(page)).to_have_count(200)
+    await expect(page.locator("#beam-count")).to_have_text("3,000")
+    await expect(page.locator("#beam-more")).to_contain_text("2,800 more")
+
+    # Whoever is busy with a row stays there.
+    link = page.get_by_role("link", name="Disconnect user0100", exact=True)
+    await link.focus()
+    await page.evaluate(WATCH_FRAMES)
+    for n in range(20):
+        leaves = present(f"user{n:04}", began + n)
+        door.tell(
+            "presence_diff", {"joins": present(f"late{n}", began), "leaves": leaves}
+        )
+        for m in range(50):
+            door.tell("new_msg", {"from": {"session": "a:1"}, "text": f"{n} {m}"})
+        await asyncio.sleep(0.05)
+
+    await expect(sessions(page).first).to_have_text("late0:1", timeout=3_000)
+    await expect(page.get_by_text("user0019:1")).to_have_count(0)
+    await expect(page.locator("#beam-tail li").first).to_contain_text("19 49")
+    assert await page.locator("#beam-tail li").count() == 200
+    await expect(link).to_be_focused()
+    assert await page.evaluate("longest") < 2_000
+
+    await page.get_by_label("Filter by session").fill("USER2999")
+    await expect(sessions(page)).to_have_text(["user2999:1"])
+    await page.get_by_label("Filter by session").fill("nobody")
+    await expect(page.locator("#beam-more")).to_have_text(
+        "Nobody's session contains this."
+    )
+
+
+async def test_times_are_the_browsers_and_dated_unless_todays(
+    browser: Browser, beam_server: Serve
+) -> None:
+    server = beam_server()
+    _, page = await admin_of(browser, server, timezone_id=NEW_YORK, locale="en-US")
+    # Noon in New York.
+    noon = 1_794_416_400
+    await page.clock.set_fixed_time(noon * 1000)
+    sent = {"at": noon - 3_661, "event": "changed", "by": "key:billing"}
+    answer = {"owners": {}, "closed": False, "sent": [sent]}
+    members = present("ada", noon - 62) | present("bob", noon - DAY)
+    door = Door(page, phx_join={"now": noon}, members=members, room=answer)
+    await door.hold()
+    await page.goto(room_page(server))
+    await expect(sessions(page)).to_have_text(["bob:1", "ada:1"])
+    door.tell("new_msg", {"from": {"session": "ada:1"}, "text": "hi"})
+
+    since = page.locator("#beam-members time")
+    await expect(since).to_have_text(["Nov 10, 12:00:00", "11:58:58"])
+    await expect(page.locator("#beam-sent time")).to_have_text("10:58:59")
+    await expect(page.locator("#beam-tail time")).to_have_text("12:00:00")
+    whole = await since.first.get_attribute("title")
+    assert whole is not None
+    assert "November 10, 2026" in whole
+    assert "EST" in whole
+
+
+async def test_who_is_logged_out_is_told_to_log_in(
+    browser: Browser, beam_server: Serve
+) -> None:
+    server = beam_server()
+    context, page = await admin_of(browser, server)
+    await page.goto(room_page(server))
+    status = page.locator("#beam-status")
+    await expect(status).to_have_text("live")
+
+    await context.clear_cookies()
+    server.restart()
+
+    await expect(status).to_have_text("You are logged out. Log in", timeout=20_000)
+    await expect(status).to_have_attribute("data-state", "refused")
+    where = page.url
+    tried: list[str] = []
+    page.on("websocket", lambda socket: tried.append(socket.url))
+    await asyncio.sleep(3)
+    assert tried == []
+    await page.get_by_role("link", name="Log in").click()
+    await page.get_by_label("Username").fill("admin")
+    assert await page.locator("[name=next]").input_value() in where
+
+
+async def test_a_server_that_is_away_is_no_logout(
+    browser: Browser, beam_server: Serve
+) -> None:
+    server = beam_server()
+    _, page = await admin_of(browser, server)
+    await page.goto(room_page(server))
+    status = page.locator("#beam-status")
+    await expect(status).to_have_text("live")
+
+    server.stop()
+    await asyncio.sleep(5)
+    await expect(status).to_have_text("reconnecting")
+
+    server.start()
+    await expect(status).to_have_text("live", timeout=20_000)
+
+
+async def test_a_page_says_why_it_is_not_let_in(
+    browser: Browser, beam_server: Serve
+) -> None:
+    server = beam_server()
+    _, page = await admin_of(browser, server)
+    address = room_page(server)
+    status = page.locator("#beam-status")
+    door = Door(page)
+    await door.hold()
+
+    async def refused(reason: str, says: str, state: str) -> bool:
+        """Whether the page tries again."""
+        door.answers["phx_join"] = {"reason": reason}
+        await page.goto(address)
+        await expect(status).to_have_text(says)
+        await expect(status).to_have_attribute("data-state", state)
+        opened = door.opened
+        await asyncio.sleep(2)
+        await expect(status).to_have_text(says)
+        return door.opened > opened
+
+    assert not await refused("unauthorized", "not allowed", "refused")
+    assert not await refused("forbidden", "not allowed", "refused")
+    assert await refused("unavailable", "Redis is away", "reconnecting")
+
+
+async def test_a_room_that_is_steered_elsewhere_is_followed(
+    browser: Browser, beam_server: Serve
+) -> None:
+    server = beam_server()
+    _, page = await admin_of(browser, server)
+    await page.goto(room_page(server))
+    await expect(page.locator("#beam-status")).to_have_text("live")
+    badge = page.locator("#beam-open")
+    await expect(badge).to_have_text("open")
+
+    async def call(path: str, **body: Any) -> None:
+        url = f"{server.url}/api/v1/{path}"
+        (await http.post(url, json=body, headers=HEADERS)).raise_for_status()
+
+    async with httpx.AsyncClient() as http:
+        await call("rooms/lobby/close")
+        await expect(badge).to_have_text("closed", timeout=8_000)
+        await expect(badge).to_have_class("beam-state beam-closed")
+        await expect(page.get_by_role("link", name="Open the room")).to_be_visible()
+        await expect(page.get_by_role("link", name="Close the room")).to_be_hidden()
+
+        await call("rooms/lobby/open")
+        await expect(badge).to_have_text("open", timeout=8_000)
+        await expect(page.get_by_role("link", name="Close the room")).to_be_visible()
+
+        for name in ("first", "second"):
+            await call("push_room_event", room_id="lobby", event=name, payload={})
+        lines = page.locator("#beam-sent .event")
+        await expect(lines).to_have_text(["second", "first"], timeout=8_000)
+        await expect(page.locator("#beam-sent-count")).to_have_text("2")
+        # The page's own hearing tells the same.
+        await expect(page.locator("#beam-tail .event").first).to_have_text("second")
+
+
+def point(at: float, **figures: Any) -> dict[str, Any]:
+    """What a process tells of itself at a beat."""
+    names = ("connections", "topics", "memory", "lag", "cpu", *SUMMED)
+    who = {"process": "p1", "host": "vm", "pid": 7, "started": at - DAY}
+    return {"at": at, **who, **dict.fromkeys(names, 1), **figures}
+
+
+def live_answer(at: float, **more: Any) -> dict[str, Any]:
+    """What the page gets when it joins."""
+    step = step_of(at, TELL_SECONDS) - 1
+    figures = {"steps": [], "next": step, "points": [point(at)], "warnings": []}
+    return figures | {"now": at, "redis": True} | more
+
+
+def warning(at: float, text: str) -> dict[str, Any]:
+    """A line of the log."""
+    return {"at": at, "level": "warning", "text": text}
+
+
+@pytest.mark.parametrize("skew", [45, -60, 0])
+async def test_the_live_view_goes_by_the_servers_clock(
+    browser: Browser, beam_server: Serve, skew: int
+) -> None:
+    server = beam_server()
+    _, page = await admin_of(browser, server)
+    at = time.time()
+    await page.clock.install(time=at + skew)
+    door = Door(page, phx_join=live_answer(at), top={"rooms": []})
+    await door.hold()
+    await page.goto(f"{server.url}/admin/live/")
+    await expect(page.locator("#beam-status")).to_have_text("live")
+    door.tell("figures", {"point": point(time.time(), members=42), "warnings": []})
+
+    members = page.locator("[data-name=members] .value")
+    await expect(members).to_have_text("42", timeout=15_000)
+    await expect(page.locator("#beam-processes tr")).to_have_count(1)
+    await expect(page.locator("#beam-processes")).to_contain_text("vm #7")
+
+
+async def test_old_warnings_leave_and_silence_is_told(
+    browser: Browser, beam_server: Serve
+) -> None:
+    server = beam_server()
+    _, page = await admin_of(browser, server)
+    at = time.time()
+    await page.clock.install(time=at)
+    first = [warning(at - 880, "an old one"), warning(at - 1_000, "too old")]
+    answer = live_answer(at, warnings=first)
+    door = Door(page, phx_join=answer, top={"rooms": []})
+    await door.hold()
+    await page.goto(f"{server.url}/admin/live/")
+    status, lines = page.locator("#beam-status"), page.locator("#beam-warnings li")
+    await expect(status).to_have_text("live")
+    await expect(lines).to_have_count(1)
+    await expect(lines).to_contain_text("an old one")
+
+    for n in range(4):
+        more = [warning(at + n, f"warning {n} {m}") for m in range(20)]
+        door.tell("figures", {"point": point(at), "warnings": more})
+    await expect(lines).to_have_count(50)
+    await expect(lines.first).to_contain_text("warning 3 19")
+
+    await page.clock.fast_forward(16_000)
+    await expect(status).to_have_text("stale: no figures come")
+    await expect(status).to_have_attribute("data-state", "stale")
+    await expect(page.locator("#beam-no-processes")).to_be_hidden()
+
+    await page.clock.fast_forward(15 * 60_000)
+    await expect(lines).to_have_count(0)
+    await expect(page.locator("#beam-no-warnings")).to_contain_text("None")
+    await expect(page.locator("#beam-no-processes")).to_be_visible()
+    await expect(page.locator("[data-name=members] .value")).to_have_text("–")
+
+    door.tell("figures", {"point": point(at + 60 * 16), "warnings": []})
+    await page.clock.fast_forward(6_000)
+    await expect(status).to_have_text("live")
+
+
+@pytest.mark.redis
+async def test_while_redis_is_away_the_pages_say_so(
+    browser: Browser, beam_server: Serve
+) -> None:
+    with redis_server() as store:
+        server = beam_server("two processes", REDIS_URL=store.url)
+        context, opened = await admin_of(browser, server)
+        address = room_page(server)
+        room = await context.new_page()
+        await room.goto(address)
+        await opened.goto(f"{server.url}/admin/live/")
+        lines = opened.locator("#beam-processes tr")
+        await expect(lines).to_have_count(2, timeout=30_000)
+
+        store.kill()
+        for page in (opened, room):
+            status = page.locator("#beam-status")
+            await expect(status).to_have_text("Redis is away", timeout=20_000)
+            await expect(status).to_have_attribute("data-state", "stale")
+        new = await context.new_page()
+        await new.goto(opened.url)
+        await expect(new.locator("#beam-status")).to_have_text("Redis is away")
+        for name in ("processes", "top", "warnings"):
+            empty = new.locator(f"#beam-no-{name}")
+            await expect(empty).to_have_text("Redis is away: nobody can tell.")
+
+        store.start()
+        for page in (opened, new, room):
+            status = page.locator("#beam-status")
+            await expect(status).to_have_text("live", timeout=30_000)
+        for page in (opened, new):
+            lines = page.locator("#beam-processes tr")
+            await expect(lines).to_have_count(2, timeout=30_000)
+
+
+def full(page: Page, name: str) -> Door:
+    """A door behind which there is one of everything, called so."""
+    at = time.time()
+    told = {"at": at, "event": name, "by": f"key:{name}"}
+    busy = {"room_id": name, "per_minute": 1, "sessions": 1, "users": 1}
+    return Door(
+        page,
+        phx_join=live_answer(at, warnings=[warning(at, name)]),
+        members=present(name, at),
+        room={"owners": {}, "closed": True, "sent": [told]},
+        top={"rooms": [busy]},
+    )
+
+
+async def test_pages_can_be_read(browser: Browser, beam_server: Serve) -> None:
+    server = beam_server()
+    _, page = await admin_of(browser, server)
+    await full(page, "ada").hold()
+    room = room_page(server)
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme=scheme)
+        for url in (room, f"{server.url}/admin/live/", f"{server.url}{LIST}"):
+            await page.goto(url)
+            if url != f"{server.url}{LIST}":
+                await expect(page.locator(".beam-panel a").first).to_be_visible()
+            assert await page.evaluate(PALE) == [], f"{scheme} {url}"
+            # Each column has a name, which screen readers tell.
+            heads = page.locator(".beam-panel th")
+            for text in await heads.all_text_contents():
+                assert text.strip()
+            named = page.locator(".beam-panel th[scope=col]")
+            assert await heads.count() == await named.count()
+
+
+async def test_long_ids_fit_on_a_phone(browser: Browser, beam_server: Serve) -> None:
+    server = beam_server()
+    phone = {"width": 390, "height": 844}
+    _, page = await admin_of(browser, server, viewport=phone)
+    await full(page, LONG).hold()
+    room = room_page(server, LONG)
+    for url in (
+        room,
+        room.replace("change", "close"),
+        room.replace("change", "delete"),
+        room.replace("change", "history"),
+        room.replace("change", "remove") + f"?session={LONG}:1",
+        f"{server.url}/admin/live/",
+    ):
+        await page.goto(url)
+        await expect(page.locator("h1").last).to_be_visible()
+        if url == room:
+            await expect(sessions(page)).to_have_text([f"{LONG}:1"])
+            await expect(page.locator("#beam-sent li")).to_have_count(1)
+        if "live" in url:
+            await expect(page.locator("#beam-top a")).to_have_text(LONG)
+        assert await page.evaluate(TOO_WIDE) <= 0, url
