@@ -242,7 +242,7 @@ class SocketConsumer(AsyncConsumer):
             self._read(data)
         except Exception:
             logger.exception("A connection failed")
-            self.close(Close.BAD_FRAME)
+            self.close(Close.BAD_FRAME, "failed")
 
     def _read(self, data: str | bytes) -> None:
         metrics.FRAMES_IN.value += self.counts
@@ -296,7 +296,7 @@ class SocketConsumer(AsyncConsumer):
         """Go on with what came in during the join."""
         self._joining = None
         if not task.cancelled() and task.exception() is not None:
-            self.close(Close.BAD_FRAME)
+            self.close(Close.BAD_FRAME, "failed")
         while self._backlog and self._joining is None:
             self._handle(self._backlog.pop(0))
 
