@@ -87,7 +87,7 @@ class DjangoFilter(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._floods: dict[str, _Flood] = {}
+        self._floods: dict[str, Flood] = {}
         self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -118,7 +118,7 @@ class DjangoFilter(logging.Filter):
 
     def _is_line_due(self, record: logging.LogRecord) -> bool:
         with self._lock:
-            flood = self._floods.setdefault(record.name, _Flood())
+            flood = self._floods.setdefault(record.name, Flood())
             missed = flood.next(time.monotonic())
         if missed:
             record.msg = f"{record.msg} (and {missed:,} more before it)"
@@ -126,14 +126,17 @@ class DjangoFilter(logging.Filter):
 
 
 @dataclass(slots=True)
-class _Flood:
+class Flood:
     """How many lines of one kind came while none was written."""
 
     quiet_until: float = 0.0
     missed: int = 0
 
     def next(self, now: float) -> int | None:
-        """How many were missed before this line; None: it is missed too."""
+        """How many were missed before this line; None: it is missed too.
+
+        `now`: monotonic.
+        """
         if now < self.quiet_until:
             self.missed += 1
             return None

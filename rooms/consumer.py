@@ -18,6 +18,7 @@ from django.core.signals import setting_changed
 
 from beam import metrics
 from beam.conf import conf
+from beam.logs import Flood
 from presence.state import State
 from rooms import access, grants, wire
 from rooms.channel import Channel, Refused
@@ -97,7 +98,7 @@ class SocketConsumer(AsyncConsumer):
             shake = await self._admit(scope)
         except HandshakeRefused as refusal:
             metrics.REFUSED.count(refusal.reason)
-            logger.debug("Refused to connect: %s", refusal)
+            _log_refusal(refusal)
             await send({"type": "websocket.close"})
             return
         self.params, self.auth_token = shake.params, shake.auth_token
@@ -369,6 +370,18 @@ class SocketConsumer(AsyncConsumer):
             return False
         del self._channels[channel.topic]
         return True
+
+
+def _log_refusal(refusal: HandshakeRefused) -> None:
+    """A line now and then for each reason: whoever likes can be refused."""
+    missed = _refusals.setdefault(refusal.reason, Flood()).next(time.monotonic())
+    if missed is not None:
+        more = f" (and {missed:,} more before it)" if missed else ""
+        text = "Refused to connect: %s%s"
+        logger.info(text, refusal, more, extra={"reason": refusal.reason})
+
+
+_refusals: dict[str, Flood] = {}
 
 
 def _part(channel: Channel, *, lost: bool = False) -> None:

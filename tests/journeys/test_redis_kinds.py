@@ -165,5 +165,5 @@ def test_a_url_that_cannot_be_read_stops_the_start() -> None:
     )
 
     assert told.returncode == 1
-    assert "REDIS_URL: 'localhost:6379' is none of redis, rediss" in told.stderr
+    assert "REDIS_URL: what it begins with is none of redis, rediss" in told.stderr
     assert "Traceback" not in told.stderr

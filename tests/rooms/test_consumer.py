@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from pytest_django.fixtures import Settings
 
 from beam import metrics
 from beam.asgi import application
+from beam.logs import QUIET_SECONDS
 from rooms import grants, relay, tokens
 from rooms.connections import connections, disconnect_event
 from rooms.consumer import SocketConsumer
@@ -345,7 +347,30 @@ async def test_nobody_connects_while_the_backend_is_away(settings: Settings) -> 
     assert await Client("ada").is_refused()
 
 
-async def test_tokens_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_why_connects_are_refused_is_logged_now_and_then(
+    caplog: pytest.LogCaptureFixture,
+    clock: Callable[[float], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rooms.consumer._refusals", {})
+    caplog.set_level(logging.INFO, "rooms.consumer")
+    for vsn in ("8.0.0", "9.0.0", "9.0.1"):
+        assert await Client("ada", vsn=vsn).is_refused()
+    assert await Client("ada", user_token="no").is_refused()
+    clock(QUIET_SECONDS + 1)
+    assert await Client("ada", vsn="8.0.0").is_refused()
+
+    told = [
+        (vars(record)["reason"], record.getMessage().partition("(")[2])
+        for record in caplog.records
+    ]
+    assert told == [("vsn", ""), ("token", ""), ("vsn", "and 2 more before it)")]
+
+
+async def test_tokens_are_not_logged(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rooms.consumer._refusals", {})
     caplog.set_level(logging.DEBUG)
     token = tokens.mint_user("ada", -60)
 
