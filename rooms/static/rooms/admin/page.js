@@ -89,7 +89,7 @@ let ahead = 0;
 
 /** Unix time as the server has it: the browser's clock may be wrong. */
 export const now = () => Date.now() / 1000 + ahead;
-export const today = () => new Date(now() * 1000).toDateString();
+const today = () => new Date(now() * 1000).toDateString();
 
 /** Shows a Unix time in a <time>, with the date unless it is today's. */
 export function tell(node, seconds) {
@@ -172,7 +172,8 @@ export function watched() {
     if (detail.state !== "online") return state(detail.state, why || detail.state);
     connects = 0;
     why = "";
-    ahead = detail.reply.now - Date.now() / 1000;
+    // A process of the version before does not tell.
+    if (detail.reply.now) ahead = detail.reply.now - Date.now() / 1000;
     state("online", "live");
   });
   room.addEventListener("refused", ({ detail: { reason } }) => {
