@@ -228,6 +228,8 @@ class RedisServer:
     arguments: tuple[str, ...] = ()
     login: str = ""
     scheme: str = "redis"
+    # Replication writes a file, which another one would read at its start.
+    folder: tempfile.TemporaryDirectory[str] | None = None
 
     @property
     def url(self) -> str:
@@ -236,6 +238,8 @@ class RedisServer:
 
     def start(self) -> None:
         """Start and wait until it listens."""
+        if self.folder is None:
+            self.folder = tempfile.TemporaryDirectory(prefix="beam-redis-")
         port = [str(self.port)]
         if self.scheme == "rediss":
             port = ["0", "--tls-port", *port]
@@ -249,6 +253,7 @@ class RedisServer:
                 "127.0.0.1",
                 *(() if "--sentinel" in self.arguments else NO_PERSISTENCE),
             ],
+            cwd=self.folder.name,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -272,6 +277,9 @@ class RedisServer:
             self.process.terminate()
             self.process.wait(STOP_SECONDS)
             self.process = None
+        if self.folder is not None:
+            self.folder.cleanup()
+            self.folder = None
 
 
 @contextmanager

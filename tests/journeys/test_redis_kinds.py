@@ -111,7 +111,12 @@ async def test_tls(beam_server: Serve, start: Start, tmp_path: Path) -> None:
 def sentinel(start: Start, tmp_path: Path) -> Iterator[tuple[RedisServer, str]]:
     """A master, and the URL of a Sentinel that watches it and its replica."""
     master = start()
-    start(arguments=("--replicaof", "127.0.0.1", str(master.port)))
+    replica = start(arguments=("--replicaof", "127.0.0.1", str(master.port)))
+    with redis.Redis(port=replica.port) as client:
+        wait_until(
+            lambda: client.info("replication")["master_link_status"] == "up",
+            "the replica has what the master has",
+        )
     file = tmp_path / "sentinel.conf"
     port = free_port()
     file.write_text(
@@ -135,7 +140,9 @@ async def test_where_the_master_dies_the_sentinels_name_another(
     beam_server: Serve, sentinel: tuple[RedisServer, str]
 ) -> None:
     master, url = sentinel
-    one, two = (beam_server(REDIS_URL=url, **QUICK) for _ in range(2))
+    # The Sentinel takes about as long as the others' leases.
+    lasting = QUICK | {"BEAM_LEASE_SECONDS": "15"}
+    one, two = (beam_server(REDIS_URL=url, **lasting) for _ in range(2))
     ada, bob = await enter(one, "ada"), await enter(two, "bob")
 
     master.kill()
