@@ -25,6 +25,7 @@ from channels.layers import get_channel_layer
 from beam import metrics
 from beam.conf import conf
 from beam.layer import unbundle
+from beam.logs import whereabouts
 from presence.following import Following
 from presence.state import Snapshot
 from rooms.event import Delivery, Event
@@ -246,7 +247,7 @@ class Hub:
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._background.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("Background work failed: %r", error)
+            logger.error("Background work failed: %s", whereabouts(error))
 
     def _change(self, topic: str) -> asyncio.Task[None]:
         """Make the layer's group agree with the local table; one at a time a topic."""
@@ -290,7 +291,10 @@ class Hub:
             except Exception as error:  # noqa: BLE001 - the loop must outlive any layer
                 metrics.MAILBOX_ERRORS.value += 1
                 if healthy:
-                    logger.error("Cannot read the hub's mailbox: %r", error)
+                    # A layer's own words may quote a message.
+                    logger.error(
+                        "Cannot read the hub's mailbox: %s", type(error).__name__
+                    )
                 healthy = False
                 await asyncio.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311
                 delay = min(delay * 2, 5.0)

@@ -26,6 +26,10 @@ TEXTS: Final = {
     "processes_reaped": "Dead processes, their members were taken out",
     "decodes_failed": "Tokens that the backend could not decode",
     "rooms_unwritten": "Rooms without a row in the database",
+    "fan_out_failures": "Turns in which events of a topic were not all written",
+    "server_errors": "Errors inside the server",
+    "api_failed": "REST requests that failed",
+    "pages_failed": "Pages that failed",
 }
 """What a counter's growth means; the number is put behind it."""
 
@@ -38,6 +42,8 @@ ERRORS: Final = (
     "mailbox_errors",
     "slow_consumers_closed",
     "decodes_failed",
+    "fan_out_failures",
+    "server_errors",
 )
 """What counts as an error in the live view's chart."""
 

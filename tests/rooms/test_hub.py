@@ -47,7 +47,7 @@ async def test_a_mailbox_that_cannot_be_read_is_read_again(
     assert metrics.MAILBOX_ERRORS.value == before + 2
     told = [record.message for record in caplog.records if record.name == "rooms.hub"]
     assert told == [
-        "Cannot read the hub's mailbox: OSError('away')",
+        "Cannot read the hub's mailbox: OSError",
         "The hub's mailbox is read again",
     ]
 
