@@ -34,7 +34,7 @@ def _ask(strategy: Any) -> int:
 
     # The same requests each time: what is new is looked for on purpose.
     @settings(
-        max_examples=30,
+        max_examples=20,
         deadline=None,
         derandomize=True,
         database=None,

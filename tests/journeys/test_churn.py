@@ -10,7 +10,7 @@ from tests.stress.churn import Churn
 
 @pytest.mark.parametrize(
     ("redis", "joins"),
-    [(False, 40_000), pytest.param(True, 10_000, marks=pytest.mark.redis)],
+    [(False, 30_000), pytest.param(True, 6_000, marks=pytest.mark.redis)],
     ids=["in process", "over Redis"],
 )
 async def test_memory_stays_on_its_plateau(

@@ -15,8 +15,8 @@ async def test_every_promise_is_kept_in_bad_weather(tmp_path: Path) -> None:
     find_redis()
     told: list[str] = []
 
-    report = await Run(tmp_path, 20.0, "ci", told.append).go()
+    report = await Run(tmp_path, 12.0, "ci", told.append).go()
 
     assert report.broken == [], "\n".join([*told, report.table()])
-    assert report.counts["deliveries"] > 10_000
-    assert len(report.outages) >= 3
+    assert report.counts["deliveries"] > 5_000
+    assert len(report.outages) >= 2
