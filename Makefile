@@ -42,8 +42,10 @@ run: $(VENV)/.installed  ## Serve Beam on http://127.0.0.1:5000 (PORT=5001 moves
 	@DEBUG=1 $(BIN)/python manage.py beam_admin
 	@DEBUG=1 exec $(BIN)/python manage.py beam_serve
 
-test: $(VENV)/.developed node  ## Run the whole suite (T=path or -k expression)
-	@$(BIN)/python -m pytest $(T)
+# Most of the suite waits for something: two files at a time.
+JOBS ?= 2
+test: $(VENV)/.developed node  ## Run the whole suite (T=path or -k expression: only that)
+	@$(BIN)/python -m pytest $(or $(T),-n $(JOBS) --dist loadscope)
 
 check: $(VENV)/.developed  ## Format, lint, types, imports, migrations, Django checks
 	@$(BIN)/ruff format --check .
