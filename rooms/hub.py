@@ -119,6 +119,8 @@ class Hub:
         self._layer: Any = get_channel_layer()
         # Asking for the running loop asks for the process id: a system call.
         self._loop = asyncio.get_running_loop()
+        # Whatever is delivered to, it is not on behalf of who published.
+        self._context = Context()
         self._topics: dict[str, Topic] = {}
         self._subscribed: set[str] = set()
         # Topics whose subscription is being changed.
@@ -307,8 +309,7 @@ class Hub:
         """Take one message of the layer; written at the end of this loop turn."""
         delivery = Delivery(message)
         if not self._pending:
-            # Whatever is delivered to, it is not on behalf of who published.
-            self._loop.call_soon(self._flush, context=Context())
+            self._loop.call_soon(self._flush, context=self._context)
         self._pending.setdefault(delivery.topic, []).append(delivery)
 
     def expect(self, receipt: str) -> asyncio.Future[None]:

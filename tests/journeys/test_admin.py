@@ -248,9 +248,9 @@ async def test_the_live_view_updates_itself(
         lines = page.locator("#beam-processes tr")
         await expect(lines).to_have_count(2, timeout=30_000)
         await picture(page, "live")
-        await page.emulate_media(color_scheme="dark")
         # Links change their colour slowly.
-        await asyncio.sleep(0.5)
+        await page.add_style_tag(content="* { transition: none !important }")
+        await page.emulate_media(color_scheme="dark")
         await picture(page, "live-dark")
         await page.emulate_media(color_scheme="light")
         await page.set_viewport_size({"width": 390, "height": 844})
@@ -258,8 +258,10 @@ async def test_the_live_view_updates_itself(
         assert width <= 390
         await picture(page, "live-phone")
         # Rows come and go around a link: whoever is there stays there.
+        busy = page.locator("#beam-top tr", has_text="standup")
+        before = await busy.inner_text()
         await room.focus()
-        await asyncio.sleep(6)
+        await expect(busy).not_to_have_text(before, timeout=20_000)
         await expect(room).to_be_focused()
         await room.press("Enter")
         await expect(page.locator("#beam-open")).to_have_text("open")
