@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 
 from rooms import keys
 from rooms.models import ApiKey
@@ -121,10 +122,16 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return None
 
     def _ask_first(self, request: HttpRequest, chosen: list[ApiKey]) -> HttpResponse:
+        back = reverse("admin:rooms_apikey_changelist")
         context = {
             **self.admin_site.each_context(request),
             "title": "Revoke for good?",
             "opts": self.opts,
             "keys": chosen,
+            "chosen": [key.pk for key in chosen],
+            "action": "revoke",
+            "button": "Yes, revoke",
+            "target": back,
+            "back": back,
         }
         return TemplateResponse(request, "admin/rooms/apikey/revoke.html", context)

@@ -259,6 +259,10 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "across": request.POST.get("select_across") == "1",
             "chosen": request.POST.getlist("_selected_action"),
             "action": "close_rooms",
+            "button": "Yes, close them",
+            # Here, with the query by which they were chosen.
+            "target": "",
+            "back": reverse("admin:rooms_room_changelist"),
             "media": self.media,
         }
         return TemplateResponse(request, "admin/rooms/room/close_many.html", context)
