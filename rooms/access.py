@@ -33,15 +33,23 @@ async def enter(token: object, room_id: str, identity: Identity) -> RoomGrant:
     """
     grant = await verifier().room(_token(token))
     if grant.room_id != room_id:
-        raise Unauthorized("token of another room")
+        raise Unauthorized(
+            f"the token is for room {grant.room_id!r}, not for {room_id!r}"
+        )
     if grant.user_id is not None and grant.user_id != identity.user_id:
-        raise Unauthorized("token of another user")
+        raise Unauthorized(
+            f"the token is for user {grant.user_id!r}, not for {identity.user_id!r}"
+        )
     return grant
 
 
 def _token(token: object) -> str:
-    if not isinstance(token, str) or not 0 < len(token) <= MAX_TOKEN:
-        raise Unauthorized("no token")
+    if token is None or token == "":
+        raise Unauthorized("there is no token")
+    if not isinstance(token, str):
+        raise Unauthorized("the token is not text")
+    if len(token) > MAX_TOKEN:
+        raise Unauthorized(f"the token has more than {MAX_TOKEN:,} characters")
     return token
 
 

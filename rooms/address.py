@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rooms.shapes import json_type
+
 MAX_ROOM_ID = 200
 MAX_USER_ID = 200
 MAX_SESSION_ID = 64
@@ -13,7 +15,7 @@ def room_topic(room_id: object) -> str:
     """The topic of a room. Raises `ValueError` for an id that is none.
 
     A room id is 1 to 200 characters of any script, without control
-    characters.
+    characters. A whole number stands for its digits.
     """
     return f"room:{_name(room_id, MAX_ROOM_ID, 'a room id')}"
 
@@ -33,8 +35,13 @@ def session(value: object) -> str:
 
 
 def _name(value: object, most: int, what: str) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= most:
-        raise ValueError(f"{what} has 1 to {most} characters")
+    if type(value) is int:
+        value = str(value)
+    if not isinstance(value, str):
+        kind = json_type(value)
+        raise ValueError(f"{what} is text or a whole number, not {kind}")  # noqa: TRY004 - one kind of error for all
+    if not 0 < len(value) <= most:
+        raise ValueError(f"{what} has 1 to {most} characters, not {len(value)}")
     if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in value):
         raise ValueError(f"{what} has no control characters")
     if any(0xD800 <= ord(char) < 0xE000 for char in value):
@@ -62,7 +69,8 @@ def _label(entry: Any) -> str:
             ("user_id", "user"),
         ):
             if name in entry:
-                if type(entry[name]) is str:
+                taken = (str, int) if kind == "user" else (str,)
+                if type(entry[name]) in taken:
                     return f"{kind}:{entry[name]}"
                 break
-    raise ValueError("an entry has a session, userId or user_id (text)")
+    raise ValueError("an entry has a session, userId or user_id")

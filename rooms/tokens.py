@@ -17,11 +17,17 @@ from beam.conf import conf
 from beam.public_keys import PublicKey
 from rooms.grants import VERBS, BackendAway, Identity, RoomGrant, Unauthorized, id_of
 from rooms.jwks import Jwks, ProviderAway
+from rooms.shapes import json_type, not_an_object
 
 ALGORITHM: Final = "HS256"
 # Beam's own names, good beside those that are configured.
 USER: Final = "user_id"
 ROOM: Final = "room_id"
+LAST_DATE: Final = 253_402_300_799
+"""The end of the year 9999, in seconds. What is above is not in seconds."""
+# `sub`, `jti` and `iat` decide nothing in Beam, so they may be anything. `exp` and
+# `nbf` are judged by `_check_time`, which says what is wrong with them.
+_UNJUDGED: Final = ("exp", "nbf", "iat", "sub", "jti")
 
 
 class JwtVerifier:
@@ -38,30 +44,35 @@ class JwtVerifier:
     async def user(self, token: str) -> Identity:
         claims = await self._claims(token)
         if _claim(claims, conf().token_room_claim, ROOM) is not None:
-            raise Unauthorized("a room token says nothing about its bearer")
-        return Identity(id_of(_claim(claims, conf().token_user_claim, USER)))
+            raise Unauthorized("this is a room token, where a user token belongs")
+        return Identity(_id(claims, conf().token_user_claim, USER))
 
     async def room(self, token: str) -> RoomGrant:
         claims = await self._claims(token)
-        user_id = _claim(claims, conf().token_user_claim, USER)
+        user = (conf().token_user_claim, USER)
         return RoomGrant(
-            room_id=id_of(_claim(claims, conf().token_room_claim, ROOM)),
-            user_id=None if user_id is None else id_of(user_id),
+            room_id=_id(claims, conf().token_room_claim, ROOM),
+            user_id=None if _claim(claims, *user) is None else _id(claims, *user),
             can=_verbs(claims.get("can")),
             meta=_meta(claims.get("meta")),
-            expires=_moment(claims["exp"]),
+            expires=float(claims["exp"]),
         )
 
     async def _claims(self, token: str) -> dict[str, Any]:
         try:
             header = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, ValueError, RecursionError):
-            raise Unauthorized("no JWT") from None
+            raise Unauthorized("the token is not a JWT") from None
         algorithm = header.get("alg")
         if algorithm == ALGORITHM:
             return _decode(token, map(_key, conf().token_secrets), ALGORITHM)
         if type(algorithm) is not str or algorithm not in public_keys.ALGORITHMS:
-            raise Unauthorized("signed in a way that is not accepted")
+            raise Unauthorized("the token's `alg` is not one that Beam accepts")
+        if not conf().token_public_key and self._jwks is None:
+            raise Unauthorized(
+                f"the token is signed with {algorithm}, but neither "
+                "BEAM_TOKEN_PUBLIC_KEY nor BEAM_TOKEN_JWKS_URL is set"
+            )
         known = await self._public(header.get("kid"))
         # A key is for the algorithms of its kind, never for what a token says.
         keys = [each.key for each in known if algorithm in each.algorithms]
@@ -93,22 +104,67 @@ def _decode(
     audience: str | None = None,
 ) -> dict[str, Any]:
     """The claims of a token that one of the keys has signed. `Unauthorized`."""
+    options: Any = {f"verify_{name}": False for name in _UNJUDGED}
+    options["verify_aud"] = audience is not None
     for key in keys:
         try:
-            return jwt.decode(
+            claims = jwt.decode(
                 token,
                 key,
                 algorithms=[algorithm],
-                leeway=conf().token_leeway,
                 issuer=issuer,
                 audience=audience,
-                options={"require": ["exp"], "verify_aud": audience is not None},
+                options=options,
             )
         except jwt.InvalidSignatureError:
             continue
-        except (jwt.PyJWTError, ValueError, OverflowError, RecursionError):
-            break
-    raise Unauthorized("the token is not valid")
+        except (jwt.PyJWTError, ValueError, OverflowError, RecursionError) as error:
+            raise Unauthorized(_reason(error)) from None
+        _check_time(claims)
+        return claims
+    raise Unauthorized(
+        "the token is not signed with BEAM_TOKEN_SECRET"
+        if algorithm == ALGORITHM
+        else "no public key that Beam knows verifies the token's signature"
+    )
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a token, in words that quote nothing of it."""
+    if isinstance(error, jwt.InvalidIssuerError):
+        return "the token's `iss` is not token_issuer"
+    if isinstance(error, jwt.InvalidAudienceError):
+        return "the token's `aud` is not token_audience"
+    if isinstance(error, jwt.MissingRequiredClaimError):
+        return f"the token has no `{error.claim}`"
+    return "the token is malformed"
+
+
+def _check_time(claims: dict[str, Any]) -> None:
+    """Raises `Unauthorized` for a token that is not good now, or has no `exp`."""
+    now, leeway = time.time(), conf().token_leeway
+    if claims.get("exp") is None:
+        raise Unauthorized("the token has no `exp`")
+    if (expires := _date(claims, "exp")) <= now - leeway:
+        raise Unauthorized(f"the token expired {now - expires:,.0f} s ago")
+    if claims.get("nbf") is not None:
+        wait = _date(claims, "nbf") - now
+        if wait > leeway:
+            raise Unauthorized(f"the token is not good for {wait:,.0f} s yet (`nbf`)")
+
+
+def _date(claims: dict[str, Any], name: str) -> float:
+    """A claim that is a Unix time in seconds. Raises `Unauthorized`."""
+    date = claims[name]
+    # NaN is neither above nor below anything.
+    if type(date) not in (int, float) or not date > -LAST_DATE:
+        raise Unauthorized(f"the token's `{name}` is not a number of seconds")
+    if date > LAST_DATE:
+        raise Unauthorized(
+            f"the token's `{name}` is after the year 9999: it must be in seconds, "
+            "not in milliseconds"
+        )
+    return float(date)
 
 
 @cache
@@ -135,7 +191,7 @@ def _verbs(can: object) -> frozenset[str]:
     if can is None:
         return VERBS
     if not isinstance(can, list):
-        raise Unauthorized("the token's `can` is no list")
+        raise Unauthorized(f"the token's `can` is a list, not {json_type(can)}")
     return VERBS & {verb for verb in can if isinstance(verb, str)}
 
 
@@ -143,25 +199,26 @@ def _meta(meta: object) -> dict[str, Any]:
     if meta is None:
         return {}
     if not isinstance(meta, dict):
-        raise Unauthorized("the token's `meta` is no object")
+        raise Unauthorized(not_an_object("the token's `meta`", meta))
     try:
         orjson.dumps(meta)
     except TypeError:
-        # Half a character, a huge number, deep nesting: nobody could be told.
-        raise Unauthorized("the token's `meta` cannot be told to others") from None
+        # Half a character, a huge number, deep nesting: it cannot be sent.
+        raise Unauthorized("the token's `meta` cannot be written as JSON") from None
     return meta
-
-
-def _moment(exp: Any) -> float:
-    try:
-        return float(exp)
-    except OverflowError:
-        raise Unauthorized("the token's `exp` is no time") from None
 
 
 def _claim(claims: dict[str, Any], *names: str) -> Any:
     """The first of these claims that is there; None for none."""
     return next((claims[name] for name in names if name in claims), None)
+
+
+def _id(claims: dict[str, Any], *names: str) -> str:
+    """The id that the first of these claims is. Raises `Unauthorized`."""
+    found = _claim(claims, *names)
+    if found is None:
+        raise Unauthorized(f"the token has no `{names[0]}`")
+    return id_of(found)
 
 
 def mint_user(user_id: str, ttl: float) -> str:

@@ -80,6 +80,104 @@ async def test_a_user_token_that_is_not_good_is_refused(bad: object) -> None:
         await access.identify(bad)
 
 
+UNUSED: list[dict[str, Any]] = [
+    {"sub": 42},
+    {"sub": None},
+    {"sub": ["ada"]},
+    {"jti": 7},
+    {"jti": {}},
+    {"iat": None},
+    {"iat": "today"},
+    {"iat": []},
+    {"iat": time.time() + 3_600},
+    {"iat": time.time() * 1_000},
+    {"iss": "anybody", "aud": 5},
+    {"nbf": None},
+]
+
+
+@pytest.mark.parametrize("unused", UNUSED, ids=str)
+async def test_claims_that_decide_nothing_are_not_judged(
+    unused: dict[str, Any],
+) -> None:
+    assert await access.identify(token(user_id="ada", **unused)) == ADA
+    grant = await access.enter(token(room_id="r", **unused), "r", ADA)
+    assert grant.room_id == "r"
+
+
+@pytest.mark.parametrize(
+    ("value", "user_id"), [(42, "42"), (0, "0"), (-1, "-1"), (2**63, str(2**63))]
+)
+async def test_a_number_is_an_id(settings: Settings, value: int, user_id: str) -> None:
+    settings.BEAM = settings.BEAM | {"token_user_claim": "sub"}
+    ada = grants.Identity(user_id)
+
+    assert await access.identify(token(sub=value)) == ada
+    assert await access.identify(token(user_id=value)) == ada
+    grant = await access.enter(token(room_id=value, user_id=value), user_id, ada)
+    assert (grant.room_id, grant.user_id) == (user_id, user_id)
+
+
+NOW = time.time()
+REASONS: list[tuple[dict[str, Any], str]] = [
+    ({"exp": NOW * 1_000 + 60_000}, "`exp` is after the year 9999.*milliseconds"),
+    ({"exp": int(NOW * 1_000)}, "`exp` is after the year 9999.*milliseconds"),
+    ({"exp": tokens.LAST_DATE + 1}, "milliseconds"),
+    ({"exp": 10**400}, "milliseconds"),
+    ({"exp": float("inf")}, "milliseconds"),
+    ({"exp": float("-inf")}, "`exp` is not a number of seconds"),
+    ({"exp": float("nan")}, "`exp` is not a number of seconds"),
+    ({"exp": str(int(NOW + 60))}, "`exp` is not a number of seconds"),
+    ({"exp": True}, "`exp` is not a number of seconds"),
+    ({"exp": []}, "`exp` is not a number of seconds"),
+    ({"exp": None}, "no `exp`"),
+    ({"exp": 0}, "expired"),
+    ({"exp": NOW - 40}, "expired 4. s ago"),
+    ({"nbf": NOW * 1_000}, "`nbf` is after the year 9999.*milliseconds"),
+    ({"nbf": {}}, "`nbf` is not a number of seconds"),
+    ({"nbf": False}, "`nbf` is not a number of seconds"),
+    ({"nbf": NOW + 600}, "not good for .* s yet"),
+    ({"user_id": True}, "text or a whole number"),
+    ({"user_id": 1.5}, "text or a whole number"),
+    ({"user_id": ""}, "1 to 200 characters"),
+    ({"user_id": None}, "no `user_id`"),
+    ({"room_id": "r"}, "room token"),
+]
+
+
+@pytest.mark.parametrize(("claims", "reason"), REASONS, ids=lambda _: "claims")
+async def test_a_refusal_says_what_is_wrong(
+    claims: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(grants.Unauthorized, match=reason):
+        await access.identify(token(**({"user_id": "ada"} | claims)))
+
+
+async def test_a_refusal_names_phps_empty_array() -> None:
+    with pytest.raises(grants.Unauthorized, match=r"stdClass"):
+        await access.enter(token(room_id="r", meta=[]), "r", ADA)
+    with pytest.raises(grants.Unauthorized, match="is a list, not text"):
+        await access.enter(token(room_id="r", can="push"), "r", ADA)
+
+
+@pytest.mark.parametrize("exp", [tokens.LAST_DATE, 4_102_444_800.5])
+async def test_a_date_within_the_year_9999_is_good(exp: float) -> None:
+    assert await access.identify(token(user_id="ada", exp=exp)) == ADA
+    assert (await access.enter(token(room_id="r", exp=exp), "r", ADA)).expires == exp
+
+
+async def test_a_refusal_names_the_setting_that_decides() -> None:
+    other = token("another-secret-that-is-long-enough-for-hs256", user_id="ada")
+    with pytest.raises(grants.Unauthorized, match="BEAM_TOKEN_SECRET"):
+        await access.identify(other)
+    with pytest.raises(grants.Unauthorized, match=r"room 'other', not for 'r'"):
+        await access.enter(tokens.mint_room("other", 60), "r", ADA)
+    with pytest.raises(grants.Unauthorized, match=r"user 'bob', not for 'ada'"):
+        await access.enter(tokens.mint_room("r", 60, user_id="bob"), "r", ADA)
+    with pytest.raises(grants.Unauthorized, match="no `room_id`"):
+        await access.enter(tokens.mint_user("ada", 60), "r", ADA)
+
+
 async def test_a_token_signed_with_a_private_key_is_refused() -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     foreign = jwt.encode({"user_id": "ada", "exp": time.time() + 60}, key, "RS256")

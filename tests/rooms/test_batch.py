@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms.batch import Invalid, read, rooms_of
+from rooms.batch import Invalid, read, read_one, rooms_of
 from rooms.event import Event
 
 BYTES = 1_000
@@ -28,6 +28,19 @@ def test_an_item_for_several_rooms_is_an_event_each_in_order() -> None:
     assert [event.topic for event in events] == ["room:b", "room:a"]
     assert {event.name for event in events} == {"e"}
     assert rooms_of(item) == 2
+
+
+def test_a_whole_number_is_an_id_in_every_place() -> None:
+    item: dict[str, Any] = {
+        "to": [{"user_id": 42}, {"userId": 7}],
+        "except": [{"user_id": 9}],
+    }
+    [one] = read(item | {"room_id": 42}, BYTES)
+    [several] = read(item | {"room_ids": [42]}, BYTES)
+
+    assert one.topic == several.topic == read_one({"room_id": 42}).topic == "room:42"
+    assert one.to == ("user:42", "user:7")
+    assert one.without == ("user:9",)
 
 
 def test_addressees_become_labels() -> None:
@@ -51,7 +64,10 @@ def test_addressees_become_labels() -> None:
         ({}, {"room_id"}),
         ({"room_id": "a", "room_ids": ["b"]}, {"room_id"}),
         ({"room_id": ""}, {"room_id"}),
-        ({"room_id": 1}, {"room_id"}),
+        ({"room_id": True}, {"room_id"}),
+        ({"room_id": 1.5}, {"room_id"}),
+        ({"room_id": None}, {"room_id"}),
+        ({"room_id": ["a"]}, {"room_id"}),
         ({"room_id": "a\n"}, {"room_id"}),
         ({"room_ids": []}, {"room_ids"}),
         ({"room_ids": "ab"}, {"room_ids"}),

@@ -155,6 +155,25 @@ async def test_issuer_audience_and_claim_names(configure: Callable[..., None]) -
             await access.identify(token("RS256", **rest))
 
 
+async def test_a_numeric_subject_is_a_user(configure: Callable[..., None]) -> None:
+    configure(token_public_key=pem(RSA), token_user_claim="sub")
+    claims: dict[str, Any] = {"sub": 42, "jti": 7, "iat": None}
+
+    assert await access.identify(token("RS256", **claims)) == grants.Identity("42")
+
+
+async def test_what_no_key_fits_is_said(configure: Callable[..., None]) -> None:
+    with pytest.raises(grants.Unauthorized, match="BEAM_TOKEN_PUBLIC_KEY"):
+        await access.identify(token("RS256", user_id="ada"))
+    configure(token_public_key=pem(RSA), token_issuer="https://id.example")
+    with pytest.raises(grants.Unauthorized, match="no public key"):
+        await access.identify(token("ES256", user_id="ada"))
+    with pytest.raises(grants.Unauthorized, match="token_issuer"):
+        await access.identify(token("RS256", user_id="ada", iss="https://other"))
+    with pytest.raises(grants.Unauthorized, match="no `iss`"):
+        await access.identify(token("RS256", user_id="ada"))
+
+
 class Provider:
     """An identity provider on the loopback, and what it was asked."""
 

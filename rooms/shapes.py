@@ -1,0 +1,32 @@
+"""Names the types of JSON in messages for developers. Pure."""
+
+from __future__ import annotations
+
+from types import NoneType
+from typing import Final
+
+_TYPES: Final = {
+    NoneType: "null",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number with a fraction",
+    str: "text",
+    list: "a list",
+    dict: "an object",
+}
+
+
+def json_type(value: object) -> str:
+    """What JSON calls the type of a value, with its article."""
+    return _TYPES.get(type(value), "a value of another type")
+
+
+def not_an_object(what: str, value: object) -> str:
+    """Why a value is refused where an object belongs; names PHP's empty array."""
+    message = f"{what} is an object, not {json_type(value)}"
+    if value == []:
+        message += (
+            ". PHP's json_encode writes an empty array as []: use new stdClass, "
+            "or JSON_FORCE_OBJECT"
+        )
+    return message
