@@ -14,9 +14,11 @@ import httpx
 
 from beam import metrics
 from beam.conf import conf
+from rooms import outgoing
 from rooms.circuit import Circuit
-from rooms.failures import kind
+from rooms.failures import BadAnswer, kind
 from rooms.grants import BackendAway, Identity, RoomGrant, id_of
+from rooms.shapes import json_type
 
 logger = logging.getLogger(__name__)
 
@@ -65,28 +67,30 @@ class BackendVerifier:
             metrics.DECODES_SKIPPED.value += 1
             raise BackendAway
         try:
-            answer = await self._post(kind, token)
-            found = answer.raise_for_status().json().get("data")
-        except (httpx.HTTPError, ValueError, RecursionError, AttributeError) as error:
+            found = _data_of(await self._post(kind, token))
+        except (httpx.HTTPError, OSError, BadAnswer) as error:
             self._failed(error)
             raise BackendAway from None
         self._circuit.good()
         self._log_state(reachable=True)
         return found.get(f"{kind}_id") if isinstance(found, dict) else None
 
-    async def _post(self, kind: str, token: str) -> httpx.Response:
-        return await self._client().post(
+    async def _post(self, kind: str, token: str) -> bytes:
+        client = self._client()
+        request = client.build_request(
+            "POST",
             f"{conf().backend_url.rstrip('/')}/api/v1/private/decode_token",
             json={"type": kind, "token": token},
             headers={"oorja-secret": conf().api_secrets[0]},
         )
+        return await outgoing.ask(client, request, conf().backend_timeout)
 
     def _failed(self, error: Exception) -> None:
-        """Whoever answers at all is not left alone: it may be the token's fault."""
+        """A backend that answers is asked again: it may be the token's fault."""
         metrics.DECODES_FAILED.value += 1
         self._log_state(reachable=False, error=error)
         status = isinstance(error, httpx.HTTPStatusError) and error.response.status_code
-        if status and status not in AWAY:
+        if isinstance(error, BadAnswer) or (status and status not in AWAY):
             self._circuit.good()
         else:
             self._circuit.bad(time.monotonic())
@@ -110,5 +114,13 @@ class BackendVerifier:
                 logger.info("The backend decodes tokens again")
             else:
                 # The error's text could hold what was sent; its kind is enough.
-                logger.error("The backend cannot decode: %s", kind(error))
+                logger.error("The backend cannot decode tokens: %s", kind(error))
         self._reachable = reachable
+
+
+def _data_of(text: bytes) -> object:
+    """`data` of an answer. Raises `BadAnswer`."""
+    found = outgoing.json_of(text)
+    if not isinstance(found, dict):
+        raise BadAnswer(f"its answer is {json_type(found)}, not an object with `data`")
+    return found.get("data")

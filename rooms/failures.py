@@ -1,4 +1,4 @@
-"""Owns how a call to another service that failed is told: never with its URL.
+"""Describes failed calls to other services in a log line, without their URL.
 
 A URL may hold a password or a key, and the texts of httpx's exceptions hold URLs.
 The host and the kind of the failure are enough.
@@ -11,13 +11,21 @@ from urllib.parse import urlsplit
 import httpx
 
 
+class BadAnswer(Exception):
+    """A service answered what cannot be used. The text is fit for the log."""
+
+
 def kind(error: Exception | None) -> str:
-    """What happened, in a word or two."""
+    """What happened, in a few words."""
     if isinstance(error, httpx.HTTPStatusError):
         return f"it answers {error.response.status_code}"
+    if isinstance(error, BadAnswer):
+        return str(error)
+    if isinstance(error, TimeoutError | httpx.TimeoutException):
+        return "no answer in time"
     return type(error).__name__
 
 
 def host(url: str) -> str:
-    """Whom a URL names."""
+    """The host that a URL names."""
     return urlsplit(url).hostname or ""

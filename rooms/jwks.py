@@ -1,8 +1,9 @@
-"""Owns the public keys of an identity provider: a JWKS URL, asked rarely.
+"""Owns the public keys of an identity provider, fetched from its JWKS URL.
 
-Keys are kept for `jwks_seconds`. An unknown key id asks anew, at most once in
-`jwks_retry` seconds; while the provider is away, or publishes no key that can be
-used, the keys it had stay good.
+Keys are kept for `jwks_seconds`. An unknown key id causes a new fetch, at most
+once in `jwks_retry` seconds. While a fetch fails, or returns no usable key, the
+keys of the last one stay in use. Without any key it is tried again after 1, 2,
+4 seconds and so on, up to `jwks_retry`.
 """
 
 from __future__ import annotations
@@ -10,44 +11,39 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Final
 
 import httpx
 
 from beam.conf import conf
 from beam.public_keys import BadKey, PublicKey, from_jwk
-from rooms.failures import host, kind
+from rooms import outgoing
+from rooms.failures import BadAnswer, host, kind
 
 logger = logging.getLogger(__name__)
 
-# The last for JSON that is nested too deep.
-AWAY: Final = (
-    httpx.HTTPError,
-    httpx.InvalidURL,
-    ValueError,
-    KeyError,
-    TypeError,
-    RecursionError,
-)
+FIRST_RETRY: Final = 1.0
+# 2 to this power is longer than the longest `jwks_retry`.
+MOST_DOUBLINGS: Final = 17
+UNREACHABLE: Final = (httpx.HTTPError, httpx.InvalidURL, OSError, BadAnswer)
 
 
 class ProviderAway(Exception):
-    """The provider has published no key yet: no token of its can be judged."""
-
-
-class NoUsableKey(ValueError):
-    """A slip of the provider's, which must not lock everybody out."""
+    """The provider has published no key yet: none of its tokens can be judged."""
 
 
 class Jwks:
-    """The keys behind one URL."""
+    """The keys behind one URL. `clock`: monotonic seconds."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._url = url
+        self._clock = clock
         self._keys: list[PublicKey] = []
-        self._fetched = self._asked = -1e9
+        self._fetched = -1e9
+        self._ask_at = -1e9
+        self._failures = 0
         self._fetching: asyncio.Task[None] | None = None
-        self._reachable = True
 
     async def find(self, kid: str | None) -> list[PublicKey]:
         """The keys that a token with this key id may be signed with.
@@ -55,57 +51,73 @@ class Jwks:
         None: all of them. A key without an id is among them always. Raises
         `ProviderAway`.
         """
-        now = time.monotonic()
-        if now - self._fetched > conf().jwks_seconds or not self._knows(kid):
-            await self._refresh(now)
+        is_old = self._clock() - self._fetched > conf().jwks_seconds
+        if is_old or not self._knows(kid):
+            await self._refresh()
         if not self._keys:
             raise ProviderAway
         return [key for key in self._keys if kid is None or key.kid in (kid, None)]
 
     def _knows(self, kid: str | None) -> bool:
-        """Whether there is no reason to ask anew for a key with this id.
+        """Whether there is no reason to fetch again for a key with this id.
 
         A provider that gives its keys no ids is not asked for one.
         """
         known = {key.kid for key in self._keys}
         return bool(known) and (kid is None or kid in known or known == {None})
 
-    async def _refresh(self, now: float) -> None:
-        """Ask, once for all who wait, and not too often."""
+    async def _refresh(self) -> None:
+        """Fetch, once for all callers that wait, and not too often."""
         if self._fetching is None or self._fetching.done():
-            if now - self._asked < conf().jwks_retry:
+            if self._clock() < self._ask_at:
                 return
-            self._asked = now
             self._fetching = asyncio.ensure_future(self._fetch())
         await asyncio.shield(self._fetching)
 
     async def _fetch(self) -> None:
+        seconds = conf().backend_timeout
         try:
-            async with httpx.AsyncClient(timeout=conf().backend_timeout) as client:
-                answer = await client.get(self._url)
-            answer.raise_for_status()
-            found = answer.json()["keys"]
-            keys = [key for each in found if (key := _usable(each)) is not None]
-            if not keys:
-                raise NoUsableKey
-        except AWAY as error:
-            self._log(reachable=False, error=error)
-            return
-        self._log(reachable=True)
-        self._keys, self._fetched = keys, time.monotonic()
+            async with httpx.AsyncClient(timeout=seconds) as client:
+                text = await outgoing.fetch(client, self._url, seconds)
+            keys = _keys_of(text)
+        except UNREACHABLE as error:
+            self._failed(error)
+        else:
+            self._succeeded(keys)
 
-    def _log(self, *, reachable: bool, error: Exception | None = None) -> None:
-        """One line a change."""
-        if reachable != self._reachable:
-            if reachable:
-                logger.info("The JWKS of %s are there again", host(self._url))
-            else:
-                logger.error("No JWKS of %s: %s", host(self._url), kind(error))
-        self._reachable = reachable
+    def _failed(self, error: Exception) -> None:
+        if not self._failures:
+            url, why = host(self._url), kind(error)
+            logger.error("The JWKS of %s cannot be fetched: %s", url, why)
+        doublings = min(self._failures, MOST_DOUBLINGS)
+        pause = conf().jwks_retry
+        if not self._keys:
+            pause = min(pause, FIRST_RETRY * 2**doublings)
+        self._failures += 1
+        self._ask_at = self._clock() + pause
+
+    def _succeeded(self, keys: list[PublicKey]) -> None:
+        if self._failures:
+            logger.info("The JWKS of %s is available again", host(self._url))
+        self._failures = 0
+        self._keys, self._fetched = keys, self._clock()
+        self._ask_at = self._fetched + conf().jwks_retry
+
+
+def _keys_of(text: bytes) -> list[PublicKey]:
+    """The usable keys of a JWKS. Raises `BadAnswer`."""
+    found = outgoing.json_of(text)
+    listed = found.get("keys") if isinstance(found, dict) else None
+    if not isinstance(listed, list):
+        raise BadAnswer("its answer is not a JWKS: an object with a list `keys`")
+    keys = [key for each in listed if (key := _usable(each)) is not None]
+    if not keys:
+        raise BadAnswer("its JWKS has no key that can verify a token")
+    return keys
 
 
 def _usable(described: object) -> PublicKey | None:
-    """A key for signatures; None for any other, and for a kind we do not know."""
+    """A key for signatures; None for any other, and for an unknown kind."""
     try:
         return from_jwk(described)
     except BadKey:

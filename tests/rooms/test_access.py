@@ -7,6 +7,7 @@ import base64
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -240,6 +241,9 @@ async def test_a_room_token_that_is_not_good_is_refused(bad: object) -> None:
         await access.enter(bad, "r", ADA)
 
 
+REDIRECTS = (301, 302, 307, 308)
+
+
 class Backend(BaseHTTPRequestHandler):
     """The original's backend, as far as `decode_token` goes."""
 
@@ -255,9 +259,12 @@ class Backend(BaseHTTPRequestHandler):
         status, data = self.answers[body["token"]]
         raw = data if isinstance(data, bytes) else orjson.dumps(data)
         self.send_response(status)
+        if status in REDIRECTS:
+            self.send_header("location", "https://other.example/decode?key=sesame")
         self.send_header("content-length", str(len(raw)))
         self.end_headers()
-        self.wfile.write(raw)
+        with suppress(OSError):
+            self.wfile.write(raw)
 
     def log_message(self, *args: object) -> None:
         """Keep the test's output clean."""
@@ -352,6 +359,49 @@ async def test_a_backend_in_trouble_is_no_refusal(
     lines = [line for line in caplog.messages if "backend" in line]
     assert len(lines) == 1
     assert "secret-token" not in caplog.text
+
+
+@pytest.mark.parametrize("status", REDIRECTS)
+async def test_a_backends_redirect_is_named_and_not_followed(
+    backend_door: type[Backend], caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    backend_door.answers["t"] = (status, b"")
+
+    with pytest.raises(grants.BackendAway):
+        await access.identify("t")
+
+    [line] = caplog.messages
+    assert line.endswith("it redirects to https://other.example")
+    assert "sesame" not in caplog.text
+    assert len(backend_door.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"<html>", "its answer is not JSON"),
+        (b"[]", "its answer is a list, not an object with `data`"),
+        (b"x" * 1_100_000, "larger than 1,048,576 bytes"),
+    ],
+)
+async def test_the_log_says_what_the_backend_did_wrong(
+    backend_door: type[Backend],
+    caplog: pytest.LogCaptureFixture,
+    answer: bytes,
+    reason: str,
+) -> None:
+    backend_door.answers["t"] = (200, answer)
+
+    with pytest.raises(grants.BackendAway):
+        await access.identify("t")
+
+    assert reason in caplog.text
+
+
+async def test_a_mark_before_json_is_ignored(backend_door: type[Backend]) -> None:
+    backend_door.answers["t"] = (200, b'\xef\xbb\xbf{"data": {"user_id": 42}}')
+
+    assert await access.identify("t") == grants.Identity("42")
 
 
 async def test_a_backend_that_comes_back_is_asked_again(

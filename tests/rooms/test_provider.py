@@ -10,9 +10,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -23,6 +25,9 @@ from pytest_django.fixtures import Settings
 
 from beam.public_keys import BadKey, from_jwk, from_pem
 from rooms import access, grants, tokens
+from rooms.failures import BadAnswer
+from rooms.jwks import Jwks, ProviderAway
+from rooms.outgoing import fetch, is_downgrade
 
 ADA = grants.Identity("ada")
 SECRET = django_settings.TOKEN_SECRETS[0]
@@ -182,16 +187,35 @@ class Provider:
         self.asked = 0
         self.status = 200
         self.body: bytes | None = None
+        self.redirects: dict[str, str] = {}
+        self.pause = 0.0
+        self.released = threading.Event()
         provider = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 provider.asked += 1
                 body = provider.body or json.dumps({"keys": provider.keys}).encode()
+                if self.path in provider.redirects:
+                    self.send_response(302)
+                    self.send_header("location", provider.redirects[self.path])
+                    self.send_header("content-length", "0")
+                    self.end_headers()
+                    return
                 self.send_response(provider.status)
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                self.write(body)
+
+            def write(self, body: bytes) -> None:
+                with suppress(OSError):
+                    if not provider.pause:
+                        self.wfile.write(body)
+                        return
+                    for byte in body:
+                        self.wfile.write(bytes([byte]))
+                        if provider.released.wait(provider.pause):
+                            return
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -213,6 +237,7 @@ def provider(configure: Callable[..., None]) -> Iterator[Provider]:
     thread.start()
     configure(token_jwks_url=one.url, jwks_retry=0.001)
     yield one
+    one.released.set()
     one.server.shutdown()
     one.server.server_close()
     thread.join()
@@ -290,12 +315,16 @@ async def test_while_the_provider_is_away_its_keys_stay_good(
     ("change", "told"),
     [
         ({"status": 500}, "it answers 500"),
-        ({"body": b"sesame"}, "JSONDecodeError"),
-        ({"body": b'{"keys": []}'}, "NoUsableKey"),
+        ({"body": b"sesame"}, "its answer is not JSON"),
+        ({"body": b'["sesame"]'}, "its answer is not a JWKS"),
+        ({"body": b'{"keys": []}'}, "its JWKS has no key that can verify a token"),
+        ({"body": b"x" * 1_100_000}, "its answer is larger than 1,048,576 bytes"),
+        ({"redirects": {"/keys?key=sesame": "/keys?key=sesame"}}, "it redirects more"),
+        ({"redirects": {"/keys?key=sesame": "ftp://a/b"}}, "UnsupportedProtocol"),
         ({"url": "http://127.0.0.1:1"}, "ConnectError"),
     ],
 )
-async def test_of_a_provider_in_trouble_only_its_host_is_told(
+async def test_the_log_names_the_host_and_the_kind_of_failure(
     provider: Provider,
     configure: Callable[..., None],
     caplog: pytest.LogCaptureFixture,
@@ -311,7 +340,9 @@ async def test_of_a_provider_in_trouble_only_its_host_is_told(
         await access.identify(token("RS256", user_id="ada"))
 
     [line] = [one for one in caplog.records if one.name == "rooms.jwks"]
-    assert line.getMessage() == f"No JWKS of 127.0.0.1: {told}"
+    assert line.getMessage().startswith(
+        f"The JWKS of 127.0.0.1 cannot be fetched: {told}"
+    )
     assert "sesame" not in caplog.text
 
 
@@ -325,6 +356,130 @@ async def test_a_provider_that_never_answered_is_no_refusal(
 
     with pytest.raises(grants.BackendAway):
         await access.identify(token("RS256", user_id="ada"))
+
+
+class Clock:
+    """Monotonic seconds that pass when a test says so."""
+
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+async def test_a_failed_first_fetch_is_tried_again_soon(
+    provider: Provider, configure: Callable[..., None]
+) -> None:
+    configure(jwks_retry=30.0)
+    provider.publish("RS256", "a")
+    provider.status = 500
+    clock = Clock()
+    jwks = Jwks(provider.url, clock)
+
+    for asked, pause in enumerate((1, 2, 4, 8, 16, 30, 30), start=1):
+        for _ in range(2):
+            with pytest.raises(ProviderAway):
+                await jwks.find("a")
+            assert provider.asked == asked
+        clock.now += pause - 0.01
+        with pytest.raises(ProviderAway):
+            await jwks.find("a")
+        assert provider.asked == asked
+        clock.now += 0.02
+    provider.status = 200
+
+    assert [key.kid for key in await jwks.find("a")] == ["a"]
+
+
+async def test_with_keys_a_failed_fetch_waits_for_jwks_retry(
+    provider: Provider, configure: Callable[..., None]
+) -> None:
+    configure(jwks_retry=30.0, jwks_seconds=300.0)
+    provider.publish("RS256", "a")
+    clock = Clock()
+    jwks = Jwks(provider.url, clock)
+    await jwks.find("a")
+    provider.status = 500
+    clock.now += 301
+
+    for moment, asked in ((0, 2), (29, 2), (2, 3)):
+        clock.now += moment
+        assert [key.kid for key in await jwks.find("a")] == ["a"]
+        assert provider.asked == asked
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_joins_at_once_share_one_fetch(
+    provider: Provider, configure: Callable[..., None], status: int
+) -> None:
+    configure(jwks_retry=30.0)
+    provider.publish("RS256", "a")
+    provider.status = status
+    text = token("RS256", None, "a", user_id="ada")
+    verifier = access.verifier()
+
+    found = await asyncio.gather(
+        *(verifier.user(text) for _ in range(50)), return_exceptions=True
+    )
+
+    assert provider.asked == 1
+    assert {type(one) for one in found} == {
+        grants.Identity if status == 200 else grants.BackendAway
+    }
+
+
+async def test_a_provider_that_trickles_holds_nobody_up(
+    provider: Provider, configure: Callable[..., None]
+) -> None:
+    configure(backend_timeout=0.2)
+    provider.publish("RS256", "a")
+    provider.pause = 0.05
+
+    async with asyncio.timeout(5):
+        with pytest.raises(grants.BackendAway):
+            await access.identify(token("RS256", None, "a", user_id="ada"))
+
+
+async def test_redirects_are_followed(provider: Provider) -> None:
+    provider.publish("RS256", "a")
+    provider.redirects = {f"/keys/{n}": f"/keys/{n - 1}" for n in range(1, 6)}
+    base = provider.url
+
+    assert await Jwks(f"{base}/5").find("a")
+    assert provider.asked == 6
+    provider.redirects["/keys/6"] = f"{base}/5"
+    with pytest.raises(ProviderAway):
+        await Jwks(f"{base}/6").find("a")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_one"),
+    [
+        ("https://a/b", "https://c/d", False),
+        ("http://a/b", "https://a/b", False),
+        ("http://a/b", "http://c/d", False),
+        ("https://a/b", "http://a/b", True),
+    ],
+)
+def test_a_redirect_may_not_give_up_encryption(
+    old: str, new: str, is_one: bool
+) -> None:
+    assert is_downgrade(httpx.URL(old), httpx.URL(new)) is is_one
+
+
+async def test_a_downgrade_is_refused_before_it_is_asked() -> None:
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return httpx.Response(302, headers={"location": "http://id.example/keys"})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        with pytest.raises(BadAnswer, match="from https to http"):
+            await fetch(client, "https://id.example/keys", 1.0)
+
+    assert asked == ["https://id.example/keys"]
 
 
 async def test_a_published_key_is_for_what_it_says(provider: Provider) -> None:
