@@ -76,6 +76,7 @@ class Conf:
     max_meta_bytes: int = 4_096
     max_frame_bytes: int = 1_048_576
     outbound_limit: int = 1_048_576
+    strict_json: int = 0
     drain_seconds: float = 10.0
     drain_batch: int = 200
 
@@ -132,6 +133,8 @@ RANGES: Final[dict[Range, tuple[str, ...]]] = {
         "outbound_limit",
         "drain_batch",
     ),
+    # 0: off, 1: on.
+    Range(0, 1): ("strict_json",),
     # 0: any number, or none of them.
     Range(0, MOST): (
         "room_capacity",

@@ -26,6 +26,8 @@ def event_name(name: object) -> str:
     """A name that backends may send. Raises `ValueError`."""
     if type(name) is not str or not 0 < len(name) <= MAX_EVENT_NAME:
         raise ValueError(f"an event name is text, 1 to {MAX_EVENT_NAME} characters")
+    if any("\ud800" <= char <= "\udfff" for char in name):
+        raise ValueError("an event name has half of a surrogate pair")
     if is_reserved(name):
         raise ValueError("this name is reserved")
     return name

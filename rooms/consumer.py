@@ -39,7 +39,7 @@ from rooms.socket import (
     PreparedSocket,
     Socket,
 )
-from rooms.wire import BadFrame, Close, Frame, Reason, TooDeep
+from rooms.wire import Answerable, BadFrame, Close, Frame, InvalidValue, Reason
 
 logger = logging.getLogger(__name__)
 
@@ -248,18 +248,32 @@ class SocketConsumer(AsyncConsumer):
         metrics.FRAMES_IN.value += self.counts
         try:
             frame = wire.decode(data, self.socket.vsn, self._conf.max_message_depth)
-        except TooDeep as error:
-            frame, reason = error.frame, Reason.MESSAGE_TOO_DEEP
-            self._say_no(refuse(frame, reason, frame.join_ref))
-            return
-        except BadFrame:
-            metrics.BAD_FRAMES.value += 1
-            self.close(Close.BAD_FRAME)
+        except BadFrame as error:
+            self._answer_bad(error)
             return
         if len(data) > self._conf.max_message_bytes:
             self._say_no(refuse(frame, Reason.MESSAGE_TOO_LARGE, frame.join_ref))
         else:
             self._step(frame)
+
+    def _answer_bad(self, error: BadFrame) -> None:
+        """Refuse a message that cannot be used, or close the socket if it must be.
+
+        As after any second join that is refused, the first channel is gone.
+        """
+        by_the_book = self._conf.strict_json and isinstance(error, InvalidValue)
+        if by_the_book or not isinstance(error, Answerable):
+            metrics.BAD_FRAMES.value += 1
+            self.close(Close.BAD_FRAME)
+            return
+        frame = error.frame
+        message = str(error) if isinstance(error, InvalidValue) else ""
+        refusal = refuse(frame, error.reason, frame.join_ref, message)
+        self._say_no(refusal)
+        if refusal.is_join and type(frame.topic) is str:
+            replaced = self._channels.get(frame.topic)
+            if replaced is not None:
+                self.ended(replaced)
 
     def _say_no(self, refusal: Refuse) -> None:
         counter = metrics.JOINS_REFUSED if refusal.is_join else metrics.MESSAGES_REFUSED

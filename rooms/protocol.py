@@ -137,9 +137,10 @@ class Connection:
         return self.end(topic) if topic in self.joined else ()
 
 
-def refuse(frame: Frame, reason: Reason, join_ref: Any) -> Refuse:
-    """An error reply whose response is the reason alone."""
-    answer = reply(frame, "error", {"reason": reason}, join_ref)
+def refuse(frame: Frame, reason: Reason, join_ref: Any, message: str = "") -> Refuse:
+    """An error reply: the reason and, if there is one, a message for developers."""
+    response = {"reason": reason, "message": message} if message else {"reason": reason}
+    answer = reply(frame, "error", response, join_ref)
     return Refuse((answer,), reason, is_join=frame.event == "phx_join")
 
 

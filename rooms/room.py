@@ -321,7 +321,8 @@ def _client_meta(meta: Any) -> dict[str, Any]:
     try:
         size = len(orjson.dumps(meta))
     except TypeError:
-        raise Refused(Reason.INVALID_PAYLOAD, "meta cannot be kept") from None
+        message = "meta has an integer over 64 bits or more than 254 levels"
+        raise Refused(Reason.INVALID_PAYLOAD, message) from None
     if size > conf().max_meta_bytes:
         message = f"meta has at most {conf().max_meta_bytes} bytes"
         raise Refused(Reason.INVALID_PAYLOAD, message)

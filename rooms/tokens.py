@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from collections.abc import Iterable
 from functools import cache
@@ -202,8 +203,10 @@ def _meta(meta: object) -> dict[str, Any]:
         raise Unauthorized(not_an_object("the token's `meta`", meta))
     try:
         orjson.dumps(meta)
-    except TypeError:
-        # Half a character, a huge number, deep nesting: it cannot be sent.
+        # orjson writes null for NaN and Infinity.
+        json.dumps(meta, allow_nan=False)
+    except (TypeError, ValueError):
+        # Half of a surrogate pair, a huge number, deep nesting.
         raise Unauthorized("the token's `meta` cannot be written as JSON") from None
     return meta
 

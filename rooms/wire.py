@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 import json
+import math
 import re
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import orjson
 
@@ -79,23 +80,49 @@ class Frame(NamedTuple):
 
 
 class BadFrame(ValueError):
-    """The bytes are no frame. The whole socket is closed with 1011."""
+    """The bytes are not a frame. The whole socket is closed with 1011."""
 
 
-class TooDeep(BadFrame):
-    """The payload nests deeper than allowed; `frame` has an empty payload."""
+class NotJson(BadFrame):
+    """The text is not JSON (RFC 8259); the message says why."""
 
-    def __init__(self, frame: Frame) -> None:
-        super().__init__("payload nested too deeply")
+
+class Nested(BadFrame):
+    """The JSON nests deeper than allowed."""
+
+    def __init__(self) -> None:
+        super().__init__("nested too deeply")
+
+
+class Answerable(BadFrame):
+    """A bad message whose envelope could be read: it is refused, the socket lives.
+
+    `frame` has an empty payload. Its refs, topic and event may have lone
+    surrogates: `encode` writes them only in replies.
+    """
+
+    reason: ClassVar[Reason]
+
+    def __init__(self, frame: Frame, message: str) -> None:
+        super().__init__(message)
         self.frame = frame
+
+
+class TooDeep(Answerable):
+    """The payload nests deeper than allowed."""
+
+    reason = Reason.MESSAGE_TOO_DEEP
+
+
+class InvalidValue(Answerable):
+    """A value is not valid JSON: half a surrogate pair, NaN, 1e400, and so on."""
+
+    reason = Reason.INVALID_PAYLOAD
 
 
 PUSH: Final = 0
 REPLY: Final = 1
 BROADCAST: Final = 2
-
-_SCALAR: Final = r'(?:"(?:[^"\\]|\\.)*"|[-+.\w]+)'
-_ENVELOPE: Final = re.compile(rf"\s*\[((?:\s*{_SCALAR}\s*,){{3}}\s*{_SCALAR}\s*),")
 
 # orjson reads 1,024 levels. Frames themselves are one level.
 DEEPEST: Final = 1_000
@@ -109,12 +136,17 @@ def decode(data: str | bytes, vsn: Vsn, max_depth: int = DEEPEST) -> Frame:
     as JSON, as Phoenix does. On duplicate keys the first counts, as in
     Phoenix; integers of any size stay exact.
 
-    Raises `BadFrame` for anything else, and `TooDeep` where all but the
-    payload could be read.
+    Raises `BadFrame` for anything else; `Answerable`, a kind of it, if the
+    envelope can be read.
     """
-    if vsn is Vsn.V2:
+    try:
+        if vsn is Vsn.V1:
+            return _v1(data, max_depth)
         return _decode_binary(data) if type(data) is bytes else _v2(data, max_depth)
-    return _v1(data, max_depth)
+    except Nested as error:
+        raise TooDeep(envelope(data, vsn), str(error)) from None
+    except NotJson as error:
+        raise InvalidValue(envelope(data, vsn), str(error)) from None
 
 
 def _v2(text: str | bytes, max_depth: int) -> Frame:
@@ -137,20 +169,39 @@ def _v1(data: str | bytes, max_depth: int) -> Frame:
 def loads(data: str | bytes, max_depth: int = DEEPEST) -> Json:
     """Any JSON text, by the book: first of duplicate keys, exact integers.
 
-    Raises `BadFrame`; `TooDeep` where a frame could still be made out.
+    Raises `NotJson` and `Nested`, which are `BadFrame`.
     """
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         if "depth" in error.msg:
-            raise TooDeep(_envelope(data)) from None
-        raise BadFrame(error.msg) from None
+            raise Nested from None
+        raise NotJson(_explain(error)) from None
     keys, depth, exact = _flat(value) or _census(value)
     if depth > max_depth:
-        raise TooDeep(_emptied(value))
+        raise Nested
     if not exact or keys != _pairs(data):
         return _loads_exactly(data)
     return value
+
+
+# What orjson's messages contain, and what a developer should read.
+_EXPLAINED: Final = (
+    ("not valid UTF-8", "it is not valid UTF-8"),
+    ("BOM", "it begins with a byte order mark"),
+    ("surrogate", "a string has half of a surrogate pair"),
+    ("infinity", "a number is too large for a double"),
+    ("control character", "a string has a control character that is not escaped"),
+)
+
+
+def _explain(error: orjson.JSONDecodeError) -> str:
+    if error.doc.startswith(("NaN", "Infinity"), error.pos):
+        text = "NaN and Infinity are not JSON"
+    else:
+        found = (text for part, text in _EXPLAINED if part in error.msg)
+        text = next(found, error.msg)
+    return f"{text} (line {error.lineno} column {error.colno})"
 
 
 _SIMPLE: Final = frozenset({str, bool, int, type(None)})
@@ -196,40 +247,87 @@ def _pairs(data: str | bytes) -> int:
 
 
 def _loads_exactly(data: str | bytes) -> Json:
-    """The slow road: first of duplicate keys, integers of any size.
+    """The slow path: first of duplicate keys, integers of any size.
 
     orjson has accepted the text, so it is valid JSON of a bounded depth.
     """
     try:
         return json.loads(data, object_pairs_hook=_first_wins)
     except RecursionError:
-        raise BadFrame("nested too deeply") from None
+        raise Nested from None
 
 
 def _first_wins(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     return dict(reversed(pairs)) if len(dict(pairs)) < len(pairs) else dict(pairs)
 
 
-def _emptied(value: Json) -> Frame:
-    """What is left of a frame whose payload is too deep to be handled."""
-    if type(value) is list:
-        return _scalars(value[:4])
-    return _scalars([value.get(key) for key in ("join_ref", "ref", "topic", "event")])
+def envelope(data: str | bytes, vsn: Vsn) -> Frame:
+    """What can be read of a bad frame: all but its payload, which is empty.
+
+    For the answer to a message that cannot be used. Reads more than JSON: lone
+    surrogates, NaN, a byte order mark. Raises `BadFrame` if that is not enough.
+    """
+    text = data if isinstance(data, str) else data.decode(errors="replace")
+    text = text.removeprefix("\ufeff")
+    try:
+        value = _LENIENT.decode(text)
+    except RecursionError:
+        value = _outline(text, vsn)
+    except ValueError:
+        raise BadFrame("not JSON") from None
+    if vsn is Vsn.V2:
+        # The payload has to be there, whatever it is.
+        parts = value[:4] if type(value) is list and len(value) > 4 else ()
+    else:
+        is_whole = type(value) is dict and all(key in value for key in _V1_KEYS)
+        parts = [value.get(key) for key in _V1_ENVELOPE] if is_whole else ()
+    if not parts or any(type(part) in (list, dict) for part in parts):
+        raise BadFrame("the frame cannot be read")
+    return Frame._make([*map(_sayable, parts), {}])
 
 
-def _scalars(parts: list[Json]) -> Frame:
-    if len(parts) < 4 or any(type(part) in (list, dict) for part in parts):
-        raise BadFrame("nested too deeply")
-    return Frame._make([*parts, {}])
+_V1_ENVELOPE: Final = ("join_ref", "ref", "topic", "event")
+# What Python refuses to read as an integer, and no double holds, is infinity.
+_LONGEST_INTEGER: Final = 4_000
 
 
-def _envelope(data: str | bytes) -> Frame:
-    """The first four elements of a V2 text that orjson found too deep."""
-    text = data if isinstance(data, str) else data.decode()
-    head = _ENVELOPE.match(text)
-    if head is None:
-        raise BadFrame("nested too deeply")
-    return _scalars(orjson.loads(f"[{head[1]}]"))
+def _integer(digits: str) -> float:
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else math.inf
+
+
+_LENIENT: Final = json.JSONDecoder(
+    strict=False, parse_int=_integer, object_pairs_hook=_first_wins
+)
+
+
+def _sayable(part: Json) -> Json:
+    """A part of an envelope as it is written in the answer: infinity is null."""
+    return None if type(part) is float and not math.isfinite(part) else part
+
+
+# Possessive, so that no input takes more than linear time.
+_STRING: Final = r'"(?:[^"\\]|\\.)*+"'
+_SCALAR: Final = rf"(?:{_STRING}|[-+.\w]++)"
+_PAIR: Final = rf"\s*+{_STRING}\s*+:\s*+{_SCALAR}\s*+"
+_V2_HEAD: Final = re.compile(rf"\s*+\[((?:\s*+{_SCALAR}\s*+,){{3}}\s*+{_SCALAR}\s*+),")
+_V1_HEAD: Final = re.compile(rf"\s*+\{{((?:{_PAIR},)*+)\s*+{_STRING}\s*+:\s*+[\[{{]")
+_V1_TAIL: Final = re.compile(rf"[\]}}]\s*+((?:,{_PAIR})*+)\}}\s*+\Z")
+
+
+def _outline(text: str, vsn: Vsn) -> Json:
+    """A frame that nests too deeply to be parsed, with null as its payload.
+
+    The scalars before the payload and, with V1, behind it.
+    """
+    try:
+        if vsn is Vsn.V2:
+            head = _V2_HEAD.match(text)
+            return head and _LENIENT.decode(f"[{head[1]},null]")
+        head, tail = _V1_HEAD.match(text), _V1_TAIL.search(text)
+        pairs = f'{head[1]}"payload":null{tail[1]}' if head and tail else ""
+        return _LENIENT.decode(f"{{{pairs}}}")
+    except ValueError:
+        return None
 
 
 def _decode_binary(data: bytes) -> Frame:
@@ -237,52 +335,62 @@ def _decode_binary(data: bytes) -> Frame:
     if len(data) < 5 or data[0] != PUSH:
         raise BadFrame("only pushes (kind 0) come from a client")
     sizes, at = data[1:5], 5
-    parts: list[Json] = []
+    parts: list[bytes] = []
     if len(data) < 5 + sum(sizes):
         raise BadFrame("truncated binary frame")
     for size in sizes:
-        try:
-            parts.append(data[at : at + size].decode())
-        except UnicodeDecodeError:
-            raise BadFrame("binary frame header is not UTF-8") from None
+        parts.append(data[at : at + size])
         at += size
-    return Frame._make([*parts, data[at:]])
+    try:
+        return Frame._make([*map(bytes.decode, parts), data[at:]])
+    except UnicodeDecodeError:
+        fields = [part.decode(errors="replace") for part in parts]
+        message = "the header of a binary frame is UTF-8"
+        raise InvalidValue(Frame._make([*fields, {}]), message) from None
 
 
-def dumps(value: Json) -> bytes:
+def dumps(value: Json, errors: str = "strict") -> bytes:
     """Compact UTF-8 JSON: the Kotlin client cuts frames at `,` and `"`.
 
+    `errors`: what becomes of lone surrogates; `ESCAPED` writes them as JSON does.
     Raises `TypeError` or `ValueError` for what JSON cannot say.
     """
     try:
         return orjson.dumps(value)
     except TypeError:
-        # Over 254 levels, or integers over 64 bits.
+        # Over 254 levels, integers over 64 bits, or lone surrogates.
         text = json.dumps(
             value, ensure_ascii=False, allow_nan=False, separators=(",", ":")
         )
-        return text.encode()
+        return text.encode(errors=errors)
+
+
+# Python writes `\ud83d` for it, which is what JSON has, too.
+ESCAPED: Final = "backslashreplace"
 
 
 def encode(frame: Frame, vsn: Vsn) -> bytes:
     """A server's frame in the connection's serializer, as UTF-8 or binary.
 
-    Binary exactly where `is_binary(frame)`. Raises `ValueError` where the
-    frame cannot be said: binary to V1, or a binary header over 255 bytes.
+    Binary exactly if `is_binary(frame)`. A reply may have lone surrogates, as
+    it repeats what its client sent. Raises `ValueError` for what cannot be
+    encoded: binary to V1, or a binary header over 255 bytes.
     """
     if is_binary(frame):
         return _encode_binary(frame, vsn)
+    whole: Json
     if vsn is Vsn.V2:
         # orjson knows tuples, not their subclasses.
-        return dumps(tuple(frame))
-    return dumps(
-        {
-            "topic": frame.topic,
-            "event": frame.event,
-            "payload": frame.payload,
-            "ref": frame.ref,
-        }
-    )
+        whole = tuple(frame)
+    else:
+        topic, event, payload = frame.topic, frame.event, frame.payload
+        whole = {"topic": topic, "event": event, "payload": payload, "ref": frame.ref}
+    try:
+        return dumps(whole)
+    except UnicodeEncodeError:
+        if frame.event != "phx_reply":
+            raise
+        return dumps(whole, ESCAPED)
 
 
 def is_binary(frame: Frame) -> bool:

@@ -43,6 +43,24 @@ class Client:
         """Send [join_ref, ref, topic, event, payload]."""
         await self.wire.send_to(text_data=json.dumps(frame))
 
+    async def send_as(self, vsn: str, *frame: Any) -> None:
+        """`send` with the serializer of a version."""
+        if vsn == "1.0.0":
+            names = ("join_ref", "ref", "topic", "event", "payload")
+            text = json.dumps(dict(zip(names, frame, strict=True)))
+            await self.wire.send_to(text_data=text)
+        else:
+            await self.send(*frame)
+
+    async def answer(self, ref: str) -> Any:
+        """The payload of the reply to a ref, with any version; passes over others."""
+        while True:
+            frame = await self.get()
+            if isinstance(frame, list):
+                frame = {"ref": frame[1], "event": frame[3], "payload": frame[4]}
+            if (frame["ref"], frame["event"]) == (ref, "phx_reply"):
+                return frame["payload"]
+
     async def get(self) -> Any:
         """The next frame; fails after a second."""
         return json.loads(await self.wire.receive_from(timeout=1))

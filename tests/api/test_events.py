@@ -197,6 +197,41 @@ async def test_reserved_events_are_refused(
     assert await ada.is_silent()
 
 
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (r'"\ud83d"', "half of a surrogate pair (line 1 column"),
+        (r'{"\ud83d": 1}', "half of a surrogate pair"),
+        ("NaN", "NaN and Infinity are not JSON"),
+        ("-Infinity", "NaN and Infinity are not JSON"),
+        ("1e400", "too large for a double"),
+        ("9" * 5_000, "too large for a double"),
+        ('"\x01"', "control character"),
+        ("[" * 5_000 + "]" * 5_000, "nested too deeply"),
+    ],
+)
+@pytest.mark.parametrize("path", [PUSH, "/api/v1/events"])
+async def test_what_is_not_json_is_explained(
+    async_client: AsyncClient, path: str, value: str, says: str
+) -> None:
+    one = f'{{"room_id": "r", "payload": {{"x": {value}}}}}'
+    body = one if path == PUSH else f'{{"events": [{one}]}}'
+
+    answer = await async_client.post(
+        path, data=body, content_type="application/json", headers=SECRET
+    )
+
+    assert answer.status_code == 400
+    assert says in answer.json()["error"]["message"]
+
+
+async def test_a_byte_order_mark_is_explained(async_client: AsyncClient) -> None:
+    answer = await post(async_client, '\ufeff{"room_id": "r"}')
+
+    assert answer.status_code == 400
+    assert "byte order mark" in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("body", ["", "{", "no json", '{"room_id": NaN}', "[]", '"x"'])
 async def test_a_malformed_body_is_a_400(async_client: AsyncClient, body: str) -> None:
     answer = await post(async_client, body)

@@ -22,4 +22,6 @@ BEAM: dict[str, Any] = settings.BEAM | {  # type: ignore[no-redef]
     "max_frame_bytes": 10_000_000,
     "max_message_bytes": 10_000_000,
     "max_message_depth": 1_000,
+    # Phoenix closes the socket for half an emoji; Beam answers.
+    "strict_json": 1,
 }

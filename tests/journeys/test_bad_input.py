@@ -97,6 +97,10 @@ async def test_invalid_utf8_closes_this_socket(sender: ClientConnection) -> None
         ('"m"', '{"broadcast":true,"x":"' + "y" * 70_000 + '"}', "message_too_large"),
         ('"m"', '{"broadcast":true,"x":' + nest(200) + "}", "message_too_deep"),
         ('"m"', '{"broadcast":true,"x":' + nest(30_000) + "}", "message_too_deep"),
+        ('"m"', '{"broadcast":true,"x":"\\ud83d"}', "invalid_payload"),
+        ('"m"', '{"broadcast":true,"x":NaN}', "invalid_payload"),
+        ('"m\\ud83d"', '{"broadcast":true}', "invalid_payload"),
+        ('"phx_leave"', '{"x":1e400}', "invalid_payload"),
     ],
 )
 async def test_what_can_be_read_is_answered(
@@ -140,6 +144,8 @@ async def test_hostile_rooms_are_refused(
         (b'{"room_id":"r","payload":[1]}', {"secret": "dev-secret"}, 400),
         (b'{"room_id":"r","event":"phx_close"}', {"secret": "dev-secret"}, 400),
         (b"[" * 50_000, {"secret": "dev-secret"}, 400),
+        (b'{"room_id":"r","payload":{"x":"\\ud83d"}}', {"secret": "dev-secret"}, 400),
+        (b'{"room_id":"r","payload":{"x":NaN}}', {"secret": "dev-secret"}, 400),
         (b"x" * 200_000, {"secret": "dev-secret"}, 413),
     ],
 )

@@ -116,6 +116,23 @@ def test_tokens_that_are_not_good_are_refused(any_server: Server) -> None:
     assert got["joins"] == {name: ["error", {"reason": "unauthorized"}] for name in bad}
 
 
+def test_half_an_emoji_costs_neither_the_socket_nor_the_other_rooms(
+    any_server: Server,
+) -> None:
+    more = {"other": "other", "other_token": tokens.mint_room("other", FAR)}
+
+    got = node("halves", arguments(any_server, room="halves", **more))
+
+    assert (got["opens"], got["closes"]) == (1, [])
+    # The client's own ladder: at once, after 1 s, after 2 s more.
+    assert 1 <= got["joins"] <= 4
+    assert got["good"] == got["after"] == ["ok", {}]
+    assert got["state"] == "joined"
+    for status, response in (got["bad"], got["message"]):
+        assert (status, response["reason"]) == ("error", "invalid_payload")
+        assert "surrogate" in response["message"]
+
+
 def test_a_second_channel_object_takes_over(any_server: Server) -> None:
     got = node("twice", arguments(any_server, room="twice"))
 

@@ -26,6 +26,11 @@ from tests.clients import Client, connected
 pytestmark = pytest.mark.usefixtures("running_hub")
 
 
+def join_payload(room_id: str) -> dict[str, str]:
+    """What a good join of a room says."""
+    return {"room_token": tokens.mint_room(room_id, 60), "session_id": "1"}
+
+
 def subprotocols(token: str) -> list[str]:
     """What the client option `authToken` offers."""
     text = base64.b64encode(token.encode()).decode().rstrip("=")
@@ -178,6 +183,109 @@ async def test_a_message_as_deep_as_allowed_is_relayed() -> None:
     await ada.ask("room:deepest", "m", {"broadcast": True, "x": nested})
 
     assert (await bob.event("m"))["x"] == nested
+
+
+HALF = "\\ud83d"
+
+
+def envelopes(vsn: str, event: str, payload: str, topic: str = "room:odd") -> str:
+    """A client's frame whose payload is this text."""
+    if vsn == "2.0.0":
+        return f'["j","7","{topic}","{event}",{payload}]'
+    head = f'"topic":"{topic}","event":"{event}","ref":"7","join_ref":"j"'
+    return f'{{{head},"payload":{payload}}}'
+
+
+@pytest.mark.parametrize("vsn", ["1.0.0", "2.0.0"])
+@pytest.mark.parametrize(
+    "value", [f'"{HALF}"', f'{{"{HALF}":1}}', "NaN", "-Infinity", "1e400", '"\x02"']
+)
+@pytest.mark.parametrize(
+    ("topic", "event", "payload"),
+    [
+        ("room:odd", "new_msg", '{"broadcast":true,"x":%s}'),
+        ("room:odd", "new_msg", "%s"),
+        ("room:odd", "phx_leave", '{"x":%s}'),
+        ("room:odd", "presence_update", '{"meta":{"x":%s}}'),
+        ("room:odd", "access_token", '{"access_token":%s}'),
+        ("room:other", "phx_join", '{"meta":{"x":%s}}'),
+        (f"room:{HALF}", "phx_join", '{"meta":{"x":%s}}'),
+        ("room:odd", f"new_{HALF}", '{"broadcast":true,"x":%s}'),
+        ("phoenix", "heartbeat", '{"x":%s}'),
+        ("room:nowhere", "new_msg", '{"x":%s}'),
+    ],
+)
+async def test_a_value_that_is_not_json_is_refused_and_the_socket_lives(
+    vsn: str, value: str, topic: str, event: str, payload: str
+) -> None:
+    token = tokens.mint_user("ada", 60)
+    ada = await Client("ada", user_token=token, vsn=vsn).connect()
+    await ada.send_as(vsn, "j", "1", "room:odd", "phx_join", join_payload("odd"))
+    ok = await ada.answer("1")
+    bad = envelopes(vsn, event, payload.replace("%s", value), topic)
+
+    await ada.wire.send_to(text_data=bad)
+    refused = await ada.answer("7")
+    await ada.send_as(vsn, "j", "8", "room:odd", "m", {"broadcast": True})
+
+    assert ok["status"] == "ok"
+    assert refused["status"] == "error"
+    assert refused["response"]["reason"] == "invalid_payload"
+    assert refused["response"]["message"]
+    assert (await ada.answer("8"))["status"] == "ok"
+
+
+async def test_nobody_hears_of_a_message_that_is_not_json() -> None:
+    ada, bob = await connected("ada", "bob")
+    await ada.join("odd")
+    await bob.join("odd")
+
+    text = envelopes("2.0.0", "new_msg", f'{{"broadcast":true,"x":"{HALF}"}}')
+    await ada.wire.send_to(text_data=text)
+    await ada.ask("room:odd", "proof", {"broadcast": True})
+
+    assert (await bob.get())[3] == "proof"
+
+
+async def test_a_second_join_that_is_not_json_ends_the_first() -> None:
+    ada, bob = await connected("ada", "bob")
+    await ada.join("odd")
+    await bob.join("odd")
+    refused = metrics.JOINS_REFUSED.reasons["invalid_payload"]
+
+    text = envelopes("2.0.0", "phx_join", f'{{"meta":{{"x":"{HALF}"}}}}')
+    await ada.wire.send_to(text_data=text)
+
+    assert list((await bob.event("presence_diff"))["leaves"]) == ["ada:1"]
+    while (frame := await ada.get())[3] != "phx_reply":
+        pass
+    assert frame[4]["response"]["reason"] == "invalid_payload"
+    assert (await ada.get())[:4] == ["j", "j", "room:odd", "phx_close"]
+    assert metrics.JOINS_REFUSED.reasons["invalid_payload"] == refused + 1
+    assert (await ada.try_join("odd"))["status"] == "ok"
+
+
+async def test_a_binary_frame_whose_event_is_not_utf8_is_refused() -> None:
+    [ada] = await connected("ada")
+    await ada.join("odd")
+
+    await ada.wire.send_to(bytes_data=b"\x00\x01\x01\x08\x02j7room:odd\xff\xffdata")
+
+    reply = await ada.get()
+    assert reply[:4] == ["j", "7", "room:odd", "phx_reply"]
+    assert reply[4]["response"]["reason"] == "invalid_payload"
+    assert (await ada.ask("room:odd", "m", {"broadcast": True}))["status"] == "ok"
+
+
+async def test_with_strict_json_the_socket_is_closed_as_in_phoenix(
+    settings: Settings,
+) -> None:
+    settings.BEAM = settings.BEAM | {"strict_json": 1}
+    [ada] = await connected("ada")
+
+    await ada.wire.send_to(text_data=envelopes("2.0.0", "phx_join", f'"{HALF}"'))
+
+    assert await ada.closed_with() == 1011
 
 
 async def test_a_user_is_disconnected_everywhere_with_1001() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -10,8 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rooms.wire import (
+    Answerable,
     BadFrame,
     Frame,
+    InvalidValue,
+    NotJson,
     TooDeep,
     Vsn,
     decode,
@@ -19,6 +23,7 @@ from rooms.wire import (
     encode,
     is_binary,
     is_reserved,
+    loads,
     prepared,
     reply,
 )
@@ -249,19 +254,165 @@ def test_a_v2_payload_too_deep_still_tells_its_envelope(depth: int, blank: str) 
     assert raised.value.frame == Frame("j", 7, 't:"é', "e", {})
 
 
-def test_a_v1_payload_too_deep_still_tells_its_envelope() -> None:
-    text = f'{{"topic":"t","event":"e","ref":"1","payload":{nest(11)}}}'
-
+@pytest.mark.parametrize("depth", [11, 600, 1_500, 5_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{{"topic":"t:]\\"","event":"e","ref":7,"payload":{0}}}',
+        '{{"topic":"t:]\\"","event":"e","payload":{0},"ref":7}}',
+        ' {{ "payload" : {0} , "event" : "e" , "topic" : "t:]\\"" , "ref" : 7 }} ',
+        '{{"event":"e","payload":{{"x":{0}}},"ref":7,"topic":"t:]\\"","ref":8}}',
+    ],
+)
+def test_a_v1_payload_too_deep_still_tells_its_envelope(text: str, depth: int) -> None:
     with pytest.raises(TooDeep) as raised:
-        decode(text, Vsn.V1, 10)
+        decode(text.format(nest(depth)), Vsn.V1, 10)
 
-    assert raised.value.frame == Frame(None, "1", "t", "e", {})
+    assert raised.value.frame == Frame(None, 7, 't:]"', "e", {})
+
+
+HALF = "\\ud83d"
+INVALID = [
+    f'{{"a":"{HALF}"}}',
+    f'{{"{HALF}":1}}',
+    f'{{"a":"\\ude00{HALF}"}}',
+    f'{{"a":[{{"b":"x{HALF}y"}}]}}',
+    f'"{HALF}"',
+    "NaN",
+    '{"a":NaN}',
+    "[Infinity]",
+    "[-Infinity]",
+    "1e400",
+    "-1e400",
+    "9" * 400,
+    "9" * 5_000,
+    '"\x01"',
+    '"a\tb"',
+    f'{{"a":NaN,"b":{nest(5_000)}}}',
+    f'{{"a":"{HALF}","a":"{HALF}"}}',
+]
+
+
+@pytest.mark.parametrize("payload", INVALID)
+def test_a_payload_that_is_not_json_still_tells_its_envelope(payload: str) -> None:
+    new = f'["j",7,"t:\\"é","e",{payload}]'
+    old = f'{{"topic":"t:\\"é","event":"e","payload":{payload},"ref":7,"join_ref":"j"}}'
+    for data, vsn in ((new, Vsn.V2), (old, Vsn.V1), (old.encode(), Vsn.V1)):
+        with pytest.raises(InvalidValue) as raised:
+            decode(data, vsn)
+
+        assert raised.value.frame == Frame("j", 7, 't:"é', "e", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "envelope"),
+    [
+        ('\ufeff["j","1","t","e",{}]', ("j", "1", "t", "e")),
+        (f'["{HALF}","1","t","e",{{}}]', ("\ud83d", "1", "t", "e")),
+        (f'["j","{HALF}","t","e",{{}}]', ("j", "\ud83d", "t", "e")),
+        (f'["j","1","t{HALF}","e",{{}}]', ("j", "1", "t\ud83d", "e")),
+        (f'["j","1","t","e{HALF}",{{}}]', ("j", "1", "t", "e\ud83d")),
+        ('["j",NaN,"t","e",{}]', ("j", None, "t", "e")),
+        ('["j",1e999,"t","e",{}]', ("j", None, "t", "e")),
+        ("[NaN," + "9" * 5_000 + ',"t","e",{}]', (None, None, "t", "e")),
+        (f'[null,{2**80},"t","e",NaN]', (None, 2**80, "t", "e")),
+        (f'["{HALF}","1","t","e",{nest(5_000)}]', ("\ud83d", "1", "t", "e")),
+    ],
+)
+def test_an_envelope_that_is_not_json_is_answered_in_kind(
+    text: str, envelope: tuple[Any, ...]
+) -> None:
+    with pytest.raises(Answerable) as raised:
+        decode(text, Vsn.V2)
+    frame = raised.value.frame
+
+    assert frame[:4] == envelope
+    answer = reply(frame, "error", {"reason": "invalid_payload"}, frame.join_ref)
+    for vsn in Vsn:
+        written = encode(answer, vsn)
+        # Valid UTF-8, and a client gets back what it sent.
+        read = json.loads(written.decode())
+        refs = read[:3] if vsn is Vsn.V2 else [envelope[0], read["ref"], read["topic"]]
+        assert tuple(refs) == envelope[:3]
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        f'{{"topic":"t","event":"e","ref":"1","payload":{nest(5_000)}}}',
+        '["j","1","t","e",{"a":NaN]',
+        '["j","1","t","e",NaN',
+        '["j","1","t","e"] NaN',
+        '["j","1","t",NaN]',
+        '[["j"],"1","t","e",NaN]',
+        '\ufeff\ufeff["j","1","t","e",1]',
+        '{"topic":"t","event":"e","payload":NaN}',
+        '["j","1","t","e",nan]',
+    ],
+)
+@pytest.mark.parametrize("vsn", Vsn)
+def test_what_has_no_readable_envelope_is_malformed(text: str, vsn: Vsn) -> None:
+    with pytest.raises(BadFrame) as raised:
+        decode(text, vsn)
+
+    assert not isinstance(raised.value, Answerable)
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_a_binary_header_that_is_not_utf8_still_tells_the_rest(at: int) -> None:
+    parts = [b"j", b"1", b"t", b"e"]
+    parts[at] = b"\xff"
+    raw = bytes([0, 1, 1, 1, 1]) + b"".join(parts) + b"data"
+
+    with pytest.raises(InvalidValue) as raised:
+        decode(raw, Vsn.V2)
+
+    sent = ["j", "1", "t", "e", {}]
+    assert [*raised.value.frame] == [*sent[:at], "\ufffd", *sent[at + 1 :]]
+
+
+@pytest.mark.parametrize("text", INVALID)
+def test_a_value_that_is_not_json_is_explained(text: str) -> None:
+    with pytest.raises(NotJson) as raised:
+        loads(text.encode())
+
+    assert "line 1 column" in str(raised.value)
+
+
+@pytest.mark.parametrize("event", ["msg", "presence_diff"])
+def test_only_replies_have_halves_of_surrogate_pairs(event: str) -> None:
+    with pytest.raises(ValueError, match="surrogates"):
+        encode(Frame(None, None, "t", event, {"a": "\ud83d"}), Vsn.V2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["' + "],\\" * 100_000,
+        "[" * 300_000 + '],"' * 100_000,
+        '{"a":' * 200_000,
+        '{"a":1,' * 140_000,
+        "]," * 500_000,
+        '{"payload":[' + "]" * 999_000,
+        "[" + '"a":1,' * 160_000 + nest(2_000),
+        '{"topic":' + nest(100_000) + ',"a":1' * 100_000,
+    ],
+)
+def test_the_slow_path_takes_linear_time(text: str) -> None:
+    began = time.process_time()
+    for vsn in Vsn:
+        with pytest.raises(BadFrame):
+            decode(text, vsn)
+
+    # Milliseconds; what is quadratic takes minutes.
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{{"topic":{nest(5_000)},"event":"e","ref":"1","payload":1}}',
+        f'{{"topic":"t","event":"e","payload":{nest(5_000)}}}',
+        f'{{"topic":"t","event":"e","ref":"1","payload":{nest(5_000)},}}',
         f'[{nest(5_000)},"1","t","e",1]',
         f'[{nest(20)},"1","t","e",1]',
         f'["1","1",{nest(20)}]',

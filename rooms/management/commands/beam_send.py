@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser
 from typing import Any
 
@@ -14,8 +13,9 @@ from django.core.management.base import BaseCommand, CommandError
 from beam.conf import conf
 from rooms import relay
 from rooms.address import room_topic
+from rooms.batch import event_name
 from rooms.event import Event
-from rooms.wire import is_reserved
+from rooms.wire import BadFrame, loads
 
 
 class Command(BaseCommand):
@@ -41,8 +41,10 @@ class Command(BaseCommand):
             topic = room_topic(room_id)
         except ValueError as error:
             raise CommandError(f"{room_id!r}: {error}") from None
-        if not name or is_reserved(name):
-            raise CommandError(f"{name!r} is a reserved event name.")
+        try:
+            event_name(name)
+        except ValueError as error:
+            raise CommandError(f"{name!r}: {error}") from None
         if conf().redis_url:
             async_to_sync(_publish)(Event(topic=topic, name=name, payload=payload))
         else:
@@ -52,9 +54,9 @@ class Command(BaseCommand):
 
 def _payload(text: str) -> dict[str, Any]:
     try:
-        payload = json.loads(text)
-    except ValueError as error:
-        raise CommandError(f"The payload is no JSON: {error}") from None
+        payload = loads(text, conf().max_message_depth)
+    except BadFrame as error:
+        raise CommandError(f"The payload is not JSON: {error}.") from None
     if not isinstance(payload, dict):
         raise CommandError("The payload is a JSON object.")
     return payload

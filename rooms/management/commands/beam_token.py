@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser
 from typing import Any
 
@@ -11,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from beam.conf import conf
 from rooms import address, grants, tokens
 from rooms.address import room_topic
+from rooms.wire import BadFrame, loads
 
 HOUR = 3_600
 
@@ -59,9 +59,10 @@ class Command(BaseCommand):
 
 
 def _user_id(text: str) -> str:
-    if not 0 < len(text) <= address.MAX_USER_ID:
-        raise CommandError(f"A user id has 1 to {address.MAX_USER_ID} characters.")
-    return text
+    try:
+        return address.user_id(text)
+    except ValueError as error:
+        raise CommandError(f"{text!r}: {error}") from None
 
 
 def _can(text: str | None) -> list[str] | None:
@@ -78,9 +79,9 @@ def _meta(text: str | None) -> dict[str, Any] | None:
     if text is None:
         return None
     try:
-        meta = json.loads(text)
-    except ValueError as error:
-        raise CommandError(f"--meta is no JSON: {error}") from None
+        meta = loads(text, conf().max_message_depth)
+    except BadFrame as error:
+        raise CommandError(f"--meta is not JSON: {error}.") from None
     if not isinstance(meta, dict):
         raise CommandError("--meta is a JSON object.")
     return meta
