@@ -19,7 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from beam import public_keys, redis_url
+from beam import origins, public_keys, redis_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +210,9 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     Errors: unknown names (E001), numbers out of range (E002) or that do not go
     together (E003), bad addresses of Redis (E004), public keys (E005), networks
     (E006), kinds of values (E007), URLs (E008), dotted paths (E009), claims (E010),
-    policies (E011), a public key for a secret (E012). Warnings, with `DEBUG=0`:
-    short secrets (W001, W002, W003), figures for everybody (W004). No message
-    holds a secret.
+    policies (E011), a public key for a secret (E012), origins (E013). Warnings, with
+    `DEBUG=0`: short secrets (W001, W002, W003), figures for everybody (W004). No
+    message holds a secret.
     """
     given = getattr(settings, "BEAM", {})
     if unknown := [*_check_names(given)]:
@@ -223,6 +223,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
         *_check_relations(current),
         *_check_texts(current),
         *_check_urls(current),
+        *_check_origins(current),
         *_check_paths(current),
         *_check_claims(current),
         *_check_policies(current),
@@ -347,6 +348,15 @@ def _check_urls(current: Conf) -> Iterator[CheckMessage]:
             told = f"BEAM_{name.upper()} is no URL of http or https with a host."
             hint = "Such as https://example.com/path"
             yield Error(told, hint=hint, id="beam.E008")
+
+
+def _check_origins(current: Conf) -> Iterator[CheckMessage]:
+    for entry in current.allowed_origins or ():
+        try:
+            origins.read(entry)
+        except origins.BadOrigin as error:
+            told = f"BEAM_ALLOWED_ORIGINS: {entry!r} {error}."
+            yield Error(told, hint=f"Forms: {origins.FORMS}", id="beam.E013")
 
 
 def _is_web(url: str) -> bool:

@@ -27,6 +27,7 @@ else:
     # Before daphne.server, which makes the loop when it is imported.
     uvloop.install()
 
+from autobahn.websocket import protocol as autobahn_protocol
 from daphne.endpoints import build_endpoint_description_strings
 from daphne.server import Server as DaphneServer
 from daphne.server import twisted_loop
@@ -47,6 +48,10 @@ from rooms.socket import CLOSED_BY_CLIENT, EXTENSION, LOST, Ended, Receiver
 from rooms.wire import Close
 
 logger = logging.getLogger(__name__)
+
+# autobahn refuses origins that it cannot read. Beam checks all of them itself, and
+# `allowNullOrigin` makes autobahn accept this one.
+autobahn_protocol._url_to_origin = lambda _: "null"
 
 NEVER = 10**9
 # Messages that one client may have handled before the others have their turn.

@@ -10,14 +10,16 @@ import binascii
 import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes
 
+from beam.origins import is_allowed
 from rooms.wire import Vsn
 
 TOKEN_PREFIX = "base64url.bearer.phx."  # noqa: S105 - a prefix, no secret
 SUBPROTOCOLS = ("phoenix",)
 MAX_PARAMS = 200
 MAX_NESTING = 8
+LONGEST_ORIGIN = 100
 
 _SEMVER = re.compile(
     r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
@@ -61,49 +63,20 @@ def negotiate(
     `allowed` is the list of origins; None means any, an empty one means the
     host that was asked. Raises `Refused`.
     """
-    if not origin_allowed(origin, host, allowed):
-        raise Refused("origin not allowed", "origin")
+    if not is_allowed(origin, host, allowed):
+        raise _origin_refused(origin, allowed)
     auth_token, rest = extract_token(offered)
     subprotocol = choose_subprotocol(rest)
     params = parse_params(query)
     return Handshake(choose_vsn(params), params, auth_token, subprotocol)
 
 
-def origin_allowed(
-    origin: str | None, host: str, allowed: tuple[str, ...] | None
-) -> bool:
-    """Whether a page of this origin may connect. No origin: a native client."""
-    if origin is None or allowed is None:
-        return True
-    try:
-        asked = urlsplit(origin)
-        name, port = asked.hostname, asked.port
-        if not name:
-            return False
-        if not allowed:
-            return name == urlsplit(f"//{host}").hostname
-    except ValueError:
-        return False
-    return any(_origin_fits(asked.scheme, name, port, entry) for entry in allowed)
-
-
-_PORTS = {"http": 80, "https": 443}
-
-
-def _origin_fits(scheme: str, name: str, port: int | None, entry: str) -> bool:
-    """`https://a.b`, `//a.b:8443`, `//*.b` (the apex too) or a bare `a.b`."""
-    if entry == "*":
-        return True
-    want = urlsplit(entry if "//" in entry else f"//{entry}")
-    if want.scheme and want.scheme != scheme:
-        return False
-    want_port = want.port or _PORTS.get(want.scheme)
-    if want_port and want_port != (port or _PORTS.get(scheme)):
-        return False
-    host = want.hostname or ""
-    if host.startswith("*."):
-        return name == host[2:] or name.endswith(host[1:])
-    return name == host
+def _origin_refused(origin: str | None, allowed: tuple[str, ...] | None) -> Refused:
+    """Names the origin: a browser does not tell its page why it was refused."""
+    asked = repr(origin)[:LONGEST_ORIGIN]
+    where = "in BEAM_ALLOWED_ORIGINS" if allowed else "the host that was asked"
+    more = "" if allowed else "; BEAM_ALLOWED_ORIGINS can list it"
+    return Refused(f"the origin {asked} is not {where}{more}", "origin")
 
 
 def extract_token(offered: list[str]) -> tuple[str | None, list[str]]:

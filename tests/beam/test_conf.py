@@ -137,6 +137,8 @@ def test_a_bad_number_is_told_with_what_it_must_be(settings: Settings) -> None:
         ({"room_policies": {"*": {"presence_grace": math.nan}}}, "beam.E011"),
         ({"token_secrets": (PEM,)}, "beam.E012"),
         ({"token_secrets": ("s" * 32, "ssh-rsa AAAA" * 9)}, "beam.E012"),
+        ({"allowed_origins": ("a.test", "https://a.test/path")}, "beam.E013"),
+        ({"allowed_origins": ("https://",)}, "beam.E013"),
     ],
 )
 def test_what_cannot_be_is_an_error(
@@ -156,6 +158,7 @@ def test_what_cannot_be_is_an_error(
         {"proxy_networks": "10.0.0.0/8, ::1", "trusted_proxies": 1},
         {"token_secrets": ["s" * 32], "allowed_origins": ["example.com"]},
         {"allowed_origins": None},
+        {"allowed_origins": ("*", "null", "file://", "https://*", "*.a.test", "b:80")},
         {"backend_url": "http://127.0.0.1:4000/base"},
         {"token_jwks_url": "https://[::1]:8443/keys?tenant=a"},
         {"token_user_claim": "sub", "token_room_claim": "room"},

@@ -128,3 +128,36 @@ async def test_every_way_to_begin_is_answered_alike(beam_server: Serve) -> None:
     assert await status(port, keyless) == b"400"
     assert await status(port, keyless[:30], keyless[30:]) == b"400"
     assert await status(port, b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n") == b"200"
+
+
+ALLOWED = "https://*,null,file://,capacitor://localhost"
+ORIGINS = [
+    (b"https://any.example", ALLOWED, b"101"),
+    (b"http://any.example", ALLOWED, b"403"),
+    (b"null", ALLOWED, b"101"),
+    (b"file://", ALLOWED, b"101"),
+    (b"capacitor://localhost", ALLOWED, b"101"),
+    (b"app://", ALLOWED, b"403"),
+    (b"", ALLOWED, b"403"),
+    (b"http://[::1", ALLOWED, b"403"),
+    (b"null", "*", b"101"),
+    (b"file://", "*", b"101"),
+    (b"app://", "*", b"101"),
+    (b"", "*", b"101"),
+]
+
+
+async def test_origins_are_judged_by_beam_alone(beam_server: Serve) -> None:
+    token = tokens.mint_user("ada", 60).encode()
+    ports = {
+        allowed: beam_server(BEAM_ALLOWED_ORIGINS=allowed).port
+        for allowed in {allowed for _, allowed, _ in ORIGINS}
+    }
+    line = b"GET /socket/websocket?user_token=" + token + b" HTTP/1.1"
+    headers = HEADERS.replace(b"127.0.0.1", b"a")
+
+    for origin, allowed, expected in ORIGINS:
+        data = request(line, headers + b"Origin: " + origin + b"\r\n")
+        assert await status(ports[allowed], data) == expected, (origin, allowed)
+        halves = data[:30], data[30:]
+        assert await status(ports[allowed], *halves) == expected, (origin, allowed)
