@@ -187,6 +187,7 @@ MESSAGES_REFUSED = _counter(
     "forbidden",
     "unauthorized",
     "unavailable",
+    "rate_limited",
 )
 MESSAGES_DROPPED = _counter(
     "messages_dropped", "What waited when its channel or its connection ended"

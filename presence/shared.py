@@ -23,9 +23,19 @@ from beam import redis
 from presence import gate
 from presence.gate import Bar, Shut
 from presence.state import Diff, Meta, Snapshot, sealed, state_of
-from presence.tracker import NotTracked, Size, Tracked, Updated, meta_of, new_ref
+from presence.tracker import (
+    Left,
+    NotTracked,
+    Size,
+    Tracked,
+    Updated,
+    meta_of,
+    new_ref,
+)
 
 SCANNED_AT_ONCE = 1_000
+# What `leave.lua` answers for a key that may not enter any more.
+BARRED = 2
 
 Args = Sequence[Any] | Callable[[], Sequence[Any]]
 
@@ -61,6 +71,7 @@ class RedisTracker:
         self._update = self._script("update")
         self._untrack = self._script("untrack")
         self._leave = self._script("leave")
+        self._evict = self._script("evict")
         self._list = self._script("list")
         self._reap = self._script("reap")
         self._reconcile = self._script("reconcile")
@@ -147,15 +158,20 @@ class RedisTracker:
         if not any(topic in each for each in holds):
             self._batch.tell("ZREM", self._index(self.process()), topic)
 
-    async def leave(self, topic: str, ref: str) -> str:
+    async def leave(self, topic: str, ref: str) -> Left:
         ref = self._renewing.pop(ref, ref)
         held = self._held.get(topic, {}).get(ref)
-        if held is not None:
-            # Until its timer ends it is Redis's alone, and lost with it.
-            self._let_go(topic, ref)
-            self._lingering[topic] += 1
-            await self._call(self._leave, topic, [ref, held.key])
-        return ref
+        if held is None:
+            return Left(ref)
+        # Until its timer ends it is Redis's alone, and lost with it.
+        self._let_go(topic, ref)
+        self._lingering[topic] += 1
+        found = await self._call(self._leave, topic, [ref, held.key])
+        return Left(ref, barred=found == BARRED)
+
+    async def evict(self, topic: str, bar: Bar) -> Diff:
+        version, gone = await self._call(self._evict, topic, [_text(bar)])
+        return Diff({}, _state(gone), version)
 
     async def list(self, topic: str) -> Snapshot:
         version, bodies = await self._call(self._list, topic, [])

@@ -45,6 +45,17 @@ class Updated(NamedTuple):
     diff: Diff
 
 
+class Left(NamedTuple):
+    """The grace period of an entry began: the ref to `expire`.
+
+    It is another ref if an update was under way. `barred`: its key may not
+    enter any more, so that there is nothing to wait for.
+    """
+
+    ref: str
+    barred: bool = False
+
+
 class Size(NamedTuple):
     """How many entries a topic has, and of how many groups."""
 
@@ -75,14 +86,14 @@ class Tracker(Protocol):
     async def untrack(self, topic: str, refs: Iterable[str]) -> Diff:
         """Take entries away; refs that are gone are no error."""
 
-    async def leave(self, topic: str, ref: str) -> str:
-        """Begin an entry's grace period: the next of its key takes it over.
-
-        Returns the ref to `expire`: another one where an update was under way.
-        """
+    async def leave(self, topic: str, ref: str) -> Left:
+        """Begin an entry's grace period: the next of its key takes it over."""
 
     async def expire(self, topic: str, ref: str) -> Diff:
         """End an entry's grace period: it goes, unless it was taken over."""
+
+    async def evict(self, topic: str, bar: Bar) -> Diff:
+        """End the grace periods of everybody, a group or a key, as `bar` says."""
 
     async def list(self, topic: str) -> Snapshot:
         """Everyone who is present, and the version of this state."""
@@ -175,15 +186,29 @@ class LocalTracker:
             del self._topics[topic]
         return Diff({}, _state(gone), self._next())
 
-    async def leave(self, topic: str, ref: str) -> str:
-        if (entry := self._topics.get(topic, {}).get(ref)) is not None:
-            self._leaving.setdefault(topic, {})[ref] = entry.key
-        return ref
+    async def leave(self, topic: str, ref: str) -> Left:
+        if (entry := self._topics.get(topic, {}).get(ref)) is None:
+            return Left(ref)
+        self._leaving.setdefault(topic, {})[ref] = entry.key
+        try:
+            await self.admit(topic, entry.key, entry.group)
+        except Shut:
+            return Left(ref, barred=True)
+        return Left(ref)
 
     async def expire(self, topic: str, ref: str) -> Diff:
         if ref not in self._leaving.get(topic, {}):
             return Diff()
         return await self.untrack(topic, [ref])
+
+    async def evict(self, topic: str, bar: Bar) -> Diff:
+        entries = self._topics.get(topic, {})
+        refs = [
+            ref
+            for ref, key in self._leaving.get(topic, {}).items()
+            if bar in (gate.EVERYBODY, gate.group(entries[ref].group), gate.key(key))
+        ]
+        return await self.untrack(topic, refs)
 
     async def list(self, topic: str) -> Snapshot:
         entries = self._topics.get(topic, {})

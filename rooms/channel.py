@@ -9,7 +9,7 @@ import math
 import secrets
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -20,7 +20,7 @@ from rooms.event import Delivery, Event
 from rooms.hub import hub
 from rooms.protocol import channel_join_ref
 from rooms.socket import Socket
-from rooms.wire import Frame, reply
+from rooms.wire import Frame, Reason, reply
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,8 @@ class Owner(Protocol):
 
 
 Work = Callable[[], "Awaitable[None] | None"]
+NOBODY: Final = object()
+"""In place of a ref: the work answers no message."""
 
 
 class Channel:
@@ -69,6 +71,8 @@ class Channel:
     """
 
     intercepts: frozenset[str] = frozenset()
+    # Those of `intercepts` that wait for nothing: see `interrupted`.
+    urgent: frozenset[str] = frozenset()
     labels: tuple[str, ...] = ()
     counts = True
 
@@ -83,7 +87,7 @@ class Channel:
         self.stopped = False
         self.gone: asyncio.Task[Any] | None = None
         # A list: an empty deque weighs 700 bytes.
-        self._inbox: list[Work] = []
+        self._inbox: list[tuple[Work, Any]] = []
         self._busy: asyncio.Task[None] | None = None
 
     # What a subclass says.
@@ -105,6 +109,13 @@ class Channel:
     def intercepted(self, event: str, payload: Any) -> Awaitable[None] | None:
         """Handle an event of `intercepts` in place of the socket."""
 
+    def interrupted(self, event: str, payload: Any) -> None:
+        """Handle an event of `urgent`, whatever is queued or running.
+
+        Called as soon as the event arrives, during a join too (`held` is not
+        None then).
+        """
+
     def terminate(self) -> None:
         """The channel ends, by whatever way but a second join."""
 
@@ -119,7 +130,12 @@ class Channel:
     # What a subclass calls.
 
     async def subscribe(self) -> None:
-        """Hear the topic; events wait until the join is answered."""
+        """Hear the topic; events wait until the join is answered.
+
+        Raises `Refused` for a channel that was closed during its join.
+        """
+        if self.stopped:
+            raise Refused(Reason.UNAVAILABLE)
         await hub().attach(self)
 
     def push(self, event: str, payload: Any) -> None:
@@ -154,20 +170,25 @@ class Channel:
     def handle(self, frame: Frame) -> None:
         """Take a message of the client, behind those that came before."""
         if self._busy is not None or self.stopped:
-            self._enqueue(partial(self._receive, frame))
+            self._enqueue(partial(self._receive, frame), frame.ref)
             return
         try:
-            pending = self._receive(frame)
+            pending = self.receive(frame.event, frame.payload, frame.ref)
+        except Refused as refusal:
+            self._refuse(frame.ref, refusal)
         except Exception as error:  # noqa: BLE001 - a channel may raise anything
             self.owner.crashed(self, error)
-            return
-        if pending is not None:
-            self._begin(pending)
+        else:
+            if pending is not None:
+                self._begin(pending, frame.ref)
 
     def handle_out(self, delivery: Delivery) -> None:
-        """Take an intercepted event, behind what waits."""
+        """Take an intercepted event: an urgent one at once, others in order."""
         raw = delivery.payload
         payload = raw if delivery.binary else orjson.loads(raw)
+        if delivery.name in self.urgent:
+            self.interrupted(delivery.name, payload)
+            return
         self._enqueue(partial(self.intercepted, delivery.name, payload))
 
     def leave(self, done: Callable[[], None]) -> None:
@@ -186,57 +207,72 @@ class Channel:
         self._inbox.clear()
         hub().detach(self)
         if self._busy is not None and self._busy is not asyncio.current_task():
-            self._busy.cancel()
+            # Not at once: a task that never began would not close its handler.
+            asyncio.get_running_loop().call_soon(self._busy.cancel)
         self.gone = self.cleanup(lost=lost)
 
     def _receive(self, frame: Frame) -> Awaitable[None] | None:
-        try:
-            work = self.receive(frame.event, frame.payload, frame.ref)
-        except Refused as refusal:
-            self._refuse(frame.ref, refusal)
-            return None
-        return None if work is None else self._answering(work, frame.ref)
-
-    async def _answering(self, work: Awaitable[None], ref: Any) -> None:
-        try:
-            await work
-        except Refused as refusal:
-            self._refuse(ref, refusal)
+        return self.receive(frame.event, frame.payload, frame.ref)
 
     def _refuse(self, ref: Any, refusal: Refused) -> None:
         metrics.MESSAGES_REFUSED.count(refusal.response["reason"])
         self.reply(ref, "error", refusal.response)
 
-    def _enqueue(self, work: Work) -> None:
+    def _enqueue(self, work: Work, ref: Any = NOBODY) -> None:
+        """Do some work, behind what waits. `ref`: of the message it answers."""
         if self.stopped:
             return
         if self._busy is not None:
-            self._inbox.append(work)
+            self._inbox.append((work, ref))
             return
         try:
-            pending = work()
+            pending = self._start(work, ref)
         except Exception as error:  # noqa: BLE001 - a channel may raise anything
             self.owner.crashed(self, error)
             return
         if pending is not None:
-            self._begin(pending)
+            self._begin(pending, ref)
 
-    def _begin(self, pending: Awaitable[None]) -> None:
-        self._busy = asyncio.get_running_loop().create_task(self._work_off(pending))
+    def _begin(self, pending: Awaitable[None], ref: Any) -> None:
+        loop = asyncio.get_running_loop()
+        self._busy = loop.create_task(self._work_off(pending, ref))
 
-    async def _work_off(self, pending: Awaitable[None] | None) -> None:
+    def _start(self, work: Work, ref: Any) -> Awaitable[None] | None:
+        """What is left to wait for."""
+        try:
+            return work()
+        except Refused as refusal:
+            if ref is NOBODY:
+                raise
+            self._refuse(ref, refusal)
+            return None
+
+    async def _work_off(self, pending: Awaitable[None] | None, ref: Any) -> None:
         try:
             while True:
                 if pending is not None:
-                    await pending
+                    await self._finish(pending, ref)
                 if self.stopped or not self._inbox:
                     return
-                pending = self._inbox.pop(0)()
+                work, ref = self._inbox.pop(0)
+                pending = self._start(work, ref)
         except Exception as error:  # noqa: BLE001 - a channel may raise anything
             if not self.stopped:
                 self.owner.crashed(self, error)
         finally:
             self._busy = None
+
+    async def _finish(self, pending: Awaitable[None], ref: Any) -> None:
+        if self.stopped:
+            if asyncio.iscoroutine(pending):
+                pending.close()
+            return
+        try:
+            await pending
+        except Refused as refusal:
+            if ref is NOBODY:
+                raise
+            self._refuse(ref, refusal)
 
 
 def _check(payload: Any) -> None:

@@ -18,6 +18,7 @@ from presence import gate
 from presence.backend import tracker
 from rooms import relay
 from rooms.address import room_topic
+from rooms.diffs import diffs
 from rooms.models import Room
 from rooms.removal import removal
 from rooms.wire import Reason
@@ -78,4 +79,5 @@ async def close_again() -> bool:
     for topic, size in zip(topics, sizes, strict=True):
         if size.entries:
             await relay.published(removal(topic, Reason.ROOM_CLOSED))
+            diffs().publish(topic, await tracker().evict(topic, gate.EVERYBODY))
     return True

@@ -80,6 +80,7 @@ class SocketConsumer(AsyncConsumer):
         self._timer: asyncio.TimerHandle | None = None
         self._ended = False
         self._joining: asyncio.Task[None] | None = None
+        self._entering: Channel | None = None
         # A list: an empty deque weighs 700 bytes.
         self._backlog: list[str | bytes] = []
         self.departed: dict[str, State] = {}
@@ -175,12 +176,15 @@ class SocketConsumer(AsyncConsumer):
         `reason`: for the log, where the code's name does not say enough.
         """
         self.socket.close(code)
-        self._end(reason or code.name.lower())
+        # No grace period for a user that somebody disconnected.
+        lost = code is not Close.GOING_AWAY
+        self._end(reason or code.name.lower(), lost=lost)
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, *, lost: bool = True) -> None:
         """Give everything back, once.
 
-        Never awaits: it runs in a cancelled task too.
+        Never awaits: it runs in a cancelled task too. `lost`: members may come
+        back within their grace period.
         """
         if self._ended:
             return
@@ -191,8 +195,10 @@ class SocketConsumer(AsyncConsumer):
         metrics.MESSAGES_DROPPED.value += len(self._backlog)
         if self._timer is not None:
             self._timer.cancel()
+        if self._entering is not None:
+            self._entering.close()
         for channel in list(self._channels.values()):
-            _part(channel, lost=True)
+            _part(channel, lost=lost)
         self._channels.clear()
         self._backlog.clear()
         self.departed.clear()
@@ -325,10 +331,14 @@ class SocketConsumer(AsyncConsumer):
             self._reject(frame, Refused(Reason.RATE_LIMITED, wait=wait).response)
             return
         channel = kind(frame.topic, frame, self)
+        self._entering = channel
         response, good = await _run_join(channel, frame.payload)
+        self._entering = None
         if not good or self._ended:
             channel.close()
-        if good and not self._ended:
+        if self._ended:
+            return
+        if good:
             await self._accept(frame, channel, response)
         else:
             self._reject(frame, response)

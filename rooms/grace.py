@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 
 from beam import metrics, redis
 from presence.backend import tracker
+from presence.gate import Bar
 from rooms.diffs import diffs
 from rooms.hub import hub
 
@@ -24,6 +25,14 @@ async def untrack(topic: str, refs: list[str]) -> None:
         metrics.UNTRACK_FAILED.value += len(refs)
 
 
+async def evict(topic: str, bar: Bar) -> None:
+    """End grace periods at once and notify the topic: see `Tracker.evict`.
+
+    Raises `RedisError`.
+    """
+    diffs().publish(topic, await tracker().evict(topic, bar))
+
+
 class Graces:
     """One event loop's members that may come back in time."""
 
@@ -34,9 +43,12 @@ class Graces:
     async def begin(self, topic: str, ref: str, seconds: float) -> None:
         """Let a member stay for a while; its own session may take it over."""
         try:
-            ref = await tracker().leave(topic, ref)
+            ref, barred = await tracker().leave(topic, ref)
         except ERRORS:
             metrics.UNTRACK_FAILED.value += 1
+            return
+        if barred:
+            await self._expire(topic, ref)
             return
         timer = self._loop.call_later(seconds, self._on_over, topic, ref)
         self._timers[topic, ref] = timer

@@ -47,6 +47,7 @@ class Member(Protocol):
     `held`: not None while the join is under way; events wait there.
     `since`: presence changes up to this version are known to the client.
     `counts`: whether it is one of the members that figures tell of.
+    `urgent`: those of `intercepts` that are handed over during a join too.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Member(Protocol):
     held: list[Delivery] | None
     since: int
     intercepts: frozenset[str]
+    urgent: frozenset[str]
     counts: bool
 
     def handle_out(self, delivery: Delivery) -> None:
@@ -416,10 +418,12 @@ def _write_one(topic: Topic, delivery: Delivery) -> None:
     found = topic.members if delivery.to is None else topic.addressed(delivery.to)
     meant = [m for m in found.values() if m.held is not None or _is_for(m, delivery)]
     for member in meant:
-        if member.held is not None:
-            member.held.append(delivery)
-        else:
+        if member.held is None:
             _hand(member, delivery)
+        elif delivery.name not in member.urgent:
+            member.held.append(delivery)
+        elif _is_for(member, delivery):
+            member.handle_out(delivery)
     metrics.FAN_OUT.observe(len(meant))
 
 

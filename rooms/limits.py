@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0
+# Characters of a ref that may wait.
+LONGEST_REF = 64
+LARGEST_REF = 2**63
 
 
 def refusal_delay(refused: int) -> float:
@@ -17,6 +20,15 @@ def refusal_delay(refused: int) -> float:
     if refused < 2:
         return 0.0
     return float(min(FIRST_DELAY * 2 ** min(refused - 2, 16), LONGEST_DELAY))
+
+
+def is_short(ref: object) -> bool:
+    """Whether a ref may wait in memory for a late answer: clients send such ones."""
+    if isinstance(ref, str):
+        return len(ref) <= LONGEST_REF
+    if isinstance(ref, int):
+        return -LARGEST_REF < ref < LARGEST_REF
+    return ref is None or isinstance(ref, float)
 
 
 @dataclass(slots=True)

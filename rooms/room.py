@@ -26,13 +26,15 @@ from rooms.event import Event
 from rooms.grace import graces, untrack
 from rooms.hub import hub, release
 from rooms.keeper import keeper
-from rooms.limits import refusal_delay
+from rooms.limits import LONGEST_DELAY, is_short, refusal_delay
 from rooms.policy import Policy, policy_for
 from rooms.registry import registry
 from rooms.removal import REMOVE
 from rooms.wire import Reason, is_reserved
 
 MAX_DEPARTED = 16
+# Answers to bad tokens that may wait in one channel.
+MAX_LATE = 16
 LONGEST_TIMER = 24 * 3_600.0
 SHUT = {
     gate.CLOSED: Reason.ROOM_CLOSED,
@@ -56,7 +58,17 @@ class RoomChannel(Channel):
     _unanswered: list[Any]
     _expiry: asyncio.TimerHandle | None = None
     _refused = 0
-    intercepts = frozenset({REMOVE})
+    intercepts = urgent = frozenset({REMOVE})
+    # Of a removal that came during the join: its reply comes first.
+    _removal: dict[str, Any] | None = None
+    # Answers to bad tokens that are still to be sent.
+    _late = 0
+
+    def __init_subclass__(cls) -> None:
+        """A subclass that intercepts events of its own can still be removed."""
+        super().__init_subclass__()
+        cls.intercepts |= RoomChannel.urgent
+        cls.urgent |= RoomChannel.urgent
 
     async def join(self, payload: Any) -> Any:
         room_id = self.topic.removeprefix("room:")
@@ -109,8 +121,10 @@ class RoomChannel(Channel):
             self.topic, self.session, meta, user_id, capacity
         )
         self._own = self._diff.joins
-        if not self._diff:
+        if self._removal is None and not self._diff:
             await self._take_over(meta, before)
+        if self._removal is not None or self.stopped:
+            self._withdraw()
         return before
 
     async def _take_over(self, meta: dict[str, Any], before: Snapshot) -> None:
@@ -128,10 +142,28 @@ class RoomChannel(Channel):
     def _policy(self) -> Policy:
         return policy_for(self.topic.removeprefix("room:"))
 
-    def intercepted(self, event: str, payload: Any) -> None:
-        """Somebody had the member removed: it is told why, and the channel ends."""
+    def interrupted(self, event: str, payload: Any) -> None:
+        """Remove the member: the client gets the reason, and the channel ends.
+
+        During a join the member leaves presence at once, and the client gets
+        the rest behind the reply.
+        """
+        if self.held is not None:
+            self._removal = payload
+            self._withdraw()
+            return
         self.push("beam_removed", payload)
         self.stop()
+
+    def _withdraw(self) -> None:
+        """Leave presence; the channel goes on."""
+        if self._ref is None:
+            return
+        own, self._ref = self._ref, None
+        if self._diff is not None:
+            diffs().publish(self.topic, self._diff)
+            self._diff = None
+        hub().spawn(untrack(self.topic, [own]))
 
     def _own_meta(self, meta: dict[str, Any]) -> dict[str, Any]:
         return meta | self.grant.meta | {"online_at": self.online_at}
@@ -142,8 +174,9 @@ class RoomChannel(Channel):
         hub().knows(self.topic, self.since)
         self._forget_former_self()
         release(self)
+        if self._removal is not None:
+            self.interrupted(REMOVE, self._removal)
         if self.stopped:
-            # It was removed while it joined.
             return
         if self._diff is not None:
             diffs().publish(self.topic, self._diff)
@@ -175,26 +208,43 @@ class RoomChannel(Channel):
         self._after(conf().token_grace, self._on_overdue)
 
     def _on_overdue(self) -> None:
-        self.intercepted(REMOVE, {"reason": "token_expired"})
+        self.interrupted(REMOVE, {"reason": "token_expired"})
 
     async def _renew_token(self, payload: dict[str, Any], ref: Any) -> None:
         """A new token for the same room and user: its rights from now on."""
+        if self._late >= MAX_LATE:
+            raise Refused(Reason.RATE_LIMITED, wait=LONGEST_DELAY)
         token = payload.get("access_token")
         room_id, identity = self.topic.removeprefix("room:"), self.owner.identity
         try:
             self.grant = await access.enter(token, room_id, identity)
         except grants.Unauthorized:
-            self._refused += 1
-            await asyncio.sleep(refusal_delay(self._refused))
-            raise Refused(Reason.UNAUTHORIZED) from None
+            self._refuse_token(ref)
+            return
         except grants.BackendAway:
             raise Refused(Reason.UNAVAILABLE) from None
         self._refused = 0
-        if "presence" not in self.grant.can and self._ref is not None:
-            own, self._ref = self._ref, None
-            hub().spawn(untrack(self.topic, [own]))
+        if "presence" not in self.grant.can:
+            self._withdraw()
         self._watch_token()
         self.reply(ref)
+
+    def _refuse_token(self, ref: Any) -> None:
+        """Answer a bad token: each one in a row later, and nothing waits for it."""
+        self._refused += 1
+        refusal = Refused(Reason.UNAUTHORIZED)
+        delay = refusal_delay(self._refused)
+        if not delay or not is_short(ref):
+            self._refuse(ref, refusal)
+            return
+        self._late += 1
+        loop = asyncio.get_running_loop()
+        loop.call_later(delay, self._refuse_late, ref, refusal)
+
+    def _refuse_late(self, ref: Any, refusal: Refused) -> None:
+        self._late -= 1
+        if not self.stopped:
+            self._refuse(ref, refusal)
 
     def _note_departure(self) -> None:
         """For whoever rejoins at once; the oldest are of no use any more."""

@@ -97,10 +97,10 @@ class StaffConsumer(SocketConsumer):
         else:
             self.close(Close.GOING_AWAY, "session")
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, *, lost: bool = True) -> None:
         if self._recheck is not None:
             self._recheck.cancel()
-        super()._end(reason)
+        super()._end(reason, lost=lost)
 
 
 def may_watch(user: Any) -> bool:

@@ -14,6 +14,7 @@ from rooms.activity import gathered
 from rooms.address import room_topic
 from rooms.connections import disconnect_event
 from rooms.event import Event
+from rooms.grace import evict
 from rooms.removal import removal
 from rooms.wire import Reason
 
@@ -34,6 +35,7 @@ async def remove(
     present = {key for key, _ in metas_of((await tracker().list(topic)).state)}
     label = f"{'session' if bar.kind == 'key' else 'user'}:{bar.name}"
     await relay.published(removal(topic, reason, (label,)))
+    await evict(topic, bar)
     if bar.kind == "key":
         return sorted(present & {bar.name})
     return sorted(key for key in present if key.rpartition(":")[0] == bar.name)
@@ -49,15 +51,17 @@ async def close(room_id: str) -> int:
     [size] = await tracker().sizes([topic])
     await closed.close(room_id)
     await relay.published(removal(topic, Reason.ROOM_CLOSED))
+    await evict(topic, gate.EVERYBODY)
     return size.entries
 
 
 async def close_all(room_ids: Sequence[str]) -> None:
     """Close some hundred rooms at once; raises as `close` does."""
     await closed.close(*room_ids)
-    reason = Reason.ROOM_CLOSED
-    removals = [removal(room_topic(room_id), reason) for room_id in room_ids]
+    topics = [room_topic(room_id) for room_id in room_ids]
+    removals = [removal(topic, Reason.ROOM_CLOSED) for topic in topics]
     await asyncio.gather(*map(relay.published, removals))
+    await asyncio.gather(*(evict(topic, gate.EVERYBODY) for topic in topics))
 
 
 async def let_in(room_id: str, *bars: gate.Bar) -> None:

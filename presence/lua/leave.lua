@@ -1,9 +1,11 @@
 -- Begins the grace period of an entry: it stays, and may be taken over.
 -- ARGV[1] ref    ARGV[2] key
--- Returns 1, or 0 where the entry is gone.
+-- Returns 1; 0 if the entry is gone; 2 if its key may not enter any more.
 -- Caller: presence.shared.RedisTracker.leave
-if redis.call('HEXISTS', ENTRIES, ARGV[1]) == 0 then
+local entry = redis.call('HGET', ENTRIES, ARGV[1])
+if not entry then
   return 0
 end
+local _, group = split(entry)
 redis.call('HSET', LEAVING, ARGV[1], ARGV[2])
-return 1
+return barred(ARGV[2], group) and 2 or 1

@@ -16,6 +16,7 @@ from pytest_django.fixtures import Settings
 from presence import gate
 from presence.backend import tracker
 from rooms import closed
+from rooms.hub import hub
 from rooms.models import Room
 from tests.clients import Client, connected
 
@@ -239,6 +240,25 @@ async def test_a_closed_room_is_empty_until_it_is_opened(
     opened = (await post(async_client, at(room, "/open"))).json()
     assert (opened["room_id"], opened["open"]) == (room, True)
     await ada.join(room)
+
+
+async def test_who_lost_its_connection_is_not_left_in_a_closed_room(
+    async_client: AsyncClient, room: str, settings: Settings
+) -> None:
+    settings.BEAM = settings.BEAM | {"presence_grace": 60.0}
+    ada, bob = await connected("ada", "bob")
+    await ada.join(room)
+    await bob.join(room)
+    await ada.close()
+    await hub().settle()
+
+    answer = await post(async_client, at(room, "/close"))
+
+    assert answer.json() == {"removed": 2}
+    assert await ended(bob, room) == "room_closed"
+    await hub().settle()
+    presence = await get(async_client, at(room, "/presence"))
+    assert presence.json()["members"] == []
 
 
 async def test_a_closed_room_stays_closed_where_its_gate_is_lost(

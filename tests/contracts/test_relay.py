@@ -54,6 +54,7 @@ class FakeMember:
     """A membership without a channel."""
 
     intercepts: frozenset[str] = frozenset()
+    urgent: frozenset[str] = frozenset()
     counts = True
 
     def __init__(self, topic: str, *labels: str, vsn: Vsn = Vsn.V2) -> None:

@@ -194,6 +194,48 @@ async def test_who_was_taken_over_can_be_updated_and_leave_again(topic: str) -> 
     assert (await tracker().expire(topic, updated.ref)).leaves == updated.diff.joins
 
 
+@pytest.mark.parametrize(
+    ("bar", "stay"),
+    [
+        (gate.EVERYBODY, ["b:1"]),
+        (gate.group("a"), ["b:1", "b:2"]),
+        (gate.key("a:2"), ["a:1", "b:1", "b:2"]),
+        (gate.key("nobody"), ["a:1", "a:2", "b:1", "b:2"]),
+    ],
+)
+async def test_only_grace_periods_are_ended_by_an_eviction(
+    topic: str, bar: gate.Bar, stay: list[str]
+) -> None:
+    for key in ("a:1", "a:2", "b:1", "b:2"):
+        tracked = await tracker().track(topic, key, {}, key[0])
+        if key != "b:1":
+            await tracker().leave(topic, tracked.ref)
+
+    gone = await tracker().evict(topic, bar)
+
+    state = (await tracker().list(topic)).state
+    assert sorted(state) == stay
+    assert {*gone.leaves, *stay} == {"a:1", "a:2", "b:1", "b:2"}
+    [size] = await tracker().sizes([topic])
+    assert size.entries == len(stay)
+
+
+@pytest.mark.parametrize("bar", [gate.EVERYBODY, gate.group("a"), gate.key("a:1")])
+async def test_who_may_not_come_back_has_nothing_to_wait_for(
+    topic: str, bar: gate.Bar
+) -> None:
+    tracked = await tracker().track(topic, "a:1", {}, "a")
+    other = await tracker().track(topic, "b:1", {}, "b")
+    await tracker().shut(topic, bar)
+
+    left = await tracker().leave(topic, tracked.ref)
+
+    assert left == (tracked.ref, True)
+    assert (await tracker().expire(topic, left.ref)).leaves == tracked.diff.joins
+    barred = (await tracker().leave(topic, other.ref)).barred
+    assert barred == (bar == gate.EVERYBODY)
+
+
 async def test_a_topic_is_counted_by_entries_and_groups(topic: str) -> None:
     one = await tracker().track(topic, "a:1", {}, "a")
     await tracker().track(topic, "a:2", {}, "a")

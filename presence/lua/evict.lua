@@ -1,0 +1,16 @@
+-- Removes entries in their grace period.
+-- ARGV[1] whose: 'closed' for everybody's, 'group:' and a group, 'key:' and a key
+-- Returns {version of this change, {JSON, ...}}; no change leaves the version.
+-- Caller: presence.shared.RedisTracker.evict
+local gone, leaving = {}, redis.call('HGETALL', LEAVING)
+for i = 1, #leaving, 2 do
+  local entry = redis.call('HGET', ENTRIES, leaving[i])
+  if entry then
+    local _, group = split(entry)
+    if ARGV[1] == 'closed' or ARGV[1] == 'group:' .. group
+      or ARGV[1] == 'key:' .. leaving[i + 1] then
+      gone[#gone + 1] = remove(leaving[i])
+    end
+  end
+end
+return taken(gone)
