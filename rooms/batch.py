@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from rooms.address import labels, room_topic
 from rooms.event import Event
-from rooms.wire import dumps, is_reserved
+from rooms.wire import RESERVED_RULE, dumps, is_reserved
 
 MAX_EVENT_NAME: Final = 200
 # Members that do not exist: so many are named in the answer.
@@ -29,7 +29,7 @@ def event_name(name: object) -> str:
     if any("\ud800" <= char <= "\udfff" for char in name):
         raise ValueError("an event name has half of a surrogate pair")
     if is_reserved(name):
-        raise ValueError("this name is reserved")
+        raise ValueError(f"this name is reserved: {RESERVED_RULE}")
     return name
 
 

@@ -20,7 +20,7 @@ from rooms.event import Delivery, Event
 from rooms.hub import hub
 from rooms.protocol import channel_join_ref
 from rooms.socket import Socket
-from rooms.wire import Frame, Reason, reply
+from rooms.wire import Frame, Reason, is_of_phoenix, reply
 
 logger = logging.getLogger(__name__)
 
@@ -139,8 +139,11 @@ class Channel:
         await hub().attach(self)
 
     def push(self, event: str, payload: Any) -> None:
-        """Send an event to this client. `payload` is an object, or bytes."""
-        _check(payload)
+        """Send an event to this client. `payload` is an object, or bytes.
+
+        Raises `ValueError` for names of Phoenix's own: `phx_*` and `chan_reply*`.
+        """
+        _check(event, payload)
         self.socket.send((Frame(self.join_ref, None, self.topic, event, payload),))
 
     def reply(self, ref: Any, status: str = "ok", response: Any = None) -> None:
@@ -154,9 +157,10 @@ class Channel:
     ) -> None:
         """Send to everyone on the topic; returns when it was delivered here.
 
-        `payload` is an object, or bytes. Raises `relay.Unavailable`.
+        `payload` is an object, or bytes. Raises `relay.Unavailable`, and
+        `ValueError` for names of Phoenix's own: `phx_*` and `chan_reply*`.
         """
-        _check(payload)
+        _check(event, payload)
         skip = None if to_self else self.id
         message = Event(topic=self.topic, name=event, payload=payload, skip=skip)
         await relay.publish_and_deliver(message)
@@ -275,7 +279,13 @@ class Channel:
             self._refuse(ref, refusal)
 
 
-def _check(payload: Any) -> None:
-    """Clients cannot read other payloads; Phoenix lets the channel crash."""
+def _check(event: str, payload: Any) -> None:
+    """Clients cannot read other payloads; Phoenix lets the channel crash.
+
+    An event with a name of Phoenix's own would end a channel or forge an answer,
+    so a channel that relays names of its clients cannot send it by mistake.
+    """
+    if is_of_phoenix(event):
+        raise ValueError(f"{event!r} is reserved: clients take it for Phoenix's own")
     if type(payload) not in (dict, bytes):
         raise TypeError(f"a payload is an object or bytes, not {type(payload)}")

@@ -30,7 +30,7 @@ from rooms.limits import LONGEST_DELAY, is_short, refusal_delay
 from rooms.policy import Policy, policy_for
 from rooms.registry import registry
 from rooms.removal import REMOVE
-from rooms.wire import Reason, is_reserved
+from rooms.wire import RESERVED_RULE, Reason, is_reserved
 
 MAX_DEPARTED = 16
 # Answers to bad tokens that may wait in one channel.
@@ -275,7 +275,7 @@ class RoomChannel(Channel):
         if event == "access_token":
             return self._renew_token(payload, ref)
         if is_reserved(event):
-            raise Refused(Reason.RESERVED_EVENT, f"{event} is not for clients")
+            raise Refused(Reason.RESERVED_EVENT, RESERVED_RULE)
         if "push" not in self.grant.can:
             raise Refused(Reason.FORBIDDEN, "the room token does not allow to push")
         self._relay(event, payload, ref)
@@ -287,7 +287,7 @@ class RoomChannel(Channel):
         message = Event(
             topic=self.topic,
             name=event,
-            payload=payload | {"from": source},
+            payload=_signed(payload, source),
             skip=self.id,
             to=to,
         )
@@ -342,6 +342,18 @@ class RoomChannel(Channel):
             return hub().spawn(graces().begin(self.topic, ref, grace))
         self._note_departure()
         return hub().spawn(untrack(self.topic, [ref]))
+
+
+def _signed(payload: dict[str, Any], source: dict[str, str]) -> dict[str, Any]:
+    """The payload with its sender, whatever the client said of that.
+
+    Swift's and Kotlin's Phoenix clients show an object `response` in place of the
+    payload: it names the sender, too.
+    """
+    signed = payload | {"from": source}
+    if type(inner := payload.get("response")) is dict:
+        signed["response"] = inner | {"from": source}
+    return signed
 
 
 async def _after(sent: relay.Sent, done: Callable[[], None]) -> None:

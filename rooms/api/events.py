@@ -22,6 +22,7 @@ from rooms.api.view import (
     JsonParser,
 )
 from rooms.keys import Caller
+from rooms.wire import RESERVED_RULE
 
 CHANGED = {"room_id": "lobby", "event": "changed", "payload": {"rev": 3}}
 
@@ -81,7 +82,7 @@ INVALID = {
     "error": {
         "code": "invalid",
         "message": "the item is not valid",
-        "fields": {"event": ["this name is reserved"]},
+        "fields": {"event": [f"this name is reserved: {RESERVED_RULE}"]},
     },
 }
 

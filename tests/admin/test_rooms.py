@@ -493,6 +493,7 @@ async def test_an_event_is_sent(admin: AsyncClient) -> None:
         ("notice", '{"a": "' + "x" * 70_000 + '"}', "at most 65,536 bytes"),
         ("notice", '{"a":' + "[" * 80 + "]" * 80 + "}", "No JSON"),
         ("phx_join", "{}", "reserved"),
+        ("chan_reply_8", "{}", "reserved"),
         ("", "{}", "required"),
     ],
 )

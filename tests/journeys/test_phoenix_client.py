@@ -133,6 +133,19 @@ def test_half_an_emoji_costs_neither_the_socket_nor_the_other_rooms(
         assert "surrogate" in response["message"]
 
 
+def test_no_member_answers_in_the_servers_place(any_server: Server) -> None:
+    got = node("forge", arguments(any_server, room="forge"))
+
+    assert got["joins"] == [["ok", {}], ["ok", {}]]
+    assert len(got["forgeries"]) == 6
+    for status, response in got["forgeries"]:
+        assert (status, response["reason"]) == ("error", "reserved_event")
+        assert "chan_reply" in response["message"]
+    # What was asked and never reached the server has no answer but the time.
+    assert got["asked"][0] == "timeout"
+    assert got["state"] == "joined"
+
+
 def test_a_second_channel_object_takes_over(any_server: Server) -> None:
     got = node("twice", arguments(any_server, room="twice"))
 

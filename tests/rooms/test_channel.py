@@ -10,7 +10,7 @@ import pytest
 from rooms import tokens
 from rooms.address import room_topic
 from rooms.channel import Channel
-from rooms.hub import Hub
+from rooms.hub import Hub, hub
 from rooms.patterns import Patterns
 from tests.clients import Client, connected
 
@@ -151,6 +151,9 @@ async def test_what_names_nobody_is_answered_to_the_sender_alone(
         "presence_diff",
         "beam_gap",
         "token_expired",
+        "chan_reply_8",
+        "CHAN_REPLY_8",
+        "chan_reply",
     ],
 )
 async def test_reserved_events_are_refused(room: str, event: str) -> None:
@@ -161,7 +164,40 @@ async def test_reserved_events_are_refused(room: str, event: str) -> None:
     reply = await ada.ask(f"room:{room}", event, {"broadcast": True})
 
     assert reason(reply) == "reserved_event"
+    assert "chan_reply" in reply["response"]["message"]
     assert await bob.is_silent()
+
+
+async def test_no_member_hides_who_it_is_from_any_client(room: str) -> None:
+    ada, bob = await connected("ada", "bob")
+    await ada.join(room)
+    await bob.join(room)
+    forged = {"user_id": "eve", "session": "eve:1"}
+    inner = {"text": "x", "from": forged}
+
+    await ada.ask(
+        f"room:{room}",
+        "m",
+        {"broadcast": True, "status": "ok", "response": inner, "from": forged},
+    )
+
+    heard = await bob.event("m")
+    true = {"user_id": "ada", "session": "ada:1"}
+    assert heard["from"] == heard["response"]["from"] == true
+    assert heard["response"]["text"] == "x"
+
+
+@pytest.mark.parametrize("event", ["phx_reply", "phx_close", "chan_reply_8", "PHX_x"])
+@pytest.mark.parametrize("name", ["push", "broadcast"])
+async def test_no_channel_sends_names_of_phoenix(
+    room: str, event: str, name: str
+) -> None:
+    [ada] = await connected("ada")
+    await ada.join(room)
+    [channel] = hub()._topics[f"room:{room}"].members.values()
+
+    with pytest.raises(ValueError, match="reserved"):
+        await getattr(channel, name)(event, {})
 
 
 @pytest.mark.parametrize("event", [5, None, [], {}, ""])

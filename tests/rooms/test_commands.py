@@ -84,7 +84,8 @@ def test_no_token_without_a_secret(settings: Settings) -> None:
     ("args", "says"),
     [
         (["", "e", "{}"], "1 to 200"),
-        (["r", "phx_close", "{}"], "reserved"),
+        (["r", "phx_close", "{}"], "begin with phx_, chan_reply or beam_"),
+        (["r", "Chan_Reply_8", "{}"], "begin with phx_, chan_reply or beam_"),
         (["r", "", "{}"], "1 to 200 characters"),
         (["r", "e" * 201, "{}"], "1 to 200 characters"),
         (["r", "e\ud83d", "{}"], "surrogate pair"),
