@@ -77,6 +77,7 @@ class Conf:
     max_frame_bytes: int = 1_048_576
     outbound_limit: int = 1_048_576
     strict_json: int = 0
+    outbound_seconds: float = 10.0
     drain_seconds: float = 10.0
     drain_batch: int = 200
 
@@ -104,6 +105,7 @@ RANGES: Final[dict[Range, tuple[str, ...]]] = {
         "lease_seconds",
         "lease_renew",
         "idle_timeout",
+        "outbound_seconds",
     ),
     Range(0, DAY): (
         "token_leeway",

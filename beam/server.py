@@ -15,8 +15,11 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Coroutine
+from fcntl import ioctl
 from functools import partial
 from pathlib import Path
+from termios import TIOCOUTQ
 from typing import Any
 
 try:
@@ -44,6 +47,7 @@ from rooms.connections import connections
 from rooms.diffs import diffs
 from rooms.hub import hub
 from rooms.keeper import keeper
+from rooms.outbound import Backlog
 from rooms.socket import CLOSED_BY_CLIENT, EXTENSION, LOST, Ended, Receiver
 from rooms.wire import Close
 
@@ -65,6 +69,10 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
     _heard = 0.0
     _unread = b""
     _resuming: asyncio.TimerHandle | None = None
+    # autobahn's name.
+    closeHandshakeTimeoutCall: Any  # noqa: N815
+    _backlog: Backlog | None = None
+    _looking: asyncio.TimerHandle | None = None
     _receiver: Receiver | None = None
     _ended: Ended | None = None
 
@@ -154,9 +162,19 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
     ) -> None:
         """The connection ended, by whatever way."""
         super().onClose(wasClean, code, reason)
+        self._forget_output()
         if self._ended is not None:
             self._ended(self._why())
             self._receiver = self._ended = None
+
+    def _forget_output(self) -> None:
+        """Free what waits now: the garbage collector may come late."""
+        if self._looking is not None:
+            self._looking.cancel()
+            self._backlog = self._looking = None
+        if self._queued():
+            self.transport.dataBuffer, self.transport.offset = b"", 0
+            self.transport._tempDataBuffer, self.transport._tempDataLen = [], 0
 
     def _why(self) -> str:
         """Who ended it: Beam by a code, the client by a close frame, or neither."""
@@ -175,20 +193,58 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         """
         if self.state != self.STATE_OPEN:
             return False
-        queued = self._queued()
+        if (queued := self._queued()) and not self._takes(queued, len(data)):
+            self._close_slow()
+            return False
+        return self._put(data, queued)
+
+    def _takes(self, queued: int, size: int) -> bool:
+        """Whether a client that has not read everything may get more."""
+        if (backlog := self._backlog) is None:
+            return True
+        if not backlog.is_in_turn:
+            twisted_loop.call_soon(backlog.end_turn)
+        return backlog.takes(queued, size)
+
+    def _put(self, data: bytes, queued: int) -> bool:
+        """Write all of it, now or later. False: the connection is gone."""
         rest = data if queued else self._write_now(data)
         if rest is None:
             return False
-        if not rest:
-            return True
-        if queued + len(rest) > conf().outbound_limit:
-            self._close_slow()
-            return False
-        self.transport.write(rest)
+        if rest:
+            self.transport.write(rest)
+            if self._backlog is None and queued + len(rest) > conf().outbound_limit:
+                self._watch_backlog()
         return True
 
+    def _watch_backlog(self) -> None:
+        """Look after a period whether the client reads: see `rooms.outbound`."""
+        if self._looking is not None:
+            self._looking.cancel()
+        self._backlog = Backlog(
+            conf().outbound_limit, self._queued(), self._unacknowledged()
+        )
+        twisted_loop.call_soon(self._backlog.end_turn)
+        self._looking = twisted_loop.call_later(conf().outbound_seconds, self._look)
+
+    def _look(self) -> None:
+        """A period is over."""
+        is_open = self.state == self.STATE_OPEN
+        backlog, self._backlog, self._looking = self._backlog, None, None
+        if self._queued() <= (conf().outbound_limit if is_open else 0):
+            if not is_open:
+                # Time for the answer to a close frame that was read only now.
+                twisted_loop.call_later(CLOSE_SECONDS, self.onCloseHandshakeTimeout)
+        elif backlog is not None and backlog.end_period(self._unacknowledged()):
+            self._backlog = backlog
+            self._looking = twisted_loop.call_later(conf().outbound_seconds, self._look)
+        elif is_open:
+            self._close_slow()
+        else:
+            self.onCloseHandshakeTimeout()
+
     def _close_slow(self) -> None:
-        """The client is told behind all that waits; the others at once."""
+        """The client gets the close frame behind what waits; others know at once."""
         metrics.SLOW_CONSUMERS.value += 1
         self.close(Close.SLOW_CONSUMER)
         if self._ended is not None:
@@ -200,19 +256,34 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
 
         None: the connection is gone.
         """
-        sent = self.transport.writeSomeData(data)
-        if isinstance(sent, int):
-            return data[sent:]
-        self.transport.connectionLost(_failure(sent))
-        return None
+        at, most = 0, self.transport.SEND_LIMIT
+        while True:
+            sent = self.transport.writeSomeData(memoryview(data)[at:] if at else data)
+            if not isinstance(sent, int):
+                self.transport.connectionLost(_failure(sent))
+                return None
+            at += sent
+            if sent < most or at == len(data):
+                return data[at:]
 
     def sendData(  # noqa: N802 - autobahn's name
         self, data: bytes, sync: bool = False, chopsize: int | None = None
     ) -> None:
         """What autobahn itself writes: the handshake, pongs, close frames."""
-        rest = data if self._queued() else self._write_now(data)
-        if rest:
-            self.transport.write(rest)
+        self._put(data, self._queued())
+
+    def onPing(self, payload: bytes) -> None:  # noqa: N802 - autobahn's name
+        """Pongs are for clients that read: the others could pile them up."""
+        if self._backlog is None:
+            super().onPing(payload)
+
+    def _unacknowledged(self) -> int:
+        """Bytes that the client has not acknowledged, where the system knows."""
+        try:
+            held = ioctl(self.transport.socket, TIOCOUTQ, bytes(4))
+        except OSError:
+            return self._queued()
+        return self._queued() + int.from_bytes(held, sys.byteorder)
 
     def _queued(self) -> int:
         """Bytes that Twisted's transport holds for this client."""
@@ -232,8 +303,17 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         reasonUtf8: bytes | None = None,  # noqa: N803 - autobahn's name
         isReply: bool = False,  # noqa: N803 - autobahn's name
     ) -> None:
-        """Close reasons are always empty, as Phoenix's are."""
+        """Close reasons are always empty, as Phoenix's are.
+
+        A client with much to read before it has longer than a close handshake
+        takes: for as long as it reads, unless this process stops.
+        """
+        unread = self._queued()
         super().sendCloseFrame(code=code, isReply=isReply)
+        if unread and self.closeHandshakeTimeoutCall and not connections.draining:
+            self.closeHandshakeTimeoutCall.cancel()
+            self.closeHandshakeTimeoutCall = None
+            self._watch_backlog()
 
     def failHandshake(  # noqa: N802 - autobahn's name
         self,
@@ -320,6 +400,14 @@ def _python() -> str:
     """The interpreter as one would type it."""
     path = Path(sys.executable)
     return str(path.relative_to(Path.cwd()) if Path.cwd() in path.parents else path)
+
+
+async def _in_time(work: Coroutine[Any, Any, None], seconds: float) -> None:
+    """Wait for a step of the drain, but not for ever: the next one is due as well."""
+    try:
+        await asyncio.wait_for(work, seconds)
+    except TimeoutError:
+        logger.warning("Some connections did not end in time")
 
 
 def _now() -> float:
@@ -441,10 +529,8 @@ class Server(DaphneServer):  # type: ignore[misc]
         try:
             await self._port.stopListening().asFuture(asyncio.get_event_loop())
             await self._close_all(everyone)
-            await asyncio.wait_for(self._all_gone(), CLOSE_SECONDS + 1)
-            await asyncio.wait_for(self._settle(), CLOSE_SECONDS)
-        except TimeoutError:
-            logger.warning("Some connections did not end in time")
+            await _in_time(self._all_gone(), CLOSE_SECONDS + 1)
+            await _in_time(self._settle(), CLOSE_SECONDS)
         finally:
             await redis.close()
             self.stop()

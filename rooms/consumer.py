@@ -460,7 +460,8 @@ def _address(scope: Any) -> str:
 def _socket(scope: Any, send: Send_, shake: Handshake) -> Socket:
     if (writer := scope.get("extensions", {}).get(EXTENSION)) is not None:
         return PreparedSocket(writer, shake.vsn)
-    return AsgiSocket(send, shake.vsn, conf().outbound_limit)
+    limit, seconds = conf().outbound_limit, conf().outbound_seconds
+    return AsgiSocket(send, shake.vsn, limit, seconds)
 
 
 def negotiated(scope: Any, allowed: tuple[str, ...] | None) -> Handshake:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from beam import metrics
 from rooms.event import Delivery
+from rooms.outbound import Backlog
 from rooms.wire import Close, Frame, Vsn, encode, is_binary, prepared
 
 EXTENSION = "beam.frames"
@@ -46,7 +47,7 @@ class FrameWriter(Protocol):
         """
 
     def write(self, data: bytes) -> bool:
-        """Queue finished frames, in order; over the limit the socket ends.
+        """Queue finished frames, in order; a client that does not read is closed.
 
         False: they were not taken, as the socket ends or has ended.
         """
@@ -151,10 +152,14 @@ AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
 class AsgiSocket:
     """A socket on any other ASGI server: one task while there is work."""
 
-    def __init__(self, send: AsgiSend, vsn: Vsn, limit: int) -> None:
+    def __init__(
+        self, send: AsgiSend, vsn: Vsn, limit: int, seconds: float = 10.0
+    ) -> None:
+        """`limit` and `seconds`: the settings `outbound_limit`, `outbound_seconds`."""
         self.vsn = vsn
         self._asgi_send = send
         self._limit = limit
+        self._seconds = seconds
         # Each with how many copies of events it is: one or none.
         self._queue: deque[tuple[dict[str, Any], int]] = deque()
         self._queued_bytes = 0
@@ -162,6 +167,9 @@ class AsgiSocket:
         self._closing = False
         self._loop = asyncio.get_running_loop()
         self._heard = self._loop.time()
+        self._ended: Ended | None = None
+        self._backlog: Backlog | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def send(self, frames: Iterable[Frame]) -> None:
         for frame in frames:
@@ -180,6 +188,7 @@ class AsgiSocket:
             self._start({"type": "websocket.close", "code": int(code)}, 0)
 
     def listen(self, receiver: Receiver, ended: Ended) -> bool:
+        self._ended = ended
         return False
 
     def heard(self) -> None:
@@ -190,22 +199,64 @@ class AsgiSocket:
         return self._loop.time() - self._heard
 
     def _put(self, data: bytes, binary: bool, copies: int) -> None:
+        if not self._closing and not self._takes(len(data)):
+            self._close_slow()
         if self._closing:
             metrics.DROPPED.value += copies
             return
         self._queued_bytes += len(data)
-        if self._queued_bytes > self._limit:
-            metrics.SLOW_CONSUMERS.value += 1
-            metrics.DROPPED.value += copies
-            self._drop()
-            self.close(Close.SLOW_CONSUMER)
-            return
+        if self._backlog is None and self._queued_bytes > self._limit:
+            waiting = self._queued_bytes
+            self._backlog = Backlog(self._limit, waiting, waiting)
+            self._loop.call_soon(self._backlog.end_turn)
+            self._timer = self._loop.call_later(self._seconds, self._look)
         body = {"bytes": data} if binary else {"text": data.decode()}
         self._start({"type": "websocket.send", **body}, copies)
+
+    def _takes(self, size: int) -> bool:
+        """Whether a client that has not read everything may get more."""
+        if (backlog := self._backlog) is None:
+            return True
+        if not backlog.is_in_turn:
+            self._loop.call_soon(backlog.end_turn)
+        return backlog.takes(self._queued_bytes, size)
+
+    def _look(self) -> None:
+        """A period is over: see `rooms.outbound`."""
+        backlog, self._backlog, self._timer = self._backlog, None, None
+        if backlog is None or self._queued_bytes <= self._limit:
+            return
+        if backlog.end_period(self._queued_bytes):
+            self._backlog = backlog
+            self._timer = self._loop.call_later(self._seconds, self._look)
+        else:
+            self._close_slow()
+
+    def _close_slow(self) -> None:
+        """Behind what the server has already; the others know at once."""
+        metrics.SLOW_CONSUMERS.value += 1
+        self._drop()
+        self.close(Close.SLOW_CONSUMER)
+        if self._task is not None:
+            # Where the client does not even read what the server has.
+            self._timer = self._loop.call_later(self._seconds, self._task.cancel)
+        if self._ended is not None:
+            # Not amid a fan-out, which this would change.
+            self._loop.call_soon(self._ended, Close.SLOW_CONSUMER.name.lower())
 
     def _drop(self) -> None:
         metrics.DROPPED.value += sum(copies for _, copies in self._queue)
         self._queue.clear()
+        self._backlog = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _lose(self, copies: int) -> None:
+        """Nothing more can be sent; `copies` were on their way."""
+        self._closing = True
+        metrics.DROPPED.value += copies
+        self._drop()
 
     def _start(self, message: dict[str, Any], copies: int) -> None:
         self._queue.append((message, copies))
@@ -226,15 +277,17 @@ class AsgiSocket:
                 message, copies = self._queue.popleft()
                 if message["type"] == "websocket.close":
                     await self._send_close(message)
+                    self._drop()
                     return
                 await self._asgi_send(message)
                 metrics.DELIVERED.value += copies
                 copies = 0
                 sent = message.get("bytes") or message.get("text", "")
                 self._queued_bytes -= len(sent.encode() if type(sent) is str else sent)
+        except asyncio.CancelledError:
+            self._lose(copies)
+            raise
         except Exception:  # noqa: BLE001 - servers raise what they like once a peer is gone
-            self._closing = True
-            metrics.DROPPED.value += copies
-            self._drop()
+            self._lose(copies)
         finally:
             self._task = None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from playwright.async_api import Browser, async_playwright
 
-from tests.processes import find_chromium
+from tests.processes import Server, find_chromium
+from tests.raw import RawClient
+
+Connect = Callable[[Server, str], Awaitable[RawClient]]
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -29,3 +32,17 @@ async def browser() -> AsyncIterator[Browser]:
         )
         yield chromium
         await chromium.close()
+
+
+@pytest.fixture
+async def raw() -> AsyncIterator[Connect]:
+    """`await raw(server, user_id)` connects; all connections end with the test."""
+    clients: list[RawClient] = []
+
+    async def connect(server: Server, user_id: str) -> RawClient:
+        clients.append(await RawClient.connect(server, user_id))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        await client.abort()

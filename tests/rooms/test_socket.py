@@ -74,29 +74,108 @@ async def test_events_behind_a_reply_are_counted_when_they_are_written(
     await until(lambda: counted() == expected)
 
 
-async def test_over_the_limit_all_that_waits_is_dropped_and_counted(
+class Server:
+    """An ASGI server whose client reads as many messages as the test lets it."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.reads = asyncio.Semaphore(0)
+
+    async def send(self, message: dict[str, Any]) -> None:
+        await self.reads.acquire()
+        self.sent.append(message)
+
+    def read(self, messages: int) -> None:
+        for _ in range(messages):
+            self.reads.release()
+
+    def types(self) -> list[str]:
+        return [message["type"].removeprefix("websocket.") for message in self.sent]
+
+
+async def turns(count: int = 3) -> None:
+    """Let the event loop go round."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_what_one_turn_produces_is_taken_however_large(counted: Any) -> None:
+    server = Server()
+    socket = AsgiSocket(server.send, Vsn.V2, limit=500, seconds=60)
+
+    socket.deliver(events(100, size=100), None)
+    server.read(100)
+
+    await until(lambda: counted() == (100, 0))
+    assert server.types() == ["send"] * 100
+
+
+async def test_a_client_that_reads_nothing_gets_whole_messages_and_then_1013(
     counted: Any,
 ) -> None:
-    sent: list[dict[str, Any]] = []
-    gate = asyncio.Event()
+    server, reasons = Server(), list[str]()
+    socket = AsgiSocket(server.send, Vsn.V2, limit=500, seconds=60)
+    socket.listen(lambda _: 0.0, reasons.append)
+    slow = metrics.SLOW_CONSUMERS.value
 
-    async def send(message: dict[str, Any]) -> None:
-        await gate.wait()
-        sent.append(message)
+    for _ in range(100):
+        socket.deliver(events(1, size=100), None)
+        await turns()
+    server.read(2)
 
-    socket = AsgiSocket(send, Vsn.V2, limit=500)
-    socket.deliver(events(1, size=100), None)
-    await asyncio.sleep(0)
-    socket.deliver(events(9, size=100), None)
-    gate.set()
+    await until(lambda: len(server.sent) == 2)
+    assert server.types() == ["send", "close"]
+    assert server.sent[1]["code"] == Close.SLOW_CONSUMER
+    assert counted() == (1, 99)
+    assert metrics.SLOW_CONSUMERS.value == slow + 1
+    assert reasons == ["slow_consumer"]
 
-    await until(lambda: len(sent) == 2)
-    assert [message["type"] for message in sent] == [
-        "websocket.send",
-        "websocket.close",
-    ]
-    assert sent[1]["code"] == Close.SLOW_CONSUMER
-    assert counted() == (1, 9)
+
+async def test_above_the_limit_a_client_must_read_in_time() -> None:
+    server, reasons = Server(), list[str]()
+    socket = AsgiSocket(server.send, Vsn.V2, limit=500, seconds=0.05)
+    socket.listen(lambda _: 0.0, reasons.append)
+
+    socket.deliver(events(20, size=100), None)
+
+    await until(lambda: reasons == ["slow_consumer"])
+
+
+async def test_a_client_that_does_not_even_read_the_close_is_given_up() -> None:
+    server = Server()
+    socket = AsgiSocket(server.send, Vsn.V2, limit=500, seconds=0.05)
+
+    socket.deliver(events(20, size=100), None)
+
+    await until(lambda: socket._closing)
+    await until(lambda: socket._task is None)
+    assert not server.sent
+
+
+async def test_a_client_that_reads_slowly_gets_everything(counted: Any) -> None:
+    server = Server()
+    socket = AsgiSocket(server.send, Vsn.V2, limit=500, seconds=0.05)
+
+    socket.deliver(events(30, size=100), None)
+    for at in range(30):
+        server.read(1)
+        await until(lambda at=at: len(server.sent) > at)  # type: ignore[misc]
+        await asyncio.sleep(0.02)
+
+    assert counted() == (30, 0)
+    assert not socket._closing
+
+
+async def test_a_client_that_has_caught_up_is_no_longer_watched(counted: Any) -> None:
+    server = Server()
+    socket = AsgiSocket(server.send, Vsn.V2, limit=500, seconds=0.05)
+    socket.deliver(events(20, size=100), None)
+
+    server.read(19)
+
+    await until(lambda: len(server.sent) == 19)
+    await until(lambda: socket._backlog is None)
+    assert not socket._closing
 
 
 async def test_a_server_that_raises_has_lost_what_waited(counted: Any) -> None:

@@ -1,0 +1,69 @@
+"""Decides how far a client may fall behind in reading what it is sent. Pure.
+
+What counts is what stays unread. Everything that one turn of the event loop
+produces is taken; a client is cut if it does not read, or if it reads more
+slowly than the room talks.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+CEILING: Final = 4
+"""How many times the limit may be unread at the start of a turn, plus one turn."""
+
+PROGRESS: Final = 16
+"""Which part of the limit a client must read in each period: a sixteenth."""
+
+
+class Backlog:
+    """A client that has more than `limit` bytes to read, for as long as it has.
+
+    `waiting` is what the server holds for the client, `unread` is that and, where
+    it is known, what the system holds. Sockets below the limit have no `Backlog`.
+    """
+
+    __slots__ = ("_largest", "_limit", "_taken", "_turn", "_unread")
+
+    def __init__(self, limit: int, waiting: int, unread: int) -> None:
+        """The write that exceeded the limit was taken in the current turn."""
+        self._limit = limit
+        self._turn = self._largest = waiting
+        self._unread = unread
+        self._taken = 0
+
+    @property
+    def is_in_turn(self) -> bool:
+        """Whether a call of `end_turn` is due."""
+        return self._turn > 0
+
+    @property
+    def ceiling(self) -> int:
+        """How many bytes may wait at the start of a turn.
+
+        Grows with the largest turn: a client that was sent a large state has
+        that much more time to read it.
+        """
+        return CEILING * self._limit + self._largest
+
+    def takes(self, waiting: int, size: int) -> bool:
+        """Whether `size` more bytes may wait; they count as taken then.
+
+        The first write of a turn decides for the whole turn.
+        """
+        if not self._turn and waiting > self.ceiling:
+            return False
+        self._turn += size
+        self._taken += size
+        return True
+
+    def end_turn(self) -> None:
+        """The event loop had a turn in which the client could be written to."""
+        self._largest = max(self._largest, self._turn)
+        self._turn = 0
+
+    def end_period(self, unread: int) -> bool:
+        """Whether the client has read enough since the last call; begins a period."""
+        read = self._unread + self._taken - unread
+        self._unread, self._taken = unread, 0
+        return read >= max(1, self._limit // PROGRESS)
