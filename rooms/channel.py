@@ -28,6 +28,12 @@ _ids = itertools.count(1)
 _PROCESS = secrets.token_urlsafe(6)
 
 
+_EMPTY: Final[dict[str, Any]] = {}
+
+NULL: Final = object()
+"""What a join returns to be answered with null, as None is `{}`."""
+
+
 class Refused(Exception):
     """A request is answered with an error; the channel lives on."""
 
@@ -93,8 +99,9 @@ class Channel:
     # What a subclass says.
 
     async def join(self, payload: Any) -> Any:
-        """Let the client in: the reply's body. Raises `Refused`.
+        """Admit the client: the body of the reply. Raises `Refused`.
 
+        Any JSON value, or bytes; None stands for `{}`, and `NULL` for null.
         Call `subscribe` once it may hear the topic.
         """
         return {}
@@ -146,11 +153,14 @@ class Channel:
         _check(event, payload)
         self.socket.send((Frame(self.join_ref, None, self.topic, event, payload),))
 
-    def reply(self, ref: Any, status: str = "ok", response: Any = None) -> None:
-        """Answer a message; `response` is an object, or bytes."""
+    def reply(self, ref: Any, status: str = "ok", response: Any = _EMPTY) -> None:
+        """Answer a message; `response` is any JSON value, or bytes.
+
+        It is `{}` if it is not given, and null if it is None. What cannot be
+        written, as bytes to V1, raises `TypeError` or `ValueError`.
+        """
         to = Frame(self.join_ref, ref, self.topic, "", None)
-        body = {} if response is None else response
-        self.socket.send((reply(to, status, body, self.join_ref),))
+        self.socket.send((reply(to, status, response, self.join_ref),))
 
     async def broadcast(
         self, event: str, payload: Any, *, to_self: bool = True

@@ -21,7 +21,7 @@ from beam.conf import conf
 from beam.logs import Flood
 from presence.state import State
 from rooms import access, grants, wire
-from rooms.channel import Channel, Refused
+from rooms.channel import NULL, Channel, Refused
 from rooms.connections import connections
 from rooms.handshake import Handshake, negotiate
 from rooms.handshake import Refused as HandshakeRefused
@@ -422,10 +422,21 @@ def _log_crash(channel: Channel, error: Exception) -> None:
     logger.error("%s crashed", type(channel).__name__, exc_info=error)
 
 
+def _written(channel: Channel, response: Any) -> Any:
+    """What a join returned, as the body of its reply. Raises if it cannot be sent."""
+    if response is None:
+        return {}
+    body = None if response is NULL else response
+    if body != {}:
+        frame = Frame(None, None, channel.topic, "phx_reply", None)
+        wire.encode(wire.reply(frame, "ok", body, None), channel.socket.vsn)
+    return body
+
+
 async def _run_join(channel: Channel, payload: Any) -> tuple[Any, bool]:
     """The body of the join's reply, and whether the client is in."""
     try:
-        return await channel.join(payload), True
+        return _written(channel, await channel.join(payload)), True
     except Refused as refusal:
         return refusal.response, False
     except asyncio.CancelledError:

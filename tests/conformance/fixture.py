@@ -9,7 +9,7 @@ from typing import Any
 from presence.backend import tracker
 from presence.tracker import NotTracked
 from rooms import grants, relay
-from rooms.channel import Channel, Refused
+from rooms.channel import NULL, Channel, Refused
 from rooms.connections import connections, disconnect_event
 from rooms.diffs import diffs
 from rooms.grace import untrack
@@ -59,7 +59,8 @@ class FixtureChannel(Channel):
             raise RuntimeError("the fixture was told to crash")
         self._after = asked.get("after")
         await self.subscribe()
-        return asked.get("reply", {})
+        reply = asked.get("reply", {})
+        return NULL if reply is None else reply
 
     async def joined(self) -> None:
         if self._after is not None:

@@ -55,6 +55,16 @@ def exchange(*steps: Any, topic: str = "test:x") -> dict[str, Any]:
             ["1", None, "test:x", "rewritten", {"n": 1, "for": "a"}],
         ),
         exchange(
+            ("1", "2", "test:x", "echo", None),
+            ["1", "2", "test:x", "phx_reply", {"status": "ok", "response": None}],
+            ("1", "3", "test:x", "fail", None),
+            ["1", "3", "test:x", "phx_reply", {"status": "error", "response": None}],
+            ("1", "4", "test:x", "ack", None),
+            ["1", "4", "test:x", "phx_reply", {"status": "ok", "response": {}}],
+            ("2", "5", "test:y", "phx_join", {"reply": None}),
+            ["2", "5", "test:y", "phx_reply", {"status": "ok", "response": None}],
+        ),
+        exchange(
             ("1", "2", "test:x", "echo", [1, None]),
             ["1", "2", "test:x", "phx_reply", {"status": "ok", "response": [1, None]}],
         ),
