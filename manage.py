@@ -1,11 +1,16 @@
 #!/usr/bin/env python
 """Django's command line: `python manage.py help` lists what Beam adds."""
 
-import os
 import sys
 
-from django.core.management import execute_from_command_line
-
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "beam.settings")
-    execute_from_command_line(sys.argv)
+    if sys.version_info < (3, 11):  # noqa: UP036 - so that it is said in one line
+        sys.exit("Beam needs Python 3.11 or later; see `make install`.")
+    try:
+        from beam.commandline import main
+    except ModuleNotFoundError as error:
+        sys.exit(
+            f"{error.name} is not installed for {sys.executable}: "
+            "run `make install`, and use .venv/bin/python manage.py"
+        )
+    main(sys.argv)

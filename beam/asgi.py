@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -15,9 +17,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "beam.settings")
 
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
-from django.core.exceptions import ImproperlyConfigured
 
-http = get_asgi_application()
+from beam import commandline
+
+with commandline.reported():
+    http = get_asgi_application()
 
 from beam import metrics
 from beam.conf import check_settings
@@ -25,6 +29,8 @@ from beam.handler import ApiHandler
 from beam.logs import Send, identify
 from rooms.consumer import SocketConsumer, plain_http
 from rooms.staff import staff_application
+
+logger = logging.getLogger(__name__)
 
 API = "/api/v1/"
 # Asked by machines, by address: no check of a host, no session.
@@ -104,13 +110,15 @@ def _with_segments(scope: Any) -> Any:
     return scope | {"path": path}
 
 
-def _refuse_wrong_settings() -> None:
-    """Raises `ImproperlyConfigured`.
+def _check_settings() -> None:
+    """Raises `ImproperlyConfigured`; warnings are logged.
 
-    `manage.py` runs the checks by itself; other servers come in by this module.
+    `manage.py` does both by itself; other servers import this module only.
     """
-    if wrong := [str(check) for check in check_settings() if check.is_serious()]:
-        raise ImproperlyConfigured("\n".join(wrong))
+    commandline.refuse_wrong_settings()
+    if "beam.server" not in sys.modules:
+        for check in check_settings():
+            logger.warning("%s", commandline.line_of(check))
 
 
 async def _lifespan(receive: Any, send: Any) -> None:
@@ -119,7 +127,8 @@ async def _lifespan(receive: Any, send: Any) -> None:
     await send({"type": "lifespan.shutdown.complete"})
 
 
-_refuse_wrong_settings()
+with commandline.reported():
+    _check_settings()
 application = Application(
     {"/socket": SocketConsumer.as_asgi(), "/admin/live": staff_application}
 )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -19,7 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from beam import origins, public_keys, redis_url
+from beam import environment, origins, public_keys, redis_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Conf:
     redis_url: str = ""
     redis_prefix: str = "beam"
     redis_timeout: float = 2.0
+    redis_start_timeout: float = 5.0
     lease_seconds: float = 15.0
     lease_renew: float = 5.0
     channels: dict[str, str] = field(default_factory=dict)
@@ -113,6 +115,7 @@ RANGES: Final[dict[Range, tuple[str, ...]]] = {
         "backend_pause",
         "presence_window",
         "presence_grace",
+        "redis_start_timeout",
         "drain_seconds",
     ),
     # Below 0: never.
@@ -157,6 +160,27 @@ PEM: Final = "-----BEGIN"
 SSH: Final = ("ssh-", "ecdsa-sha2-")
 
 
+def variable_of(name: str) -> str:
+    """The variable that sets `settings.BEAM[name]`, where one does."""
+    return f"{environment.PREFIX}{name.upper()}"
+
+
+# Every variable that begins with `BEAM_` and has an effect.
+VARIABLES: Final = frozenset(
+    {
+        "BEAM_API_SECRET",
+        "BEAM_TOKEN_SECRET",
+        "BEAM_ALLOWED_ORIGINS",
+        "BEAM_LOG_TEXT",
+        *(
+            variable_of(item.name)
+            for item in fields(Conf)
+            if type(item.default) in (int, float, str) and item.name != "redis_url"
+        ),
+    }
+)
+
+
 @cache
 def conf() -> Conf:
     """The settings in force. Raises `TypeError` for a name that is none."""
@@ -166,19 +190,20 @@ def conf() -> Conf:
 def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     """The settings that variables `BEAM_<NAME>` give: numbers and texts.
 
-    Raises `ImproperlyConfigured` for a number that is none.
+    Raises `ImproperlyConfigured` for a value that is not a number where one belongs.
     """
     given: dict[str, Any] = {}
     for item in fields(Conf):
-        variable = f"BEAM_{item.name.upper()}"
+        variable = variable_of(item.name)
         text = environ.get(variable, "").strip()
         kind = type(item.default)
-        if not text or kind not in (int, float, str):
+        if not text or variable not in VARIABLES or kind not in (int, float, str):
             continue
         try:
             given[item.name] = kind(text)
         except ValueError:
-            message = f"{variable} is a number, not {text!r}."
+            wanted = _wanted_number(item.name, text)
+            message = f"{variable} must be {wanted}, not {environment.shown(text)}."
             raise ImproperlyConfigured(message) from None
     return given
 
@@ -212,10 +237,14 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     Errors: unknown names (E001), numbers out of range (E002) or that do not go
     together (E003), bad addresses of Redis (E004), public keys (E005), networks
     (E006), kinds of values (E007), URLs (E008), dotted paths (E009), claims (E010),
-    policies (E011), a public key for a secret (E012), origins (E013). Warnings, with
-    `DEBUG=0`: short secrets (W001, W002, W003), figures for everybody (W004). No
-    message holds a secret.
+    policies (E011), a public key for a secret (E012), origins (E013). Warnings:
+    unknown variables (W005); with `DEBUG=0` short secrets (W001, W002, W003) and
+    statistics that everybody may read (W004). No message holds a secret.
     """
+    return [*_check_given(), *_check_environment(os.environ)]
+
+
+def _check_given() -> list[CheckMessage]:
     given = getattr(settings, "BEAM", {})
     if unknown := [*_check_names(given)]:
         return unknown
@@ -234,6 +263,20 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     ]
 
 
+def _check_environment(environ: Mapping[str, str]) -> Iterator[CheckMessage]:
+    by_settings_only = {i.name for i in fields(Conf) if str(i.type).startswith("dict")}
+    for name, nearest in environment.unknown(environ, VARIABLES):
+        field_name = name.removeprefix(environment.PREFIX).lower()
+        if field_name in by_settings_only:
+            hint = f"Only Django settings set it: settings.BEAM[{field_name!r}]."
+        elif nearest:
+            hint = f"Did you mean {nearest}?"
+        else:
+            hint = "docs/settings.md lists every variable."
+        told = f"The environment variable {name} has no effect: Beam does not know it."
+        yield Warning(told, hint=hint, id="beam.W005")
+
+
 def _check_names(given: Mapping[str, Any]) -> Iterator[CheckMessage]:
     known = {item.name for item in fields(Conf)}
     for name in sorted(set(given) - known):
@@ -247,7 +290,8 @@ def _check_values(current: Conf) -> Iterator[CheckMessage]:
         if type(item.default) in (int, float):
             if wanted := _wanted_number(item.name, value):
                 told = f"BEAM[{item.name!r}] must be {wanted}, not {value!r}."
-                yield Error(told, id="beam.E002")
+                hint = f"The environment variable {variable_of(item.name)} sets it."
+                yield Error(told, hint=hint, id="beam.E002")
             continue
         is_good, wanted = KINDS[str(item.type)]
         if not is_good(value):

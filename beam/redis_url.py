@@ -112,6 +112,18 @@ def _has_port(text: str) -> bool:
     return ":" in text.rpartition("]")[2]
 
 
+def place(url: str) -> str:
+    """Where a URL leads, without user and password. Raises `BadUrl`."""
+    found = parse(url)
+    if isinstance(found, Master):
+        sentinels = ", ".join(f"{host}:{port}" for host, port in found.sentinels)
+        return f"the master {found.service} of the Sentinels {sentinels}"
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return parts.path
+    return f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
+
+
 def connect(url: str, seconds: float) -> Redis:
     """A client; connects on first use. Raises `BadUrl`.
 

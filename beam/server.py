@@ -40,9 +40,10 @@ from twisted.python.failure import Failure
 
 from beam import metrics, redis, twisted_log
 from beam.conf import conf
+from beam.environment import url_of
 from beam.frames import read
 from beam.opening import OpeningFactory
-from beam.supervisor import BACKLOG, READY, url_of
+from beam.supervisor import BACKLOG, READY, cannot_listen
 from rooms.connections import connections
 from rooms.diffs import diffs
 from rooms.hub import hub
@@ -441,6 +442,7 @@ class Server(DaphneServer):  # type: ignore[misc]
             ready_callable=self._ready,
             server_name="beam",
         )
+        self._address = host, port
         self._draining: asyncio.Task[None] | None = None
         self._control = inherited and socket.socket(fileno=inherited[1])
         self.failed = False
@@ -510,7 +512,8 @@ class Server(DaphneServer):  # type: ignore[misc]
     def listen_error(self, failure: Any) -> None:
         """Say why the server cannot listen, and stop."""
         self.failed = True
-        logger.critical("Cannot listen: %s", failure.getErrorMessage())
+        error = getattr(failure.value, "socketError", failure.value)
+        logger.critical("%s", cannot_listen(*self._address, error))
         self.stop()
 
     def _on_signal(self) -> None:

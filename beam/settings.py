@@ -11,7 +11,7 @@ from typing import Any
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from beam import logs
+from beam import environment, logs
 from beam.conf import Conf, from_environment, size_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -26,7 +26,7 @@ SHORTEST_SECRET = 8
 
 
 def _flag(name: str) -> bool:
-    return os.environ.get(name, "0").strip().lower() in {"1", "true", "yes", "on"}
+    return environment.switch(os.environ, name)
 
 
 def _list(name: str) -> tuple[str, ...]:
@@ -39,8 +39,8 @@ def _secret(name: str, development: str) -> str:
 
 
 DEBUG = _flag("DEBUG")
-HOST = os.environ.get("HOST") or "127.0.0.1"
-PORT = int(os.environ.get("PORT") or 5000)
+HOST = os.environ.get("HOST", "").strip() or "127.0.0.1"
+PORT = environment.port(os.environ.get("PORT", "").strip() or "5000", "PORT")
 SECRET_KEY = _secret("SECRET_KEY", DEV_SECRET_KEY)
 ALLOWED_HOSTS = list(_list("ALLOWED_HOSTS")) or (["*"] if DEBUG else [])
 REDIS_URL = os.environ.get("REDIS_URL", "").strip()
@@ -74,9 +74,9 @@ def _refuse_unsafe() -> None:
     problems = []
     if lacking:
         problems.append(
-            f"Set {', '.join(lacking)} in the environment: Beam does not start "
-            "without them, nor with the development secrets. "
-            "DEBUG=1 gives all of them defaults, for development only."
+            f"Set {', '.join(lacking)} in the environment: missing, or a development "
+            "secret. For development run: DEBUG=1 python manage.py ... "
+            "(it gives all of them defaults); in production see docs/settings.md."
         )
     if short := _too_short():
         least = ", ".join(f"{name} {number}" for name, number in short.items())
@@ -159,13 +159,25 @@ POSTGRESQL_OPTIONS: dict[str, Any] = {
 STATEMENT_MILLISECONDS = 10_000
 
 
+def _parsed(url: str) -> dict[str, Any]:
+    """What `DATABASE_URL` says. No message quotes it: it holds a password."""
+    try:
+        found: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60))
+    except ValueError:
+        found = {}
+    if found.get("NAME") or "service" in found.get("OPTIONS", {}):
+        return found
+    raise ImproperlyConfigured(
+        "DATABASE_URL must be postgres://USER:PASSWORD@HOST:PORT/NAME or "
+        "sqlite:////PATH/beam.sqlite3; in a password write / ? # @ % as "
+        "%2F %3F %23 %40 %25."
+    )
+
+
 def _database() -> dict[str, Any]:
     """`DATABASE_URL`. PostgreSQL has limits of time where it does not say others."""
-    found: dict[str, Any] = dict(
-        dj_database_url.config(
-            default=f"sqlite:///{BASE_DIR / 'beam.sqlite3'}", conn_max_age=60
-        )
-    )
+    url = os.environ.get("DATABASE_URL", "").strip()
+    found = _parsed(url or f"sqlite:///{BASE_DIR / 'beam.sqlite3'}")
     if found["ENGINE"].endswith((".postgresql", ".postgis")):
         options = POSTGRESQL_OPTIONS | found.setdefault("OPTIONS", {})
         said = options.get("options", "")

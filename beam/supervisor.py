@@ -9,6 +9,7 @@ started again; SIGTERM and SIGINT drain all; SIGHUP replaces them one by one.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import random
@@ -19,9 +20,10 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
 from beam.conf import conf
+from beam.environment import url_of
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,13 @@ LONGEST_DELAY = 30.0
 # A process that lived this long starts its back-off anew.
 STEADY_SECONDS = 30.0
 START_SECONDS = 60.0
+REMEDIES: Final = {
+    errno.EADDRINUSE: "the port is in use. Stop the process that uses it, or set PORT "
+    "(or --port) to another",
+    errno.EADDRNOTAVAIL: "this machine has no such address. Set HOST (or --host) to "
+    "one that it has, such as 127.0.0.1; 0.0.0.0 is all of them",
+    errno.EACCES: "not permitted. Set PORT (or --port) to 1024 or above",
+}
 # What a process may take to end beyond `drain_seconds`.
 STOP_MARGIN = 10.0
 
@@ -270,9 +279,16 @@ def _ended(code: int) -> str:
     return f"ended with {code}"
 
 
-def url_of(host: str, port: int) -> str:
-    """Where one listens, as a browser takes it: IPv6 addresses are in brackets."""
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def cannot_listen(host: str, port: int, error: BaseException) -> str:
+    """Why an address cannot be listened on, and what to do, for the log."""
+    number = getattr(error, "errno", None)
+    if isinstance(error, socket.gaierror):
+        reason = f"the name {host} has no address. Correct HOST (or --host)"
+    elif number in REMEDIES:
+        reason = REMEDIES[number]
+    else:
+        reason = f"{error}. Correct HOST and PORT (or --host and --port)"
+    return f"Cannot listen on {url_of(host, port)}: {reason}"
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -297,8 +313,14 @@ def supervise(count: int, host: str, port: int) -> int:
     try:
         listening = listen(host, port)
     except OSError as error:
-        logger.critical("Cannot listen on %s: %s", url_of(host, port), error)
+        logger.critical("%s", cannot_listen(host, port, error))
         return 1
-
-    with listening, TemporaryDirectory(prefix="beam-") as folder:
+    try:
+        shared = TemporaryDirectory(prefix="beam-")
+    except OSError as error:
+        listening.close()
+        text = "No temporary directory: %s. Set TMPDIR to one that is writable"
+        logger.critical(text, error)
+        return 1
+    with listening, shared as folder:
         return asyncio.run(Supervisor(count, listening, folder).run())

@@ -112,8 +112,8 @@ def test_other_servers_do_not_start_with_wrong_settings_either() -> None:
     wrong = SAFE | {"BEAM_METRICS_ALLOW": "10.0.0.0/64"}
     done = python(wrong, "-c", "import beam.asgi")
 
-    assert done.returncode != 0
-    assert "ImproperlyConfigured" in done.stderr
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
     assert "(beam.E006)" in done.stderr
     assert python(SAFE, "-c", "import beam.asgi").returncode == 0
 
@@ -181,7 +181,10 @@ def test_a_variable_sets_a_number_and_says_so_where_it_is_none() -> None:
     wrong = check(SAFE | {"BEAM_DRAIN_BATCH": "many"})
 
     assert wrong.returncode == 1
-    assert "BEAM_DRAIN_BATCH is a number, not 'many'" in wrong.stderr
+    assert (
+        "BEAM_DRAIN_BATCH must be a whole number from 1 to 1,000,000,000, not 'many'"
+        in wrong.stderr
+    )
 
 
 def database(url: str) -> dict[str, Any]:

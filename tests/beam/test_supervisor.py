@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from beam import supervisor
-from beam.supervisor import Supervisor, listen, url_of
+from beam.environment import url_of
+from beam.supervisor import Supervisor, listen
 from tests.clients import until
 from tests.processes import needs_ipv6
 

@@ -14,6 +14,7 @@ from pytest_django.fixtures import Settings
 from beam.conf import conf
 from rooms import relay
 from rooms.event import Event
+from tests.processes import RedisServer
 
 
 def run(*args: str) -> str:
@@ -66,6 +67,8 @@ def test_a_room_token_says_all_that_was_asked() -> None:
         (["room", "r", "--meta", '{"a":NaN}'], "NaN and Infinity"),
         (["room", "r", "--meta", '{"a":"\\ud83d"}'], "surrogate pair"),
         (["room", "r", "--meta", "[]"], "JSON object"),
+        (["user", "ada", "--ttl", "nan"], "--ttl is a number of seconds"),
+        (["user", "ada", "--ttl", "1e300"], "--ttl is a number of seconds"),
     ],
 )
 def test_what_cannot_be_a_token_is_explained(args: list[str], says: str) -> None:
@@ -107,30 +110,63 @@ def test_what_cannot_be_sent_is_explained(args: list[str], says: str) -> None:
 def test_sending_without_a_server_says_what_to_do(settings: Settings) -> None:
     settings.PORT = 1
 
-    with pytest.raises(CommandError, match="start it, or set HOST and PORT"):
+    with pytest.raises(
+        CommandError, match=r"Start the server \(`make run`\), or set HOST"
+    ):
         run("beam_send", "r", "e", "{}")
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [
+        (
+            429,
+            '{"error": {"code": "rate_limited", "message": "slow"}}',
+            "_limited: slo",
+        ),
+        (401, '{"error": {"code": "u", "message": ""}}', "SECRET is not the server's"),
+        (404, "<html>\n</html>", "404. Is it Beam that listens there"),
+        (404, "[]", "404. Is it Beam that listens there"),
+    ],
+)
+@pytest.mark.parametrize("command", [["beam_send", "r", "e", "{}"], ["beam_rooms"]])
 def test_a_servers_refusal_is_shown(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+    status: int,
+    body: str,
+    says: str,
 ) -> None:
-    def refuse(url: str, **_: Any) -> httpx.Response:
-        request = httpx.Request("POST", url)
-        return httpx.Response(401, text="wrong secret", request=request)
+    def refuse(method: str, url: str, **_: Any) -> httpx.Response:
+        return httpx.Response(status, text=body, request=httpx.Request(method, url))
 
-    monkeypatch.setattr(httpx, "post", refuse)
+    monkeypatch.setattr(httpx, "request", refuse)
 
-    with pytest.raises(CommandError, match="wrong secret"):
+    with pytest.raises(CommandError, match=says) as refused:
+        run(*command)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_redis_that_cannot_be_reached_is_named(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.BEAM = settings.BEAM | {"redis_url": "redis://:sesame@127.0.0.1:1/0"}
+
+    with pytest.raises(CommandError, match=r"Redis at .* cannot be reached") as refused:
         run("beam_send", "r", "e", "{}")
+    assert "sesame" not in str(refused.value)
+    # It is said once.
+    assert caplog.messages == []
 
 
+@pytest.mark.redis
 def test_a_layer_that_is_away_is_said(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, shared_redis: RedisServer
 ) -> None:
     async def refuse(event: Event) -> None:
         raise relay.Unavailable("the channel layer is away")
 
-    settings.BEAM = settings.BEAM | {"redis_url": "redis://127.0.0.1:1/0"}
+    settings.BEAM = settings.BEAM | {"redis_url": shared_redis.url}
     monkeypatch.setattr(relay, "published", refuse)
 
     with pytest.raises(CommandError, match="channel layer is away"):

@@ -21,11 +21,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Raises `CommandError` with DEBUG=0: a password belongs in no log."""
         if not settings.DEBUG:
-            raise CommandError("With DEBUG=0 use `manage.py createsuperuser`.")
+            raise CommandError(
+                "beam_admin is for development (DEBUG=1). In production run "
+                "`python manage.py createsuperuser`."
+            )
         users = get_user_model().objects
         if users.filter(is_superuser=True).exists():
             self.stderr.write(
-                "Admin: /admin/ (forgot the password? manage.py changepassword)"
+                "Admin: /admin/ (forgot the password? "
+                "DEBUG=1 .venv/bin/python manage.py changepassword admin)"
             )
             return
         name = _free(NAME)
@@ -33,7 +37,8 @@ class Command(BaseCommand):
         users.create_superuser(name, "", password)
         self.stdout.write(f"Admin: /admin/ as {name} with the password {password}")
         self.stderr.write(
-            "It is not shown again; `manage.py changepassword` sets another."
+            "It is not shown again; another is set by "
+            f"`DEBUG=1 .venv/bin/python manage.py changepassword {name}`."
         )
 
 

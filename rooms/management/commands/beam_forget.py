@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
 from django.utils import timezone
 
-from beam import redis
+from beam import redis, redis_start
 from beam.conf import conf
 from presence.backend import tracker
 from rooms.address import room_topic
@@ -44,8 +44,11 @@ class Command(BaseCommand):
         ids = list(old.values_list("room_id", flat=True))
         try:
             empty = async_to_sync(_empty)(ids)
+        except redis_start.Unreachable as error:
+            raise CommandError(str(error)) from None
         except (redis.RedisError, OSError) as error:
-            raise CommandError(f"Redis is away: {redis.described(error)}") from None
+            reason = redis.described(error)
+            raise CommandError(f"Redis did not answer: {reason}.") from None
         if not options["dry_run"]:
             for at in range(0, len(empty), AT_ONCE):
                 old.filter(room_id__in=empty[at : at + AT_ONCE]).delete()
@@ -57,6 +60,7 @@ async def _empty(room_ids: list[str]) -> list[str]:
     """Those that nobody is in. Without Redis only the server knows who is."""
     if not conf().redis_url:
         return room_ids
+    await redis_start.reach()
     try:
         sizes = await tracker().sizes([room_topic(room_id) for room_id in room_ids])
     finally:

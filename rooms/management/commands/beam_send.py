@@ -5,16 +5,16 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-import httpx
 from asgiref.sync import async_to_sync
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from beam import redis_start
 from beam.conf import conf
 from rooms import relay
 from rooms.address import room_topic
 from rooms.batch import event_name
 from rooms.event import Event
+from rooms.management import api
 from rooms.wire import BadFrame, loads
 
 
@@ -48,7 +48,8 @@ class Command(BaseCommand):
         if conf().redis_url:
             async_to_sync(_publish)(Event(topic=topic, name=name, payload=payload))
         else:
-            _post({"room_id": room_id, "event": name, "payload": payload})
+            body = {"room_id": room_id, "event": name, "payload": payload}
+            api.request("POST", "/api/v1/push_room_event", json=body)
         self.stderr.write(f"Sent {name} to {room_id}.")
 
 
@@ -64,20 +65,8 @@ def _payload(text: str) -> dict[str, Any]:
 
 async def _publish(event: Event) -> None:
     try:
+        # First: in one line, with the address of Redis.
+        await redis_start.reach()
         await relay.published(event)
-    except relay.Unavailable as error:
-        raise CommandError(f"Not sent: {error}.") from None
-
-
-def _post(body: dict[str, Any]) -> None:
-    url = f"http://{settings.HOST}:{settings.PORT}/api/v1/push_room_event"
-    try:
-        answer = httpx.post(url, json=body, headers={"secret": conf().api_secrets[0]})
-        answer.raise_for_status()
-    except httpx.HTTPStatusError as error:
-        raise CommandError(f"Not sent: {error.response.text}") from None
-    except httpx.HTTPError as error:
-        raise CommandError(
-            f"Not sent: no Beam answers at {url} ({error}). Without REDIS_URL the "
-            "event goes to the running server: start it, or set HOST and PORT."
-        ) from None
+    except (redis_start.Unreachable, relay.Unavailable) as error:
+        raise CommandError(f"Not sent: {error}") from None

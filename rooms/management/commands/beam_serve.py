@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,12 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from beam import environment, redis_start
+from beam.conf import conf
 from rooms.figures import supervised
 from rooms.siblings import siblings
+
+MOST_PROCESSES = 1_024
 
 
 def _inherited(text: str) -> tuple[int, int]:
@@ -27,10 +32,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """`--host` and `--port` override the environment."""
         parser.add_argument("--host", default=settings.HOST)
-        parser.add_argument("--port", type=int, default=settings.PORT)
+        # Read in `handle`, which refuses what is wrong in one line.
+        parser.add_argument("--port", default=settings.PORT)
         parser.add_argument(
             "--processes",
-            type=int,
             default=1,
             metavar="N",
             help="server processes behind one socket; above 1 they need REDIS_URL",
@@ -43,12 +48,14 @@ class Command(BaseCommand):
         parser.add_argument("--inherit", type=_inherited, help=argparse.SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Serve. Exits with 1 where the address cannot be listened on."""
-        processes = options["processes"]
-        if processes < 1:
-            raise CommandError("--processes is 1 or more.")
+        """Serve. Exits with 1 where it cannot listen, or cannot reach Redis."""
+        host, port, processes = _place(options)
         if processes > 1:
-            self._supervise(processes, options["host"], options["port"])
+            _require_redis_url(processes)
+        if options["inherit"] is None and settings.REDIS_URL:
+            _reach_redis()
+        if processes > 1:
+            self._supervise(processes, host, port)
             return
         if options["siblings"] is not None:
             siblings.join(options["siblings"], options["sibling"])
@@ -58,21 +65,40 @@ class Command(BaseCommand):
 
         from beam.asgi import application  # isort: skip
 
-        server = Server(
-            application, options["host"], options["port"], options["inherit"]
-        )
+        server = Server(application, host, port, options["inherit"])
         server.run()
         if server.failed:
             sys.exit(1)
 
     @staticmethod
     def _supervise(processes: int, host: str, port: int) -> None:
-        if not settings.REDIS_URL:
-            raise CommandError(
-                f"--processes {processes} needs REDIS_URL: without Redis the "
-                "members of a room could not hear each other across processes. "
-                "Set REDIS_URL=redis://HOST:6379/0, or serve with one process."
-            )
         from beam.supervisor import supervise
 
         sys.exit(supervise(processes, host, port))
+
+
+def _place(options: dict[str, Any]) -> tuple[str, int, int]:
+    """Where to listen, and with how many processes. Raises `ImproperlyConfigured`."""
+    count = str(options["processes"])
+    return (
+        options["host"],
+        environment.port(str(options["port"]), "--port"),
+        environment.whole(count, "--processes", 1, MOST_PROCESSES),
+    )
+
+
+def _require_redis_url(processes: int) -> None:
+    if not settings.REDIS_URL:
+        raise CommandError(
+            f"--processes {processes} needs REDIS_URL: without Redis the "
+            "members of a room could not hear each other across processes. "
+            "Set REDIS_URL=redis://HOST:6379/0, or serve with one process."
+        )
+
+
+def _reach_redis() -> None:
+    """A start without Redis is a mistake; a process that is started again waits."""
+    try:
+        asyncio.run(redis_start.reach(conf().redis_start_timeout))
+    except redis_start.Unreachable as error:
+        raise CommandError(str(error)) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from math import isfinite
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -13,6 +14,8 @@ from rooms.address import room_topic
 from rooms.wire import BadFrame, loads
 
 HOUR = 3_600
+# A hundred years.
+LONGEST = 3_155_760_000
 
 
 class Command(BaseCommand):
@@ -36,7 +39,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Raises `CommandError` for what cannot become a token."""
         if not conf().token_secrets:
-            raise CommandError("Set BEAM_TOKEN_SECRET: tokens are signed with it.")
+            raise CommandError(
+                "Set BEAM_TOKEN_SECRET: `beam_token` signs with it. Tokens of an "
+                "identity provider or of BEAM_BACKEND_URL are made there."
+            )
+        if not isfinite(options["ttl"]) or abs(options["ttl"]) > LONGEST:
+            raise CommandError(f"--ttl is a number of seconds up to {LONGEST:,}.")
         mint = self._user if options["kind"] == "user" else self._room
         self.stdout.write(mint(options))
 

@@ -1,0 +1,140 @@
+"""Runs `manage.py`. What is set wrong is reported in one line, with exit code 1.
+
+A traceback is for bugs: a missing variable, a database that cannot be reached or
+has no tables are none. `--traceback` shows it all the same.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Final
+
+import django
+from django.conf import settings
+from django.core.checks import CheckMessage
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import execute_from_command_line
+from django.db.utils import (
+    InterfaceError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+)
+
+SETTINGS: Final = "DJANGO_SETTINGS_MODULE"
+# What these print must work whatever is set.
+ALWAYS: Final = frozenset({"help", "version", "--help", "-h", "--version"})
+
+
+class WrongSettings(ImproperlyConfigured):
+    """Faults in the settings, each in a line of its own."""
+
+
+EXPLAINED: Final = (
+    ImproperlyConfigured,
+    OperationalError,
+    InterfaceError,
+    NotSupportedError,
+    ProgrammingError,
+)
+# Undefined table, undefined column.
+NO_TABLES: Final = frozenset({"42P01", "42703"})
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run a command. Exits with 1 where the settings or the database are at fault."""
+    os.environ.setdefault(SETTINGS, "beam.settings")
+    try:
+        if len(argv) > 1 and not ALWAYS & {*argv[1:3]}:
+            django.setup()
+            refuse_wrong_settings()
+        execute_from_command_line([*argv])
+    except EXPLAINED as error:
+        line = explained(error)
+        if line is None or "--traceback" in argv:
+            raise
+        sys.exit(line)
+
+
+def refuse_wrong_settings() -> None:
+    """Raises `WrongSettings` with a line for each error in `settings.BEAM`."""
+    from beam.conf import check_settings
+
+    if wrong := [line_of(each) for each in check_settings() if each.is_serious()]:
+        raise WrongSettings("\n".join(wrong))
+
+
+def line_of(check: CheckMessage) -> str:
+    """What a system check found, and what to do, in one line."""
+    found = f"{str(check.msg).rstrip('.')}."
+    return " ".join(f"{found} {check.hint or ''} ({check.id})".split())
+
+
+def explained(error: BaseException) -> str | None:
+    """What is wrong and what to do, a line for each fault; None for a bug."""
+    if isinstance(error, WrongSettings):
+        return str(error)
+    if isinstance(error, ImproperlyConfigured):
+        return " ".join(str(error).split())
+    if _lacks_tables(error):
+        return (
+            f"The database ({database()}) lacks tables that Beam needs: "
+            "run `python manage.py migrate`."
+        )
+    if isinstance(error, ProgrammingError):
+        return None
+    # What follows the first line is advice of libpq's.
+    reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+    return f"The database ({database()}) cannot be used: {reason}. {_remedy()}"
+
+
+def _lacks_tables(error: BaseException) -> bool:
+    state = getattr(error.__cause__, "sqlstate", None)
+    return state in NO_TABLES or str(error).startswith(
+        ("no such table", "no such column")
+    )
+
+
+def database() -> str:
+    """The database that `DATABASE_URL` names, without user and password."""
+    found = settings.DATABASES["default"]
+    kind = found["ENGINE"].rpartition(".")[2]
+    host, number = found.get("HOST") or "", found.get("PORT") or ""
+    at = f" at {host}:{number}".rstrip(":") if host else ""
+    return f"{kind} {found['NAME']}{at}"
+
+
+def _remedy() -> str:
+    if "sqlite" in settings.DATABASES["default"]["ENGINE"]:
+        return (
+            "Its folder must exist, and folder and file must be writable; "
+            "DATABASE_URL=sqlite:////PATH/beam.sqlite3 names another file."
+        )
+    return "Start the database, or correct DATABASE_URL."
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Report wrong settings in one line where another server imports Beam.
+
+    The exception goes on as it is: some servers handle it themselves.
+    """
+    try:
+        yield
+    except ImproperlyConfigured:
+        sys.excepthook = _report
+        raise
+
+
+def _report(
+    kind: type[BaseException], error: BaseException, at: TracebackType | None
+) -> None:
+    line = explained(error) if issubclass(kind, EXPLAINED) else None
+    if line is None:
+        sys.__excepthook__(kind, error, at)
+    else:
+        sys.stderr.write(f"{line}\n")

@@ -1,0 +1,59 @@
+"""Asks whether Redis can be reached, before anything relies on it.
+
+For a server that starts and for commands: neither should run into a Redis that is
+not there. What a running server does without Redis is another matter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from redis.exceptions import AuthenticationError, InvalidResponse, RedisError
+
+from beam import redis, redis_url
+from beam.conf import conf
+
+PAUSE_SECONDS: Final = 0.25
+
+
+class Unreachable(Exception):
+    """Redis does not answer: where it should be, why, and what to do."""
+
+
+async def reach(seconds: float = 0.0) -> None:
+    """Wait for Redis to answer, for so long at most. Raises `Unreachable`."""
+    deadline = time.monotonic() + seconds
+    while (error := await _fault()) is not None:
+        if time.monotonic() > deadline or isinstance(error, AuthenticationError):
+            raise Unreachable(_told(error)) from None
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def _fault() -> Exception | None:
+    """Why Redis does not answer; None where it does."""
+    client = redis.connect(conf().redis_url)
+    try:
+        async with asyncio.timeout(conf().redis_timeout):
+            await client.ping()
+    except (RedisError, OSError) as error:
+        return error
+    finally:
+        await client.aclose()
+    return None
+
+
+def _told(error: Exception) -> str:
+    where = redis_url.place(conf().redis_url)
+    if isinstance(error, AuthenticationError):
+        return (
+            f"Redis at {where} refuses the user or password of REDIS_URL: correct it."
+        )
+    if isinstance(error, InvalidResponse):
+        return f"What answers at {where} is not Redis: correct REDIS_URL."
+    reason = redis.described(error).rstrip(".")
+    return (
+        f"Redis at {where} cannot be reached: {reason}. Start Redis, or correct "
+        "REDIS_URL."
+    )

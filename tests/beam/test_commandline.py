@@ -1,0 +1,268 @@
+"""`manage.py` and other servers say in one line what is set wrong."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.beam.test_settings import SAFE, check, python
+from tests.conftest import Serve
+from tests.processes import RedisServer, free_port, redis_server
+
+DEVELOPMENT = {"DEBUG": "1"}
+NO_ONE = "postgres://ada:sesame@127.0.0.1:1/beam"
+NOWHERE = "sqlite:////nowhere/beam.sqlite3"
+PRODUCTION = ("SECRET_KEY", "ALLOWED_HOSTS", "BEAM_API_SECRET", "BEAM_TOKEN_SECRET")
+
+
+def refused(env: dict[str, str], *command: str) -> str:
+    """The one line that `manage.py` prints before it ends with 1."""
+    done = check(env, *command)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert "sesame" not in line
+    return line
+
+
+@pytest.mark.parametrize("command", ["migrate", "beam_serve"])
+def test_a_wrong_value_is_named_by_every_command(command: str) -> None:
+    line = refused(DEVELOPMENT | {"PORT": "abc"}, command)
+
+    assert line == "PORT must be a whole number from 1 to 65535, not 'abc'."
+
+
+@pytest.mark.parametrize(
+    ("env", "told"),
+    [
+        ({"DEBUG": "maybe"}, "DEBUG must be 1 or 0, not 'maybe'."),
+        (
+            {"BEAM_DRAIN_SECONDS": "abc"},
+            "BEAM_DRAIN_SECONDS must be a number from 0 to 86,400, not 'abc'.",
+        ),
+        ({"BEAM_DRAIN_SECONDS": "-1"}, "variable BEAM_DRAIN_SECONDS sets it"),
+        ({"REDIS_URL": "localhost:6379"}, "docs/operations.md shows every form."),
+        ({"BEAM_LOG_TEXT": "json"}, "BEAM_LOG_TEXT must be 1 or 0, not 'json'."),
+    ],
+)
+def test_a_wrong_value_is_named_in_one_line(env: dict[str, str], told: str) -> None:
+    assert told in refused(DEVELOPMENT | env, "check")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "beam",
+        "postgres://",
+        "postgres://ada:sesame#1@db/beam",
+        "postgres://ada:x@db:sesame/beam",
+        "mongodb://ada:sesame@db/beam",
+    ],
+)
+def test_a_database_url_that_cannot_be_read_is_explained(url: str) -> None:
+    line = refused(DEVELOPMENT | {"DATABASE_URL": url}, "check")
+
+    assert "DATABASE_URL must be postgres://USER:PASSWORD@HOST:PORT/NAME" in line
+
+
+def test_an_empty_database_url_is_none(tmp_path: Path) -> None:
+    assert check(DEVELOPMENT | {"DATABASE_URL": " "}).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["beam_send", "lobby", "new_msg", "{}"],
+        ["beam_token", "user", "ada"],
+        ["beam_rooms"],
+        ["beam_key", "list"],
+        ["beam_serve", "--processes", "2"],
+        ["changepassword", "admin"],
+        ["createsuperuser"],
+        ["migrate"],
+        ["help", "beam_send"],
+    ],
+)
+def test_missing_secrets_are_named_by_every_command(command: list[str]) -> None:
+    line = refused({}, *command)
+
+    assert all(name in line for name in PRODUCTION)
+    assert "For development run: DEBUG=1 python manage.py" in line
+
+
+@pytest.mark.parametrize("command", [[], ["help"]])
+def test_the_list_of_commands_needs_no_settings(command: list[str]) -> None:
+    done = python({"PORT": "abc"}, "manage.py", *command)
+
+    assert done.returncode == 0
+    assert "PORT must be a whole number" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "url", "told"),
+    [
+        (["migrate"], NO_ONE, "(postgresql beam at 127.0.0.1:1) cannot be used: "),
+        (["changepassword", "ada"], NO_ONE, "cannot be used: "),
+        (["beam_key", "list"], NOWHERE, f"(sqlite3 {NOWHERE[10:]}) cannot be used: "),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_named(
+    command: list[str], url: str, told: str
+) -> None:
+    line = refused(DEVELOPMENT | {"DATABASE_URL": url}, *command)
+
+    assert told in line
+    assert "DATABASE_URL" in line
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    # A folder where the file should be: root, too, cannot write there.
+    url = f"sqlite:///{tmp_path}"
+
+    line = refused(DEVELOPMENT | {"DATABASE_URL": url}, "migrate")
+
+    assert "Its folder must exist, and folder and file must be writable" in line
+
+
+def test_tables_that_are_missing_are_to_be_made(tmp_path: Path) -> None:
+    env = DEVELOPMENT | {"DATABASE_URL": f"sqlite:///{tmp_path / 'new.sqlite3'}"}
+
+    assert "run `python manage.py migrate`" in refused(env, "beam_key", "list")
+
+
+def test_a_traceback_is_shown_where_it_is_asked_for() -> None:
+    done = check(DEVELOPMENT | {"PORT": "abc"}, "check", "--traceback")
+
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--port", "abc"], "--port must be a whole number from 1 to 65535"),
+        (["--port", "0"], "--port must be a whole number from 1 to 65535"),
+        (["--processes", "0"], "--processes must be a whole number from 1 to 1024"),
+        (["--host", "1.2.3.4"], "this machine has no such address. Set HOST"),
+        (["--host", "nowhere.invalid"], "nowhere.invalid has no address. Correct HOST"),
+    ],
+)
+def test_what_beam_serve_cannot_do_is_explained(
+    arguments: list[str], told: str
+) -> None:
+    env = DEVELOPMENT | {"PORT": str(free_port())}
+
+    assert told in refused(env, "beam_serve", *arguments)
+
+
+@pytest.fixture
+def taken() -> Iterator[str]:
+    """A port that something listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield str(listening.getsockname()[1])
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_port_that_is_in_use_is_explained(
+    taken: str, shared_redis: RedisServer, processes: str
+) -> None:
+    env = DEVELOPMENT | {"PORT": taken, "REDIS_URL": shared_redis.url}
+
+    line = refused(env, "beam_serve", "--processes", processes)
+
+    assert f"Cannot listen on http://127.0.0.1:{taken}: the port is in use." in line
+    assert "set PORT (or --port) to another" in line
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_beam_serve_does_not_start_without_the_redis_that_is_set(
+    processes: str,
+) -> None:
+    env = DEVELOPMENT | {
+        "REDIS_URL": "redis://ada:sesame@127.0.0.1:1/0",
+        "BEAM_REDIS_START_TIMEOUT": "0.2",
+    }
+
+    line = refused(env, "beam_serve", "--processes", processes)
+
+    assert "Redis at 127.0.0.1:1 cannot be reached: " in line
+    assert "Start Redis, or correct REDIS_URL." in line
+
+
+@pytest.mark.redis
+def test_a_wrong_password_of_redis_is_named() -> None:
+    with redis_server(arguments=("--requirepass", "open"), login=":open@") as store:
+        url = store.url.replace("open", "sesame")
+        line = refused(DEVELOPMENT | {"REDIS_URL": url}, "beam_serve")
+
+    assert "refuses the user or password of REDIS_URL" in line
+
+
+@pytest.mark.redis
+def test_commands_work_in_a_shell_of_their_own(
+    beam_server: Serve, shared_redis: RedisServer
+) -> None:
+    for url in ("", shared_redis.url):
+        server = beam_server(REDIS_URL=url)
+        env = server.env | {"PORT": str(server.port)}
+
+        sent = check(env, "beam_send", "lobby", "new_msg", '{"a": "é"}')
+        rooms = check(env, "beam_rooms")
+        token = check(env, "beam_token", "user", "ada")
+        made = check(
+            env | {"DJANGO_SUPERUSER_PASSWORD": "correct-horse-battery"},
+            *("createsuperuser", "--noinput", "--email", "ada@beam.test"),
+            *("--username", f"ada{server.port}"),
+        )
+
+        assert (sent.returncode, sent.stderr) == (0, "Sent new_msg to lobby.\n")
+        assert rooms.stdout == "sessions\tusers\troom\n"
+        assert token.stdout.count(".") == 2
+        assert made.returncode == 0, made.stderr
+
+
+def test_another_secret_than_the_servers_is_explained(beam_server: Serve) -> None:
+    server = beam_server()
+    env = server.env | {"PORT": str(server.port), "BEAM_API_SECRET": "sesame" * 4}
+
+    for command in (["beam_send", "lobby", "new_msg", "{}"], ["beam_rooms"]):
+        assert "BEAM_API_SECRET is not the server's" in refused(env, *command)
+
+
+@pytest.mark.parametrize(
+    ("server", "env", "told"),
+    [
+        ("daphne", {}, "Set SECRET_KEY"),
+        ("daphne", SAFE | {"BEAM_METRICS_ALLOW": "10.0.0.0/64"}, "(beam.E006)"),
+        ("uvicorn", DEVELOPMENT | {"PORT": "abc"}, "PORT must be"),
+    ],
+)
+def test_other_servers_say_it_in_one_line_too(
+    server: str, env: dict[str, str], told: str
+) -> None:
+    done = python(env, "-m", server, "beam.asgi:application")
+
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert told in line
+
+
+def test_other_servers_log_unknown_variables() -> None:
+    env = DEVELOPMENT | {"BEAM_DRAIN_SECOND": "3"}
+
+    done = python(env, "-c", "import beam.asgi")
+
+    assert "Did you mean BEAM_DRAIN_SECONDS?" in done.stderr
+
+
+def test_a_python_without_beams_packages_is_explained() -> None:
+    done = python({"PATH": ""}, "-S", "manage.py", "check")
+
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert f"not installed for {sys.executable}: run `make install`" in line

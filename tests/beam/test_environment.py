@@ -1,0 +1,107 @@
+"""What environment variables may say, and which of them are not known."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from pytest_django.fixtures import Settings
+
+from beam import environment
+from beam.conf import VARIABLES, check_settings
+from beam.environment import Unknown
+from tests.processes import ROOT
+
+
+@pytest.mark.parametrize(
+    ("text", "is_on"), [("1", True), (" On ", True), ("", False), ("FALSE", False)]
+)
+def test_a_switch_is_on_or_off(text: str, is_on: bool) -> None:
+    assert environment.switch({"DEBUG": text}, "DEBUG") is is_on
+    assert not environment.switch({}, "DEBUG")
+
+
+def test_a_switch_that_is_neither_is_refused() -> None:
+    with pytest.raises(ImproperlyConfigured, match="DEBUG must be 1 or 0, not 'maybe'"):
+        environment.switch({"DEBUG": "maybe"}, "DEBUG")
+
+
+@pytest.mark.parametrize("text", ["abc", "0", "-1", "65536", "80.5", "", "1" * 5_000])
+def test_a_port_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ImproperlyConfigured) as refused:
+        environment.port(text, "PORT")
+
+    assert "PORT must be a whole number from 1 to 65535, not " in str(refused.value)
+    assert len(str(refused.value)) < 120
+
+
+def test_a_port_is_a_number() -> None:
+    assert environment.port("5001", "PORT") == 5_001
+
+
+@pytest.fixture(autouse=True)
+def development(settings: Settings) -> None:
+    """Secrets may be short."""
+    settings.DEBUG = True
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("BEAM_DRAIN_SECOND", "Did you mean BEAM_DRAIN_SECONDS?"),
+        ("BEAM_API_SECRETS", "Did you mean BEAM_API_SECRET?"),
+        ("BEAM_TOKEN_SECRETS", "Did you mean BEAM_TOKEN_SECRET?"),
+        ("BEAM_JWKS_URL", "Did you mean BEAM_TOKEN_JWKS_URL?"),
+        ("BEAM_REDIS_URL", "Did you mean REDIS_URL?"),
+        ("BEAM_PORT", "Did you mean PORT?"),
+        ("BEAM_SECRET_KEY", "Did you mean SECRET_KEY?"),
+        ("BEAM_CHANNELS", "Only Django settings set it: settings.BEAM['channels']."),
+        ("BEAM_ROOM_POLICIES", "settings.BEAM['room_policies']"),
+        ("BEAM_XYZZY", "docs/settings.md lists every variable."),
+    ],
+)
+def test_a_variable_that_has_no_effect_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, name: str, hint: str
+) -> None:
+    monkeypatch.setenv(name, "sesame")
+
+    [warning] = check_settings()
+
+    assert warning.id == "beam.W005"
+    assert f"{name} has no effect" in warning.msg
+    assert hint in str(warning.hint)
+    assert "sesame" not in str(warning)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BEAM_SERVICE_HOST", "10.0.0.1"),
+        ("BEAM_WEB_SERVICE_PORT_HTTP", "80"),
+        ("BEAM_PORT", "tcp://10.0.0.1:80"),
+        ("BEAM_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ("BEAM_REDIS_PORT", "tcp://10.0.0.1:6379"),
+    ],
+)
+def test_what_kubernetes_sets_for_a_service_is_not_warned_of(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    assert check_settings() == []
+
+
+def test_what_has_an_effect_is_not_warned_of() -> None:
+    told = dict.fromkeys(VARIABLES, "1") | {"PORT": "5000", "BEAMING": "1"}
+
+    assert [*environment.unknown(told, VARIABLES)] == []
+    assert [*environment.unknown({"BEAM_X": "1"}, ["BEAM_Y"])] == [
+        Unknown("BEAM_X", "BEAM_Y")
+    ]
+
+
+def test_every_variable_that_the_settings_read_is_known() -> None:
+    source = (ROOT / "beam" / "settings.py").read_text()
+
+    assert {*re.findall(r'"(BEAM_[A-Z_]+)"', source)} <= VARIABLES
