@@ -35,7 +35,10 @@ logger = logging.getLogger(__name__)
 API = "/api/v1/"
 # Asked by machines, by address: no check of a host, no session.
 PROBES = frozenset({"/metrics", "/healthz", "/readyz"})
+DESCRIPTION = frozenset({"/api/schema", "/api/docs"})
 _SLASHES = re.compile("/+")
+# Segments whose next one is an id: an empty one there is a mistake, not a slash.
+_BEFORE_IDS = (["api", "v1", "rooms"], ["api", "v1", "users"])
 COUNTED = {
     **dict.fromkeys((400, 403), metrics.PAGES_REFUSED),
     500: metrics.PAGES_FAILED,
@@ -53,7 +56,7 @@ class Application:
         self._sockets = {f"{mount}/websocket": app for mount, app in mounts.items()}
         self._api = ApiHandler()
         # The pages are few, and their files are small: no web server is needed.
-        self._http = ASGIStaticFilesHandler(http)
+        self._http: Any = ASGIStaticFilesHandler(http)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection."""
@@ -63,20 +66,39 @@ class Application:
         path = _SLASHES.sub("/", scope["path"]).rstrip("/")
         socket = self._sockets.get(path)
         if scope["type"] == "http":
-            send = identify(scope, send)
-            if path.startswith(API) or path in PROBES:
-                app: Any = self._api
-            elif socket is not None:
-                app = plain_http
-            else:
-                app, send = self._http, _counting(send)
-            await app(_with_segments(scope), receive, send)
+            await self._answer(scope, receive, identify(scope, send), path)
         elif socket is not None:
             await socket(scope, receive, send)
         else:
             await receive()
             metrics.REFUSED.count("path")
             await send({"type": "websocket.close"})
+
+    async def _answer(self, scope: Any, receive: Any, send: Send, path: str) -> None:
+        """Serve one HTTP request. `path`: without doubled and trailing slashes."""
+        if scope["method"] == "HEAD":
+            send = _without_body(send)
+        if f"{path}/".startswith(API):
+            await self._api(_routed(scope), receive, send)
+        elif path in PROBES:
+            await self._api(scope | {"path": path}, receive, send)
+        elif path in self._sockets:
+            await plain_http(scope, receive, send)
+        elif path in DESCRIPTION:
+            await self._http(scope | {"path": path}, receive, _counting(send))
+        else:
+            await self._http(scope, receive, _counting(send))
+
+
+def _without_body(send: Send) -> Send:
+    """The same status and headers, which is all that HEAD is answered with."""
+
+    async def drop(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            message = message | {"body": b""}
+        await send(message)
+
+    return drop
 
 
 def _counting(send: Send) -> Send:
@@ -92,22 +114,37 @@ def _counting(send: Send) -> Send:
     return count
 
 
-def _with_segments(scope: Any) -> Any:
-    """Let an id in a path of the API have slashes: they stay encoded in `path`.
+def _routed(scope: Any) -> Any:
+    """A request of the API, with the path that `rooms.urls` reads.
 
-    So do percent signs; `rooms.urls` decodes both. What is no UTF-8 leads nowhere.
+    An id may have slashes: they stay encoded in `path`, and so do percent signs;
+    `rooms.urls` decodes both. What is not UTF-8 leads nowhere. Doubled and trailing
+    slashes are left out, unless they stand for an id.
     """
-    raw = scope.get("raw_path")
-    if not raw or b"%" not in raw or not scope["path"].startswith(API):
-        return scope
+    raw = scope.get("raw_path") or b""
+    if b"%" not in raw:
+        path = scope["path"]
+        if "//" not in path and not path.endswith("/"):
+            return scope
+        return scope | {"path": _path_of(path.split("/"))}
     try:
         segments = [
             unquote(part.decode("ascii"), errors="strict") for part in raw.split(b"/")
         ]
     except UnicodeError:
         return scope | {"path": API}
-    path = "/".join(s.replace("%", "%25").replace("/", "%2F") for s in segments)
-    return scope | {"path": path}
+    encoded = [s.replace("%", "%25").replace("/", "%2F") for s in segments]
+    return scope | {"path": _path_of(encoded)}
+
+
+def _path_of(segments: list[str]) -> str:
+    kept: list[str] = []
+    for segment in segments:
+        if segment or kept in _BEFORE_IDS:
+            kept.append(segment)
+    while kept and not kept[-1]:
+        kept.pop()
+    return "/" + "/".join(kept)
 
 
 def _check_settings() -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from rooms.address import labels, room_topic
 from rooms.event import Event
+from rooms.shapes import json_type, not_an_object
 from rooms.wire import RESERVED_RULE, dumps, is_reserved
 
 MAX_EVENT_NAME: Final = 200
@@ -24,8 +25,11 @@ class Invalid(ValueError):
 
 def event_name(name: object) -> str:
     """A name that backends may send. Raises `ValueError`."""
-    if type(name) is not str or not 0 < len(name) <= MAX_EVENT_NAME:
-        raise ValueError(f"an event name is text, 1 to {MAX_EVENT_NAME} characters")
+    if type(name) is not str:
+        raise ValueError(f"an event name is text, not {json_type(name)}")
+    if not 0 < len(name) <= MAX_EVENT_NAME:
+        long = f"1 to {MAX_EVENT_NAME} characters, not {len(name)}"
+        raise ValueError(f"an event name has {long}")
     if any("\ud800" <= char <= "\udfff" for char in name):
         raise ValueError("an event name has half of a surrogate pair")
     if is_reserved(name):
@@ -45,7 +49,7 @@ def read(item: Any, max_bytes: int) -> list[Event]:
     `max_bytes` bounds the payload as JSON. Raises `Invalid`.
     """
     if type(item) is not dict:
-        raise Invalid({"": "an item is an object"})
+        raise Invalid({"": not_an_object("an item", item)})
     unknown = sorted(item.keys() - MEMBERS)[:MAX_NAMED]
     wrong = {name[:MAX_EVENT_NAME]: "no such member" for name in unknown}
     made: dict[str, Any] = {}
@@ -92,23 +96,35 @@ class _Wrong(ValueError):
 
 
 def _topic(body: dict[str, Any]) -> str:
+    if "room_id" not in body:
+        raise _Wrong("room_id", "is missing")
     try:
-        return room_topic(body.get("room_id"))
+        return room_topic(body["room_id"])
     except ValueError as error:
         raise _Wrong("room_id", str(error)) from None
 
 
 def _topics(item: dict[str, Any]) -> list[str]:
-    if ("room_id" in item) == ("room_ids" in item):
-        raise _Wrong("room_id", "say either room_id or room_ids")
-    several = item.get("room_ids", [item.get("room_id")])
-    member = "room_ids" if "room_ids" in item else "room_id"
-    if type(several) is not list or not several:
-        raise _Wrong(member, "a list of room ids, not empty")
+    if "room_ids" not in item:
+        if "room_id" not in item:
+            raise _Wrong("room_id", "is missing, and so is room_ids")
+        return [_topic(item)]
+    if "room_id" in item:
+        raise _Wrong("room_id", "an item has either room_id or room_ids, not both")
+    several = item["room_ids"]
+    if type(several) is not list:
+        kind = json_type(several)
+        raise _Wrong("room_ids", f"room_ids is a list of room ids, not {kind}")
+    if not several:
+        raise _Wrong("room_ids", "room_ids is empty")
+    return [_topic_at(place, room_id) for place, room_id in enumerate(several)]
+
+
+def _topic_at(place: int, room_id: object) -> str:
     try:
-        return [room_topic(room_id) for room_id in several]
+        return room_topic(room_id)
     except ValueError as error:
-        raise _Wrong(member, str(error)) from None
+        raise _Wrong("room_ids", f"room_ids[{place}]: {error}") from None
 
 
 def _name(item: dict[str, Any]) -> str:
@@ -121,7 +137,7 @@ def _name(item: dict[str, Any]) -> str:
 def _payload(item: dict[str, Any]) -> dict[str, Any]:
     payload: Any = item.get("payload", {})
     if type(payload) is not dict:
-        raise _Wrong("payload", "a payload is an object")
+        raise _Wrong("payload", not_an_object("a payload", payload))
     return payload
 
 

@@ -4,7 +4,6 @@ from urllib.parse import unquote
 
 from django.conf import settings
 from django.urls import path, re_path, register_converter
-from drf_spectacular.views import SpectacularSwaggerView
 
 from rooms import demo
 from rooms.api import description, events, prometheus, service, steering
@@ -48,10 +47,10 @@ urlpatterns = [
 ]
 
 urlpatterns += [
-    # Also with DEBUG=1, where Django would show a page.
-    re_path(r"^api/v1/", not_found),
     path("api/schema", description.schema, name="schema"),
-    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/docs", description.docs, name="docs"),
+    # Also with DEBUG=1, where Django would show a page.
+    re_path(r"^api(/|$)", not_found),
 ]
 
 if settings.DEBUG:

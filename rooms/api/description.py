@@ -1,4 +1,4 @@
-"""Owns `GET /api/schema`: the API's description, made once."""
+"""Serves the API's description, made once, and the page that shows it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,30 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer2, OpenApiYamlRenderer2
+from drf_spectacular.views import SpectacularSwaggerView
+
+from rooms.api.errors import other_method
 
 JSON = "application/json"
 YAML = "application/vnd.oai.openapi"
 
 
 @csrf_exempt
-@require_safe
+def docs(request: HttpRequest) -> HttpResponse:
+    """`GET /api/docs`: a page that shows the description. Open to all."""
+    return other_method(request) or _page(request)
+
+
+_page: Any = SpectacularSwaggerView.as_view(url_name="schema")
+
+
+@csrf_exempt
 def schema(request: HttpRequest) -> HttpResponse:
     """OpenAPI 3: JSON where that is asked for, else YAML. Open to all."""
+    if (other := other_method(request)) is not None:
+        return other
     kind = JSON if "json" in request.headers.get("Accept", "") else YAML
     answer = HttpResponse(_text(kind), content_type=f"{kind}; charset=utf-8")
     answer["Vary"] = "Accept"

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import Error as DatabaseError
-from django.http import JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
@@ -34,6 +34,9 @@ AWAY = (redis.RedisError, OSError, DatabaseError, relay.Unavailable)
 
 
 QUIET_SECONDS = 10.0
+# Of the fields that are not valid: so many are in the message, and so long it is.
+MAX_SUMMARIZED = 3
+MAX_SUMMARY = 500
 COUNTED = {
     **dict.fromkeys((400, 413, 415, 422), metrics.API_INVALID),
     **dict.fromkeys((404, 405), metrics.API_NOT_FOUND),
@@ -46,6 +49,12 @@ class TooLarge(exceptions.APIException):
     """The body is larger than Beam takes."""
 
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+
+
+class Unread(exceptions.APIException):
+    """The body is of a kind that is not read: the message says what is."""
+
+    status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
 
 
 class KeyReused(exceptions.APIException):
@@ -84,7 +93,8 @@ def _of(error: Exception) -> Response:
     if isinstance(error, SuspiciousOperation):
         return _error(400, "malformed", "the request is not what HTTP allows")
     if isinstance(error, exceptions.ValidationError):
-        return _error(400, "invalid", "the request is not valid", error.detail)
+        message = f"the request is not valid: {summary(error.detail)}"
+        return _error(400, "invalid", message, error.detail)
     if isinstance(error, exceptions.ParseError):
         return _error(400, "malformed", str(error.detail))
     if isinstance(error, exceptions.APIException):
@@ -128,6 +138,15 @@ def _answer(error: exceptions.APIException) -> Response:
     return answer
 
 
+def summary(fields: Any) -> str:
+    """The first reasons of the first fields, for callers that show one line."""
+    if not isinstance(fields, dict):
+        return str(fields)[:MAX_SUMMARY]
+    first = [(name, texts[0]) for name, texts in fields.items() if texts]
+    lines = [f"{name}: {text}" if name else str(text) for name, text in first]
+    return "; ".join(lines[:MAX_SUMMARIZED])[:MAX_SUMMARY]
+
+
 def _error(code: int, name: str, message: str, fields: Any = None) -> Response:
     error = {"code": name, "message": message}
     if fields is not None:
@@ -136,7 +155,25 @@ def _error(code: int, name: str, message: str, fields: Any = None) -> Response:
 
 
 def not_found(request: Any, exception: Any = None) -> JsonResponse:
-    """The answer for a path that is none."""
+    """The answer for an unknown path."""
     metrics.API_NOT_FOUND.value += 1
     error = {"code": "not_found", "message": "there is nothing at this path"}
     return JsonResponse({"error": error}, status=404)
+
+
+READING = ("GET", "HEAD", "OPTIONS")
+
+
+def other_method(request: HttpRequest) -> HttpResponse | None:
+    """The answer of a path that is only read to another method; None: go on."""
+    if request.method in ("GET", "HEAD"):
+        return None
+    if request.method == "OPTIONS":
+        answer = HttpResponse()
+    else:
+        metrics.API_NOT_FOUND.value += 1
+        message = f"this path takes {', '.join(READING)}"
+        error = {"code": "method_not_allowed", "message": message}
+        answer = JsonResponse({"error": error}, status=405)
+    answer["Allow"] = ", ".join(READING)
+    return answer

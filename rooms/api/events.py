@@ -12,6 +12,7 @@ from beam import metrics
 from beam.conf import conf
 from rooms import batch, relay
 from rooms.activity import gathered
+from rooms.api.errors import summary
 from rooms.api.fields import EventName, Payload, RoomId
 from rooms.api.idempotency import once
 from rooms.api.schema import BODY, IDEMPOTENCY, describe, shape
@@ -22,6 +23,7 @@ from rooms.api.view import (
     JsonParser,
 )
 from rooms.keys import Caller
+from rooms.shapes import json_type, not_an_object
 from rooms.wire import RESERVED_RULE
 
 CHANGED = {"room_id": "lobby", "event": "changed", "payload": {"rev": 3}}
@@ -66,7 +68,7 @@ class PushRoomEvent(BackendView):
     async def _post(self, request: Request) -> Response:
         body = request.data
         if not isinstance(body, dict):
-            raise exceptions.ParseError("the body is an object")
+            raise exceptions.ParseError(not_an_object("the body", body))
         try:
             event = batch.read_one(body)
         except batch.Invalid as error:
@@ -81,7 +83,7 @@ INVALID = {
     "status": "error",
     "error": {
         "code": "invalid",
-        "message": "the item is not valid",
+        "message": "the item is not valid: event: this name is reserved",
         "fields": {"event": [f"this name is reserved: {RESERVED_RULE}"]},
     },
 }
@@ -90,10 +92,8 @@ INVALID = {
 class Item(serializers.Serializer):  # type: ignore[type-arg]
     """An event of a batch, as it is described; `rooms.batch` reads it."""
 
-    room_id = serializers.CharField(required=False, max_length=200)
-    room_ids = serializers.ListField(
-        child=serializers.CharField(max_length=200), required=False, min_length=1
-    )
+    room_id = RoomId(required=False)
+    room_ids = serializers.ListField(child=RoomId(), required=False, min_length=1)
     event = serializers.CharField(default="new_msg", max_length=200)
     payload = serializers.DictField(default=dict)
     to = serializers.ListField(child=serializers.DictField(), required=False)
@@ -156,9 +156,7 @@ class Events(BackendView):
         return await once(request, self.caller, self._post)
 
     async def _post(self, request: Request) -> Response:
-        items = request.data.get("events") if type(request.data) is dict else None
-        if type(items) is not list or not items:
-            raise exceptions.ValidationError({"events": ["a list, not empty"]})
+        items = _items(request.data)
         most = conf().max_batch_rooms
         if sum(map(batch.rooms_of, items)) > most:
             message = f"a batch reaches at most {most} rooms"
@@ -167,6 +165,22 @@ class Events(BackendView):
         if all(result is UNAVAILABLE for result in results):
             raise relay.Unavailable
         return Response({"results": results})
+
+
+def _items(body: Any) -> list[Any]:
+    """The events of a batch. Raises `ValidationError`."""
+    if type(body) is not dict:
+        message = not_an_object("the body", body)
+        raise exceptions.ValidationError({"events": [message]})
+    if "events" not in body:
+        raise exceptions.ValidationError({"events": ["is missing"]})
+    items = body["events"]
+    if type(items) is not list:
+        message = f"events is a list, not {json_type(items)}"
+        raise exceptions.ValidationError({"events": [message]})
+    if not items:
+        raise exceptions.ValidationError({"events": ["events is empty"]})
+    return items
 
 
 UNAVAILABLE = {
@@ -193,14 +207,15 @@ def _start(item: Any, limit: int, caller: Caller) -> dict[str, Any] | list[relay
             gathered.note_sent(event.topic, event.name, caller.name)
     except batch.Invalid as error:
         metrics.ITEMS_REFUSED.value += 1
-        message = "the item is not valid"
-        details = {"code": "invalid", "message": message, "fields": _reasons(error)}
+        fields = _reasons(error)
+        message = f"the item is not valid: {summary(fields)}"
+        details = {"code": "invalid", "message": message, "fields": fields}
         return {"status": "error", "error": details}
     return [future for future in sent if future is not None]
 
 
 def _reasons(error: batch.Invalid) -> dict[str, list[str]]:
-    """As all refusals tell them: each field's, in a list."""
+    """In the form of all refusals: a list for each field."""
     return {name: [text] for name, text in error.fields.items()}
 
 

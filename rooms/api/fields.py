@@ -10,6 +10,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from rooms import address, batch
+from rooms.api.schema import NAME
+from rooms.shapes import json_type, not_an_object
 from rooms.wire import is_reserved
 
 
@@ -20,24 +22,47 @@ class _Id(serializers.CharField):
     most: int
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(trim_whitespace=False, max_length=self.most, **kwargs)
+        messages: dict[str, Any] = {
+            "blank": self._reason(""),
+            "null": self._reason(None),
+        }
+        super().__init__(
+            trim_whitespace=False,
+            max_length=self.most,
+            error_messages=messages,
+            **kwargs,
+        )
 
-    def to_internal_value(self, data: Any) -> str:
-        """Raises `ValidationError` for an id that is none."""
+    def _reason(self, data: Any) -> str:
+        """What is wrong with data; empty for an id."""
         try:
             type(self).rule(data)
         except ValueError as error:
-            raise serializers.ValidationError(str(error)) from None
+            return str(error)
+        return ""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Raises `ValidationError` for what is not a valid id."""
+        if reason := self._reason(data):
+            raise serializers.ValidationError(reason)
         return str(data)
 
 
+WHOLE_NUMBER = {"type": "integer"}
+
+
+@extend_schema_field({"oneOf": [NAME, WHOLE_NUMBER]})
 class RoomId(_Id):
-    """A room id: 1 to 200 characters of any script, no control characters."""
+    """A room id: 1 to 200 characters of any script, no control characters.
+
+    A whole number stands for its digits.
+    """
 
     rule = staticmethod(address.room_topic)
     most = address.MAX_ROOM_ID
 
 
+@extend_schema_field({"oneOf": [NAME, WHOLE_NUMBER]})
 class UserId(_Id):
     """A user's id, by the same rule."""
 
@@ -68,6 +93,17 @@ class EventName(serializers.CharField):
             raise serializers.ValidationError(str(error), code) from None
 
 
+class Seconds(serializers.FloatField):
+    """A number of seconds."""
+
+    def to_internal_value(self, data: Any) -> float:
+        """Raises `ValidationError` for text and booleans too."""
+        if type(data) not in (int, float):
+            message = f"a number of seconds, not {json_type(data)}"
+            raise serializers.ValidationError(message)
+        return super().to_internal_value(data)
+
+
 @extend_schema_field(OpenApiTypes.OBJECT)
 class Payload(serializers.Field):  # type: ignore[type-arg]
     """Any JSON object."""
@@ -75,7 +111,7 @@ class Payload(serializers.Field):  # type: ignore[type-arg]
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """Raises `ValidationError` for what is no object."""
         if not isinstance(data, dict):
-            raise serializers.ValidationError("not an object")
+            raise serializers.ValidationError(not_an_object("a payload", data))
         return data
 
     def to_representation(self, value: Any) -> Any:

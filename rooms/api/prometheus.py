@@ -94,7 +94,7 @@ class Metrics(BackendView):
 
     async def answer(self, request: Request) -> Any:
         """Addresses of `metrics_allow` need no secret."""
-        if request.method == "GET" and _is_allowed(request):
+        if request.method in ("GET", "HEAD") and _is_allowed(request):
             return await self.get(request)
         return await super().answer(request)
 

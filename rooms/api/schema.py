@@ -39,7 +39,7 @@ WHEN = {
     403: "the API key lacks the scope",
     404: "there is no such thing",
     413: "the body is too large",
-    415: "the body is of a kind that is not read",
+    415: "the content type is missing or not read, or the body is compressed",
     422: "the Idempotency-Key was used with another body",
     429: "too many requests; `Retry-After` says how long to wait",
     503: "Redis or the database is away: try again",
@@ -69,7 +69,8 @@ def refusal(status: int, code: str | None = None) -> OpenApiResponse:
     name = code or CODES[status]
     error: dict[str, Any] = {"code": name, "message": WHEN[status]}
     if status == 400:
-        error["fields"] = {"room_id": ["a room id has 1 to 200 characters"]}
+        error["message"] = "the request is not valid: room_id: is missing"
+        error["fields"] = {"room_id": ["is missing"]}
     example = OpenApiExample(name, {"error": error}, status_codes=[str(status)])
     return OpenApiResponse(_ERROR, WHEN[status], [example])
 

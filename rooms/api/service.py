@@ -8,14 +8,14 @@ from typing import Any, Final
 from asgiref.sync import sync_to_async
 from django.db import Error as DatabaseError
 from django.db import connection
-from django.http import JsonResponse
-from django.views.decorators.http import require_safe
+from django.http import HttpResponse, JsonResponse
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from beam import redis
 from beam.conf import conf
+from rooms.api.errors import other_method
 from rooms.api.schema import describe, shape
 from rooms.api.view import BackendView
 from rooms.connections import connections
@@ -78,15 +78,15 @@ class Health(BackendView):
         return Response()
 
 
-@require_safe
-async def healthz(request: Any) -> JsonResponse:
+async def healthz(request: Any) -> HttpResponse:
     """`GET /healthz`: the process is live."""
-    return JsonResponse({"status": "ok"})
+    return other_method(request) or JsonResponse({"status": "ok"})
 
 
-@require_safe
-async def readyz(request: Any) -> JsonResponse:
+async def readyz(request: Any) -> HttpResponse:
     """`GET /readyz`: database, Redis and the hub's loop; 503 says what is wrong."""
+    if (other := other_method(request)) is not None:
+        return other
     database, checks = await asyncio.gather(_ask_database(), _check_loop())
     checks = {"database": database, **checks}
     wrong = {name: why for name, why in checks.items() if why is not None}

@@ -16,10 +16,18 @@ from presence.state import State
 from rooms import closed, steering
 from rooms.address import room_topic
 from rooms.api.errors import HistoryOff
-from rooms.api.fields import Session, UserId, room_id_of, user_id_of
+from rooms.api.fields import (
+    WHOLE_NUMBER,
+    Seconds,
+    Session,
+    UserId,
+    room_id_of,
+    user_id_of,
+)
 from rooms.api.schema import BODY, NAME, ROOM, USER, describe, shape
 from rooms.api.view import BackendView
 from rooms.policy import policy_for
+from rooms.shapes import not_an_object
 
 STEM = "room:"
 LISTED = {
@@ -202,14 +210,16 @@ class Removal(serializers.Serializer):  # type: ignore[type-arg]
     user_id = UserId(required=False)
     session = Session(required=False)
     reason = serializers.CharField(default=steering.REMOVED, max_length=MAX_REASON)
-    block_seconds = serializers.FloatField(
-        default=0.0, min_value=0.0, max_value=MAX_BLOCK_SECONDS
-    )
+    block_seconds = Seconds(default=0.0, min_value=0.0, max_value=MAX_BLOCK_SECONDS)
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
         """Raises `ValidationError` unless one of user and session is named."""
         if ("user_id" in given) == ("session" in given):
-            message = "say either user_id or session"
+            message = (
+                "give either user_id or session, not both"
+                if "user_id" in given
+                else "is missing, and so is session"
+            )
             raise serializers.ValidationError({"user_id": [message]})
         return given
 
@@ -227,7 +237,11 @@ REMOVAL = {
             "required": [name],
         }
         for name, title, form in (
-            ("user_id", "All sessions of a user", NAME),
+            (
+                "user_id",
+                "All sessions of a user",
+                {"oneOf": [NAME, WHOLE_NUMBER]},
+            ),
             ("session", "One session", {"type": "string", "pattern": "^.+:[^:]+$"}),
         )
     ]
@@ -281,7 +295,7 @@ class Remove(BackendView):
 
 def _object(request: Request) -> dict[str, Any]:
     if type(request.data) is not dict:
-        raise exceptions.ParseError("the body is an object")
+        raise exceptions.ParseError(not_an_object("the body", request.data))
     return request.data
 
 

@@ -13,15 +13,17 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from rest_framework import exceptions
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from beam import metrics
 from beam.conf import conf
 from rooms.api import callers
-from rooms.api.errors import TooLarge
+from rooms.api.errors import TooLarge, Unread
 from rooms.api.schema import Described
 from rooms.handshake import Refused, assign, parse_params
 from rooms.keys import Caller
@@ -63,9 +65,22 @@ class BracketFormParser(BaseParser):
     def parse(self, stream: Any, media_type: Any = None, context: Any = None) -> Any:
         """Raises `ParseError` for what is no form."""
         try:
-            return parse_params(stream.read())
+            return parse_params(_form_of(stream.read()))
         except Refused as error:
             raise exceptions.ParseError(str(error)) from None
+
+
+def _form_of(body: bytes) -> bytes:
+    """The body, which is a form. Raises `Unread` for JSON that is called a form.
+
+    curl and HTTP clients of many languages call any text a form.
+    """
+    if body.lstrip()[:1] in (b"{", b"["):
+        raise Unread(
+            "the body looks like JSON, but its content type is that of a form: send "
+            "it with content-type: application/json"
+        )
+    return body
 
 
 class BracketMultiPartParser(MultiPartParser):
@@ -85,7 +100,26 @@ class BracketMultiPartParser(MultiPartParser):
 
 logger = logging.getLogger(__name__)
 
-METHODS = frozenset({"get", "post"})
+# Characters of a header that a message quotes.
+MAX_QUOTED = 100
+METHODS = frozenset({"get", "head", "options", "post"})
+
+
+class ByContentType(DefaultContentNegotiation):
+    """Chooses what reads a body, and says what is missing."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        """The parser for the request's content type. Raises `Unread`."""
+        parser = super().select_parser(request, parsers)
+        if parser is not None:
+            return parser
+        kinds = " or ".join(each.media_type for each in parsers)
+        given = request.content_type
+        if not given:
+            raise Unread(f"the content type is missing: send content-type: {kinds}")
+        raise Unread(
+            f"the content type {given[:MAX_QUOTED]!r} is not read: send {kinds}"
+        )
 
 
 class BackendView(APIView):
@@ -100,6 +134,7 @@ class BackendView(APIView):
     caller: Caller
     renderer_classes = (JsonRenderer,)
     parser_classes: Sequence[type[BaseParser]] = (JsonParser,)
+    content_negotiation_class = ByContentType
 
     @property
     def max_bytes(self) -> int:
@@ -131,21 +166,48 @@ class BackendView(APIView):
     async def answer(self, request: Request) -> HttpResponse:
         """Who may call comes first, then how much they may send, then what."""
         method = str(request.method).lower()
+        if method == "options":
+            _refuse_preflight(request)
         self.caller = await callers.identify(request)
         if method not in METHODS or not hasattr(self, method):
-            raise exceptions.MethodNotAllowed(str(request.method))
+            raise exceptions.MethodNotAllowed(
+                method, f"this path takes {', '.join(self.allowed_methods)}"
+            )
         callers.limit(self.caller)
+        if method == "options":
+            return Response()
         callers.permit(self.caller, self.scope)
-        if len(request._request.body) > self.max_bytes:
-            raise TooLarge(f"the body has at most {self.max_bytes} bytes")
+        self._check_body(request)
         handler = getattr(self, method)
         response: HttpResponse = await handler(request, *self.args, **self.kwargs)
         return response
+
+    def _check_body(self, request: Request) -> None:
+        """Raises `TooLarge`, and `Unread` for a body that is compressed."""
+        size = len(request._request.body)
+        if size > self.max_bytes:
+            raise TooLarge(f"the body has at most {self.max_bytes} bytes")
+        coding = request.headers.get("content-encoding", "").strip().lower()
+        if size and coding not in ("", "identity"):
+            raise Unread(
+                f"the body has content-encoding {coding[:MAX_QUOTED]!r}: send it "
+                "uncompressed"
+            )
 
     def note(self, text: str, *values: str, **more: str) -> None:
         """Log what a caller did that hurts people; `more`: fields of the line."""
         extra = {"by": self.caller.name, **more}
         logger.info(f"{text}, by %s", *values, self.caller.name, extra=extra)  # noqa: G004
+
+
+def _refuse_preflight(request: Request) -> None:
+    """Raises `PermissionDenied` for what a browser asks before another site's call."""
+    if "access-control-request-method" in request.headers:
+        metrics.API_INVALID.value += 1
+        raise exceptions.PermissionDenied(
+            "this API is for servers: a page would publish the secret, so browsers of "
+            "other origins may not call it. Call it from your backend"
+        )
 
 
 def _rendered(response: HttpResponse) -> HttpResponse:

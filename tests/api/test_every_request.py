@@ -7,6 +7,7 @@ way to the views.
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -157,7 +158,7 @@ async def test_a_key_without_the_scope_is_a_403(
 
 @every
 @pytest.mark.parametrize(
-    "odd", ["PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "ANSWER", "_POST", "SETUP"]
+    "odd", ["PUT", "DELETE", "PATCH", "TRACE", "ANSWER", "_POST", "SETUP"]
 )
 async def test_another_method_is_a_405(
     api: httpx.AsyncClient,
@@ -168,11 +169,152 @@ async def test_another_method_is_a_405(
     odd: str,
 ) -> None:
     other = "GET" if method == "POST" else "POST"
+    allowed = "POST, OPTIONS" if method == "POST" else "GET, HEAD, OPTIONS"
     for wrong in (odd, other):
         answer = await api.request(wrong, path, headers=SECRET)
-        assert answer.status_code == 405
-        if wrong != "HEAD":
-            assert code_of(answer, 405) == "method_not_allowed"
+        assert code_of(answer, 405) == "method_not_allowed"
+        assert answer.headers["allow"] == allowed
+        assert allowed in answer.json()["error"]["message"]
+
+
+@every
+async def test_every_method_of_allow_is_answered(
+    api: httpx.AsyncClient, method: str, path: str, body: Any, scope: str | None
+) -> None:
+    options = await api.options(path, headers=SECRET)
+
+    assert options.status_code == 200
+    assert not options.content
+    allowed = options.headers["allow"].split(", ")
+    assert method in allowed
+    assert "OPTIONS" in allowed
+    for each_allowed in allowed:
+        answer = await api.request(each_allowed, path, json=body, headers=SECRET)
+        assert answer.status_code in (200, 404)
+    assert (await api.options(path)).status_code == 401
+
+
+READ = [path for method, path, _, _ in REQUESTS if method == "GET"]
+OPEN = ["/healthz", "/readyz", "/api/schema", "/api/docs"]
+
+
+@pytest.mark.parametrize("path", [*READ, *OPEN])
+@pytest.mark.parametrize("headers", [SECRET, {}])
+async def test_head_has_the_headers_of_get_and_no_body(
+    api: httpx.AsyncClient, path: str, headers: dict[str, str]
+) -> None:
+    get = await api.get(path, headers=headers)
+    head = await api.head(path, headers=headers)
+
+    assert head.status_code == get.status_code
+    assert head.content == b""
+    changing = {"x-request-id", "set-cookie"}
+    if path == "/metrics":
+        # Its figures go on.
+        changing.add("content-length")
+    assert {n: v for n, v in head.headers.items() if n not in changing} == {
+        n: v for n, v in get.headers.items() if n not in changing
+    }
+    assert int(head.headers["content-length"]) > 0 or not get.content
+
+
+@pytest.mark.parametrize("path", OPEN)
+async def test_what_is_open_is_only_read(api: httpx.AsyncClient, path: str) -> None:
+    options = await api.options(path)
+    assert (options.status_code, options.content) == (200, b"")
+    assert options.headers["allow"] == "GET, HEAD, OPTIONS"
+    for wrong in ("POST", "PUT", "DELETE", "SETUP"):
+        missed = metrics.API_NOT_FOUND.value
+        answer = await api.request(wrong, path)
+        assert code_of(answer, 405) == "method_not_allowed"
+        assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
+        assert metrics.API_NOT_FOUND.value == missed + 1
+
+
+@every
+@pytest.mark.parametrize("form", ["{}/", "{}//", "/{}", "//{}/", "doubled"])
+async def test_slashes_at_the_ends_and_doubled_ones_do_not_matter(
+    api: httpx.AsyncClient,
+    method: str,
+    path: str,
+    body: Any,
+    scope: str | None,
+    form: str,
+) -> None:
+    odd = path.replace("/v1/", "//v1//") if form == "doubled" else form.format(path)
+    raw = httpx.URL("http://beam").copy_with(raw_path=odd.encode())
+
+    plain = await api.request(method, path, json=body, headers=SECRET)
+    answer = await api.request(method, raw, json=body, headers=SECRET)
+
+    assert answer.status_code == plain.status_code
+    kind = plain.headers.get("content-type")
+    assert answer.headers.get("content-type") == kind
+
+
+@pytest.mark.parametrize("path", OPEN)
+@pytest.mark.parametrize("form", ["{}/", "/{}", "/{}//"])
+async def test_open_paths_take_such_slashes_too(
+    api: httpx.AsyncClient, path: str, form: str
+) -> None:
+    raw = httpx.URL("http://beam").copy_with(raw_path=form.format(path).encode())
+
+    answer = await api.get(raw)
+
+    assert answer.status_code == 200
+    assert not answer.history
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/rooms//presence",
+        "/api/v1/rooms//",
+        "/api/v1/rooms///presence/",
+        "/api/v1/users//disconnect",
+    ],
+)
+async def test_an_empty_id_is_not_skipped(api: httpx.AsyncClient, path: str) -> None:
+    raw = httpx.URL("http://beam").copy_with(raw_path=path.encode())
+
+    answer = await api.get(raw, headers=SECRET)
+
+    # A trailing slash leads to the list; any other empty id leads nowhere.
+    if path == "/api/v1/rooms//":
+        assert answer.json()["cursor"] is None
+    else:
+        assert code_of(answer, 404) == "not_found"
+
+
+@pytest.mark.parametrize("room_id", ["rooms", "users", "api", "v1", "a//b", "a/"])
+async def test_slashes_of_a_room_id_are_its_own(
+    api: httpx.AsyncClient, room_id: str
+) -> None:
+    encoded = room_id.replace("/", "%2F")
+    for path in (f"/api//v1/rooms/{encoded}//presence/", f"//api/v1/rooms/{encoded}/"):
+        raw = httpx.URL("http://beam").copy_with(raw_path=path.encode())
+        answer = await api.get(raw, headers=SECRET)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["room_id"] == room_id
+
+
+@every
+async def test_a_preflight_is_refused_with_the_reason(
+    api: httpx.AsyncClient, method: str, path: str, body: Any, scope: str | None
+) -> None:
+    invalid = metrics.API_INVALID.value
+    headers = {
+        "origin": "https://app.example",
+        "access-control-request-method": method,
+        "access-control-request-headers": "secret, content-type",
+    }
+
+    answer = await api.options(path, headers=headers)
+
+    assert code_of(answer, 403) == "forbidden"
+    assert "for servers" in answer.json()["error"]["message"]
+    assert "access-control-allow-origin" not in answer.headers
+    assert metrics.API_INVALID.value == invalid + 1
 
 
 @every
@@ -239,6 +381,195 @@ async def test_another_kind_of_body_is_a_415(
     answer = await api.request(method, path, content=json.dumps(body), headers=headers)
 
     assert code_of(answer, 415) == "unsupported_media_type"
+    message = answer.json()["error"]["message"]
+    assert "'text/plain'" in message
+    assert "application/json" in message
+
+
+@with_body
+async def test_a_missing_content_type_is_said(
+    api: httpx.AsyncClient, method: str, path: str, body: Any, scope: str | None
+) -> None:
+    answer = await api.request(method, path, content=json.dumps(body), headers=SECRET)
+
+    assert code_of(answer, 415) == "unsupported_media_type"
+    message = answer.json()["error"]["message"]
+    assert "the content type is missing" in message
+    assert "content-type: application/json" in message
+
+
+@with_body
+async def test_json_that_is_called_a_form_is_said(
+    api: httpx.AsyncClient, method: str, path: str, body: Any, scope: str | None
+) -> None:
+    headers = SECRET | {"content-type": "application/x-www-form-urlencoded"}
+
+    for space in ("", " \n"):
+        data = space + json.dumps(body)
+        answer = await api.request(method, path, content=data, headers=headers)
+        assert code_of(answer, 415) == "unsupported_media_type"
+        assert "application/json" in answer.json()["error"]["message"]
+
+
+@every_post
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate, gzip", "x" * 500])
+async def test_a_compressed_body_is_a_415(
+    api: httpx.AsyncClient,
+    method: str,
+    path: str,
+    body: Any,
+    scope: str | None,
+    coding: str,
+) -> None:
+    headers = SECRET | {"content-type": "application/json", "content-encoding": coding}
+    data = gzip.compress(json.dumps(body).encode())
+
+    answer = await api.request(method, path, content=data, headers=headers)
+
+    assert code_of(answer, 415) == "unsupported_media_type"
+    message = answer.json()["error"]["message"]
+    assert coding[:100] in message
+    assert "uncompressed" in message
+    assert len(message) < 200
+
+
+@with_body
+async def test_a_body_that_is_called_identity_is_read(
+    api: httpx.AsyncClient, method: str, path: str, body: Any, scope: str | None
+) -> None:
+    headers = SECRET | {"content-encoding": "Identity"}
+
+    answer = await api.request(method, path, json=body, headers=headers)
+
+    assert answer.status_code == 200, answer.text
+
+
+LONG = "x" * 201
+WRONG: list[tuple[str, Any, str]] = [
+    ("room_id", None, "is missing"),
+    ("room_id", [None], "text or a whole number, not null"),
+    ("room_id", [True], "text or a whole number, not a boolean"),
+    ("room_id", [1.5], "text or a whole number, not a number with a fraction"),
+    ("room_id", [["r"]], "text or a whole number, not a list"),
+    ("room_id", [""], "1 to 200 characters, not 0"),
+    ("room_id", [LONG], "1 to 200 characters, not 201"),
+    ("event", [5], "text, not a number"),
+    ("event", [""], "1 to 200 characters, not 0"),
+    ("event", [LONG], "1 to 200 characters, not 201"),
+    ("payload", [[]], "an object, not a list. PHP's json_encode"),
+    ("payload", [[1]], "an object, not a list"),
+    ("payload", ["text"], "an object, not text"),
+    ("payload", [None], "an object, not null"),
+]
+
+
+@pytest.mark.parametrize(("field", "given", "reason"), WRONG)
+async def test_one_event_and_an_item_are_judged_alike(
+    api: httpx.AsyncClient, field: str, given: Any, reason: str
+) -> None:
+    event = {name: value for name, value in EVENT.items() if name != field}
+    if given is not None:
+        event |= {field: given[0]}
+
+    one = await api.post("/api/v1/push_room_event", json=event, headers=SECRET)
+    body = {"events": [event]}
+    many = await api.post("/api/v1/events", json=body, headers=SECRET)
+
+    assert code_of(one, 400) == "invalid"
+    [result] = many.json()["results"]
+    for error in (one.json()["error"], result["error"]):
+        assert list(error["fields"]) == [field]
+        assert reason in error["fields"][field][0]
+        assert f"{field}: " in error["message"]
+        assert reason in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ([], "the body is an object, not a list"),
+        ("x", "the body is an object, not text"),
+        ({}, "events: is missing"),
+        ({"events": {}}, "events is a list, not an object"),
+        ({"events": []}, "events is empty"),
+    ],
+)
+async def test_a_batch_that_is_none_is_said(
+    api: httpx.AsyncClient, body: Any, reason: str
+) -> None:
+    answer = await api.post("/api/v1/events", json=body, headers=SECRET)
+
+    assert code_of(answer, 400) in ("invalid", "malformed")
+    assert reason in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("item", "reason"),
+    [
+        (5, "an item is an object, not a number"),
+        ({}, "room_id: is missing, and so is room_ids"),
+        ({"room_id": "a", "room_ids": ["b"]}, "not both"),
+        ({"room_ids": "a"}, "room_ids is a list of room ids, not text"),
+        ({"room_ids": []}, "room_ids is empty"),
+        ({"room_ids": ["a", ""]}, r"room_ids[1]: a room id has 1 to 200"),
+    ],
+)
+async def test_an_item_that_is_none_is_said(
+    api: httpx.AsyncClient, item: Any, reason: str
+) -> None:
+    answer = await api.post("/api/v1/events", json={"events": [item]}, headers=SECRET)
+
+    [result] = answer.json()["results"]
+    assert reason in result["error"]["message"]
+
+
+async def test_a_number_names_the_same_room_in_every_form(
+    api: httpx.AsyncClient,
+) -> None:
+    [client] = await connected("42")
+    await client.join("42", session_id="1")
+    one, many = "/api/v1/push_room_event", "/api/v1/events"
+    items = [
+        {"room_id": 42},
+        {"room_ids": [42]},
+        {"room_id": 42, "to": [{"user_id": 42}]},
+    ]
+
+    for answer in (
+        await api.post(one, json={"room_id": 42}, headers=SECRET),
+        await api.post(one, data={"room_id": "42"}, headers=SECRET),
+        await api.post(many, json={"events": items}, headers=SECRET),
+    ):
+        assert answer.status_code == 200, answer.text
+    for _ in range(5):
+        await client.event("new_msg")
+    room = (await api.get("/api/v1/rooms/42", headers=SECRET)).json()
+    assert (room["room_id"], room["sessions"]) == ("42", 1)
+    removed = await api.post(
+        "/api/v1/rooms/42/remove", json={"user_id": 42}, headers=SECRET
+    )
+    assert removed.json() == {"removed": ["42:1"]}
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "reason"),
+    [
+        ({}, "user_id", "is missing, and so is session"),
+        ({"user_id": "a", "session": "a:1"}, "user_id", "not both"),
+        ({"user_id": True}, "user_id", "text or a whole number, not a boolean"),
+        ({"user_id": ""}, "user_id", "1 to 200 characters, not 0"),
+        ({"user_id": "a", "block_seconds": True}, "block_seconds", "not a boolean"),
+        ({"user_id": "a", "block_seconds": "60"}, "block_seconds", "not text"),
+    ],
+)
+async def test_a_removal_that_is_none_is_said(
+    api: httpx.AsyncClient, body: Any, field: str, reason: str
+) -> None:
+    answer = await api.post("/api/v1/rooms/r/remove", json=body, headers=SECRET)
+
+    assert code_of(answer, 400) == "invalid"
+    assert list(answer.json()["error"]["fields"]) == [field]
+    assert reason in answer.json()["error"]["message"]
 
 
 @every_post
