@@ -321,7 +321,8 @@ class SocketConsumer(AsyncConsumer):
             self._handle(self._backlog.pop(0))
 
     async def _join(self, frame: Frame) -> None:
-        await self._give_way(frame.topic)
+        if not await self._give_way(frame.topic):
+            return
         kind = self._patterns.find(frame.topic)
         if kind is None or connections.draining:
             self._reject(frame, {"reason": Reason.SHUTTING_DOWN})
@@ -343,13 +344,17 @@ class SocketConsumer(AsyncConsumer):
         else:
             self._reject(frame, response)
 
-    async def _give_way(self, topic: str) -> None:
-        """A second join: the first is off the topic and out of presence."""
+    async def _give_way(self, topic: str) -> bool:
+        """A second join: the first is off the topic and out of presence.
+
+        False: the connection ended meanwhile.
+        """
         old = self._channels.pop(topic, None)
         if old is not None:
             old.close()
             if old.gone is not None:
                 await asyncio.wait([old.gone])
+        return not self._ended
 
     def _reject(self, frame: Frame, response: Any) -> None:
         metrics.JOINS_REFUSED.count(response["reason"])

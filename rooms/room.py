@@ -109,7 +109,8 @@ class RoomChannel(Channel):
                 before = await self._track(self._own_meta(meta))
         except gate.Shut as shut:
             raise Refused(SHUT[shut.reason]) from None
-        except (RedisError, OSError):
+        except (RedisError, OSError, NotTracked):
+            # Not tracked: another took the entry that was to be taken over.
             raise Refused(Reason.UNAVAILABLE) from None
         self.since = before.version
         self._before = before.state
