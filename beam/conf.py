@@ -77,6 +77,7 @@ class Conf:
     max_batch_rooms: int = 1_000
     max_meta_bytes: int = 4_096
     max_frame_bytes: int = 1_048_576
+    inbound_limit: int = 1_048_576
     outbound_limit: int = 1_048_576
     strict_json: int = 0
     outbound_seconds: float = 10.0
@@ -135,6 +136,7 @@ RANGES: Final[dict[Range, tuple[str, ...]]] = {
         "max_batch_rooms",
         "max_meta_bytes",
         "max_frame_bytes",
+        "inbound_limit",
         "outbound_limit",
         "drain_batch",
     ),

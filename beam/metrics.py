@@ -145,6 +145,12 @@ UNDELIVERABLE = _counter(
 MAILBOX_ERRORS = _counter("mailbox_errors", "Failed reads of the hub's mailbox")
 SLOW_CONSUMERS = _counter("slow_consumers_closed", "Sockets over the outbound limit")
 SLOWED = _counter("clients_slowed", "Pauses of clients above the inbound rate")
+PAUSED = _counter(
+    "clients_paused", "Pauses of clients with too much that waits (inbound_limit)"
+)
+OVERFLOWS = _counter(
+    "channels_overflowed", "Channels ended with too many events that wait"
+)
 UNTRACK_FAILED = _counter(
     "untrack_failures", "Presence entries left until Redis is back"
 )

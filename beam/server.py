@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import math
 import random
 import signal
 import socket
@@ -74,6 +75,7 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
     closeHandshakeTimeoutCall: Any  # noqa: N815
     _backlog: Backlog | None = None
     _looking: asyncio.TimerHandle | None = None
+    _stalled = False
     _receiver: Receiver | None = None
     _ended: Ended | None = None
 
@@ -107,14 +109,26 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
             super().dataReceived(unread)
 
     def _pause(self, seconds: float) -> None:
-        """Read nothing for a while: what the client sends waits in the network."""
-        if self._resuming is None:
+        """Read nothing for a while: what the client sends waits in the network.
+
+        Infinity: until `resume`.
+        """
+        if self._resuming is None and not self._stalled:
             self.transport.pauseProducing()
+        if seconds == math.inf:
+            self._stalled = True
+        elif self._resuming is None:
             self._resuming = twisted_loop.call_later(seconds, self._resume)
+
+    def resume(self) -> None:
+        """See `rooms.socket.FrameWriter`."""
+        if self._stalled:
+            self._stalled = False
+            self._pause(0.0)
 
     def _resume(self) -> None:
         self._resuming = None
-        if self.transport.connected:
+        if self.transport.connected and not self._stalled:
             self.transport.resumeProducing()
             if self._receiver is not None:
                 self._read(self._receiver, self._unread)

@@ -7,23 +7,27 @@ import itertools
 import logging
 import math
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from functools import partial
 from typing import Any, Final, Protocol
 
 import orjson
 
 from beam import metrics
+from beam.conf import conf
 from presence.state import State
 from rooms import grants, relay
 from rooms.event import Delivery, Event
-from rooms.hub import hub
+from rooms.hub import Held, hub
+from rooms.inbox import OVERHEAD, Inbox, Item, Message, Work, weigh
 from rooms.protocol import channel_join_ref
 from rooms.socket import Socket
 from rooms.wire import Frame, Reason, is_of_phoenix, reply
 
 logger = logging.getLogger(__name__)
 
+# Messages of one channel in a row before the others have their turn.
+TURN = 32
 _ids = itertools.count(1)
 _PROCESS = secrets.token_urlsafe(6)
 
@@ -62,8 +66,16 @@ class Owner(Protocol):
     def crashed(self, channel: Channel, error: Exception) -> None:
         """The channel raised: tell the client, forget it."""
 
+    def overflowed(self, channel: Channel) -> None:
+        """More waits in the channel than may: tell the client, forget it."""
 
-Work = Callable[[], "Awaitable[None] | None"]
+    def decode(self, data: Message) -> Frame:
+        """A message as a frame; it was decoded before."""
+
+    def waits(self, size: int) -> None:
+        """So many more bytes of the client wait, or so many fewer (below 0)."""
+
+
 NOBODY: Final = object()
 """In place of a ref: the work answers no message."""
 
@@ -88,12 +100,12 @@ class Channel:
         self.join_ref = channel_join_ref(frame)
         self.owner = owner
         self.socket = owner.socket
-        self.held: list[Delivery] | None = []
+        self.held: Held | None = Held()
         self.since = 0
         self.stopped = False
         self.gone: asyncio.Task[Any] | None = None
-        # A list: an empty deque weighs 700 bytes.
-        self._inbox: list[tuple[Work, Any]] = []
+        # None while nothing waits: an idle channel weighs nothing more.
+        self._inbox: Inbox | None = None
         self._busy: asyncio.Task[None] | None = None
 
     # What a subclass says.
@@ -181,10 +193,13 @@ class Channel:
 
     # What the connection calls.
 
-    def handle(self, frame: Frame) -> None:
-        """Take a message of the client, behind those that came before."""
+    def handle(self, frame: Frame, data: Message) -> None:
+        """Take a message of the client, behind those that came before.
+
+        `data`: the frame as it came, which waits in its place.
+        """
         if self._busy is not None or self.stopped:
-            self._enqueue(partial(self._receive, frame), frame.ref)
+            self._wait(Item(data, weigh(data), is_inbound=True))
             return
         try:
             pending = self.receive(frame.event, frame.payload, frame.ref)
@@ -197,17 +212,30 @@ class Channel:
                 self._begin(pending, frame.ref)
 
     def handle_out(self, delivery: Delivery) -> None:
-        """Take an intercepted event: an urgent one at once, others in order."""
-        raw = delivery.payload
-        payload = raw if delivery.binary else orjson.loads(raw)
-        if delivery.name in self.urgent:
-            self.interrupted(delivery.name, payload)
-            return
-        self._enqueue(partial(self.intercepted, delivery.name, payload))
+        """Take an intercepted event: an urgent one at once, others in order.
 
-    def leave(self, done: Callable[[], None]) -> None:
-        """Call back when everything that came before is done."""
-        self._enqueue(done)
+        The channel ends if more than `outbound_limit` bytes of them wait.
+        """
+        if delivery.name in self.urgent:
+            self.interrupted(delivery.name, _payload(delivery))
+            return
+        size = len(delivery.data) + OVERHEAD
+        if self._inbox and self._inbox.outbound + size > conf().outbound_limit:
+            self.overflowed()
+            return
+        self._enqueue(Item(partial(self._intercept, delivery), size, is_inbound=False))
+
+    def overflowed(self) -> None:
+        """End the channel, which is too slow for the events of its topic."""
+        metrics.OVERFLOWS.value += 1
+        self.owner.overflowed(self)
+
+    def leave(self, done: Work, size: int) -> None:
+        """Call back when everything that came before is done.
+
+        `size`: bytes that the request to leave takes.
+        """
+        self._enqueue(Item(done, size, is_inbound=True))
 
     def close(self, *, lost: bool = False) -> None:
         """Off the topic, at once and for good. Idempotent, never awaits.
@@ -217,30 +245,42 @@ class Channel:
         if self.stopped:
             return
         self.stopped = True
-        metrics.MESSAGES_DROPPED.value += len(self._inbox)
-        self._inbox.clear()
+        self._drop_inbox()
         hub().detach(self)
         if self._busy is not None and self._busy is not asyncio.current_task():
             # Not at once: a task that never began would not close its handler.
             asyncio.get_running_loop().call_soon(self._busy.cancel)
         self.gone = self.cleanup(lost=lost)
 
-    def _receive(self, frame: Frame) -> Awaitable[None] | None:
-        return self.receive(frame.event, frame.payload, frame.ref)
+    def _drop_inbox(self) -> None:
+        if self._inbox is not None:
+            metrics.MESSAGES_DROPPED.value += len(self._inbox)
+            self.owner.waits(-self._inbox.inbound)
+            self._inbox = None
+
+    def _intercept(self, delivery: Delivery) -> Awaitable[None] | None:
+        return self.intercepted(delivery.name, _payload(delivery))
 
     def _refuse(self, ref: Any, refusal: Refused) -> None:
         metrics.MESSAGES_REFUSED.count(refusal.response["reason"])
         self.reply(ref, "error", refusal.response)
 
-    def _enqueue(self, work: Work, ref: Any = NOBODY) -> None:
-        """Do some work, behind what waits. `ref`: of the message it answers."""
+    def _wait(self, item: Item) -> None:
         if self.stopped:
             return
-        if self._busy is not None:
-            self._inbox.append((work, ref))
+        if self._inbox is None:
+            self._inbox = Inbox()
+        self._inbox.put(item)
+        if item.is_inbound:
+            self.owner.waits(item.size)
+
+    def _enqueue(self, item: Item) -> None:
+        """Do some work, behind what waits."""
+        if self._busy is not None or self.stopped:
+            self._wait(item)
             return
         try:
-            pending = self._start(work, ref)
+            pending, ref = self._start(item.what)
         except Exception as error:  # noqa: BLE001 - a channel may raise anything
             self.owner.crashed(self, error)
             return
@@ -251,30 +291,43 @@ class Channel:
         loop = asyncio.get_running_loop()
         self._busy = loop.create_task(self._work_off(pending, ref))
 
-    def _start(self, work: Work, ref: Any) -> Awaitable[None] | None:
-        """What is left to wait for."""
+    def _start(self, what: Message | Work) -> tuple[Awaitable[None] | None, Any]:
+        """What is left to wait for, and the ref that is answered if it refuses."""
+        if not isinstance(what, (str, bytes)):
+            return what(), NOBODY
+        frame = self.owner.decode(what)
         try:
-            return work()
+            pending = self.receive(frame.event, frame.payload, frame.ref)
         except Refused as refusal:
-            if ref is NOBODY:
-                raise
-            self._refuse(ref, refusal)
-            return None
+            self._refuse(frame.ref, refusal)
+            pending = None
+        return pending, frame.ref
 
     async def _work_off(self, pending: Awaitable[None] | None, ref: Any) -> None:
         try:
-            while True:
+            for done in itertools.count(1):
                 if pending is not None:
                     await self._finish(pending, ref)
+                elif done % TURN == 0:
+                    await asyncio.sleep(0)
                 if self.stopped or not self._inbox:
-                    return
-                work, ref = self._inbox.pop(0)
-                pending = self._start(work, ref)
+                    break
+                pending, ref = self._start(self._take())
         except Exception as error:  # noqa: BLE001 - a channel may raise anything
             if not self.stopped:
                 self.owner.crashed(self, error)
         finally:
             self._busy = None
+            if not self._inbox:
+                self._inbox = None
+
+    def _take(self) -> Message | Work:
+        """What waits longest."""
+        assert self._inbox is not None  # noqa: S101 - `_work_off` has looked
+        item = self._inbox.pop()
+        if item.is_inbound:
+            self.owner.waits(-item.size)
+        return item.what
 
     async def _finish(self, pending: Awaitable[None], ref: Any) -> None:
         if self.stopped:
@@ -287,6 +340,11 @@ class Channel:
             if ref is NOBODY:
                 raise
             self._refuse(ref, refusal)
+
+
+def _payload(delivery: Delivery) -> Any:
+    raw = delivery.payload
+    return raw if delivery.binary else orjson.loads(raw)
 
 
 def _check(event: str, payload: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from functools import cache, partial
@@ -21,13 +22,14 @@ from beam.conf import conf
 from beam.logs import Flood
 from presence.state import State
 from rooms import access, grants, wire
-from rooms.channel import NULL, Channel, Refused
+from rooms.channel import NULL, TURN, Channel, Refused
 from rooms.connections import connections
 from rooms.handshake import Handshake, negotiate
 from rooms.handshake import Refused as HandshakeRefused
 from rooms.hub import hub, release
+from rooms.inbox import weigh
 from rooms.keeper import keeper
-from rooms.limits import Pace, refusal_delay
+from rooms.limits import Pace, is_short, refusal_delay
 from rooms.patterns import Patterns, patterns
 from rooms.peer import client_of, counted_as
 from rooms.protocol import Connection, Join, Leave, Push, Refuse, Send, refuse
@@ -46,6 +48,8 @@ logger = logging.getLogger(__name__)
 # What a message costs of the inbound rate.
 UNIT_BYTES = 1_024
 JOIN_UNITS = 10
+# Characters of a topic that an answer may wait with.
+LONGEST_TOPIC = 300
 # Codes with which a client goes of its own accord.
 ORDERLY = frozenset({1000, 1001, 1005})
 
@@ -86,6 +90,9 @@ class SocketConsumer(AsyncConsumer):
         self.departed: dict[str, State] = {}
         self._channels: dict[str, Channel] = {}
         self._refused = 0
+        # Bytes of the client that wait: behind a join, and in its channels.
+        self._waiting = 0
+        self._paused = False
         self._patterns: Patterns = patterns()
         self._connection = Connection(
             matches=lambda topic: self._patterns.find(topic) is not None,
@@ -157,7 +164,7 @@ class SocketConsumer(AsyncConsumer):
                 data = message.get("text")
                 wait = self.take(message["bytes"] if data is None else data)
                 if wait:
-                    await asyncio.sleep(wait)
+                    await self.socket.pause(wait)
             reason = CLOSED_BY_CLIENT if message.get("code") in ORDERLY else LOST
         finally:
             self._end(reason)
@@ -202,6 +209,7 @@ class SocketConsumer(AsyncConsumer):
         self._channels.clear()
         self._backlog.clear()
         self.departed.clear()
+        self._go_on()
         self._log_end(reason)
 
     def _log_end(self, reason: str) -> None:
@@ -235,15 +243,36 @@ class SocketConsumer(AsyncConsumer):
             return 0.0
         self._handle(data)
         wait = self._pace.spend(1 + len(data) // UNIT_BYTES, time.monotonic())
+        if self._waiting > self._conf.inbound_limit:
+            if not self._paused:
+                metrics.PAUSED.value += 1
+            self._paused = True
+            return math.inf
         if wait:
             metrics.SLOWED.value += 1
         return wait
 
+    def waits(self, size: int) -> None:
+        """See `rooms.channel.Owner`. Reading goes on when half of it is done."""
+        self._waiting += size
+        if self._paused and self._waiting <= self._conf.inbound_limit // 2:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Read again from a client that was paused."""
+        if self._paused:
+            self._paused = False
+            self.socket.resume()
+
     def _handle(self, data: str | bytes) -> None:
         """Behind a join that is under way."""
-        if self._joining is not None:
+        if self._joining is not None or self._backlog:
             self._backlog.append(data)
-            return
+            self._waiting += weigh(data)
+        else:
+            self._read_safely(data)
+
+    def _read_safely(self, data: str | bytes) -> None:
         try:
             self._read(data)
         except Exception:
@@ -253,14 +282,18 @@ class SocketConsumer(AsyncConsumer):
     def _read(self, data: str | bytes) -> None:
         metrics.FRAMES_IN.value += self.counts
         try:
-            frame = wire.decode(data, self.socket.vsn, self._conf.max_message_depth)
+            frame = self.decode(data)
         except BadFrame as error:
             self._answer_bad(error)
             return
         if len(data) > self._conf.max_message_bytes:
             self._say_no(refuse(frame, Reason.MESSAGE_TOO_LARGE, frame.join_ref))
         else:
-            self._step(frame)
+            self._step(frame, data)
+
+    def decode(self, data: str | bytes) -> Frame:
+        """See `rooms.channel.Owner`. Raises `BadFrame`."""
+        return wire.decode(data, self.socket.vsn, self._conf.max_message_depth)
 
     def _answer_bad(self, error: BadFrame) -> None:
         """Refuse a message that cannot be used, or close the socket if it must be.
@@ -286,39 +319,46 @@ class SocketConsumer(AsyncConsumer):
         counter.count(refusal.reason)
         self.socket.send(refusal.frames)
 
-    def _step(self, frame: Frame) -> None:
+    def _step(self, frame: Frame, data: str | bytes) -> None:
         match self._connection.receive(frame):
             case Send(frames):
                 self.socket.send(frames)
             case Refuse() as refusal:
                 self._say_no(refusal)
             case Push(frame):
-                self._channels[frame.topic].handle(frame)
+                self._channels[frame.topic].handle(frame, data)
             case Join(frame):
                 self._pace.spend(JOIN_UNITS - 1, time.monotonic())
                 self._joining = hub().spawn(self._join(frame))
                 self._joining.add_done_callback(self._joined)
             case Leave(frame):
-                self._leave(frame)
+                channel = self._channels[frame.topic]
+                channel.leave(partial(self._leave, channel, data), weigh(data))
             case _:
                 metrics.STALE.value += 1
 
-    def _leave(self, frame: Frame) -> None:
-        channel = self._channels[frame.topic]
-
-        def leave() -> None:
-            self.socket.send((wire.reply(frame, "ok", {}, channel.join_ref),))
-            self.ended(channel)
-
-        channel.leave(leave)
+    def _leave(self, channel: Channel, data: str | bytes) -> None:
+        reply = wire.reply(self.decode(data), "ok", {}, channel.join_ref)
+        self.socket.send((reply,))
+        self.ended(channel)
 
     def _joined(self, task: asyncio.Task[None]) -> None:
         """Go on with what came in during the join."""
         self._joining = None
         if not task.cancelled() and task.exception() is not None:
             self.close(Close.BAD_FRAME, "failed")
-        while self._backlog and self._joining is None:
-            self._handle(self._backlog.pop(0))
+        self._work_off()
+
+    def _work_off(self) -> None:
+        """Handle what waits: a turn's worth, then the others have theirs."""
+        for _ in range(TURN):
+            if not self._backlog or self._joining is not None:
+                return
+            data = self._backlog.pop(0)
+            self.waits(-weigh(data))
+            self._read_safely(data)
+        if self._backlog and self._joining is None:
+            asyncio.get_running_loop().call_soon(self._work_off)
 
     async def _join(self, frame: Frame) -> None:
         if not await self._give_way(frame.topic):
@@ -361,7 +401,8 @@ class SocketConsumer(AsyncConsumer):
         frames = self._connection.reject(frame, response)
         if response.get("reason") == Reason.UNAUTHORIZED:
             self._refused += 1
-            if delay := refusal_delay(self._refused):
+            delay = refusal_delay(self._refused)
+            if delay and all(map(_may_wait, frames)):
                 asyncio.get_running_loop().call_later(delay, self._answer_late, frames)
                 return
         self.socket.send(frames)
@@ -394,6 +435,12 @@ class SocketConsumer(AsyncConsumer):
             _part(channel)
             self.socket.send(self._connection.crash(channel.topic))
 
+    def overflowed(self, channel: Channel) -> None:
+        """See `rooms.channel.Owner`."""
+        if self._forget(channel):
+            _part(channel)
+            self.socket.send(self._connection.crash(channel.topic))
+
     def _forget(self, channel: Channel) -> bool:
         if self._channels.get(channel.topic) is not channel:
             return False
@@ -411,6 +458,12 @@ def _log_refusal(refusal: HandshakeRefused) -> None:
 
 
 _refusals: dict[str, Flood] = {}
+
+
+def _may_wait(frame: Frame) -> bool:
+    """Whether a late answer takes little memory until then."""
+    short = is_short(frame.ref) and is_short(frame.join_ref)
+    return short and len(frame.topic) <= LONGEST_TOPIC
 
 
 def _part(channel: Channel, *, lost: bool = False) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import suppress
 from contextvars import Context
 from functools import partial
@@ -54,7 +54,7 @@ class Member(Protocol):
     topic: str
     socket: Socket
     labels: tuple[str, ...]
-    held: list[Delivery] | None
+    held: Held | None
     since: int
     intercepts: frozenset[str]
     urgent: frozenset[str]
@@ -62,6 +62,32 @@ class Member(Protocol):
 
     def handle_out(self, delivery: Delivery) -> None:
         """Take an intercepted event instead of the socket."""
+
+    def overflowed(self) -> None:
+        """More events came during the join than may wait: they are dropped."""
+
+
+class Held:
+    """Events that wait for the end of a member's join, up to `outbound_limit`."""
+
+    __slots__ = ("_deliveries", "_size", "has_overflowed")
+
+    def __init__(self) -> None:
+        self._deliveries: list[Delivery] = []
+        self._size = 0
+        self.has_overflowed = False
+
+    def add(self, run: Sequence[Delivery]) -> None:
+        """Keep some events; once they are too many, none are kept any more."""
+        self._size += sum(len(delivery.data) for delivery in run)
+        self._deliveries.extend(run)
+        if self.has_overflowed or self._size > conf().outbound_limit:
+            self.has_overflowed = True
+            metrics.DROPPED.value += len(self._deliveries)
+            self._deliveries.clear()
+
+    def __iter__(self) -> Iterator[Delivery]:
+        return iter(self._deliveries)
 
 
 def group_name(topic: str) -> str:
@@ -385,7 +411,12 @@ def _followed(topic: Topic, batch: list[Delivery]) -> list[Delivery]:
 
 def release(member: Member) -> None:
     """End a member's hold: write what came in meanwhile."""
-    held, member.held = member.held or [], None
+    held, member.held = member.held, None
+    if held is None:
+        return
+    if held.has_overflowed:
+        member.overflowed()
+        return
     for delivery in held:
         if _is_for(member, delivery):
             _hand(member, delivery)
@@ -421,7 +452,7 @@ def _write_one(topic: Topic, delivery: Delivery) -> None:
         if member.held is None:
             _hand(member, delivery)
         elif delivery.name not in member.urgent:
-            member.held.append(delivery)
+            member.held.add((delivery,))
         elif _is_for(member, delivery):
             member.handle_out(delivery)
     metrics.FAN_OUT.observe(len(meant))
@@ -443,7 +474,7 @@ def _write_to_all(topic: Topic, run: Sequence[Delivery]) -> None:
     for member in list(topic.members.values()):
         socket = member.socket
         if member.held is not None:
-            member.held.extend(run)
+            member.held.add(run)
         elif member.id in skipped:
             if rest := [delivery for delivery in run if delivery.skip != member.id]:
                 socket.deliver(rest, None)

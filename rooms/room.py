@@ -25,6 +25,7 @@ from rooms.diffs import diffs
 from rooms.event import Event
 from rooms.grace import graces, untrack
 from rooms.hub import hub, release
+from rooms.inbox import Work
 from rooms.keeper import keeper
 from rooms.limits import LONGEST_DELAY, is_short, refusal_delay
 from rooms.policy import Policy, policy_for
@@ -302,13 +303,13 @@ class RoomChannel(Channel):
             self._sent, self._unanswered = sent, [ref]
             sent.add_done_callback(partial(self._relayed, self._unanswered))
 
-    def leave(self, done: Callable[[], None]) -> None:
+    def leave(self, done: Work, size: int) -> None:
         """The answers that are still under way come before the leave's."""
         sent = self._sent
         if sent is None or sent.done():
-            super().leave(done)
+            super().leave(done, size)
         else:
-            self._enqueue(partial(_after, sent, done))
+            super().leave(partial(_after, sent, done), size)
 
     def _relayed(self, refs: list[Any], sent: relay.Sent) -> None:
         if self.stopped or sent.cancelled():
@@ -357,7 +358,7 @@ def _signed(payload: dict[str, Any], source: dict[str, str]) -> dict[str, Any]:
     return signed
 
 
-async def _after(sent: relay.Sent, done: Callable[[], None]) -> None:
+async def _after(sent: relay.Sent, done: Work) -> None:
     await asyncio.wait([sent])
     done()
 

@@ -8,6 +8,7 @@ other server. Same behaviour, other speed.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol
@@ -26,7 +27,8 @@ APPLICATION_CODES = 3_000
 Receiver = Callable[[str | bytes], float]
 """Takes one message of the client: text as `str`, binary as `bytes`.
 
-Answers how many seconds the client is to wait before its next.
+Returns how many seconds to read nothing more from this client; infinity:
+until `FrameWriter.resume`.
 """
 
 
@@ -55,6 +57,9 @@ class FrameWriter(Protocol):
     def close(self, code: int) -> None:
         """Send a close frame behind what is queued."""
 
+    def resume(self) -> None:
+        """Read again from a client whose receiver returned infinity."""
+
     def idle_for(self) -> float:
         """Seconds since the client last sent anything, pings included."""
 
@@ -78,6 +83,12 @@ class Socket(Protocol):
 
     def listen(self, receiver: Receiver, ended: Ended) -> bool:
         """Whether messages and the end are handed over; else they come by `receive`."""
+
+    def resume(self) -> None:
+        """Read again from the client: see `Receiver`."""
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before the next `receive`: see `Receiver`."""
 
 
 def join_prepared(batch: Sequence[Delivery], vsn: Vsn) -> bytes:
@@ -111,6 +122,12 @@ class PreparedSocket:
     def listen(self, receiver: Receiver, ended: Ended) -> bool:
         self._writer.listen(receiver, ended)
         return True
+
+    def resume(self) -> None:
+        self._writer.resume()
+
+    async def pause(self, seconds: float) -> None:
+        """Never called: the server pauses."""
 
     def send(self, frames: Iterable[Frame]) -> None:
         finished = [
@@ -165,6 +182,7 @@ class AsgiSocket:
         self._queued_bytes = 0
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self._resumed: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._heard = self._loop.time()
         self._ended: Ended | None = None
@@ -190,6 +208,17 @@ class AsgiSocket:
     def listen(self, receiver: Receiver, ended: Ended) -> bool:
         self._ended = ended
         return False
+
+    def resume(self) -> None:
+        if self._resumed is not None and not self._resumed.done():
+            self._resumed.set_result(None)
+
+    async def pause(self, seconds: float) -> None:
+        if math.isfinite(seconds):
+            await asyncio.sleep(seconds)
+            return
+        self._resumed = self._loop.create_future()
+        await self._resumed
 
     def heard(self) -> None:
         """The client sent a frame. Pings stay the server's secret."""

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
+from pytest_django.fixtures import Settings
 
+from beam import metrics
 from rooms import relay
 from rooms.event import Delivery, Event
-from rooms.hub import Hub, release
+from rooms.hub import Held, Hub, release
 from rooms.socket import Ended, Receiver, Socket
 from rooms.wire import Close, Frame, Vsn, encode
 
@@ -40,6 +42,12 @@ class FakeSocket:
     def idle_for(self) -> float:
         return 0.0
 
+    def resume(self) -> None:
+        raise AssertionError("nobody pauses this socket")
+
+    async def pause(self, seconds: float) -> None:
+        raise AssertionError("nobody pauses this socket")
+
     def listen(self, receiver: Receiver, ended: Ended) -> bool:
         return False
 
@@ -63,12 +71,15 @@ class FakeMember:
         self.fake = FakeSocket(vsn)
         self.socket: Socket = self.fake
         self.labels = labels
-        self.held: list[Delivery] | None = None
+        self.held: Held | None = None
         self.since = 0
         self.intercepted: list[str] = []
 
     def handle_out(self, delivery: Delivery) -> None:
         self.intercepted.append(delivery.name)
+
+    def overflowed(self) -> None:
+        self.intercepted.append("overflowed")
 
 
 @pytest.fixture
@@ -201,11 +212,31 @@ async def test_a_topic_can_be_left_and_joined_again_in_a_hurry(
     assert running_hub.size(topic) == 1
 
 
+async def test_a_member_that_joins_too_slowly_for_its_topic_hears_of_it(
+    topic: str, running_hub: Hub, settings: Settings
+) -> None:
+    settings.BEAM = settings.BEAM | {"outbound_limit": 1_000}
+    member = FakeMember(topic)
+    member.held = Held()
+    await running_hub.attach(member)
+    dropped = metrics.DROPPED.value
+
+    for n in range(5):
+        await send(topic, {"n": n, "text": "x" * 400})
+    kept = list(member.held)
+    release(member)
+
+    assert kept == []
+    assert metrics.DROPPED.value == dropped + 5
+    assert member.intercepted == ["overflowed"]
+    assert member.fake.got == []
+
+
 async def test_a_held_member_gets_what_came_meanwhile_on_release(
     running_hub: Hub, topic: str
 ) -> None:
     member = FakeMember(topic, "user:a")
-    member.held = []
+    member.held = Held()
     await running_hub.attach(member)
     await send(topic, {"n": 1})
     await send(topic, {"n": 2}, skip=member.id)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
 import psutil
 import pytest
-from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import ClientConnection, connect
 
 from tests.conftest import Serve
 from tests.journeys.test_server import KINDS, close_code, event, join
@@ -107,6 +111,81 @@ async def test_memory_is_bounded_where_many_stop_reading(beam_server: Serve) -> 
     for client in (*stuck, ada):
         client.transport.abort()
         await client.wait_closed()
+
+
+@contextmanager
+def slow_backend() -> Iterator[tuple[str, threading.Event]]:
+    """A `decode_token` that knows users at once, and rooms when the event is set."""
+    go_on = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if asked["type"] == "room":
+                go_on.wait(30)
+            body = json.dumps({"data": {f"{asked['type']}_id": asked["token"]}})
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", go_on
+    finally:
+        go_on.set()
+        server.shutdown()
+        server.server_close()
+
+
+async def test_what_a_client_sends_during_a_slow_join_takes_bounded_memory(
+    beam_server: Serve,
+) -> None:
+    # Lists take twenty times their text once they are decoded.
+    lists: list[Any] = [[]] * 15_000
+    with slow_backend() as (url, go_on):
+        server = beam_server(
+            BEAM_BACKEND_URL=url,
+            BEAM_BACKEND_TIMEOUT="30",
+            BEAM_INBOUND_RATE="1000000",
+            BEAM_IDLE_TIMEOUT="60",
+        )
+        flooder, ada = [
+            await connect(
+                f"{server.socket_url}/websocket?vsn=2.0.0&user_token={name}",
+                max_size=None,
+                ping_interval=None,
+                proxy=None,
+            )
+            for name in ("flooder", "ada")
+        ]
+        payload = {"room_token": "r", "session_id": "1"}
+        await flooder.send(json.dumps(["1", "1", "room:r", "phx_join", payload]))
+        before = rss(server)
+
+        async def send() -> None:
+            for n in range(400):
+                await flooder.send(message(n, "r", n=n, x=lists))
+
+        sending = asyncio.create_task(send())
+        beats = ["1", "1", "phoenix", "heartbeat", {}]
+        for _ in range(100):
+            await ada.send(json.dumps(beats))
+            assert (await event(ada, "phx_reply"))["status"] == "ok"
+            await asyncio.sleep(0.02)
+
+        # 400 messages of 60 kB are 24 MB, and were half a GB.
+        assert not sending.done()
+        assert rss(server) - before < 15_000_000
+        go_on.set()
+        for _ in range(401):
+            assert (await event(flooder, "phx_reply"))["status"] == "ok"
+        await sending
+        for client in (flooder, ada):
+            await client.close()
 
 
 async def test_a_bad_frame_costs_its_sender_alone(beam_server: Serve) -> None:

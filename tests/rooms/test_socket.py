@@ -36,6 +36,9 @@ class Writer:
     def close(self, code: int) -> None:
         self.takes = 0
 
+    def resume(self) -> None:
+        raise NotImplementedError
+
     def idle_for(self) -> float:
         return 0.0
 
