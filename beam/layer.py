@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
+import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from channels.layers import InMemoryChannelLayer
@@ -24,8 +27,9 @@ from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio.client import PubSub
 from redis.asyncio.connection import Connection
 
-from beam import redis
+from beam import metrics, redis
 from beam.conf import conf
+from beam.proof import Proof, Unproved, done_in_time
 
 Message = dict[str, Any]
 Listener = Callable[[Message], None]
@@ -36,6 +40,10 @@ logger = logging.getLogger(__name__)
 BUNDLE = "beam.bundle"
 RECEIVE_SECONDS = 1.0
 RETRY_SECONDS = 0.1
+# A subscription is proved with each renewal of the lease, and at least this often.
+PROVE_SECONDS = 5.0
+# After a proof that failed.
+PROVE_AGAIN_SECONDS = 0.5
 
 
 class InProcessLayer(InMemoryChannelLayer):
@@ -71,6 +79,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
 
     _redis: Any
     _pubsub: Any
+    _receive_task: Any
 
     def __init__(self, host: Any, channel_layer: _LoopLayer) -> None:
         super().__init__(host, channel_layer)
@@ -79,16 +88,42 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
         self._sent: Sent | None = None
         self._sender: asyncio.Task[None] | None = None
         self._link = redis.link()
-        self._pong = asyncio.Event()
         self._subscribing = asyncio.Event()
-        # Redis's word that it has a subscription, where it is still to come.
+        # Redis's confirmations of subscriptions that have not come yet.
         self._acks: dict[str, asyncio.Future[None]] = {}
+        self._proof = Proof(f"{channel_layer.prefix}proof.{uuid.uuid4().hex}")
+        self._proving = asyncio.Lock()
+        self._prover: asyncio.Task[None] | None = None
+        # Set where a proof should not wait for its time.
+        self._doubt = asyncio.Event()
+        self.proved = True
+        # Made again since the last good proof.
+        self._is_new = False
 
     def _ensure_redis(self) -> None:
         if self._redis is None:
             self._redis = redis.connect(self.host["address"])
-            gap = self.channel_layer.tell_gap
-            self._pubsub = _Subscription(self._redis.connection_pool, gap)
+            pool = self._redis.connection_pool
+            self._pubsub = _Subscription(pool, self._on_gap)
+
+    def _on_gap(self) -> None:
+        """The connection was made again: messages may have been missed."""
+        self._proof.interrupt()
+        self.channel_layer.tell_gap()
+
+    def _ensure_receiver(self) -> None:
+        super()._ensure_receiver()
+        if self._prover is None:
+            self._prover = self._loop.create_task(self._keep_proving())
+
+    async def flush(self) -> None:
+        """Forget everything, and close the connections."""
+        if self._prover is not None:
+            self._prover.cancel()
+            await asyncio.gather(self._prover, return_exceptions=True)
+            self._prover = None
+        await super().flush()
+        self.proved = True
 
     async def subscribe(self, channel: str) -> None:
         """Returns once Redis has it: what is published from now on is heard.
@@ -103,8 +138,11 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
         try:
             await super().subscribe(channel)
             self._subscribing.set()
-            async with asyncio.timeout(conf().redis_timeout):
-                await asyncio.shield(ack)
+            await done_in_time(ack, conf().redis_timeout)
+        except TimeoutError:
+            # Redis may answer everybody else: the proof finds out.
+            self._doubt.set()
+            raise
         except (redis.RedisError, OSError) as error:
             self._link.failed(error)
             raise
@@ -121,21 +159,75 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
                 await self._pubsub.unsubscribe(channel)
 
     async def verify(self) -> None:
-        """Returns once what is subscribed to is heard. Raises `RedisError`."""
+        """Returns once what is subscribed to is heard. Raises `RedisError`, `OSError`.
+
+        A subscription that is not heard is dropped: its connection is made again.
+        """
         if not self._subscribed_to:
             return
-        while self._link.up:
-            self._pong.clear()
+        if not self._link.up:
+            raise redis.Away("Redis is away")
+        async with self._proving:
+            await self._prove()
+
+    async def _prove(self) -> None:
+        await self.subscribe(self._proof.channel)
+        # Shared with all that is sent in this turn: not ours to cancel.
+        await asyncio.shield(self.put(self._proof.channel, self._proof.begin()))
+        try:
+            async with self._lock:
+                nobodys = self._proof.question(len(self._subscribed_to))
+                await self._pubsub.execute_command("UNSUBSCRIBE", nobodys)
+            await self._proof.wait(conf().redis_timeout)
+        except Unproved as error:
+            self.proved = False
+            if not await redis.batch().ping():
+                raise redis.Away("Redis is away") from error
+            await self._drop(error)
+            raise
+        self.proved = True
+        if self._is_new:
+            self._is_new = False
+            logger.info("The subscription to Redis works again")
+
+    async def _drop(self, error: Unproved) -> None:
+        """Close the subscribed connection for good, and make a new one."""
+        self._is_new = True
+        metrics.SUBSCRIPTIONS_RENEWED.count(error.reason)
+        logger.warning("The subscription to Redis failed: %s. Reconnecting", error)
+        receiver, self._receive_task = self._receive_task, None
+        if receiver is not None:
+            receiver.cancel()
+            await asyncio.gather(receiver, return_exceptions=True)
+        async with self._lock:
+            if self._pubsub.connection is not None:
+                await self._pubsub.connection.disconnect(nowait=True)
+            # The receiver tries again, and reports.
+            with suppress(redis.RedisError, OSError):
+                await self._pubsub.connect()
+            self._ensure_receiver()
+
+    async def _keep_proving(self) -> None:
+        """Prove for as long as the layer lives."""
+        while True:
+            await self._pause()
             try:
-                async with asyncio.timeout(RECEIVE_SECONDS):
-                    async with self._lock:
-                        await self._pubsub.ping()
-                    await self._pong.wait()
-            except (redis.RedisError, OSError):
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                return
-        raise redis.Away("Redis is away")
+                if self._link.up:
+                    await self.verify()
+            except (redis.RedisError, OSError) as error:
+                logger.debug("No proof of the subscription: %r", error)
+            except Exception:
+                logger.exception("Cannot prove the subscription to Redis")
+
+    async def _pause(self) -> None:
+        seconds = PROVE_AGAIN_SECONDS
+        if self.proved:
+            seconds = min(conf().lease_renew, PROVE_SECONDS)
+        seconds *= random.uniform(0.8, 1.0)  # noqa: S311
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._doubt.wait()
+        self._doubt.clear()
 
     def put(self, channel: str, message: Message) -> Sent:
         """Send with all others of this turn; one future for all of them."""
@@ -202,7 +294,14 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
             self._subscribing.clear()
             await self._subscribing.wait()
             return
-        self._receive_message(await pubsub.get_message(timeout=RECEIVE_SECONDS))
+        if pubsub.connection is not None and not pubsub.connection.is_connected:
+            # Others send commands: none may get between a new connection's first ones.
+            async with self._lock:
+                await pubsub.connect()
+        message = await pubsub.get_message(timeout=RECEIVE_SECONDS)
+        if message is not None:
+            self._proof.reads += 1
+        self._receive_message(message)
         for response in self._buffered(pubsub):
             self._receive_message(await pubsub.handle_message(response))
 
@@ -232,23 +331,30 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
         if message is not None and message.get("type", "message") != "message":
             self._note(message)
             return
-        if message is None or not layer.listeners:
-            super()._receive_message(message)
+        if message is None:
             return
         group = message["channel"].decode()
+        if group == self._proof.channel:
+            self._proof.hear(layer.channel_layer.deserialize(message["data"]))
+        elif layer.listeners:
+            self._hand_over(group, message["data"])
+        else:
+            super()._receive_message(message)
+
+    def _hand_over(self, group: str, data: bytes) -> None:
+        layer = self.channel_layer
         messages: list[Message] | None = None
         for channel in layer.groups.get(group, ()):
             if (listener := layer.listeners.get(channel)) is not None:
                 if messages is None:
-                    decoded = layer.channel_layer.deserialize(message["data"])
-                    messages = unbundle(decoded)
+                    messages = unbundle(layer.channel_layer.deserialize(data))
                 for each in messages:
                     listener(each)
 
     def _note(self, message: Any) -> None:
-        """Redis tells of the subscription itself."""
-        if message["type"] == "pong":
-            self._pong.set()
+        """What Redis sends of the subscription itself."""
+        if message["type"] == "unsubscribe":
+            self._proof.hear_answer(message["channel"].decode(), message["data"])
         elif message["type"] == "subscribe":
             ack = self._acks.get(message["channel"].decode())
             if ack is not None and not ack.done():
@@ -305,6 +411,11 @@ class _LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
     def tell_gap(self) -> None:
         """Messages may have been missed."""
         self.on_gap()
+
+    @property
+    def proved(self) -> bool:
+        """Whether no subscription is known to be broken."""
+        return all(shard.proved for shard in self._shards)
 
     async def verify(self) -> None:
         """Returns once every subscription is heard. Raises `RedisError`."""

@@ -156,6 +156,12 @@ UNTRACK_FAILED = _counter(
 )
 REAPED = _counter("processes_reaped", "Dead processes whose members were taken out")
 GAPS = _counter("gaps_announced", "Rooms told that they may have missed events")
+SUBSCRIPTIONS_RENEWED = _counter(
+    "subscription_reconnects",
+    "Subscriptions to Redis that did not deliver and were made again, by reason",
+    "silent",
+    "forgotten",
+)
 RESYNCED = _counter("presence_resynced", "Rooms given a fresh presence state")
 JOINS_LIMITED = _counter("joins_limited", "Joins refused with rate_limited")
 CONNECTIONS_LIMITED = _counter(

@@ -98,6 +98,11 @@ class Keeper:
         self._watch = Watch(tracker)
         self._task = self._loop.create_task(self._run())
 
+    @property
+    def subscribed(self) -> bool:
+        """Whether this process hears what is published, as far as it knows."""
+        return bool(getattr(self._layer, "proved", True))
+
     async def closed_known(self) -> None:
         """Wait until it is known which rooms are closed, but not for long."""
         if not self._closed_known.is_set():

@@ -23,6 +23,7 @@ TEXTS: Final = {
     "events_unpublished": "Events not relayed, their senders were told",
     "events_undeliverable": "Binary events for clients that cannot read them",
     "gaps_announced": "Rooms told that they may have missed events",
+    "subscription_reconnects": "Subscriptions to Redis that delivered nothing",
     "processes_reaped": "Dead processes, their members were taken out",
     "decodes_failed": "Tokens that the backend could not decode",
     "rooms_unwritten": "Rooms without a row in the database",

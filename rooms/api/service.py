@@ -20,7 +20,7 @@ from rooms.api.schema import describe, shape
 from rooms.api.view import BackendView
 from rooms.connections import connections
 from rooms.hub import hub
-from rooms.keeper import processes
+from rooms.keeper import keeper, processes
 
 DATABASE_SECONDS: Final = 2.0
 """How long a database may think of nothing. Whoever asks waits no longer either."""
@@ -121,6 +121,7 @@ async def _check_loop() -> dict[str, str | None]:
             checks["redis"] = None
         except (redis.RedisError, OSError) as error:
             checks["redis"] = type(error).__name__
+        checks["subscription"] = None if keeper().subscribed else "not proved"
     checks["server"] = "draining" if connections.draining else None
     try:
         await hub().start()

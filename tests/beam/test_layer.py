@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import redis as sync_redis
 from channels.layers import get_channel_layer
+from pytest_django.fixtures import Settings
 
-from beam import redis
+from beam import metrics, redis
+from beam.proof import Unproved
+from rooms import relay
+from rooms.event import Event
 from rooms.hub import Hub, group_name, hub
 from tests.contracts.test_relay import FakeMember
+from tests.processes import RedisServer
+from tests.proxy import Proxy, proxy_to
 
 pytestmark = [
     pytest.mark.redis,
@@ -128,3 +137,302 @@ async def cut_and_wait(shard: Any) -> None:
     await asyncio.wait_for(made.wait(), 5)
     redis.link().answered()
     await shard.verify()
+
+
+TIMEOUT = 0.5
+
+
+@pytest.fixture
+async def proxy(
+    backend: str, shared_redis: RedisServer, settings: Settings
+) -> AsyncIterator[Proxy]:
+    """What stands between this process and Redis, whose answers may take a while."""
+    async with proxy_to(shared_redis.port) as proxy:
+        settings.BEAM = settings.BEAM | {
+            "redis_url": proxy.url,
+            "redis_timeout": TIMEOUT,
+        }
+        layer = settings.CHANNEL_LAYERS["default"] | {"CONFIG": {"hosts": [proxy.url]}}
+        settings.CHANNEL_LAYERS = {"default": layer}
+        yield proxy
+
+
+@pytest.fixture
+async def behind(proxy: Proxy, shard: Any) -> Any:
+    """This loop's connection to Redis through the proxy, proved, with one member."""
+    shard.gaps = 0
+
+    def note() -> None:
+        shard.gaps += 1
+
+    shard.channel_layer.on_gap = note
+    shard.member = FakeMember("t")
+    await hub().attach(shard.member)
+    await shard.verify()
+    return shard
+
+
+@pytest.fixture
+def renewed() -> Any:
+    """`renewed()`: how many subscriptions were made again in this test, by reason."""
+    before = dict(metrics.SUBSCRIPTIONS_RENEWED.reasons)
+    return lambda: {
+        reason: count - before[reason]
+        for reason, count in metrics.SUBSCRIPTIONS_RENEWED.reasons.items()
+        if count != before[reason]
+    }
+
+
+async def say(number: int) -> None:
+    """Publish to the member's topic; Redis took it."""
+    await relay.published(Event(topic="t", name="e", payload={"n": number}))
+
+
+def heard(shard: Any) -> list[int]:
+    """What the member was sent."""
+    return [payload["n"] for payload in shard.member.socket.got]
+
+
+async def until(condition: Any) -> None:
+    """Wait for something to be true."""
+    async with asyncio.timeout(8):
+        while not condition():  # noqa: ASYNC110 - anything may be waited for
+            await asyncio.sleep(0.01)
+
+
+async def test_a_subscription_that_is_heard_is_left_alone(
+    behind: Any, renewed: Any
+) -> None:
+    for _ in range(20):
+        await behind.verify()
+
+    assert behind.proved
+    assert (renewed(), behind.gaps) == ({}, 0)
+
+
+@pytest.mark.parametrize("way", [{"up": False}, {"down": False}, {}])
+async def test_a_frozen_subscription_is_made_again_and_the_gap_is_announced(
+    behind: Any, proxy: Proxy, renewed: Any, way: dict[str, bool]
+) -> None:
+    [line] = proxy.that_said(b"SUBSCRIBE")
+    line.freeze(**way)
+
+    with pytest.raises(Unproved):
+        await behind.verify()
+
+    assert not behind.proved
+    assert not behind.channel_layer.proved
+    await behind.verify()
+    assert behind.proved
+    assert (renewed(), behind.gaps) == ({"silent": 1}, 1)
+    assert redis.link().up
+    await say(1)
+    await until(lambda: heard(behind) == [1])
+    await hub().attach(FakeMember("new"))
+
+
+async def test_what_waited_in_a_frozen_subscription_never_comes(
+    behind: Any, proxy: Proxy
+) -> None:
+    [line] = proxy.that_said(b"SUBSCRIBE")
+    line.freeze()
+    await say(1)
+    with pytest.raises(Unproved):
+        await behind.verify()
+    await behind.verify()
+
+    line.thaw()
+    await say(2)
+
+    await until(lambda: heard(behind) == [2])
+    await behind.verify()
+    assert heard(behind) == [2]
+
+
+async def test_a_frozen_subscription_is_found_without_being_asked_for(
+    behind: Any, proxy: Proxy, settings: Settings
+) -> None:
+    settings.BEAM = settings.BEAM | {"lease_renew": 0.2}
+    behind._doubt.set()
+    [line] = proxy.that_said(b"SUBSCRIBE")
+
+    line.freeze()
+
+    await until(lambda: behind.gaps == 1)
+    await until(lambda: behind.proved)
+
+
+async def test_it_is_found_though_events_still_come_by_it(
+    behind: Any, proxy: Proxy, renewed: Any
+) -> None:
+    async def talk() -> None:
+        for number in range(10_000):
+            await say(number)
+            await asyncio.sleep(0.01)
+
+    talking = asyncio.create_task(talk())
+    [line] = proxy.that_said(b"SUBSCRIBE")
+    line.freeze(down=False)
+
+    with pytest.raises(Unproved):
+        await behind.verify()
+
+    talking.cancel()
+    assert renewed() == {"silent": 1}
+
+
+async def test_a_join_that_is_not_confirmed_has_the_subscription_proved(
+    behind: Any, proxy: Proxy
+) -> None:
+    [line] = proxy.that_said(b"SUBSCRIBE")
+    line.freeze()
+
+    with pytest.raises(TimeoutError):
+        await hub().attach(FakeMember("new"))
+
+    assert redis.link().up
+    await until(lambda: behind.gaps == 1)
+    await until(lambda: behind.proved)
+    await hub().attach(FakeMember("new"))
+
+
+async def test_a_frozen_publishing_connection_is_an_outage(
+    behind: Any, proxy: Proxy, renewed: Any
+) -> None:
+    await say(1)
+    for line in proxy.that_said(b"PUBLISH"):
+        line.freeze()
+
+    with pytest.raises(redis.RedisError):
+        await behind.verify()
+
+    assert not redis.link().up
+    redis.link().answered()
+    await say(2)
+    await behind.verify()
+    assert heard(behind) == [1, 2]
+    assert renewed() == {}
+
+
+async def test_where_redis_itself_does_not_answer_no_subscription_is_blamed(
+    behind: Any, proxy: Proxy, renewed: Any
+) -> None:
+    await redis.client().ping()
+    for line in proxy.lines:
+        if b"PUBLISH" not in line.said:
+            line.freeze()
+
+    with pytest.raises(redis.Away):
+        await behind.verify()
+
+    assert renewed() == {}
+    assert not redis.link().up
+
+
+@pytest.mark.parametrize("lost", ["a group", "the channel of the proofs"])
+async def test_a_channel_that_redis_forgot_is_subscribed_to_again(
+    behind: Any, renewed: Any, lost: str
+) -> None:
+    group = behind.channel_layer._get_group_channel_name(group_name("t"))
+    channel = group if lost == "a group" else behind._proof.channel
+    # Nothing in this process knows.
+    await behind._pubsub.connection.send_command("UNSUBSCRIBE", channel)
+
+    with pytest.raises(Unproved):
+        await behind.verify()
+
+    await behind.verify()
+    assert (renewed(), behind.gaps) == ({"forgotten": 1}, 1)
+    await say(1)
+    await until(lambda: heard(behind) == [1])
+
+
+async def asked(shard: Any) -> asyncio.Task[None]:
+    """A proof that has sent its question, and waits."""
+    shard._proof._expected = 0
+    proving = asyncio.create_task(shard.verify())
+    await until(lambda: shard._proof._expected)
+    return proving
+
+
+async def test_a_loop_that_lags_does_not_blame_the_subscription(
+    behind: Any, proxy: Proxy, renewed: Any
+) -> None:
+    [line] = proxy.that_said(b"SUBSCRIBE")
+    line.freeze()
+    proving = await asked(behind)
+
+    for _ in range(3):
+        await asyncio.sleep(0.001)
+        time.sleep(2 * TIMEOUT)  # noqa: ASYNC251 - the lag
+    line.thaw()
+
+    await proving
+    assert (renewed(), behind.gaps) == ({}, 0)
+
+
+async def test_an_answer_behind_a_long_backlog_is_waited_for(
+    behind: Any,
+    shared_redis: RedisServer,
+    renewed: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = "x" * 20_000
+    slow = 0
+
+    def work(*_: Any) -> None:
+        nonlocal slow
+        slow += 1
+        time.sleep(0.004)
+
+    monkeypatch.setattr(behind.channel_layer, "listeners", {hub()._mailbox: work})
+    channel = behind.channel_layer._get_group_channel_name(group_name("t"))
+    data = behind.channel_layer.channel_layer.serialize({"type": "e", "text": text})
+    # Blocks this loop: all of it waits when the proof begins.
+    with sync_redis.Redis(port=shared_redis.port) as client:
+        pipeline = client.pipeline(transaction=False)
+        for _ in range(300):
+            pipeline.publish(channel, data)
+        pipeline.execute()
+
+    began = time.monotonic()
+    await behind.verify()
+
+    assert time.monotonic() - began > 2 * TIMEOUT
+    assert slow == 300
+    assert (renewed(), behind.gaps) == ({}, 0)
+
+
+async def test_members_that_come_and_go_during_proofs_do_no_harm(
+    behind: Any, renewed: Any
+) -> None:
+    async def come_and_go(topic: str) -> None:
+        for _ in range(30):
+            member = FakeMember(topic)
+            await hub().attach(member)
+            hub().detach(member)
+
+    moving = [asyncio.create_task(come_and_go(f"m{n}")) for n in range(10)]
+    while not all(task.done() for task in moving):
+        await behind.verify()
+
+    await asyncio.gather(*moving)
+    assert (renewed(), behind.gaps) == ({}, 0)
+
+
+async def test_a_proof_during_which_the_connection_is_cut_says_nothing(
+    behind: Any, proxy: Proxy, renewed: Any
+) -> None:
+    [line] = proxy.that_said(b"SUBSCRIBE")
+    line.freeze()
+    proving = await asked(behind)
+
+    line.close()
+
+    with pytest.raises(redis.RedisError) as caught:
+        await proving
+    assert not isinstance(caught.value, Unproved)
+    redis.link().answered()
+    await until(lambda: behind.gaps == 1)
+    await behind.verify()
+    assert renewed() == {}

@@ -1,0 +1,123 @@
+"""Decides whether a subscription to Redis is heard, end to end.
+
+One proof: a message to a channel of the process's own, published as every event
+is, then an UNSUBSCRIBE from a channel that nobody has on the subscribed
+connection. Redis answers that in order, with the number of channels that the
+connection is subscribed to. Both must arrive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+# How often a wait looks. Time in which the event loop did not run does not count.
+STEP_SECONDS = 0.1
+
+
+class Unproved(RedisConnectionError):
+    """The subscription does not deliver what it should. `reason`: for the counter."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class Interrupted(RedisConnectionError):
+    """The connection was replaced during a proof, which says nothing of the new one."""
+
+
+class Proof:
+    """The proofs of one subscribed connection, one at a time.
+
+    `reads`: how often something was read from the connection.
+    """
+
+    def __init__(self, channel: str) -> None:
+        """`channel`: this process's own; nobody else publishes there."""
+        self.channel = channel
+        self.reads = 0
+        self._loop = asyncio.get_running_loop()
+        self._number = self._expected = 0
+        self._message: asyncio.Future[None] = self._loop.create_future()
+        self._answer: asyncio.Future[int] = self._loop.create_future()
+
+    def begin(self) -> dict[str, Any]:
+        """Start a proof; the message to publish."""
+        self._number += 1
+        self._message = self._loop.create_future()
+        self._answer = self._loop.create_future()
+        return {"type": "beam.proof", "number": self._number}
+
+    def question(self, subscribed: int) -> str:
+        """The channel to unsubscribe from. `subscribed`: how many Redis must know."""
+        self._expected = subscribed
+        return self._nobodys
+
+    @property
+    def _nobodys(self) -> str:
+        return f"{self.channel}.{self._number}"
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """Take a message of the own channel."""
+        if message.get("number") == self._number:
+            _settle(self._message, None)
+
+    def hear_answer(self, channel: str, subscribed: int) -> None:
+        """Take the answer to an UNSUBSCRIBE."""
+        if channel == self._nobodys:
+            _settle(self._answer, subscribed)
+
+    def interrupt(self) -> None:
+        """The connection was made again: the current proof ends without a verdict."""
+        for future in (self._message, self._answer):
+            if not future.done():
+                future.set_exception(Interrupted("the connection was made again"))
+                # It may be that nobody waits.
+                future.exception()
+
+    async def wait(self, seconds: float) -> None:
+        """Returns once the subscription is proved.
+
+        Raises `Unproved` after `seconds` in which the loop ran and nothing was
+        read, or after that long with one half of the proof and without the other.
+        """
+        halves = (self._message, self._answer)
+        step = min(STEP_SECONDS, seconds / 4)
+        spent, reads, waits_for = 0.0, self.reads, len(halves)
+        while missing := [half for half in halves if not half.done()]:
+            # Before the first half comes, what was read is what was sent earlier.
+            is_backlog = len(missing) == len(halves) and self.reads != reads
+            if is_backlog or len(missing) < waits_for:
+                spent = 0.0
+            elif spent >= seconds:
+                raise self._verdict(seconds)
+            reads, waits_for = self.reads, len(missing)
+            await asyncio.wait(missing, timeout=step)
+            spent += step
+        self._message.result()
+        if self._answer.result() < self._expected:
+            raise Unproved("forgotten", "Redis has lost one of the subscriptions")
+
+    def _verdict(self, seconds: float) -> Unproved:
+        if self._answer.done():
+            return Unproved("forgotten", "this process does not hear its own message")
+        return Unproved("silent", f"no answer within {seconds:g} s")
+
+
+async def done_in_time(future: asyncio.Future[None], seconds: float) -> None:
+    """Wait for a future. Raises `TimeoutError` after `seconds` of a running loop."""
+    step, spent = min(STEP_SECONDS, seconds / 4), 0.0
+    while not future.done():
+        if spent >= seconds:
+            raise TimeoutError(f"no answer within {seconds:g} s")
+        await asyncio.wait([future], timeout=step)
+        spent += step
+    future.result()
+
+
+def _settle(future: asyncio.Future[Any], result: Any) -> None:
+    if not future.done():
+        future.set_result(result)

@@ -1,0 +1,133 @@
+"""A TCP proxy for tests: freezes single connections, in either direction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+CHUNK = 65_536
+
+
+class Line:
+    """One connection through the proxy.
+
+    `said`: the upper-case bytes of what its client has sent, for telling lines
+    apart. `frozen` and `deaf`: what Redis sends, or what it is sent, waits.
+    """
+
+    def __init__(self) -> None:
+        self.said = b""
+        self.writers: list[asyncio.StreamWriter] = []
+        self.is_open = True
+        self._down, self._up = asyncio.Event(), asyncio.Event()
+        self.thaw()
+
+    def freeze(self, *, down: bool = True, up: bool = True) -> None:
+        """Forward nothing more. `down`: to the client, `up`: to the server."""
+        if down:
+            self._down.clear()
+        if up:
+            self._up.clear()
+
+    def thaw(self) -> None:
+        """Forward again, first what has waited."""
+        self._down.set()
+        self._up.set()
+
+    async def carry(
+        self, client: asyncio.StreamReader, server: asyncio.StreamReader
+    ) -> None:
+        """Forward both ways until either end closes. `writers`: client, server."""
+        ways = (
+            asyncio.create_task(self._pump(client, self.writers[1], self._up)),
+            asyncio.create_task(self._pump(server, self.writers[0], self._down)),
+        )
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            self.close()
+
+    async def _pump(
+        self,
+        source: asyncio.StreamReader,
+        target: asyncio.StreamWriter,
+        gate: asyncio.Event,
+    ) -> None:
+        while data := await source.read(CHUNK):
+            if gate is self._up:
+                self.said = (self.said + data.upper())[-CHUNK:]
+            await gate.wait()
+            target.write(data)
+            await target.drain()
+
+    def close(self) -> None:
+        """Cut it."""
+        self.is_open = False
+        for writer in self.writers:
+            writer.close()
+
+
+class Proxy:
+    """Listens on the loopback and forwards to a port there.
+
+    `freezes_new`: whether new connections are frozen from their start.
+    """
+
+    def __init__(self, target: int) -> None:
+        self.port = 0
+        self.freezes_new = False
+        self.lines: list[Line] = []
+        self._target = target
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        """A Redis behind it."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def that_said(self, word: bytes) -> list[Line]:
+        """The open connections whose clients have sent a word, such as SUBSCRIBE."""
+        return [line for line in self.lines if line.is_open and word in line.said]
+
+    async def serve(
+        self, client: asyncio.StreamReader, to: asyncio.StreamWriter
+    ) -> None:
+        """One connection's life."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        line = Line()
+        if self.freezes_new:
+            line.freeze()
+        line.writers.append(to)
+        self.lines.append(line)
+        with suppress(OSError):
+            server, up = await asyncio.open_connection("127.0.0.1", self._target)
+            line.writers.append(up)
+            await line.carry(client, server)
+        line.close()
+
+    async def end(self) -> None:
+        """Cut everything."""
+        for line in self.lines:
+            line.thaw()
+            line.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def proxy_to(port: int) -> AsyncIterator[Proxy]:
+    """A proxy in front of a port of the loopback."""
+    proxy = Proxy(port)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    proxy.port = server.sockets[0].getsockname()[1]
+    try:
+        yield proxy
+    finally:
+        server.close()
+        await proxy.end()
