@@ -27,6 +27,7 @@ from beam import metrics
 from beam.conf import check_settings
 from beam.handler import ApiHandler
 from beam.logs import Send, identify
+from rooms import reports
 from rooms.consumer import SocketConsumer, plain_http
 from rooms.staff import staff_application
 
@@ -72,6 +73,8 @@ class Application:
         else:
             await receive()
             metrics.REFUSED.count("path")
+            why = f"nothing is at {path[:100]!r}; clients connect to /socket"
+            reports.connect_refused("path", why, str((scope.get("client") or [""])[0]))
             await send({"type": "websocket.close"})
 
     async def _answer(self, scope: Any, receive: Any, send: Send, path: str) -> None:

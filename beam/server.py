@@ -45,6 +45,7 @@ from beam.environment import url_of
 from beam.frames import read
 from beam.opening import OpeningFactory
 from beam.supervisor import BACKLOG, READY, cannot_listen
+from rooms import reports
 from rooms.connections import connections
 from rooms.diffs import diffs
 from rooms.hub import hub
@@ -63,6 +64,8 @@ NEVER = 10**9
 # Messages that one client may have handled before the others have their turn.
 TURN = 32
 CLOSE_SECONDS = 2.0
+# What could not be read of a handshake, by the reason that counts it.
+READ = {"origin": "header Origin", "malformed": "request"}
 
 
 class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
@@ -340,7 +343,10 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         is_origin = "origin" in reason.lower()
         if not hasattr(self, "application_deferred"):
             # The application, which counts what it refuses, was never asked.
-            metrics.REFUSED.count("origin" if is_origin else "malformed")
+            kind = "origin" if is_origin else "malformed"
+            metrics.REFUSED.count(kind)
+            # Without autobahn's words, which quote the request.
+            reports.connect_refused(kind, f"the {READ[kind]} cannot be read", "")
         code = 403 if is_origin else code
         super().failHandshake(reason, code, responseHeaders)
 

@@ -41,9 +41,15 @@ NULL: Final = object()
 class Refused(Exception):
     """A request is answered with an error; the channel lives on."""
 
-    def __init__(self, reason: str, message: str = "", wait: float = 0.0) -> None:
-        """`wait`: seconds after which it may be tried again; 0: nobody knows."""
+    def __init__(
+        self, reason: str, message: str = "", wait: float = 0.0, why: str = ""
+    ) -> None:
+        """`wait`: seconds after which it may be tried again; 0: nobody knows.
+
+        `why`: more than the client is told, for the log; the message if empty.
+        """
         super().__init__(reason)
+        self.reason, self.why = str(reason), why or message
         self.response: dict[str, Any] = {"reason": str(reason)}
         if message:
             self.response["message"] = message

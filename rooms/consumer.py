@@ -7,7 +7,6 @@ mailbox and no task of its own beside the server's.
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -19,9 +18,8 @@ from django.core.signals import setting_changed
 
 from beam import metrics
 from beam.conf import conf
-from beam.logs import Flood
 from presence.state import State
-from rooms import access, grants, wire
+from rooms import access, grants, reports, wire
 from rooms.channel import NULL, TURN, Channel, Refused
 from rooms.connections import connections
 from rooms.handshake import Handshake, negotiate
@@ -42,8 +40,6 @@ from rooms.socket import (
     Socket,
 )
 from rooms.wire import Answerable, BadFrame, Close, Frame, InvalidValue, Reason
-
-logger = logging.getLogger(__name__)
 
 # What a message costs of the inbound rate.
 UNIT_BYTES = 1_024
@@ -105,8 +101,7 @@ class SocketConsumer(AsyncConsumer):
         try:
             shake = await self._admit(scope)
         except HandshakeRefused as refusal:
-            metrics.REFUSED.count(refusal.reason)
-            _log_refusal(refusal)
+            _refused(refusal, scope)
             await send({"type": "websocket.close"})
             return
         self.params, self.auth_token = shake.params, shake.auth_token
@@ -131,8 +126,8 @@ class SocketConsumer(AsyncConsumer):
             return await self.authenticate(scope)
         except HandshakeRefused:
             raise
-        except Exception:
-            logger.exception("A connect request could not be judged")
+        except Exception as error:  # noqa: BLE001 - a verifier may raise anything
+            reports.crashed("A connect request could not be judged", error)
             raise HandshakeRefused("it could not be judged", "failed") from None
 
     async def authenticate(self, scope: Any) -> Handshake:
@@ -210,23 +205,8 @@ class SocketConsumer(AsyncConsumer):
         self._backlog.clear()
         self.departed.clear()
         self._go_on()
-        self._log_end(reason)
-
-    def _log_end(self, reason: str) -> None:
-        """The one line of a connection."""
-        user, seconds = self.identity.user_id, time.monotonic() - self._began
-        logger.info(
-            "Connection of %s ended after %.1f s: %s",
-            user,
-            seconds,
-            reason,
-            extra={
-                "user": user,
-                "address": self.address,
-                "seconds": round(seconds, 1),
-                "reason": reason,
-            },
-        )
+        seconds = time.monotonic() - self._began
+        reports.connection_ended(self.identity.user_id, self.address, seconds, reason)
 
     def _watch(self) -> None:
         """Close a socket that fell silent; looks again when it could have."""
@@ -275,8 +255,8 @@ class SocketConsumer(AsyncConsumer):
     def _read_safely(self, data: str | bytes) -> None:
         try:
             self._read(data)
-        except Exception:
-            logger.exception("A connection failed")
+        except Exception as error:  # noqa: BLE001 - a bug ends this connection only
+            reports.crashed("A connection failed", error)
             self.close(Close.BAD_FRAME, "failed")
 
     def _read(self, data: str | bytes) -> None:
@@ -448,16 +428,9 @@ class SocketConsumer(AsyncConsumer):
         return True
 
 
-def _log_refusal(refusal: HandshakeRefused) -> None:
-    """A line now and then for each reason: whoever likes can be refused."""
-    missed = _refusals.setdefault(refusal.reason, Flood()).next(time.monotonic())
-    if missed is not None:
-        more = f" (and {missed:,} more before it)" if missed else ""
-        text = "Refused to connect: %s%s"
-        logger.info(text, refusal, more, extra={"reason": refusal.reason})
-
-
-_refusals: dict[str, Flood] = {}
+def _refused(refusal: HandshakeRefused, scope: Any) -> None:
+    metrics.REFUSED.count(refusal.reason)
+    reports.connect_refused(refusal.reason, str(refusal), _address(scope))
 
 
 def _may_wait(frame: Frame) -> bool:
@@ -477,7 +450,7 @@ def _part(channel: Channel, *, lost: bool = False) -> None:
 
 def _log_crash(channel: Channel, error: Exception) -> None:
     metrics.CRASHES.value += 1
-    logger.error("%s crashed", type(channel).__name__, exc_info=error)
+    reports.crashed(f"{type(channel).__name__} crashed", error)
 
 
 def _written(channel: Channel, response: Any) -> Any:
@@ -496,12 +469,15 @@ async def _run_join(channel: Channel, payload: Any) -> tuple[Any, bool]:
     try:
         return _written(channel, await channel.join(payload)), True
     except Refused as refusal:
+        reports.join_refused(
+            channel.topic, channel.owner.identity.user_id, refusal.reason, refusal.why
+        )
         return refusal.response, False
     except asyncio.CancelledError:
         channel.close()
         raise
-    except Exception:
-        logger.exception("A join of %s crashed", type(channel).__name__)
+    except Exception as error:  # noqa: BLE001 - a channel may raise anything
+        reports.crashed(f"A join of {type(channel).__name__} crashed", error)
         metrics.CRASHES.value += 1
         return {"reason": Reason.JOIN_CRASHED}, False
 
@@ -559,7 +535,7 @@ async def plain_http(scope: Any, receive: Any, send: Any) -> None:
             await consumer.judge(scope)
             body = b"this is a WebSocket endpoint"
         except HandshakeRefused as refusal:
-            metrics.REFUSED.count(refusal.reason)
+            _refused(refusal, scope)
             status = 403
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),

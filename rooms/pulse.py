@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from beam import redis
+from beam import redis, tally
 from beam.conf import conf
 from presence import backend
 from presence.tracker import ALONE
@@ -74,6 +74,7 @@ class Pulse:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        tally.flush()
         siblings.write(figures.take())
         try:
             await self._tell(figures.take())

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import orjson
+from django.conf import settings
 
 from beam import metrics
 from beam.conf import conf
@@ -17,7 +18,7 @@ from presence import gate
 from presence.backend import tracker
 from presence.state import Diff, Snapshot, State, metas_of
 from presence.tracker import NotTracked
-from rooms import access, grants, relay
+from rooms import access, grants, relay, reports
 from rooms.activity import gathered
 from rooms.address import MAX_SESSION_ID, labels, room_topic
 from rooms.channel import Channel, Refused
@@ -79,8 +80,8 @@ class RoomChannel(Channel):
         try:
             token = payload["room_token"]
             self.grant = await access.enter(token, room_id, self.owner.identity)
-        except grants.Unauthorized:
-            raise Refused(Reason.UNAUTHORIZED) from None
+        except grants.Unauthorized as error:
+            raise _unauthorized(error) from None
         except grants.BackendAway:
             raise Refused(Reason.UNAVAILABLE) from None
         await keeper().closed_known()
@@ -220,8 +221,8 @@ class RoomChannel(Channel):
         room_id, identity = self.topic.removeprefix("room:"), self.owner.identity
         try:
             self.grant = await access.enter(token, room_id, identity)
-        except grants.Unauthorized:
-            self._refuse_token(ref)
+        except grants.Unauthorized as error:
+            self._refuse_token(ref, _unauthorized(error))
             return
         except grants.BackendAway:
             raise Refused(Reason.UNAVAILABLE) from None
@@ -231,10 +232,11 @@ class RoomChannel(Channel):
         self._watch_token()
         self.reply(ref)
 
-    def _refuse_token(self, ref: Any) -> None:
+    def _refuse_token(self, ref: Any, refusal: Refused) -> None:
         """Answer a bad token: each one in a row later, and nothing waits for it."""
         self._refused += 1
-        refusal = Refused(Reason.UNAUTHORIZED)
+        user_id = self.owner.identity.user_id
+        reports.token_refused(self.topic, user_id, refusal.reason, refusal.why)
         delay = refusal_delay(self._refused)
         if not delay or not is_short(ref):
             self._refuse(ref, refusal)
@@ -356,6 +358,12 @@ def _signed(payload: dict[str, Any], source: dict[str, str]) -> dict[str, Any]:
     if type(inner := payload.get("response")) is dict:
         signed["response"] = inner | {"from": source}
     return signed
+
+
+def _unauthorized(error: grants.Unauthorized) -> Refused:
+    """A bad token. Why is logged; clients are told with `DEBUG=1` only."""
+    why = str(error)
+    return Refused(Reason.UNAUTHORIZED, why if settings.DEBUG else "", why=why)
 
 
 async def _after(sent: relay.Sent, done: Work) -> None:

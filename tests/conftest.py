@@ -13,7 +13,7 @@ from django.contrib.contenttypes.management import create_contenttypes
 from django.db.models.signals import post_migrate
 from pytest_django.fixtures import Settings
 
-from beam import redis
+from beam import redis, tally
 from rooms.hub import Hub, hub
 from rooms.keeper import keeper
 from tests.processes import RedisServer, Server, redis_server, serve
@@ -105,6 +105,12 @@ async def running_hub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
     if flush is not None:
         await flush()
     await redis.close()
+
+
+@pytest.fixture(autouse=True)
+def lines_of_other_tests() -> None:
+    """What they wrote is no flood of this one."""
+    tally.flush()
 
 
 @pytest.fixture

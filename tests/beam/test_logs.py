@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable
 from io import StringIO
 from typing import Any
@@ -15,10 +16,11 @@ import pytest
 from django.contrib.auth.views import LoginView
 from pytest_django.fixtures import Settings
 
-from beam import logs, metrics
+from beam import logs, metrics, tally
 from beam.asgi import application
 from beam.logs import DjangoFilter, JsonFormatter, LineFormatter, RequestFilter
 from rooms import tokens
+from rooms.connections import connections
 from tests.clients import Client, connected, until
 from tests.conftest import Serve
 from tests.processes import Server
@@ -275,12 +277,12 @@ async def test_what_a_stranger_can_have_written_is_short(
 
 @pytest.mark.usefixtures("running_hub")
 async def test_a_connection_has_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "rooms.consumer")
+    caplog.set_level(logging.INFO, "rooms.reports")
     [ada] = await connected("ada")
     await ada.join("r")
     await ada.close()
 
-    [line] = [one for one in caplog.records if one.name == "rooms.consumer"]
+    [line] = [one for one in caplog.records if one.name == "rooms.reports"]
     assert re.fullmatch(
         r"Connection of ada ended after \d\.\d s: closed_by_client", line.getMessage()
     )
@@ -290,10 +292,30 @@ async def test_a_connection_has_one_line(caplog: pytest.LogCaptureFixture) -> No
 
 
 @pytest.mark.usefixtures("running_hub")
+async def test_many_that_leave_at_once_do_not_flood_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clients = await connected(*(f"u{n}" for n in range(60)))
+    caplog.set_level(logging.DEBUG, "rooms.reports")
+
+    for client in clients:
+        await client.wire.send_input({"type": "websocket.disconnect", "code": 1000})
+    await until(lambda: not connections.everyone())
+    tally.flush()
+
+    levels = Counter(one.levelname for one in caplog.records)
+    counted = sum(vars(one).get("count", 0) for one in caplog.records)
+    # One for each at the level DEBUG, a summary of the rest above it.
+    assert levels["INFO"] < 30
+    assert levels["DEBUG"] == counted >= 30
+    assert caplog.text.count("Connection of") == 60
+
+
+@pytest.mark.usefixtures("running_hub")
 async def test_the_line_says_why_beam_ended_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.INFO, "rooms.consumer")
+    caplog.set_level(logging.INFO, "rooms.reports")
     client: Client
     [client] = await connected("ada")
 

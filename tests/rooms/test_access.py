@@ -133,7 +133,7 @@ REASONS: list[tuple[dict[str, Any], str]] = [
     ({"exp": []}, "`exp` is not a number of seconds"),
     ({"exp": None}, "no `exp`"),
     ({"exp": 0}, "expired"),
-    ({"exp": NOW - 40}, "expired 4. s ago"),
+    ({"exp": NOW - 40}, r"expired \d+ s ago"),
     ({"nbf": NOW * 1_000}, "`nbf` is after the year 9999.*milliseconds"),
     ({"nbf": {}}, "`nbf` is not a number of seconds"),
     ({"nbf": False}, "`nbf` is not a number of seconds"),

@@ -6,16 +6,15 @@ import asyncio
 import base64
 import json
 import logging
-from collections.abc import Callable
 from typing import Any
 
+import jwt
 import pytest
 from channels.testing import WebsocketCommunicator
 from pytest_django.fixtures import Settings
 
-from beam import metrics
+from beam import metrics, tally
 from beam.asgi import application
-from beam.logs import QUIET_SECONDS
 from rooms import grants, relay, tokens
 from rooms.connections import connections, disconnect_event
 from rooms.consumer import SocketConsumer
@@ -24,6 +23,8 @@ from rooms.room import RoomChannel
 from tests.clients import Client, connected
 
 pytestmark = pytest.mark.usefixtures("running_hub")
+
+ROOM_TOKEN = "this is a room token, where a user token belongs"
 
 
 def join_payload(room_id: str) -> dict[str, str]:
@@ -382,7 +383,7 @@ async def test_a_channel_that_raises_at_the_end_costs_the_others_nothing(
         if channel.topic == "room:b":
             raise RuntimeError("no end")
 
-    caplog.set_level(logging.INFO, "rooms.consumer")
+    caplog.set_level(logging.INFO, "rooms.reports")
     monkeypatch.setattr(RoomChannel, "terminate", terminate)
     open_before, members_before = len(connections), running_hub.members
     crashes = metrics.CRASHES.value
@@ -455,30 +456,98 @@ async def test_nobody_connects_while_the_backend_is_away(settings: Settings) -> 
     assert await Client("ada").is_refused()
 
 
-async def test_why_connects_are_refused_is_logged_now_and_then(
+async def test_why_connects_are_refused_is_logged(
     caplog: pytest.LogCaptureFixture,
-    clock: Callable[[float], None],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("rooms.consumer._refusals", {})
-    caplog.set_level(logging.INFO, "rooms.consumer")
-    for vsn in ("8.0.0", "9.0.0", "9.0.1"):
-        assert await Client("ada", vsn=vsn).is_refused()
-    assert await Client("ada", user_token="no").is_refused()
-    clock(QUIET_SECONDS + 1)
-    assert await Client("ada", vsn="8.0.0").is_refused()
+    caplog.set_level(logging.INFO, "rooms.reports")
+    foreign = tokens.mint_room("lobby", 60)
 
-    told = [
-        (vars(record)["reason"], record.getMessage().partition("(")[2])
-        for record in caplog.records
+    assert await Client("ada", vsn="8.0.0").is_refused()
+    assert await Client("ada", user_token="no").is_refused()
+    assert await Client("ada", user_token=foreign).is_refused()
+
+    told = [(vars(one)["reason"], one.getMessage()) for one in caplog.records]
+    assert told == [
+        ("vsn", "Refused to connect: vsn is not supported"),
+        ("token", "Refused to connect: the token is not a JWT"),
+        ("token", f"Refused to connect: {ROOM_TOKEN}"),
     ]
-    assert told == [("vsn", ""), ("token", ""), ("vsn", "and 2 more before it)")]
+
+
+async def test_connects_that_are_refused_do_not_flood_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "rooms.reports")
+
+    for _ in range(40):
+        assert await Client("ada", user_token="no").is_refused()
+    tally.flush()
+
+    assert len(caplog.messages) == 11
+    assert caplog.messages[-1] == "30 more connects refused within 10 s: 30 token"
+
+
+def bad_tokens() -> dict[str, str]:
+    """Room tokens that are refused in `lobby`, by why."""
+    foreign = jwt.encode({"room_id": "lobby", "exp": 2e9}, "x" * 32, "HS256")
+    return {
+        "the token is for room 'other', not for 'lobby'": tokens.mint_room("other", 60),
+        "the token expired ": tokens.mint_room("lobby", -90),
+        "the token is for user 'bob', not for 'ada'": tokens.mint_room(
+            "lobby", 60, user_id="bob"
+        ),
+        "the token is not signed with BEAM_TOKEN_SECRET": foreign,
+        "the token is not a JWT": "abc",
+    }
+
+
+@pytest.mark.parametrize("debug", [True, False])
+async def test_why_joins_are_refused_is_logged_and_said_to_developers(
+    caplog: pytest.LogCaptureFixture,
+    settings: Settings,
+    debug: bool,
+) -> None:
+    settings.DEBUG = debug
+    caplog.set_level(logging.DEBUG, "rooms.reports")
+    [ada] = await connected("ada")
+
+    for why, token in bad_tokens().items():
+        caplog.clear()
+        response = (await ada.try_join("lobby", room_token=token))["response"]
+
+        [line] = caplog.messages
+        assert line.startswith(f"Refused ada to join room:lobby: unauthorized, {why}")
+        assert token not in line
+        assert response["reason"] == "unauthorized"
+        assert response.get("message", "").startswith(why if debug else "")
+        assert ("message" in response) is debug
+
+
+@pytest.mark.parametrize("debug", [True, False])
+async def test_why_a_new_token_is_refused_is_logged_and_said_to_developers(
+    caplog: pytest.LogCaptureFixture,
+    settings: Settings,
+    debug: bool,
+) -> None:
+    settings.DEBUG = debug
+    caplog.set_level(logging.INFO, "rooms.reports")
+    [ada] = await connected("ada")
+    await ada.join("lobby")
+    token = tokens.mint_room("other", 60)
+
+    reply = await ada.ask("room:lobby", "access_token", {"access_token": token})
+
+    why = "the token is for room 'other', not for 'lobby'"
+    assert caplog.messages == [
+        f"Refused ada a new token for room:lobby: unauthorized, {why}"
+    ]
+    expected = {"reason": "unauthorized"} | ({"message": why} if debug else {})
+    assert reply["response"] == expected
 
 
 async def test_tokens_are_not_logged(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rooms.consumer._refusals", {})
     caplog.set_level(logging.DEBUG)
     token = tokens.mint_user("ada", -60)
 

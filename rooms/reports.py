@@ -1,0 +1,61 @@
+"""The log lines that clients cause: ends of connections, refusals, crashes.
+
+No line holds a token, a secret, or what messages say. A flood is summed up.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from beam.tally import Tally
+
+logger = logging.getLogger(__name__)
+
+_ends = Tally(logger, "connections ended", most=20)
+# Whoever likes can be refused: a line a second at most, in the long run.
+_connects = Tally(logger, "connects refused", most=10, seconds=10.0)
+_joins = Tally(logger, "joins refused", most=10, seconds=10.0)
+_tokens = Tally(logger, "tokens refused", most=10, seconds=10.0)
+_crashes = Tally(logger, "crashes", most=5, seconds=10.0, level=logging.ERROR)
+
+
+def connection_ended(user: str, address: str, seconds: float, reason: str) -> None:
+    """A connection ended. `seconds`: how long it was open."""
+    text = "Connection of %s ended after %.1f s: %s"
+    extra = {
+        "user": user,
+        "address": address,
+        "seconds": round(seconds, 1),
+        "reason": reason,
+    }
+    _ends.log(reason, text, user, seconds, reason, extra=extra)
+
+
+def connect_refused(reason: str, why: str, address: str) -> None:
+    """A connect request was refused. `reason`: as `connections_refused` counts."""
+    extra = {"reason": reason, "address": address}
+    _connects.log(reason, "Refused to connect: %s", why, extra=extra)
+
+
+def join_refused(topic: str, user: str, reason: str, why: str) -> None:
+    """A join was answered with an error. `why`: more than the reason says."""
+    _refused(_joins, "Refused %s to join %s: %s%s", topic, user, reason, why)
+
+
+def token_refused(topic: str, user: str, reason: str, why: str) -> None:
+    """A member's new room token was refused."""
+    _refused(_tokens, "Refused %s a new token for %s: %s%s", topic, user, reason, why)
+
+
+def _refused(
+    tally: Tally, text: str, topic: str, user: str, reason: str, why: str
+) -> None:
+    extra = {"user": user, "topic": topic, "reason": reason}
+    more = f", {why}" if why else ""
+    tally.log(reason, text, user, topic, reason, more, extra=extra)
+
+
+def crashed(what: str, error: BaseException) -> None:
+    """Code of a channel, or of Beam, raised: a bug. With its traceback."""
+    kind = type(error).__name__
+    _crashes.log(f"{what}: {kind}", "%s", what, exc_info=error)

@@ -1,0 +1,100 @@
+"""Lines that clients cause: each one at a low rate, a summary of a flood."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import pytest
+
+from beam import tally
+from beam.tally import Tally
+from tests.clients import until
+
+logger = logging.getLogger(__name__)
+Clock = Callable[[float], None]
+
+
+@pytest.fixture
+def ends(caplog: pytest.LogCaptureFixture) -> Tally:
+    """Up to three lines a second."""
+    caplog.set_level(logging.DEBUG, __name__)
+    return Tally(logger, "connections ended", most=3)
+
+
+def end(ends: Tally, count: int, reason: str = "lost") -> None:
+    """So many connections end now."""
+    for _ in range(count):
+        ends.log(reason, "Connection of %s ended: %s", "ada", reason)
+
+
+def written(caplog: pytest.LogCaptureFixture, level: int = logging.INFO) -> list[str]:
+    """The lines of this level since the last time."""
+    told = [one.getMessage() for one in caplog.records if one.levelno == level]
+    caplog.clear()
+    return told
+
+
+def test_each_has_a_line_at_a_low_rate(
+    ends: Tally, caplog: pytest.LogCaptureFixture, clock: Clock
+) -> None:
+    for _ in range(10):
+        end(ends, 3)
+        clock(1.0)
+
+    assert written(caplog) == ["Connection of ada ended: lost"] * 30
+
+
+async def test_a_flood_is_summed_up_by_reason(
+    ends: Tally, caplog: pytest.LogCaptureFixture
+) -> None:
+    end(ends, 5_000)
+    end(ends, 20, "idle")
+
+    await until(lambda: "more connections ended" in caplog.text)
+    [summary] = [r for r in caplog.records if "count" in vars(r)]
+    told = written(caplog)
+    assert told[:3] == ["Connection of ada ended: lost"] * 3
+    text = "5,017 more connections ended within 1 s: 4,997 lost, 20 idle"
+    assert told[3:] == [text]
+    assert vars(summary)["reasons"] == {"lost": 4_997, "idle": 20}
+
+
+def test_each_of_a_flood_is_there_for_who_debugs(
+    ends: Tally, caplog: pytest.LogCaptureFixture
+) -> None:
+    end(ends, 100)
+
+    assert len(written(caplog, logging.DEBUG)) == 97
+
+
+def test_a_flood_that_lasts_is_one_line_a_second(
+    ends: Tally, caplog: pytest.LogCaptureFixture, clock: Clock
+) -> None:
+    for _ in range(60):
+        end(ends, 40)
+        clock(1.001)
+    end(ends, 1)
+
+    told = written(caplog)
+    assert len(told) == 3 + 60
+    assert sum(int(line.split()[0]) for line in told[3:]) == 60 * 40 - 3
+    clock(1.001)
+    end(ends, 1)
+    # It is over, and nothing is missing.
+    assert written(caplog) == [
+        "1 more connections ended within 1 s: 1 lost",
+        "Connection of ada ended: lost",
+    ]
+
+
+def test_what_was_counted_is_written_at_the_end(
+    ends: Tally, caplog: pytest.LogCaptureFixture
+) -> None:
+    end(ends, 5)
+
+    tally.flush()
+    tally.flush()
+
+    told = written(caplog)
+    assert told[3:] == ["2 more connections ended within 1 s: 2 lost"]
