@@ -29,6 +29,8 @@ LAST_DATE: Final = 253_402_300_799
 # `sub`, `jti` and `iat` decide nothing in Beam, so they may be anything. `exp` and
 # `nbf` are judged by `_check_time`, which says what is wrong with them.
 _UNJUDGED: Final = ("exp", "nbf", "iat", "sub", "jti")
+_OPTIONS: Final[Any] = {f"verify_{name}": False for name in (*_UNJUDGED, "aud")}
+_WITH_AUDIENCE: Final[Any] = _OPTIONS | {"verify_aud": True}
 
 
 class JwtVerifier:
@@ -105,8 +107,7 @@ def _decode(
     audience: str | None = None,
 ) -> dict[str, Any]:
     """The claims of a token that one of the keys has signed. `Unauthorized`."""
-    options: Any = {f"verify_{name}": False for name in _UNJUDGED}
-    options["verify_aud"] = audience is not None
+    options = _OPTIONS if audience is None else _WITH_AUDIENCE
     for key in keys:
         try:
             claims = jwt.decode(

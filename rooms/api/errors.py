@@ -9,6 +9,7 @@ from typing import Any
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
@@ -154,6 +155,7 @@ def _error(code: int, name: str, message: str, fields: Any = None) -> Response:
     return Response({"error": error}, status=code)
 
 
+@csrf_exempt
 def not_found(request: Any, exception: Any = None) -> JsonResponse:
     """The answer for an unknown path."""
     metrics.API_NOT_FOUND.value += 1
@@ -170,6 +172,7 @@ def other_method(request: HttpRequest) -> HttpResponse | None:
         return None
     if request.method == "OPTIONS":
         answer = HttpResponse()
+        del answer["Content-Type"]
     else:
         metrics.API_NOT_FOUND.value += 1
         message = f"this path takes {', '.join(READING)}"

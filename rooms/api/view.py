@@ -113,7 +113,7 @@ class ByContentType(DefaultContentNegotiation):
         parser = super().select_parser(request, parsers)
         if parser is not None:
             return parser
-        kinds = " or ".join(each.media_type for each in parsers)
+        kinds = "application/json" + (", or a form" if len(parsers) > 1 else "")
         given = request.content_type
         if not given:
             raise Unread(f"the content type is missing: send content-type: {kinds}")

@@ -670,6 +670,18 @@ async def test_a_path_that_is_none_is_a_404(
     assert metrics.API_NOT_FOUND.value == missed + 1
 
 
+@pytest.mark.parametrize("path", ["/api", "/api/", "/api/nope", "/api/v1", "/api/v1/x"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
+async def test_below_api_every_refusal_is_json(
+    api: httpx.AsyncClient, settings: Settings, path: str, method: str
+) -> None:
+    settings.DEBUG = True
+
+    answer = await api.request(method, path)
+
+    assert code_of(answer, 404) == "not_found"
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 async def test_probes_ask_by_address(
     api: httpx.AsyncClient, settings: Settings, path: str

@@ -226,8 +226,9 @@ async def test_a_socket_for_ipv6_too_knows_who_is_allowed(
 
     async with httpx.AsyncClient(transport=transport) as http:
         answer = await http.get("http://testserver/metrics")
+        head = await http.head("http://testserver/metrics/")
 
-    assert answer.status_code == status
+    assert answer.status_code == head.status_code == status
 
 
 async def test_what_a_process_of_another_version_does_not_tell_is_missing(
