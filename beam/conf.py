@@ -75,6 +75,7 @@ class Conf:
     max_message_depth: int = 64
     max_batch_bytes: int = 1_048_576
     max_batch_rooms: int = 1_000
+    max_recipients: int = 1_000
     max_meta_bytes: int = 4_096
     max_frame_bytes: int = 1_048_576
     inbound_limit: int = 1_048_576
@@ -134,6 +135,7 @@ RANGES: Final[dict[Range, tuple[str, ...]]] = {
         "max_message_depth",
         "max_batch_bytes",
         "max_batch_rooms",
+        "max_recipients",
         "max_meta_bytes",
         "max_frame_bytes",
         "inbound_limit",

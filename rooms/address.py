@@ -49,16 +49,19 @@ def _name(value: object, most: int, what: str) -> str:
     return value
 
 
-def labels(entries: object) -> tuple[str, ...]:
-    """The labels that a list of addressees names.
+def labels(entries: object, most: int) -> tuple[str, ...]:
+    """The labels that a list of recipients names, each once.
 
     An entry is `{"session"}`, `{"userId"}` or `{"user_id"}`; its session wins
-    over its user. Raises `ValueError` for what is no list, or an entry that
-    names nobody.
+    over its user. Raises `ValueError` if it is not a list, if an entry names
+    nobody, or if they name more than `most`.
     """
     if type(entries) is not list:
         raise ValueError('a list of {"session"} or {"user_id"}')
-    return tuple(map(_label, entries))
+    named = tuple(dict.fromkeys(map(_label, entries)))
+    if len(named) > most:
+        raise ValueError(f"names at most {most} recipients, not {len(named)}")
+    return named
 
 
 def _label(entry: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from rooms.address import labels, room_topic
@@ -43,10 +44,11 @@ def rooms_of(item: Any) -> int:
     return max(1, len(several)) if type(several) is list else 1
 
 
-def read(item: Any, max_bytes: int) -> list[Event]:
+def read(item: Any, max_bytes: int, max_recipients: int) -> list[Event]:
     """The events of an item, one a room, in the order of its `room_ids`.
 
-    `max_bytes` bounds the payload as JSON. Raises `Invalid`.
+    A room that is named twice gets one. `max_bytes` bounds the payload as JSON,
+    `max_recipients` each of `to` and `except`. Raises `Invalid`.
     """
     if type(item) is not dict:
         raise Invalid({"": not_an_object("an item", item)})
@@ -57,8 +59,8 @@ def read(item: Any, max_bytes: int) -> list[Event]:
         ("topics", _topics),
         ("name", _name),
         ("payload", _payload),
-        ("to", _to),
-        ("without", _without),
+        ("to", partial(_to, most=max_recipients)),
+        ("without", partial(_without, most=max_recipients)),
     ):
         try:
             made[name] = make(item)
@@ -117,7 +119,8 @@ def _topics(item: dict[str, Any]) -> list[str]:
         raise _Wrong("room_ids", f"room_ids is a list of room ids, not {kind}")
     if not several:
         raise _Wrong("room_ids", "room_ids is empty")
-    return [_topic_at(place, room_id) for place, room_id in enumerate(several)]
+    topics = [_topic_at(place, room_id) for place, room_id in enumerate(several)]
+    return list(dict.fromkeys(topics))
 
 
 def _topic_at(place: int, room_id: object) -> str:
@@ -141,16 +144,16 @@ def _payload(item: dict[str, Any]) -> dict[str, Any]:
     return payload
 
 
-def _to(item: dict[str, Any]) -> tuple[str, ...] | None:
-    return _labels(item, "to") if "to" in item else None
+def _to(item: dict[str, Any], most: int) -> tuple[str, ...] | None:
+    return _labels(item, "to", most) if "to" in item else None
 
 
-def _without(item: dict[str, Any]) -> tuple[str, ...]:
-    return _labels(item, "except") if "except" in item else ()
+def _without(item: dict[str, Any], most: int) -> tuple[str, ...]:
+    return _labels(item, "except", most) if "except" in item else ()
 
 
-def _labels(item: dict[str, Any], member: str) -> tuple[str, ...]:
+def _labels(item: dict[str, Any], member: str, most: int) -> tuple[str, ...]:
     try:
-        return labels(item[member])
+        return labels(item[member], most)
     except ValueError as error:
         raise _Wrong(member, str(error)) from None

@@ -6,7 +6,7 @@ has V1 sockets derives their bytes. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -104,8 +104,11 @@ class Delivery:
         self.at: float = message.get("at", 0.0)
         self.binary: bool = message.get("binary", False)
         self.skip: str | None = message.get("skip")
-        self.to: list[str] | None = message.get("to")
-        self.without: list[str] = message.get("without", [])
+        to: list[str] | None = message.get("to")
+        self.to = None if to is None else frozenset(to)
+        self.without: Collection[str] = message.get("without", ())
+        if self.without:
+            self.without = frozenset(self.without)
         self.version: int = message.get("version", 0)
         self.receipt: str | None = message.get("receipt")
         self.parts: list[list[Any]] = message.get("parts", [])

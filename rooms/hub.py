@@ -425,9 +425,9 @@ def release(member: Member) -> None:
 def _is_for(member: Member, delivery: Delivery) -> bool:
     if member.id == delivery.skip:
         return False
-    if any(label in member.labels for label in delivery.without):
+    if any(label in delivery.without for label in member.labels):
         return False
-    return delivery.to is None or any(label in member.labels for label in delivery.to)
+    return delivery.to is None or any(label in delivery.to for label in member.labels)
 
 
 def _hand(member: Member, delivery: Delivery) -> None:

@@ -411,6 +411,6 @@ def addressees(payload: dict[str, Any]) -> tuple[str, ...]:
         message = 'say "broadcast": true, or "to": [{"session"} or {"user_id"}, ...]'
         raise Refused(Reason.INVALID_PAYLOAD, message)
     try:
-        return labels(payload["to"])
+        return labels(payload["to"], conf().max_recipients)
     except ValueError as error:
         raise Refused(Reason.INVALID_PAYLOAD, f'"to": {error}') from None

@@ -201,7 +201,7 @@ async def _publish_all(items: list[Any], caller: Caller) -> list[dict[str, Any]]
 def _start(item: Any, limit: int, caller: Caller) -> dict[str, Any] | list[relay.Sent]:
     """An item's error, or what is under way of it."""
     try:
-        events = batch.read(item, limit)
+        events = batch.read(item, limit, conf().max_recipients)
         sent = [relay.publish(event) for event in events]
         for event in events:
             gathered.note_sent(event.topic, event.name, caller.name)

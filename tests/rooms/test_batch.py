@@ -12,10 +12,11 @@ from rooms.batch import Invalid, read, read_one, rooms_of
 from rooms.event import Event
 
 BYTES = 1_000
+RECIPIENTS = 5
 
 
 def test_an_item_is_an_event_with_defaults() -> None:
-    assert read({"room_id": "a"}, BYTES) == [
+    assert read({"room_id": "a"}, BYTES, RECIPIENTS) == [
         Event(topic="room:a", name="new_msg", payload={})
     ]
 
@@ -23,7 +24,7 @@ def test_an_item_is_an_event_with_defaults() -> None:
 def test_an_item_for_several_rooms_is_an_event_each_in_order() -> None:
     item = {"room_ids": ["b", "a"], "event": "e", "payload": {"n": 1}}
 
-    events = read(item, BYTES)
+    events = read(item, BYTES, RECIPIENTS)
 
     assert [event.topic for event in events] == ["room:b", "room:a"]
     assert {event.name for event in events} == {"e"}
@@ -35,12 +36,37 @@ def test_a_whole_number_is_an_id_in_every_place() -> None:
         "to": [{"user_id": 42}, {"userId": 7}],
         "except": [{"user_id": 9}],
     }
-    [one] = read(item | {"room_id": 42}, BYTES)
-    [several] = read(item | {"room_ids": [42]}, BYTES)
+    [one] = read(item | {"room_id": 42}, BYTES, RECIPIENTS)
+    [several] = read(item | {"room_ids": [42]}, BYTES, RECIPIENTS)
 
     assert one.topic == several.topic == read_one({"room_id": 42}).topic == "room:42"
     assert one.to == ("user:42", "user:7")
     assert one.without == ("user:9",)
+
+
+def test_what_is_named_twice_counts_once() -> None:
+    item = {
+        "room_ids": ["b", "a", "b", 7, "7"],
+        "to": [{"user_id": "v"}, {"userId": "v"}, {"session": "v:1"}] * 9,
+        "except": [{"user_id": "w"}] * 9,
+    }
+
+    events = read(item, BYTES, RECIPIENTS)
+
+    assert [event.topic for event in events] == ["room:b", "room:a", "room:7"]
+    assert events[0].to == ("user:v", "session:v:1")
+    assert events[0].without == ("user:w",)
+
+
+@pytest.mark.parametrize("member", ["to", "except"])
+def test_an_item_names_a_bounded_number_of_recipients(member: str) -> None:
+    entries = [{"user_id": f"u{n}"} for n in range(6)]
+    read({"room_id": "a", member: entries[:5]}, BYTES, RECIPIENTS)
+
+    with pytest.raises(Invalid) as refused:
+        read({"room_id": "a", member: entries}, BYTES, RECIPIENTS)
+
+    assert refused.value.fields == {member: "names at most 5 recipients, not 6"}
 
 
 def test_addressees_become_labels() -> None:
@@ -51,6 +77,7 @@ def test_addressees_become_labels() -> None:
             "except": [{"session": "v:2"}],
         },
         BYTES,
+        RECIPIENTS,
     )
 
     assert event.to == ("session:u:1", "user:v", "user:w")
@@ -87,7 +114,7 @@ def test_addressees_become_labels() -> None:
 )
 def test_what_is_wrong_is_named(item: Any, members: set[str]) -> None:
     with pytest.raises(Invalid) as error:
-        read(item, BYTES)
+        read(item, BYTES, RECIPIENTS)
 
     assert set(error.value.fields) == members
 
@@ -106,7 +133,7 @@ Json = st.recursive(
 @given(Json)
 def test_no_item_raises_anything_else(item: Any) -> None:
     try:
-        events = read(item, BYTES)
+        events = read(item, BYTES, RECIPIENTS)
     except Invalid:
         return
     assert len(events) == rooms_of(item)

@@ -6,6 +6,7 @@ import secrets
 from typing import Any
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from rooms import tokens
 from rooms.address import room_topic
@@ -91,6 +92,29 @@ async def test_a_direct_message_reaches_exactly_those(
                 heard.add(session)
                 assert frame[4]["to"] == [entry]
     assert heard == hears
+
+
+async def test_a_direct_message_names_a_bounded_number_of_recipients(
+    room: str, settings: Settings
+) -> None:
+    settings.BEAM = settings.BEAM | {"max_recipients": 10}
+    ada, bob = await connected("ada", "bob")
+    await ada.join(room)
+    await bob.join(room)
+    many = [{"user_id": f"u{n}"} for n in range(10)]
+
+    refused = await ada.ask(
+        f"room:{room}", "new_msg", {"to": [*many, {"user_id": "bob"}]}
+    )
+    good = await ada.ask(f"room:{room}", "new_msg", {"to": [{"user_id": "bob"}] * 99})
+
+    assert refused["response"] == {
+        "reason": INVALID,
+        "message": '"to": names at most 10 recipients, not 11',
+    }
+    assert good["status"] == "ok"
+    assert len((await bob.event("new_msg"))["to"]) == 99
+    assert await bob.is_silent()
 
 
 async def test_the_sender_is_left_out_but_not_its_other_sessions(room: str) -> None:
