@@ -181,7 +181,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
             await self._proof.wait(conf().redis_timeout)
         except Unproved as error:
             self.proved = False
-            if not await redis.batch().ping():
+            if not await redis.batch().probe():
                 raise redis.Away("Redis is away") from error
             await self._drop(error)
             raise

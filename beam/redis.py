@@ -1,18 +1,22 @@
-"""Owns the Redis clients, one per event loop, and whether Redis is there.
+"""Owns the Redis clients, one per event loop, and whether Redis serves them.
 
 Calls of one turn of the loop leave in one pipeline: a storm of joins needs one
-connection, not one for each join. While Redis is away nothing is tried: a call
-fails at once, and one task asks for it.
+connection, not one for each join. While Redis is unavailable nothing is tried: a
+call fails at once, and one task probes it. Redis that answers and refuses commands
+is as unavailable as one that does not answer; `beam.refusals` classifies its
+replies.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import sha1
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from redis.asyncio import Redis
 from redis.asyncio.sentinel import MasterNotFoundError
@@ -20,7 +24,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from beam import redis_url
+from beam import redis_url, refusals
 from beam.conf import conf
 
 __all__ = [
@@ -36,36 +40,100 @@ __all__ = [
     "connect",
     "described",
     "link",
+    "reconnect",
 ]
 
 logger = logging.getLogger(__name__)
 
 CALLS_AT_ONCE = 500
+QUIET_SECONDS = 60.0
+REFUSED = "refuses commands"
+
+# Writes with every kind of command that Beam uses, so that no right is missing.
+# First one that needs memory: after a write a script is not refused any more.
+PROBE = """
+redis.call('HSET', KEYS[1], 'probe', 1)
+redis.call('HINCRBY', KEYS[1], 'probe', 1)
+redis.call('HDEL', KEYS[1], 'probe')
+redis.call('SET', KEYS[2], 1, 'EX', 3600)
+redis.call('INCR', KEYS[2])
+redis.call('PERSIST', KEYS[2])
+redis.call('EXPIRE', KEYS[2], 3600)
+redis.call('DEL', KEYS[2])
+redis.call('ZADD', KEYS[3], 1, 'probe')
+redis.call('ZREM', KEYS[3], 'probe')
+redis.call('PUBLISH', ARGV[1], '')
+return redis.call('TIME')
+"""
+PROBED = ("hash", "string", "sorted")
 
 
 class Away(RedisConnectionError):
-    """Redis did not answer a moment ago; nothing was tried."""
+    """Redis was unavailable a moment ago; nothing was tried."""
 
 
 class Link:
-    """Whether Redis answers, as one event loop sees it. One log line a change."""
+    """Whether Redis serves, as one event loop sees it. One log line a change.
+
+    `up`: it does. `why`: else what is wrong, in a few words. `moved`: the outage
+    may end elsewhere: the master is another server now.
+    """
 
     def __init__(self) -> None:
         self.up = True
+        self.why = ""
+        self.moved = False
         self.on_down: Callable[[], None] = lambda: None
+        self._logged: set[str] = set()
+        self._quiet_until: dict[str, float] = {}
 
-    def failed(self, error: BaseException) -> None:
-        """A call failed for want of an answer."""
+    def failed(self, error: BaseException, *, probed: bool = False) -> None:
+        """A call got no answer, or one that Redis does not serve now.
+
+        What is wrong may change during an outage; each kind is logged once.
+        `probed`: it was asked for just now, and not on a connection that is given
+        up.
+        """
+        code = refusals.code(error)
+        kind = code or "no answer"
+        if self.up or code or probed:
+            self.why = f"{REFUSED}: {code}" if code else type(error).__name__
+        self.moved = self.moved or code in refusals.MOVED
+        if kind not in self._logged and (self.up or code):
+            self._logged.add(kind)
+            self._log(error, code)
         if self.up:
             self.up = False
-            logger.error("Redis is away: %s", described(error))
             self.on_down()
 
+    @staticmethod
+    def _log(error: BaseException, code: str) -> None:
+        if code:
+            logger.error("Redis %s: %s. %s", REFUSED, code, refusals.advice(code))
+        else:
+            logger.error("Redis is away: %s", described(error))
+
+    def replied(self, error: Exception) -> None:
+        """A command was answered with an error: an outage, or a bug.
+
+        A bug is logged by its code: the text may quote what was sent.
+        """
+        if refusals.is_outage(error):
+            self.failed(error)
+            return
+        code, now = refusals.code(error), time.monotonic()
+        if code != refusals.NO_SCRIPT and now >= self._quiet_until.get(code, 0.0):
+            self._quiet_until[code] = now + QUIET_SECONDS
+            logger.error("Redis answered a command with an error: %s", code)
+
     def answered(self) -> None:
-        """Redis is there."""
+        """Redis serves."""
         if not self.up:
-            self.up = True
-            logger.info("Redis is back")
+            refused = self.why.startswith(REFUSED)
+            self.up, self.why, self.moved = True, "", False
+            self._logged.clear()
+            text = "Redis accepts writes again" if refused else "Redis is back"
+            logger.info(text)
 
 
 def described(error: BaseException) -> str:
@@ -99,7 +167,21 @@ def client() -> Redis:
 
 def connect(url: str) -> Redis:
     """A client of its own. Raises `redis_url.BadUrl`."""
-    return redis_url.connect(url, conf().redis_timeout)
+    client = redis_url.connect(url, conf().redis_timeout)
+    with suppress(RuntimeError):  # without a loop nothing is kept
+        loop = asyncio.get_running_loop()
+        _opened.setdefault(loop, WeakSet()).add(client)
+    return client
+
+
+async def reconnect() -> None:
+    """Drop all connections of the running loop, subscriptions too.
+
+    The next calls connect to where the address leads by then.
+    """
+    for client in [*_opened.get(asyncio.get_running_loop(), ())]:
+        with suppress(RedisError, OSError):
+            await client.connection_pool.disconnect()
 
 
 def batch() -> Batch:
@@ -161,13 +243,19 @@ class Batch:
         """Have Redis know a script."""
         await self.call("SCRIPT", "LOAD", text)
 
-    async def ping(self) -> bool:
-        """Ask Redis whether it is there, away or not; tells the link."""
+    async def probe(self) -> bool:
+        """Whether Redis takes writes; tried during an outage too.
+
+        The link learns of a failure, whatever the error. What ends an outage is
+        the caller's to say.
+        """
+        stem = f"{conf().redis_prefix}:{{probe}}"
+        keys = [f"{stem}:{kind}" for kind in PROBED]
         try:
             async with asyncio.timeout(conf().redis_timeout):
-                await self._redis.ping()
+                await self._redis.eval(PROBE, len(keys), *keys, stem)
         except (RedisError, OSError) as error:
-            self._link.failed(error)
+            self._link.failed(error, probed=True)
             return False
         return True
 
@@ -194,9 +282,12 @@ class Batch:
             self._link.failed(error)
             answers = [error] * len(sent)
         for (_, answer), result in zip(sent, answers, strict=True):
+            failed = isinstance(result, Exception)
+            if failed:
+                self._link.replied(result)
             if answer.done():
                 continue
-            if isinstance(result, Exception):
+            if failed:
                 answer.set_exception(result)
             else:
                 answer.set_result(result)
@@ -239,3 +330,5 @@ class Script:
 _links: WeakKeyDictionary[asyncio.AbstractEventLoop, Link] = WeakKeyDictionary()
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Redis] = WeakKeyDictionary()
 _batches: WeakKeyDictionary[asyncio.AbstractEventLoop, Batch] = WeakKeyDictionary()
+_opened: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[Redis]]
+_opened = WeakKeyDictionary()

@@ -51,7 +51,7 @@ GAUGES = {
     "members": "Joined channels, of rooms and others",
     "topics": "Topics that have members in this process",
     "draining": "1 while the process closes its connections to end",
-    "redis_up": "0 while Redis is away; 1 also where none is used",
+    "redis_up": "0 while Redis is unavailable or refuses commands; 1 without Redis",
     "memory_bytes": "Resident memory",
     "loop_lag_seconds": "How late the event loop woke up a second ago",
     "start_time_seconds": "When the process started: Unix time",

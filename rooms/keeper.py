@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 2.0
+# An outage that begins so soon after the last one is not ended at once.
+FLAPPING_SECONDS = 10.0
 LISTINGS = 5
 # How long a join waits for the database to say which rooms are closed.
 CLOSED_SECONDS = 2.0
@@ -75,6 +78,7 @@ class Keeper:
         self._close_due = True
         self._retry: asyncio.TimerHandle | None = None
         self._renewal = 0.0
+        self._recovered = -math.inf
 
     def start(self) -> None:
         """Take part. Idempotent."""
@@ -169,7 +173,8 @@ class Keeper:
                 logger.exception("The keeper failed; it goes on")
                 await asyncio.sleep(LOOK_SECONDS)
                 continue
-            await _any_of(self._woken, LOOK_SECONDS)
+            due = self._renewal - self._loop.time()
+            await _any_of(self._woken, min(LOOK_SECONDS, due))
             self._woken.clear()
 
     async def _turn(self) -> None:
@@ -179,18 +184,27 @@ class Keeper:
         if self._loop.time() >= self._renewal:
             await self._renew()
         elif link.up:
-            await redis.batch().ping()
+            await redis.batch().probe()
         if self._gap and link.up:
             await self._recover()
 
     async def _wait_for_redis(self) -> None:
-        """Ask until it answers, less and less often; not all processes at once."""
-        delay = FIRST_DELAY
-        while not await redis.batch().ping():
+        """Probe until it takes writes, less and less often; not all at once."""
+        delay, longest = FIRST_DELAY, min(LONGEST_DELAY, conf().lease_renew)
+        if self._loop.time() - self._recovered < FLAPPING_SECONDS:
+            await asyncio.sleep(longest)
+        while not await self._serves():
             await asyncio.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311
-            delay = min(delay * 2, LONGEST_DELAY)
+            delay = min(delay * 2, longest)
         redis.link().answered()
-        self._renewal = 0.0
+        self._recovered, self._renewal = self._loop.time(), 0.0
+
+    @staticmethod
+    async def _serves() -> bool:
+        """Whether Redis takes writes; over new connections if it was a replica."""
+        if redis.link().moved:
+            await redis.reconnect()
+        return await redis.batch().probe()
 
     async def _renew(self) -> None:
         due, self._close_due = self._close_due, True

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
 
-from beam import metrics
+from beam import metrics, redis
 from rooms.event import Event
 from rooms.hub import group_name, hub
 
@@ -113,17 +113,20 @@ class Relay:
 
     def _tell(self, sent: Sent, error: BaseException | None, events: int = 1) -> None:
         """Count what became of events; one log line a change of state."""
+        # The link has logged why nothing was tried.
+        known = isinstance(error, redis.Away)
         if error is None:
             metrics.PUBLISHED.value += events
             if not self._healthy:
                 logger.info("The channel layer takes events again")
         else:
             metrics.UNPUBLISHED.value += events
-            if self._healthy:
+            if self._healthy and not known:
                 # Its text may quote the event; its kind is enough.
                 kind = type(error).__name__
                 logger.error("The channel layer refuses events: %s", kind)
-        self._healthy = error is None
+        if not known:
+            self._healthy = error is None
         if sent.done():
             return
         if error is None:

@@ -12,7 +12,7 @@ end
 redis.call('ZREMRANGEBYSCORE', GATE, '-inf', now)
 local last = redis.call('ZRANGE', GATE, -1, -1, 'WITHSCORES')
 if last[2] and tonumber(last[2]) < FOREVER then
-  redis.call('PEXPIREAT', GATE, last[2])
+  redis.call('EXPIRE', GATE, math.ceil((last[2] - now) / 1000))
 elseif last[2] then
   redis.call('PERSIST', GATE)
 end

@@ -116,11 +116,10 @@ def _check_database() -> str | None:
 async def _check_loop() -> dict[str, str | None]:
     checks: dict[str, str | None] = {}
     if conf().redis_url:
-        try:
-            await redis.batch().call("PING")
-            checks["redis"] = None
-        except (redis.RedisError, OSError) as error:
-            checks["redis"] = type(error).__name__
+        link = redis.link()
+        if link.up:
+            await redis.batch().probe()
+        checks["redis"] = None if link.up else link.why or "unavailable"
         checks["subscription"] = None if keeper().subscribed else "not proved"
     checks["server"] = "draining" if connections.draining else None
     try:

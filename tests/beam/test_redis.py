@@ -1,11 +1,14 @@
-"""What is told of a Redis that is away."""
+"""What is known and logged of a Redis that is unavailable or refuses."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from pytest_django.fixtures import Settings
+from redis._parsers.base import BaseParser
 from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
@@ -53,5 +56,87 @@ async def test_what_redis_refuses_is_not_quoted(
         await layer.flush()
 
     assert "sesame" in str(caught.value)
-    assert "Redis is away: NoPermissionError" in caplog.text
+    assert "Redis refuses commands: NOPERM." in caplog.text
     assert "sesame" not in caplog.text
+
+
+@pytest.fixture
+async def link(
+    shared_redis: RedisServer, settings: Settings
+) -> AsyncIterator[redis.Link]:
+    """The loop's link to a Redis."""
+    settings.BEAM = settings.BEAM | {"redis_url": shared_redis.url}
+    yield redis.link()
+    await redis.close()
+
+
+@pytest.mark.redis
+async def test_an_error_that_is_no_outage_is_logged_by_its_code(
+    link: redis.Link, caplog: pytest.LogCaptureFixture
+) -> None:
+    await redis.batch().call("SET", "beam:{errors}:sesame", 1)
+
+    for _ in range(3):
+        with pytest.raises(redis.RedisError):
+            await redis.batch().call("HGET", "beam:{errors}:sesame", "field")
+
+    assert link.up
+    assert caplog.messages == ["Redis answered a command with an error: WRONGTYPE"]
+
+
+@pytest.mark.redis
+async def test_a_script_that_redis_does_not_know_is_no_error(
+    link: redis.Link, caplog: pytest.LogCaptureFixture
+) -> None:
+    await redis.client().script_flush()
+
+    assert await redis.Script(redis.batch(), "return 7")((), []) == 7
+    assert link.up
+    assert caplog.messages == []
+
+
+def reply(text: str) -> Exception:
+    """An error reply, as redis-py reads it."""
+    parse: Any = BaseParser.parse_error
+    error: Exception = parse(text)
+    return error
+
+
+def test_each_kind_of_an_outage_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    link = redis.Link()
+    downs: list[str] = []
+    link.on_down = lambda: downs.append(link.why)
+
+    for text in ("OOM command not allowed", "NOREPLICAS Not enough") * 2:
+        link.replied(reply(text))
+    link.failed(TimeoutError())
+    assert (link.up, link.why) == (False, "refuses commands: NOREPLICAS")
+    link.failed(TimeoutError(), probed=True)
+    assert link.why == "TimeoutError"
+    link.failed(reply("OOM command not allowed"), probed=True)
+    link.answered()
+    link.answered()
+
+    assert (link.up, link.why, downs) == (True, "", ["refuses commands: OOM"])
+    told = [message.partition(". ")[0] for message in caplog.messages]
+    assert told == [
+        "Redis refuses commands: OOM",
+        "Redis refuses commands: NOREPLICAS",
+        "Redis accepts writes again",
+    ]
+
+
+@pytest.mark.parametrize("text", ["READONLY You can't write", "MASTERDOWN Link with"])
+def test_a_replica_has_moved_until_a_master_answers(text: str) -> None:
+    link = redis.Link()
+
+    link.replied(reply(text))
+    assert link.moved
+    link.failed(TimeoutError())
+    assert link.moved
+    link.answered()
+
+    assert not link.moved

@@ -39,12 +39,17 @@ def client(server: RedisServer) -> redis.Redis:
 
 
 class Room:
-    """What a client knows of who is here, as the official client computes it."""
+    """What a client knows of who is here, as the official client computes it.
+
+    `left`: the sessions of all metas that left, replaced ones too. `gone`: those of
+    which no meta was left, in a diff or a fresh state.
+    """
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.refs: dict[str, str] = {}
         self.left: list[str] = []
+        self.gone: list[str] = []
         self.gaps = 0
         self.states = 0
         self.other: list[Any] = []
@@ -54,6 +59,7 @@ class Room:
     async def _read(self) -> None:
         async for text in self.socket:
             _, _, _, name, payload = json.loads(text)
+            before = set(self.refs.values())
             if name == "presence_state":
                 self.states += 1
                 self.refs = dict(pairs(payload))
@@ -68,6 +74,7 @@ class Room:
                 self.replies.append(payload)
             else:
                 self.other.append(payload)
+            self.gone += before - set(self.refs.values())
 
     @property
     def here(self) -> list[str]:

@@ -51,6 +51,12 @@ async def works(serve: Serve, url: str) -> None:
     await bob.until(lambda: [m["n"] for m in bob.other] == [1], "the message")
     known = httpx.get(f"{one.url}/api/v1/processes", headers=SECRET).json()
     assert len(known["processes"]) == 2
+    blocked = httpx.post(
+        f"{one.url}/api/v1/rooms/r/remove",
+        json={"user_id": "eve", "block_seconds": 60},
+        headers=SECRET,
+    )
+    assert blocked.status_code == 200
     two.kill()
     await ada.until(lambda: ada.left == ["bob:1"], "the dead process's member leaves")
 
