@@ -35,7 +35,7 @@ def shared() -> tuple[RedisTracker, Leases]:
     loop = asyncio.get_running_loop()
     if loop not in _shared:
         batch, prefix = redis.batch(), conf().redis_prefix
-        leases = Leases(batch, prefix, conf().lease_seconds)
-        tracker = RedisTracker(batch, prefix, lambda: leases.process)
+        leases = Leases(batch, prefix, conf().lease_seconds, conf().lease_renew)
+        tracker = RedisTracker(batch, prefix, lambda: leases.process, leases.check)
         _shared[loop] = tracker, leases
     return _shared[loop]

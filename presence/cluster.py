@@ -50,6 +50,8 @@ class Cluster:
         self._known = True
         if self._former != self._leases.process:
             await self.reconcile()
+        else:
+            await in_parts(self._put_back, self._tracker.doubtful())
         for process in beat.dead:
             if process == FORGOTTEN:
                 await self._sweep()
@@ -61,15 +63,14 @@ class Cluster:
     async def reconcile(self) -> None:
         """Make Redis agree with what this process holds, in every topic."""
         tracker, former = self._tracker, self._former
-
-        async def put_back(topic: str) -> None:
-            self._tell(topic, await tracker.reconcile(topic, former))
-
-        await in_parts(put_back, tracker.topics())
+        await in_parts(self._put_back, tracker.topics())
         await tracker.index()
         if former != self._leases.process:
             await tracker.forget(former)
             self._former = self._leases.process
+
+    async def _put_back(self, topic: str) -> None:
+        self._tell(topic, await self._tracker.reconcile(topic, self._former))
 
     async def _reap(self, process: str) -> None:
         """Take a dead process's members out; only then it is buried."""

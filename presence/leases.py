@@ -1,25 +1,38 @@
-"""Owns which processes live: each renews a lease, and others bury the dead."""
+"""Owns which processes live: each renews a lease, and others claim the dead.
+
+No clock is shared. A process counts its renewals in Redis, and every other one
+observes by its own monotonic clock how long a count has not changed
+(`presence.silence`). It claims a process that was silent for the length of a lease,
+in one step with a comparison: only if the count is still the one that it saw.
+"""
 
 from __future__ import annotations
 
 import secrets
+import time
+from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 
 from beam import redis
+from presence.silence import Silence
 
 CLAIMED_AT_ONCE = 10
 # Among the dead: all that hold entries and are not known any more.
 FORGOTTEN = "*"
 
+_LUA = Path(__file__).parent / "lua"
+
 
 class Beat(NamedTuple):
-    """What a renewal tells.
+    """What a renewal found.
 
-    `known`: the lease was there; else it ran out, or Redis lost it, or it is
-    the first. `dead`: processes that are this one's to reap; `FORGOTTEN` too.
+    `known`: the lease was there; else the process was reaped, or Redis lost its
+    data, or it is the first renewal. `dead`: processes that are this one's to
+    reap; `FORGOTTEN` too.
     """
 
     known: bool
@@ -29,55 +42,109 @@ class Beat(NamedTuple):
 class Leases:
     """This process's lease, and the registry of all processes."""
 
-    def __init__(self, batch: redis.Batch, prefix: str, seconds: float) -> None:
-        """`seconds`: how long a lease lasts without being renewed."""
+    def __init__(
+        self,
+        batch: redis.Batch,
+        prefix: str,
+        seconds: float,
+        renew: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`seconds`: how long a process may be silent. `renew`: how long it should.
+
+        `clock`: seconds of this process's own, which only go on.
+        """
         stem = f"{prefix}:{{processes}}"
-        self._keys = (f"{stem}:leases", f"{stem}:info", f"{stem}:dead")
+        self._keys = (f"{stem}:beats", f"{stem}:about", f"{stem}:claims")
         self._batch = batch
         self._seconds = seconds
-        text = (Path(__file__).parent / "lua" / "beat.lua").read_text()
-        self._beat = redis.Script(batch, text)
+        self._clock = clock
+        self._silence = Silence(renew)
+        self._beat = redis.Script(batch, (_LUA / "beat.lua").read_text())
+        self._claim = redis.Script(batch, (_LUA / "claim.lua").read_text())
+        self._renewed: float | None = None
         self.process = new_process_id()
-        self.clock = 0
-        """Milliseconds in place of Redis's clock, for tests; 0: Redis's."""
 
     async def beat(self, info: dict[str, Any]) -> Beat:
-        """Renew the lease and tell about this process."""
-        lease = int(self._seconds * 1_000)
-        body = orjson.dumps(info)
-        args = [self.process, lease, body, self.clock, CLAIMED_AT_ONCE]
-        known, dead = await self._beat(self._keys, args)
-        return Beat(bool(known), [process.decode() for process in dead])
+        """Renew the lease, report about this process, and look at the others.
+
+        Raises `RedisError` or `OSError`; what was not seen then counts against
+        nobody.
+        """
+        began = self._clock()
+        first = int(self._renewed is None)
+        args = [self.process, orjson.dumps(info), first, f"after {self._seconds}"]
+        try:
+            known, beats, claims = await self._beat(self._keys, args)
+        except BaseException:
+            self._silence.interrupt()
+            raise
+        if known or first:
+            self._renewed = began
+        alive, dead = _texts(beats), _texts(claims)
+        self._silence.look(alive | dead, began, self._clock())
+        if self.process not in alive:
+            return Beat(bool(known), [])
+        return Beat(bool(known), await self._dead(alive, dead))
+
+    async def _dead(self, alive: dict[str, str], dead: dict[str, str]) -> list[str]:
+        """The processes to reap: those claimed before, and those claimable now."""
+        mine = [one for one, claim in dead.items() if _claimer(claim) == self.process]
+        due = {
+            one: self._silence.of(one).mark
+            for one in alive | dead
+            if one not in mine and one != self.process and self._is_due(one, alive)
+        }
+        pairs = list(due.items())[: max(0, CLAIMED_AT_ONCE - len(mine))]
+        if not pairs:
+            return mine
+        claim = f"by {self.process} {alive[self.process]}"
+        args = [self.process, claim, *chain.from_iterable(pairs)]
+        return mine + [one.decode() for one in await self._claim(self._keys, args)]
+
+    def _is_due(self, process: str, alive: dict[str, str]) -> bool:
+        mark, silent = self._silence.of(process)
+        kind, _, rest = mark.partition(" ")
+        if kind == "after":
+            return silent >= float(rest)
+        if kind == "by" and _claimer(mark) not in alive:
+            # Its reaper is dead.
+            return True
+        return silent >= self._seconds
+
+    def check(self) -> None:
+        """Raises `redis.Away` if others may hold this process for dead by now.
+
+        What it would write under its id could belong to nobody.
+        """
+        if self._renewed is None or self._clock() - self._renewed < self._seconds:
+            return
+        raise redis.Away("this process has not renewed its lease")
 
     def renew_id(self) -> str:
         """Go on under a new id: the old one is another's to reap. The old one."""
         former, self.process = self.process, new_process_id()
+        self._renewed = None
         return former
 
     async def bury(self, process: str) -> None:
         """A dead process was reaped."""
-        await self._batch.call("ZREM", self._keys[2], process)
+        await self._batch.call("HDEL", self._keys[2], process)
 
     async def end(self, seconds: float = 0.0) -> None:
         """Give up the lease; what is left is to be reaped after some seconds."""
-        leases, info, dead = self._keys
-        told: list[tuple[Any, ...]] = [
-            ("ZREM", leases, self.process),
-            ("HDEL", info, self.process),
-        ]
+        beats, about, claims = self._keys
         if seconds > 0:
-            until = int((await self._now() + seconds) * 1_000)
-            told.append(("ZADD", dead, until, self.process))
-        await self._batch.calls(told)
-
-    async def _now(self) -> float:
-        seconds, microseconds = await self._batch.call("TIME")
-        return int(seconds) + int(microseconds) / 1e6
+            # First: a process that is not known and not claimed is forgotten.
+            claim = f"after {seconds:.3f}"
+            await self._batch.call("HSET", claims, self.process, claim)
+        commands = [("HDEL", key, self.process) for key in (beats, about)]
+        await self._batch.calls(commands)
 
     async def known(self) -> tuple[set[str], set[str]]:
         """The processes that live, and those that are dead and not yet buried."""
-        leases, _, dead = self._keys
-        asked = [("ZRANGE", key, 0, -1) for key in (leases, dead)]
+        beats, _, claims = self._keys
+        asked = [("HKEYS", key) for key in (beats, claims)]
         live, gone = await self._batch.calls(asked)
         return {one.decode() for one in live}, {one.decode() for one in gone}
 
@@ -91,3 +158,15 @@ class Leases:
 def new_process_id() -> str:
     """An id for a process: 12 base64url characters, unique."""
     return secrets.token_urlsafe(9)
+
+
+def _texts(pairs: list[bytes]) -> dict[str, str]:
+    """A hash as a script returns it."""
+    texts = [each.decode() for each in pairs]
+    return dict(zip(texts[::2], texts[1::2], strict=True))
+
+
+def _claimer(claim: str) -> str:
+    """The process that reaps, of a claim; "" for a claim of nobody."""
+    kind, _, rest = claim.partition(" ")
+    return rest.partition(" ")[0] if kind == "by" else ""

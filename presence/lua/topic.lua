@@ -11,7 +11,7 @@ local GATE = KEYS[5]
 local FOREVER = 9007199254740991
 
 -- Seconds that a version outlives its topic's last entry, so that a member
--- that is still joining never sees it start anew.
+-- that is still joining never sees it begin again. Longer than clocks jump.
 local VERSION_SECONDS = 3600
 
 local function milliseconds()
@@ -80,6 +80,27 @@ local function remove(ref)
     redis.call('HDEL', GROUPS, group)
   end
   return body
+end
+
+-- Corrects the number of entries of each group, and forgets grace periods of
+-- entries that are gone.
+local function repair(groups)
+  local known = redis.call('HGETALL', GROUPS)
+  for i = 1, #known, 2 do
+    if not groups[known[i]] then
+      redis.call('HDEL', GROUPS, known[i])
+    elseif groups[known[i]] == tonumber(known[i + 1]) then
+      groups[known[i]] = nil
+    end
+  end
+  for group, number in pairs(groups) do
+    redis.call('HSET', GROUPS, group, number)
+  end
+  for _, ref in ipairs(redis.call('HKEYS', LEAVING)) do
+    if redis.call('HEXISTS', ENTRIES, ref) == 0 then
+      redis.call('HDEL', LEAVING, ref)
+    end
+  end
 end
 
 -- What a script that took entries away answers: the version of this change, 0

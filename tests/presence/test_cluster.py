@@ -15,7 +15,7 @@ from presence.state import Diff
 from rooms.hub import Hub
 
 LEASE = 10.0
-START = 1_000_000
+RENEW = 3.0
 
 
 pytestmark = [
@@ -28,8 +28,11 @@ class Process:
     """One process of several, on a clock of the test's."""
 
     def __init__(self, prefix: str) -> None:
-        self.leases = Leases(redis.batch(), prefix, LEASE)
-        self.tracker = RedisTracker(redis.batch(), prefix, lambda: self.leases.process)
+        self._now = 0.0
+        self.leases = Leases(redis.batch(), prefix, LEASE, RENEW, lambda: self._now)
+        self.tracker = RedisTracker(
+            redis.batch(), prefix, lambda: self.leases.process, self.leases.check
+        )
         self.told: list[tuple[str, Diff]] = []
         self._cluster = Cluster(self.tracker, self.leases, self._tell)
 
@@ -39,8 +42,13 @@ class Process:
 
     async def renew(self, seconds: float) -> None:
         """What the keeper does, some seconds after the start."""
-        self.leases.clock = START + int(seconds * 1_000)
+        self._now = seconds
         await self._cluster.renew({})
+
+    async def renew_until(self, seconds: float) -> None:
+        """Renew as often as it should, up to then."""
+        while self._now < seconds:
+            await self.renew(min(seconds, self._now + RENEW))
 
 
 @pytest.fixture
@@ -72,8 +80,7 @@ async def test_who_dies_before_redis_knows_it_again_is_found(
     await two.tracker.track("room:shared", "cat:1", {}, "cat")
     await two.tracker.track("room:alone", "cat:1", {}, "cat")
 
-    for seconds in (1, LEASE, LEASE + 2):
-        await one.renew(seconds)
+    await one.renew_until(2 * LEASE)
 
     assert list((await one.tracker.list("room:shared")).state) == ["ada:1"]
     assert (await one.tracker.list("room:alone")).state == {}
@@ -90,7 +97,7 @@ async def test_who_renews_in_time_after_a_loss_is_not_taken_for_dead(
     await two.tracker.track("room:shared", "bob:1", {}, "bob")
     await forget_all(prefix)
 
-    for seconds in (1, 6, LEASE, LEASE + 2):
+    for seconds in range(1, int(2 * LEASE), 2):
         await one.renew(seconds)
         await two.renew(seconds)
 

@@ -1,7 +1,8 @@
 """Presence of several processes against a simple model: whatever happens, in any order.
 
-Processes join, update and lose members, die, stall and wake; diffs get lost or
-come late; Redis is flushed; time passes. After quiet, everybody agrees.
+Processes join, update and lose members, die, stall and wake; renewals fail; diffs get
+lost or come late; Redis is flushed, refuses writes, and its clock jumps; time passes.
+No member that is here is ever reported as gone. After quiet, everybody agrees.
 """
 
 from __future__ import annotations
@@ -27,18 +28,28 @@ from hypothesis.stateful import (
 )
 
 from beam import redis
+from beam.refusals import ADVICE
 from presence.cluster import Cluster, Watch
 from presence.following import Following
 from presence.leases import Leases
 from presence.shared import RedisTracker
 from presence.state import Diff, State, apply, by_ref
 from presence.tracker import NotTracked
-from tests.processes import RedisServer
+from tests.processes import RedisServer, jumping_redis
 
 TOPIC = "room:model"
 LEASE = 10.0
 RENEW = 3.0
 PROCESSES = 3
+# What has Redis refuse writes, and what ends it.
+REFUSALS = {
+    "OOM": (("CONFIG", "SET", "maxmemory", 1), ("CONFIG", "SET", "maxmemory", 0)),
+    "READONLY": (("REPLICAOF", "127.0.0.1", 1), ("REPLICAOF", "NO", "ONE")),
+    "NOREPLICAS": (
+        ("CONFIG", "SET", "min-replicas-to-write", 1),
+        ("CONFIG", "SET", "min-replicas-to-write", 0),
+    ),
+}
 
 T = TypeVar("T")
 
@@ -47,6 +58,8 @@ T = TypeVar("T")
 class Process:
     """A server process: what it holds, and what a client on it has heard."""
 
+    batch: redis.Batch
+    link: redis.Link
     tracker: RedisTracker
     leases: Leases
     cluster: Cluster
@@ -54,7 +67,7 @@ class Process:
     refs: dict[str, str] = field(default_factory=dict)
     stalled: bool = False
     doubts: bool = False
-    renewed: int = 0
+    renewed: float = 0.0
     state: State = field(default_factory=dict)
     since: int = 0
     heard: Following = field(default_factory=Following)
@@ -74,13 +87,14 @@ class Process:
 class PresenceMachine(RuleBasedStateMachine):
     """The cluster; `members` is the model: session -> process."""
 
-    url = ""
+    server: RedisServer
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.prefix = f"model{secrets.token_hex(4)}"
-        self.now = 1_000_000
+        self.now = 0.0
+        self.refused = ""
         self.members: dict[str, Process] = {}
         self.numbers = itertools.count()
         self.joins: Counter[str] = Counter()
@@ -95,26 +109,31 @@ class PresenceMachine(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         async def connect() -> None:
-            self.client = redis.connect(self.url)
-            self.link = redis.Link()
-            self.batch = redis.Batch(self.client, self.link)
+            self.client = redis.connect(self.server.url)
 
         self.run(connect())
         self.processes = [self.begin() for _ in range(PROCESSES)]
 
     def begin(self) -> Process:
         """A fresh process, with a client that joins to listen."""
-        leases = Leases(self.batch, self.prefix, LEASE)
-        tracker = RedisTracker(self.batch, self.prefix, lambda: leases.process)
+
+        async def connect() -> tuple[redis.Batch, redis.Link]:
+            link = redis.Link()
+            return redis.Batch(self.client, link), link
+
+        batch, link = self.run(connect())
+        leases = Leases(batch, self.prefix, LEASE, RENEW, lambda: self.now)
+        tracker = RedisTracker(batch, self.prefix, lambda: leases.process, leases.check)
         cluster = Cluster(tracker, leases, self.tell)
-        process = Process(tracker, leases, cluster, Watch(tracker))
+        process = Process(batch, link, tracker, leases, cluster, Watch(tracker))
+        process.doubts = True
         self.renew(process)
-        self.refresh(process)
         return process
 
-    def refresh(self, process: Process) -> None:
+    @staticmethod
+    async def fetch(process: Process) -> None:
         """Its client is given a fresh state."""
-        snapshot = self.run(process.tracker.list(TOPIC))
+        snapshot = await process.tracker.list(TOPIC)
         process.state, process.since = snapshot.state, snapshot.version
         process.heard.restarts(snapshot.version)
 
@@ -125,6 +144,7 @@ class PresenceMachine(RuleBasedStateMachine):
             return
         self.joins.update(list(by_ref(change.joins)))
         self.leaves.update(list(by_ref(change.leaves)))
+        self.nobody_who_is_here_leaves(change)
         lost, self.lose_next = self.lose_next, False
         late, self.delay_next = self.delay_next, False
         for number, process in enumerate(self.processes):
@@ -133,17 +153,47 @@ class PresenceMachine(RuleBasedStateMachine):
             elif not (lost and number == 0):
                 process.hear(change)
 
+    def nobody_who_is_here_leaves(self, change: Diff) -> None:
+        """A leave names nobody whose process goes on, whatever happens to Redis."""
+        for ref, (session, _) in by_ref(change.leaves).items():
+            process = self.members.get(session)
+            if process is not None and process.refs.get(session) == ref:
+                assert process.stalled
+
     def renew(self, process: Process) -> None:
         """The lease, and a look at what is missing, as the keeper does both."""
-        process.leases.clock = self.now
-        self.run(process.cluster.renew({}))
+        try:
+            self.run(self.turn(process))
+        except redis.RedisError:
+            self.was_refused(process)
+
+    async def turn(self, process: Process) -> None:
+        if not process.link.up:
+            if not await process.batch.probe():
+                return
+            process.link.answered()
+        await process.cluster.renew({})
         if process.doubts:
             # After any failure, as the keeper does.
-            self.run(process.cluster.reconcile())
+            await process.cluster.reconcile()
+            await self.fetch(process)
             process.doubts = False
         process.renewed = self.now
-        if self.run(process.watch.behind(process.known)):
-            self.refresh(process)
+        if await process.watch.behind(process.known):
+            await self.fetch(process)
+
+    def attempt(self, process: Process, work: Coroutine[Any, Any, T]) -> T | None:
+        """A call of a member; None where Redis refuses it, which members are told."""
+        try:
+            return self.run(work)
+        except redis.RedisError:
+            self.was_refused(process)
+            return None
+
+    def was_refused(self, process: Process) -> None:
+        """A call failed: Redis refuses all, or this process has not renewed since."""
+        assert self.refused or not process.link.up
+        process.doubts = True
 
     @rule(which=st.integers(0, PROCESSES - 1), user=st.sampled_from("abc"))
     def join(self, which: int, user: str) -> None:
@@ -151,7 +201,9 @@ class PresenceMachine(RuleBasedStateMachine):
         if process.stalled:
             return
         session = f"{user}:{next(self.numbers)}"
-        tracked = self.run(process.tracker.track(TOPIC, session, {"n": 1}, user))
+        work = process.tracker.track(TOPIC, session, {"n": 1}, user)
+        if (tracked := self.attempt(process, work)) is None:
+            return
         process.refs[session] = tracked.ref
         self.members[session] = process
         self.tell(TOPIC, tracked.diff)
@@ -168,7 +220,8 @@ class PresenceMachine(RuleBasedStateMachine):
         session, process = found
         del self.members[session]
         ref = process.refs.pop(session)
-        self.tell(TOPIC, self.run(process.tracker.untrack(TOPIC, [ref])))
+        if diff := self.attempt(process, process.tracker.untrack(TOPIC, [ref])):
+            self.tell(TOPIC, diff)
 
     @rule(choice=st.integers(0, 1_000))
     def update(self, choice: int) -> None:
@@ -177,10 +230,13 @@ class PresenceMachine(RuleBasedStateMachine):
         session, process = found
         ref = process.refs[session]
         try:
-            updated = self.run(process.tracker.update(TOPIC, ref, {"n": 2}))
+            work = process.tracker.update(TOPIC, ref, {"n": next(self.numbers)})
+            updated = self.attempt(process, work)
         except NotTracked:
-            # Redis lost it, or it was taken for dead: the next renewal mends that.
+            # Redis lost it, or it was taken for dead: the next renewal fixes that.
             assert self.disturbed
+            return
+        if updated is None:
             return
         process.refs[session] = updated.ref
         self.tell(TOPIC, updated.diff)
@@ -193,13 +249,21 @@ class PresenceMachine(RuleBasedStateMachine):
         session, process = found
         user, other = session.split(":")[0], self.processes[moves]
         ref = process.refs.pop(session)
-        self.run(process.tracker.leave(TOPIC, ref))
-        tracked = self.run(other.tracker.track(TOPIC, session, {"n": 1}, user))
-        assert tracked.ref == ref or self.disturbed
-        self.tell(TOPIC, tracked.diff)
-        self.tell(TOPIC, self.run(process.tracker.expire(TOPIC, ref)))
-        self.members[session] = other
-        other.refs[session] = tracked.ref
+        del self.members[session]
+        begun = self.attempt(process, process.tracker.leave(TOPIC, ref))
+        work = other.tracker.track(TOPIC, session, {"n": 1}, user)
+        if (tracked := self.attempt(other, work)) is not None:
+            assert tracked.ref == ref or self.disturbed
+            self.tell(TOPIC, tracked.diff)
+            self.members[session] = other
+            other.refs[session] = tracked.ref
+        if begun is not None:
+            self.expire(process, ref)
+
+    def expire(self, process: Process, ref: str) -> None:
+        """The grace period ends, where it began."""
+        if diff := self.attempt(process, process.tracker.expire(TOPIC, ref)):
+            self.tell(TOPIC, diff)
 
     @rule(choice=st.integers(0, 1_000))
     def never_come_back(self, choice: int) -> None:
@@ -209,8 +273,9 @@ class PresenceMachine(RuleBasedStateMachine):
         session, process = found
         del self.members[session]
         ref = process.refs.pop(session)
-        self.run(process.tracker.leave(TOPIC, ref))
-        self.tell(TOPIC, self.run(process.tracker.expire(TOPIC, ref)))
+        begun = self.attempt(process, process.tracker.leave(TOPIC, ref))
+        if begun is not None:
+            self.expire(process, ref)
 
     @rule(which=st.integers(0, PROCESSES - 1))
     def kill(self, which: int) -> None:
@@ -234,20 +299,61 @@ class PresenceMachine(RuleBasedStateMachine):
     def lose_the_answer_to_a_renewal(self, which: int) -> None:
         """It was sent and done; the process knows only that it failed."""
         process = self.processes[which]
-        process.leases.clock = self.now
-        self.run(process.leases.beat({}))
+        if process.stalled or not process.link.up:
+            return
+        self.attempt(process, process.leases.beat({}))
         process.doubts = self.disturbed = True
+
+    @rule(which=st.integers(0, PROCESSES - 1))
+    def fail_a_renewal(self, which: int) -> None:
+        """Redis does not get it; one in time comes after it."""
+        process = self.processes[which]
+        if process.link.up and not process.stalled:
+            process.link.failed(TimeoutError())
+            with pytest.raises(redis.RedisError):
+                self.run(process.leases.beat({}))
+            process.doubts = True
+
+    @precondition(lambda self: not self.refused)
+    @rule(kind=st.sampled_from(sorted(REFUSALS)))
+    def refuse(self, kind: str) -> None:
+        """Redis answers, and refuses all writes."""
+        assert kind in ADVICE
+        self.refused = kind
+        self.disturbed = True
+        self.operate(REFUSALS[kind][0])
+
+    @precondition(lambda self: self.refused)
+    @rule()
+    def accept(self) -> None:
+        kind, self.refused = self.refused, ""
+        self.operate(REFUSALS[kind][1])
+
+    def operate(self, command: tuple[Any, ...]) -> None:
+        """What only an operator does."""
+
+        async def execute() -> None:
+            client: Any = self.client
+            await client.execute_command(*command)
+
+        self.run(execute())
+
+    @rule(seconds=st.sampled_from([-60, 0, 12, 60]))
+    def jump(self, seconds: int) -> None:
+        """Redis's clock is this far from the true time from now on."""
+        self.server.jump(seconds)
 
     @rule(seconds=st.sampled_from([1.0, RENEW, LEASE + 1]))
     def time_passes(self, seconds: float) -> None:
         """Live processes renew as they should on the way."""
-        end = self.now + int(seconds * 1_000)
+        end = self.now + seconds
         while self.now < end:
-            self.now = min(end, self.now + int(RENEW * 1_000))
+            self.now = min(end, self.now + RENEW)
             for process in self.processes:
                 if not process.stalled:
                     self.renew(process)
 
+    @precondition(lambda self: not self.refused)
     @rule()
     def flush(self) -> None:
         self.disturbed = True
@@ -282,6 +388,8 @@ class PresenceMachine(RuleBasedStateMachine):
 
     def quiet(self) -> None:
         """Everybody wakes, and enough time passes for all that is due."""
+        if self.refused:
+            self.accept()
         for number, process in enumerate(self.processes):
             process.stalled = False
             self.hear_what_was_delayed(number)
@@ -314,15 +422,15 @@ class PresenceMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.redis
-def test_after_quiet_everybody_agrees(shared_redis: RedisServer) -> None:
-    PresenceMachine.url = shared_redis.url
-
-    run_state_machine_as_test(
-        PresenceMachine,
-        settings=settings(
-            max_examples=60,
-            stateful_step_count=30,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+def test_after_quiet_everybody_agrees() -> None:
+    with jumping_redis() as server:
+        PresenceMachine.server = server
+        run_state_machine_as_test(
+            PresenceMachine,
+            settings=settings(
+                max_examples=60,
+                stateful_step_count=30,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
