@@ -27,8 +27,8 @@ from beam import metrics
 from beam.conf import check_settings
 from beam.handler import ApiHandler
 from beam.logs import Send, identify
-from rooms import reports
-from rooms.consumer import SocketConsumer, plain_http
+from rooms.consumer import SocketConsumer, deny, plain_http
+from rooms.handshake import Refused
 from rooms.staff import staff_application
 
 logger = logging.getLogger(__name__)
@@ -72,10 +72,8 @@ class Application:
             await socket(scope, receive, send)
         else:
             await receive()
-            metrics.REFUSED.count("path")
             why = f"nothing is at {path[:100]!r}; clients connect to /socket"
-            reports.connect_refused("path", why, str((scope.get("client") or [""])[0]))
-            await send({"type": "websocket.close"})
+            await deny(scope, send, Refused(why, "path"))
 
     async def _answer(self, scope: Any, receive: Any, send: Send, path: str) -> None:
         """Serve one HTTP request. `path`: without doubled and trailing slashes."""

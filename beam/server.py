@@ -19,6 +19,7 @@ import time
 from collections.abc import Coroutine
 from fcntl import ioctl
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from termios import TIOCOUTQ
 from typing import Any
@@ -47,6 +48,7 @@ from beam.opening import OpeningFactory
 from beam.supervisor import BACKLOG, READY, cannot_listen
 from rooms import reports
 from rooms.connections import connections
+from rooms.consumer import HTTP_RESPONSE
 from rooms.diffs import diffs
 from rooms.hub import hub
 from rooms.keeper import keeper
@@ -81,6 +83,9 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
     _stalled = False
     _receiver: Receiver | None = None
     _ended: Ended | None = None
+    _refusal: dict[str, Any] | None = None
+    # autobahn's: what came in and is not read yet.
+    data: bytes
 
     def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
         """A handshake is about to begin."""
@@ -333,6 +338,21 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
             self.closeHandshakeTimeoutCall = None
             self._watch_backlog()
 
+    def processHandshake(self) -> None:  # noqa: N802 - autobahn's name
+        """Read the request; what is behind two slashes is not taken for a host."""
+        if self.data.startswith(b"GET //"):
+            self.data = b"GET /" + self.data[4:].lstrip(b"/")
+        super().processHandshake()
+
+    def handle_reply(self, message: dict[str, Any]) -> None:
+        """Do what the application says; refusals have a status (ASGI extension)."""
+        if message["type"] == f"{HTTP_RESPONSE}.start":
+            self._refusal = message
+        elif message["type"] == f"{HTTP_RESPONSE}.body":
+            self.serverReject()
+        else:
+            super().handle_reply(message)
+
     def failHandshake(  # noqa: N802 - autobahn's name
         self,
         reason: str,
@@ -348,6 +368,11 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
             # Without autobahn's words, which quote the request.
             reports.connect_refused(kind, f"the {READ[kind]} cannot be read", "")
         code = 403 if is_origin else code
+        if self._refusal is not None:
+            code = self._refusal["status"]
+            reason = HTTPStatus(code).phrase
+            headers = self._refusal["headers"]
+            responseHeaders = [(n.decode(), v.decode()) for n, v in headers]  # noqa: N806
         super().failHandshake(reason, code, responseHeaders)
 
 
@@ -488,7 +513,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         """Offer the frame writer to WebSocket applications."""
         if scope["type"] != "websocket":
             return super().create_application(protocol, scope)
-        scope["extensions"] = {EXTENSION: protocol}
+        scope["extensions"] = {EXTENSION: protocol, HTTP_RESPONSE: {}}
         scope["asgi"] = {"version": "3.0"}
         inbox = Inbox()
         send = partial(self.handle_reply, protocol)

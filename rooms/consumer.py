@@ -11,13 +11,15 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from functools import cache, partial
-from typing import Any
+from typing import Any, Final
 
 from channels.consumer import AsyncConsumer
 from django.core.signals import setting_changed
+from django.db import Error as DatabaseError
 
 from beam import metrics
 from beam.conf import conf
+from beam.redis import RedisError
 from presence.state import State
 from rooms import access, grants, reports, wire
 from rooms.channel import NULL, TURN, Channel, Refused
@@ -99,33 +101,35 @@ class SocketConsumer(AsyncConsumer):
         """Serve one connection to its end."""
         await receive()  # websocket.connect
         try:
-            shake = await self._admit(scope)
+            shake = await self.admit(scope)
         except HandshakeRefused as refusal:
-            _refused(refusal, scope)
-            await send({"type": "websocket.close"})
+            await deny(scope, send, refusal)
             return
         self.params, self.auth_token = shake.params, shake.auth_token
         await send({"type": "websocket.accept", "subprotocol": shake.subprotocol})
         self.socket = _socket(scope, send, shake)
         await self._serve(receive)
 
-    async def _admit(self, scope: Any) -> Handshake:
-        """Judge a connect request, and look for room. Raises `handshake.Refused`."""
+    async def admit(self, scope: Any) -> Handshake:
+        """Check a connect request, and look for room. Raises `handshake.Refused`."""
         shake = await self.judge(scope)
         self.address = counted_as(_address(scope))
         if connections.draining:
-            raise HandshakeRefused("this process stops", "draining")
+            raise HandshakeRefused("this process is about to end", "draining")
         if not connections.has_room(self):
             metrics.CONNECTIONS_LIMITED.value += 1
             raise HandshakeRefused("too many of a user or an address", "limit")
         return shake
 
     async def judge(self, scope: Any) -> Handshake:
-        """`authenticate`; where that fails, the request is refused as well."""
+        """`authenticate`; if that fails, the request is refused as well."""
         try:
             return await self.authenticate(scope)
         except HandshakeRefused:
             raise
+        except (DatabaseError, RedisError, OSError) as error:
+            message = f"a service is unavailable: {type(error).__name__}"
+            raise HandshakeRefused(message, "unavailable") from None
         except Exception as error:  # noqa: BLE001 - a verifier may raise anything
             reports.crashed("A connect request could not be judged", error)
             raise HandshakeRefused("it could not be judged", "failed") from None
@@ -139,7 +143,9 @@ class SocketConsumer(AsyncConsumer):
         except grants.Unauthorized as refusal:
             raise HandshakeRefused(str(refusal), "token") from None
         except grants.BackendAway:
-            raise HandshakeRefused("the back end is away", "unavailable") from None
+            raise HandshakeRefused(
+                "the backend is unavailable", "unavailable"
+            ) from None
         return shake
 
     async def _serve(self, receive: Receive) -> None:
@@ -526,21 +532,36 @@ def negotiated(scope: Any, allowed: tuple[str, ...] | None) -> Handshake:
     )
 
 
+HTTP_RESPONSE: Final = "websocket.http.response"
+
+
+async def deny(scope: Any, send: Any, refusal: HandshakeRefused) -> None:
+    """Refuse a handshake, with its status if the server can send one, else 403."""
+    _refused(refusal, scope)
+    if HTTP_RESPONSE not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close"})
+        return
+    await _respond(send, refusal.status, b"", refusal.headers, HTTP_RESPONSE)
+
+
 async def plain_http(scope: Any, receive: Any, send: Any) -> None:
-    """The WebSocket path asked without an upgrade: 403 as above, else 400."""
-    status, body = 400, b""
+    """The WebSocket path asked without an upgrade: refused as above, else 400."""
+    status, body, headers = 400, b"", []
     if scope["method"] == "GET":
         consumer = SocketConsumer()
         try:
-            await consumer.judge(scope)
+            await consumer.admit(scope)
             body = b"this is a WebSocket endpoint"
         except HandshakeRefused as refusal:
             _refused(refusal, scope)
-            status = 403
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
-    ]
-    start = {"type": "http.response.start", "status": status, "headers": headers}
-    await send(start)
-    await send({"type": "http.response.body", "body": body})
+            status, headers = refusal.status, refusal.headers
+    kind = (b"content-type", b"text/plain; charset=utf-8")
+    await _respond(send, status, body, [kind, *headers], "http.response")
+
+
+async def _respond(
+    send: Any, status: int, body: bytes, headers: list[tuple[bytes, bytes]], kind: str
+) -> None:
+    headers = [*headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": f"{kind}.start", "status": status, "headers": headers})
+    await send({"type": f"{kind}.body", "body": body})

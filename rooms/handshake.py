@@ -9,7 +9,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from beam.origins import is_allowed
@@ -30,15 +30,37 @@ _SEMVER = re.compile(
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 
 
-class Refused(Exception):
-    """The handshake is answered with 403; message and reason are for the log.
+# Some clients never come back after 403: it is for what will not change.
+REFUSED_FOR_GOOD: Final = 403
+STATUSES: Final = {
+    "path": 404,
+    "limit": 429,
+    "failed": 500,
+    "unavailable": 503,
+    "draining": 503,
+}
+RETRY_AFTER: Final = {"limit": 10, "unavailable": 5, "draining": 1}
+"""Seconds, by reason: until a connection may have ended, the backend be asked
+again, another process have taken over."""
 
-    `reason` is one of those that `connections_refused` counts by.
+
+class Refused(Exception):
+    """The handshake is refused; message and reason are for the log.
+
+    `reason` is one of those that `connections_refused` counts by. It decides
+    about `status`, an HTTP status, and about `headers`.
     """
 
     def __init__(self, message: str, reason: str = "malformed") -> None:
         super().__init__(message)
         self.reason = reason
+        self.status = STATUSES.get(reason, REFUSED_FOR_GOOD)
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The answer's headers: when a client may try again."""
+        seconds = RETRY_AFTER.get(self.reason)
+        return [] if seconds is None else [(b"retry-after", b"%d" % seconds)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,10 @@ async def test_every_way_to_begin_is_answered_alike(beam_server: Serve) -> None:
     assert await status(port, *(good[n : n + 1] for n in range(len(good)))) == b"101"
     assert await status(port, refused) == b"403"
     assert await status(port, refused[:30], refused[30:]) == b"403"
+    slashes = good.replace(b"GET /", b"GET //")
+    assert await status(port, slashes) == b"101"
+    assert await status(port, slashes[:30], slashes[30:]) == b"101"
+    assert await status(port, good.replace(b"GET /", b"GET /x/")) == b"404"
     assert await status(port, keyless) == b"400"
     assert await status(port, keyless[:30], keyless[30:]) == b"400"
     assert await status(port, b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n") == b"200"

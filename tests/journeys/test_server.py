@@ -16,11 +16,11 @@ from typing import Any
 import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from rooms import tokens
 from tests.conftest import Serve
-from tests.processes import ROOT, SERVERS, Server
+from tests.processes import ROOT, SERVERS, Server, free_port
 
 KINDS = ["beam", "daphne", "uvicorn"]
 
@@ -79,6 +79,62 @@ async def test_members_talk_and_a_backend_reaches_them(
     assert await event(ada, "changed") == {"n": 2}
     for client in (ada, bob):
         await client.close()
+
+
+async def handshake(url: str) -> tuple[int, str | None]:
+    """The status of an opening handshake, and when to try again."""
+    try:
+        async with connect(url, proxy=None):
+            return 101, None
+    except InvalidStatus as refused:
+        response = refused.response
+        return response.status_code, response.headers.get("retry-after")
+
+
+# Plain daphne has no words for it: 403, and no path with two slashes in front.
+@pytest.mark.parametrize("kind", ["beam", "uvicorn"])
+async def test_a_refused_handshake_has_its_own_status(
+    beam_server: Serve, kind: str
+) -> None:
+    server = beam_server(kind, BEAM_MAX_USER_CONNECTIONS="1")
+    ada = await join(server, "ada", "r")
+    token, other = tokens.mint_user("ada", 60), tokens.mint_user("bob", 60)
+    root = server.socket_url.removesuffix("/socket")
+
+    got = {
+        path: await handshake(root + path)
+        for path in (
+            f"/socket/websocket?user_token={token}",
+            "/socket/websocket?user_token=no",
+            "/nowhere/websocket",
+            f"//socket/websocket?user_token={other}",
+            f"///socket//websocket/?user_token={other}",
+        )
+    }
+
+    assert list(got.values()) == [
+        (429, "10"), (403, None), (404, None), (101, None), (101, None),
+    ]  # fmt: skip
+    await ada.close()
+
+
+@pytest.mark.parametrize("kind", ["beam", "uvicorn"])
+async def test_a_backend_that_is_unavailable_is_503(
+    beam_server: Serve, kind: str
+) -> None:
+    server = beam_server(kind, BEAM_BACKEND_URL=f"http://127.0.0.1:{free_port()}")
+
+    plain = httpx.get(f"{server.url}//socket/websocket?user_token=x")
+
+    assert await handshake(f"{server.socket_url}/websocket?user_token=x") == (503, "5")
+    assert (plain.status_code, plain.headers["retry-after"]) == (503, "5")
+
+
+async def test_a_server_without_the_words_answers_403(beam_server: Serve) -> None:
+    server = beam_server("daphne")
+    root = server.socket_url.removesuffix("/socket")
+
+    assert (await handshake(f"{root}/nowhere/websocket"))[0] == 403
 
 
 async def test_sigterm_drains_with_1012_and_exit_code_0(beam_server: Serve) -> None:

@@ -7,14 +7,17 @@ import base64
 import json
 import logging
 from typing import Any
+from urllib.parse import urlencode
 
 import jwt
 import pytest
 from channels.testing import WebsocketCommunicator
+from django.db import OperationalError
 from pytest_django.fixtures import Settings
 
 from beam import metrics, tally
 from beam.asgi import application
+from beam.redis import RedisError
 from rooms import grants, relay, tokens
 from rooms.connections import connections, disconnect_event
 from rooms.consumer import SocketConsumer
@@ -84,12 +87,21 @@ async def test_another_origin_is_refused_where_origins_are_checked(
 
 
 @pytest.mark.parametrize(
-    "path", ["/socket/websocket/", "/socket//websocket", "/socket/websocket"]
+    "path",
+    [
+        "/socket/websocket/",
+        "/socket//websocket",
+        "//socket/websocket",
+        "///socket//websocket//",
+        "/socket/websocket",
+    ],
 )
 async def test_slashes_are_forgiven(path: str) -> None:
     wire = WebsocketCommunicator(
         application, f"{path}?user_token={tokens.mint_user('ada', 60)}"
     )
+    # The communicator takes what is behind two slashes for a host.
+    wire.scope["path"] = path
 
     assert (await wire.connect())[0]
     await wire.disconnect()
@@ -102,6 +114,72 @@ async def test_there_is_no_socket_elsewhere(path: str) -> None:
     )
 
     assert not (await wire.connect())[0]
+
+
+async def refusal(path: str) -> tuple[Any, dict[bytes, bytes]]:
+    """The status and the headers of a handshake that is refused."""
+    wire = WebsocketCommunicator(application, path)
+    wire.scope["extensions"] = {"websocket.http.response": {}}
+    await wire.send_input({"type": "websocket.connect"})
+    start = await wire.receive_output(1)
+    assert start["type"] == "websocket.http.response.start", start
+    body = await wire.receive_output(1)
+    assert body == {"type": "websocket.http.response.body", "body": b""}
+    await wire.wait(1)
+    return start["status"], dict(start["headers"])
+
+
+def mount(**query: str) -> str:
+    """The socket's path with ada's token."""
+    token = {"user_token": tokens.mint_user("ada", 60)}
+    return "/socket/websocket?" + urlencode(token | query)
+
+
+EMPTY = {b"content-length": b"0"}
+
+
+async def test_what_will_not_change_is_403_without_a_time_to_try_again() -> None:
+    assert await refusal(mount(user_token="no")) == (403, EMPTY)
+    assert await refusal(mount(vsn="9.0.0")) == (403, EMPTY)
+    assert await refusal("/other/websocket") == (404, EMPTY)
+    assert await refusal("/socket") == (404, EMPTY)
+
+
+async def test_a_limit_is_429(settings: Settings) -> None:
+    settings.BEAM = settings.BEAM | {"max_user_connections": 1}
+    _one = await connected("ada")
+
+    status, headers = await refusal(mount())
+
+    assert (status, headers[b"retry-after"]) == (429, b"10")
+
+
+@pytest.mark.parametrize("verifier", ["AwayForAll", "NoRedis", "NoDatabase"])
+async def test_what_is_unavailable_is_503(settings: Settings, verifier: str) -> None:
+    settings.BEAM = settings.BEAM | {"verifier": f"{__name__}.{verifier}"}
+    before = metrics.REFUSED.reasons["unavailable"]
+
+    status, headers = await refusal(mount())
+
+    assert (status, headers[b"retry-after"]) == (503, b"5")
+    assert metrics.REFUSED.reasons["unavailable"] == before + 1
+    query = mount().partition("?")[2].encode()
+    assert await plain("GET", query) == (503, b"")
+
+
+async def test_a_draining_process_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "draining", True)
+
+    status, headers = await refusal(mount())
+
+    assert (status, headers[b"retry-after"]) == (503, b"1")
+    assert await plain("GET", mount().partition("?")[2].encode()) == (503, b"")
+
+
+async def test_a_bug_is_500(settings: Settings) -> None:
+    settings.BEAM = settings.BEAM | {"verifier": f"{__name__}.Broken"}
+
+    assert await refusal(mount()) == (500, EMPTY)
 
 
 async def plain(method: str, query: bytes) -> tuple[int, bytes]:
@@ -432,6 +510,20 @@ class Broken(AwayVerifier):
 
     async def user(self, token: str) -> grants.Identity:
         raise RuntimeError("a bug")
+
+
+class NoRedis(AwayVerifier):
+    """A verifier that needs Redis, which is unavailable."""
+
+    async def user(self, token: str) -> grants.Identity:
+        raise RedisError("unavailable")
+
+
+class NoDatabase(AwayVerifier):
+    """A verifier that needs the database, which is unavailable."""
+
+    async def user(self, token: str) -> grants.Identity:
+        raise OperationalError("unavailable")
 
 
 class AwayForAll(AwayVerifier):

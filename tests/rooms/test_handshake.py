@@ -197,3 +197,27 @@ def test_an_origin_that_is_not_allowed_is_refused(allowed: tuple[str, ...]) -> N
     assert refused.value.reason == "origin"
     assert "'http://evil.test/" in str(refused.value)
     assert len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "retry"),
+    [
+        ("malformed", 403, None),
+        ("origin", 403, None),
+        ("vsn", 403, None),
+        ("token", 403, None),
+        ("session", 403, None),
+        ("path", 404, None),
+        ("limit", 429, b"10"),
+        ("failed", 500, None),
+        ("unavailable", 503, b"5"),
+        ("draining", 503, b"1"),
+    ],
+)
+def test_only_what_will_not_change_is_403(
+    reason: str, status: int, retry: bytes | None
+) -> None:
+    refusal = Refused("why", reason)
+
+    assert refusal.status == status
+    assert refusal.headers == ([(b"retry-after", retry)] if retry else [])
