@@ -8,6 +8,10 @@ os.environ.setdefault("DEBUG", "1")
 from beam import settings
 from beam.settings import *  # noqa: F403
 
+# As in production: Phoenix says no more than the reason.
+DEBUG = False
+ALLOWED_HOSTS = ["*"]
+
 BEAM: dict[str, Any] = settings.BEAM | {  # type: ignore[no-redef]
     "api_secrets": ("abcd",),
     "allowed_origins": ("//example.com", "//*.wild.test"),
