@@ -82,6 +82,7 @@ class Conf:
     outbound_limit: int = 1_048_576
     strict_json: int = 0
     outbound_seconds: float = 10.0
+    max_presence_bytes: int = 1_000_000
     drain_seconds: float = 10.0
     drain_batch: int = 200
 
@@ -140,6 +141,7 @@ RANGES: Final[dict[Range, tuple[str, ...]]] = {
         "max_frame_bytes",
         "inbound_limit",
         "outbound_limit",
+        "max_presence_bytes",
         "drain_batch",
     ),
     # 0: off, 1: on.

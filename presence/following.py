@@ -47,7 +47,11 @@ class Following:
         """Take changes in any order: what still holds of each."""
         return [self._take(change) for change in changes]
 
-    def _take(self, change: Diff) -> Diff:
+    def take_part(self, part: Diff) -> Diff:
+        """Take a part of a change whose last part is still to come."""
+        return self._take(part, whole=False)
+
+    def _take(self, change: Diff, *, whole: bool = True) -> Diff:
         version = change.version
         rest = Diff(
             self._unspoken(change.joins, version),
@@ -57,7 +61,7 @@ class Following:
         for state in (rest.joins, rest.leaves):
             for _, meta in metas_of(state):
                 self._told[meta["phx_ref"]] = version
-        if self.known is None or version > self.known:
+        if whole and (self.known is None or version > self.known):
             self.ahead.add(version)
         self._advance()
         return rest

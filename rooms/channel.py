@@ -20,6 +20,7 @@ from rooms import grants, relay
 from rooms.event import Delivery, Event
 from rooms.hub import Held, hub
 from rooms.inbox import OVERHEAD, Inbox, Item, Message, Work, weigh
+from rooms.parts import joins_of, state_parts
 from rooms.protocol import channel_join_ref
 from rooms.socket import Socket
 from rooms.wire import Frame, Reason, is_of_phoenix, reply
@@ -170,6 +171,16 @@ class Channel:
         """
         _check(event, payload)
         self.socket.send((Frame(self.join_ref, None, self.topic, event, payload),))
+
+    def push_state(self, state: State) -> None:
+        """Send who is present: `presence_state`, and what is too much as diffs."""
+        first, *others = state_parts(state, conf().max_presence_bytes)
+        pushed = [("presence_state", first)]
+        pushed += [("presence_diff", joins_of(part)) for part in others]
+        self.socket.send(
+            Frame(self.join_ref, None, self.topic, event, payload)
+            for event, payload in pushed
+        )
 
     def reply(self, ref: Any, status: str = "ok", response: Any = _EMPTY) -> None:
         """Answer a message; `response` is any JSON value, or bytes.

@@ -7,12 +7,13 @@ topic is told at once; what follows within `presence_window` is told together.
 from __future__ import annotations
 
 import asyncio
+from itertools import chain
 from weakref import WeakKeyDictionary
 
 from beam.conf import conf
 from presence.state import Diff
 from rooms import relay
-from rooms.event import presence_diff
+from rooms.parts import presence_diffs
 
 
 class Diffs:
@@ -43,16 +44,17 @@ class Diffs:
             self._open(topic)
             self._send(topic, parts)
 
-    def _send(self, topic: str, parts: list[Diff]) -> relay.Sent | None:
+    def _send(self, topic: str, parts: list[Diff]) -> list[relay.Sent]:
         # Those who changed first may have come here last.
-        event = presence_diff(topic, sorted(parts, key=lambda part: part.version))
-        return None if event is None else relay.publish(event)
+        changes = sorted(parts, key=lambda part: part.version)
+        events = presence_diffs(topic, changes, conf().max_presence_bytes)
+        return [*filter(None, map(relay.publish, events))]
 
     async def flush(self) -> None:
         """Send what waits; returns when the layer took it, or could not."""
         waiting, self._waiting = self._waiting, {}
         sent = [self._send(topic, parts) for topic, parts in waiting.items() if parts]
-        await asyncio.gather(*filter(None, sent), return_exceptions=True)
+        await asyncio.gather(*chain.from_iterable(sent), return_exceptions=True)
 
 
 _diffs: WeakKeyDictionary[asyncio.AbstractEventLoop, Diffs] = WeakKeyDictionary()

@@ -29,6 +29,7 @@ class Event:
     `without`: the labels of those that are left out.
     `version`: the presence version, for members whose state is newer.
     `parts`: the diffs that a merged presence diff consists of.
+    `more`: further events of the same change follow; the last counts as it.
     `void`: they cancel out; only who knows some of them is told of the rest.
     `receipt`: the publisher waits until its own process has delivered.
     """
@@ -43,6 +44,7 @@ class Event:
     receipt: str | None = None
     parts: tuple[Diff, ...] = ()
     void: bool = False
+    more: bool = False
 
     def pack(self) -> dict[str, Any]:
         """The message for the channel layer; unset fields are absent.
@@ -60,18 +62,23 @@ class Event:
             message["binary"] = True
         if self.skip is not None:
             message["skip"] = self.skip
-        if self.version:
-            message["version"] = self.version
         if self.receipt is not None:
             message["receipt"] = self.receipt
         if self.to is not None:
             message["to"] = list(self.to)
         if self.without:
             message["without"] = list(self.without)
+        if self.version:
+            self._pack_changes(message)
+        return message
+
+    def _pack_changes(self, message: dict[str, Any]) -> None:
+        message["version"] = self.version
         if self.parts:
             message["parts"] = [[d.version, d.joins, d.leaves] for d in self.parts]
             message["void"] = self.void
-        return message
+        if self.more:
+            message["more"] = True
 
 
 def presence_diff(topic: str, changes: Sequence[Diff]) -> Event | None:
@@ -113,6 +120,7 @@ class Delivery:
         self.receipt: str | None = message.get("receipt")
         self.parts: list[list[Any]] = message.get("parts", [])
         self.void: bool = message.get("void", False)
+        self.more: bool = message.get("more", False)
 
     def versions(self) -> list[int]:
         """The changes of presence that this event tells."""

@@ -27,7 +27,7 @@ from beam.conf import conf
 from beam.layer import unbundle
 from beam.logs import whereabouts
 from presence.following import Following
-from presence.state import Snapshot
+from presence.state import Diff, Snapshot
 from rooms.event import Delivery, Event
 from rooms.socket import Socket, join_prepared
 from rooms.wire import Vsn
@@ -400,13 +400,23 @@ def _followed(topic: Topic, batch: list[Delivery]) -> list[Delivery]:
         rest: Delivery | None = delivery
         if delivery.name == PRESENCE_STATE:
             topic.following.restarts(delivery.version)
-        elif delivery.version and not topic.following.is_next(delivery.versions()):
+        elif delivery.version and not _is_next(topic, delivery):
             changes = delivery.changes()
-            if (still := topic.following.take(changes)) != changes:
+            if (still := _taken(topic, delivery, changes)) != changes:
                 rest = delivery.telling(still)
         if rest is not None:
             told.append(rest)
     return told
+
+
+def _is_next(topic: Topic, delivery: Delivery) -> bool:
+    return not delivery.more and topic.following.is_next(delivery.versions())
+
+
+def _taken(topic: Topic, delivery: Delivery, changes: list[Diff]) -> list[Diff]:
+    if delivery.more:
+        return [topic.following.take_part(part) for part in changes]
+    return topic.following.take(changes)
 
 
 def release(member: Member) -> None:

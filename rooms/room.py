@@ -172,7 +172,7 @@ class RoomChannel(Channel):
         return meta | self.grant.meta | {"online_at": self.online_at}
 
     async def joined(self) -> None:
-        self.push("presence_state", self._before)
+        self.push_state(self._before)
         del self._before
         hub().knows(self.topic, self.since)
         self._forget_former_self()

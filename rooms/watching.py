@@ -49,7 +49,7 @@ class Watch(Channel):
         return {"now": time.time()}
 
     async def joined(self) -> None:
-        self.push("presence_state", self._state)
+        self.push_state(self._state)
         del self._state
         hub().knows(self.topic, self.since)
 

@@ -369,6 +369,12 @@ def dumps(value: Json, errors: str = "strict") -> bytes:
 ESCAPED: Final = "backslashreplace"
 
 
+class RawJson(bytes):
+    """A payload that is JSON text already: many frames share it."""
+
+    __slots__ = ()
+
+
 def encode(frame: Frame, vsn: Vsn) -> bytes:
     """A server's frame in the connection's serializer, as UTF-8 or binary.
 
@@ -378,6 +384,8 @@ def encode(frame: Frame, vsn: Vsn) -> bytes:
     """
     if is_binary(frame):
         return _encode_binary(frame, vsn)
+    if type(frame.payload) is RawJson:
+        return _encode_raw(frame, vsn)
     whole: Json
     if vsn is Vsn.V2:
         # orjson knows tuples, not their subclasses.
@@ -391,6 +399,14 @@ def encode(frame: Frame, vsn: Vsn) -> bytes:
         if frame.event != "phx_reply":
             raise
         return dumps(whole, ESCAPED)
+
+
+def _encode_raw(frame: Frame, vsn: Vsn) -> bytes:
+    join_ref, ref, topic, event, payload = frame
+    if vsn is Vsn.V2:
+        return b"%b,%b]" % (dumps((join_ref, ref, topic, event))[:-1], payload)
+    head = dumps({"topic": topic, "event": event})[:-1]
+    return b'%b,"payload":%b,"ref":%b}' % (head, payload, dumps(ref))
 
 
 def is_binary(frame: Frame) -> bool:

@@ -142,3 +142,23 @@ def test_in_any_order_they_give_one_state(data: st.DataObject) -> None:
 
     assert by_ref(state) == by_ref(states[-1])
     assert (following.known, following.ahead) == (len(history), set())
+
+
+def test_parts_of_a_change_count_with_the_last() -> None:
+    following = Following()
+    following.knows(5)
+
+    assert following.take_part(join("a", 6)) == join("a", 6)
+    assert (following.known, following.latest) == (5, 5)
+
+    assert following.is_next([6])
+    assert following.known == 6
+
+
+def test_a_part_that_comes_late_leaves_out_what_is_overruled() -> None:
+    following = Following()
+    following.knows(5)
+    following.take([leave("a", 7)])
+
+    assert following.take_part(join("a", 6)) == Diff(version=6)
+    assert following.take_part(join("b", 6)) == join("b", 6)

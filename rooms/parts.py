@@ -1,0 +1,109 @@
+"""Splits presence states and diffs that are too large for one frame. Pure.
+
+The parts are what an unmodified phoenix.js merges: the first of a state is a
+`presence_state`, all others are `presence_diff` events.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from presence.state import Diff, Meta, State, metas_of, state_of
+from rooms.event import Event, presence_diff
+from rooms.wire import RawJson, dumps
+
+T = TypeVar("T")
+Pairs = Sequence[tuple[str, Meta]]
+
+
+def state_parts(state: State, most: int) -> list[RawJson]:
+    """A state as JSON texts of at most `most` bytes each, in order; at least one.
+
+    A single meta that is larger is a part by itself.
+    """
+    text = RawJson(dumps(state))
+    if len(text) <= most:
+        return [text]
+    return [*_split([*metas_of(state)], len(text), most)]
+
+
+def _split(pairs: Pairs, size: int, most: int) -> Iterator[RawJson]:
+    """The texts of `pairs`, whose own text has `size` bytes."""
+    step = math.ceil(len(pairs) / math.ceil(size / most))
+    for at in range(0, len(pairs), step):
+        part = pairs[at : at + step]
+        text = RawJson(dumps(state_of(part)))
+        if len(text) <= most or len(part) == 1:
+            yield text
+        else:
+            yield from _split(part, len(text), most)
+
+
+def joins_of(part: RawJson) -> RawJson:
+    """The payload of a `presence_diff` in which a part of a state joins."""
+    return RawJson(b'{"joins":%b,"leaves":{}}' % part)
+
+
+def presence_diffs(topic: str, changes: Sequence[Diff], most: int) -> list[Event]:
+    """The events that report several changes, in order, in few frames.
+
+    Each has at most `most` bytes of members: changes that do not fit one event
+    are spread over several, and one that does not fit by itself is split.
+    """
+    whole = presence_diff(topic, changes)
+    if whole is None:
+        return []
+    if _size(whole.payload) <= most:
+        return [whole]
+    groups = _packed(changes, lambda change: _size(change.payload()), most)
+    events = (_events(topic, group, most) for group in groups)
+    return [event for each in events for event in each]
+
+
+def _size(payload: object) -> int:
+    return len(dumps(payload))
+
+
+def _packed(
+    items: Iterable[T], size_of: Callable[[T], int], most: int
+) -> Iterator[list[T]]:
+    """The items in order, as many together as fit; one that does not is alone."""
+    group: list[T] = []
+    total = 0
+    for item in items:
+        size = size_of(item)
+        if group and total + size > most:
+            yield group
+            group, total = [], 0
+        group.append(item)
+        total += size
+    yield group
+
+
+def _events(topic: str, group: list[Diff], most: int) -> Iterator[Event]:
+    """The event of a group; several for a single change that is too large."""
+    if len(group) > 1 or _size(group[0].payload()) <= most:
+        yield from filter(None, [presence_diff(topic, group)])
+        return
+    *pieces, last = _pieces(group[0], most)
+    for piece in (*pieces, last):
+        if (event := presence_diff(topic, [piece])) is not None:
+            event.more = piece is not last
+            yield event
+
+
+def _pieces(change: Diff, most: int) -> Iterator[Diff]:
+    """A change as several of the same version: first who came, then who left."""
+    came, left = metas_of(change.joins), metas_of(change.leaves)
+    for part in _packed(came, _size_of_one, most):
+        if part:
+            yield Diff(state_of(part), {}, change.version)
+    for part in _packed(left, _size_of_one, most):
+        if part:
+            yield Diff({}, state_of(part), change.version)
+
+
+def _size_of_one(pair: tuple[str, Meta]) -> int:
+    return _size(state_of([pair]))

@@ -1,0 +1,187 @@
+"""Rooms that are large in bytes: everybody who reads comes in and stays."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from contextlib import suppress
+from typing import Any
+
+import orjson
+import pytest
+import redis
+
+from tests.clients import until
+from tests.conftest import Serve
+from tests.journeys.conftest import Connect
+from tests.journeys.test_phoenix_client import arguments
+from tests.processes import NODE_FOLDER, RedisServer, Server, find_node, redis_server
+from tests.raw import CLOSE, RawClient, close_code
+
+META = {"x": "y" * 3_900}
+# `max_presence_bytes`, and what surrounds the members.
+LONGEST = 1_000_500
+SECONDS = 60.0
+# The clients send no heartbeats.
+PATIENT = {"BEAM_IDLE_TIMEOUT": "600"}
+
+
+class Member:
+    """A client that reads all the time, and keeps who is present as phoenix.js does."""
+
+    def __init__(self, client: RawClient) -> None:
+        self.client = client
+        self.here: set[str] = set()
+        self.events: Counter[str] = Counter()
+        self.longest = 0
+        self.closed: int | None = None
+        self.reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                frame = await self.client.frame()
+                if frame.kind == CLOSE:
+                    self.closed = close_code(frame)
+                    return
+                self.longest = max(self.longest, len(frame.payload))
+                self._take(*orjson.loads(frame.payload)[3:])
+
+    def _take(self, event: str, payload: Any) -> None:
+        self.events[event] += 1
+        if event == "presence_state":
+            self.here = set(payload)
+        elif event == "presence_diff":
+            assert self.events["presence_state"], "a diff came before the state"
+            self.here |= set(payload["joins"])
+            self.here -= set(payload["leaves"])
+
+    async def leave(self) -> None:
+        """Drop the connection."""
+        self.reading.cancel()
+        await asyncio.gather(self.reading, return_exceptions=True)
+        await self.client.abort()
+
+
+async def crowd(raw: Connect, server: Server, name: str, count: int) -> list[Member]:
+    """So many clients that are connected and have asked to join, all at once."""
+    clients = [await raw(server, f"{name}{n}") for n in range(count)]
+    for client in clients:
+        client.join("lobby", meta=META)
+    return [Member(client) for client in clients]
+
+
+async def all_see(members: list[Member], count: int) -> None:
+    """Wait until each sees so many. Fails where one was closed."""
+
+    def settled() -> bool:
+        assert {member.closed for member in members} == {None}
+        assert not any(member.reading.done() for member in members)
+        return all(len(member.here) == count for member in members)
+
+    await until(settled, SECONDS)
+
+
+async def node(server: Server, **more: Any) -> asyncio.subprocess.Process:
+    """The official client in that room."""
+    return await asyncio.create_subprocess_exec(
+        find_node(),
+        "large.mjs",
+        arguments(server, **more),
+        cwd=NODE_FOLDER,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def told(process: asyncio.subprocess.Process) -> Any:
+    """What it tells next."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    line = await process.stdout.readline()
+    assert line, (await process.stderr.read()).decode()
+    return json.loads(line)
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("kind", ["beam", "daphne"])
+async def test_everybody_joins_a_room_that_is_large_in_bytes(
+    beam_server: Serve, raw: Connect, kind: str
+) -> None:
+    server = beam_server(kind, **PATIENT)
+    members: list[Member] = []
+
+    for n in range(4):
+        members += await crowd(raw, server, f"part{n} ", 75)
+        await all_see(members, len(members))
+
+    new = await told(await node(server, members=301))
+    await all_see(members, 300)
+    old = await told(await node(server, members=301, old=True))
+    for got in (new, old):
+        # The state in two parts, one's own join.
+        assert got["order"][:3] == ["presence_state", "presence_diff", "presence_diff"]
+        assert (got["opens"], got["closes"], got["leaves"]) == (1, 0, 0)
+        assert got["metas"]
+        assert got["longest"] < LONGEST
+    assert max(member.longest for member in members) < LONGEST
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("kind", ["beam", "uvicorn"])
+async def test_watchers_stay_when_many_join_and_drop_at_once(
+    beam_server: Serve, raw: Connect, kind: str
+) -> None:
+    server = beam_server(kind, **PATIENT)
+    watchers = await crowd(raw, server, "watcher", 5)
+    await all_see(watchers, 5)
+    official = await node(server, members=316, then=6)
+
+    members = await crowd(raw, server, "member", 310)
+    await all_see(watchers + members, 316)
+    before = await told(official)
+    assert official.stdin is not None
+    official.stdin.write(b"go\n")
+    await asyncio.gather(*(member.leave() for member in members))
+
+    after = await told(official)
+    await all_see(watchers, 5)
+    assert (before["closes"], after["closes"], after["opens"]) == (0, 0, 1)
+    assert after["leaves"] == 310
+    assert max(watcher.longest for watcher in watchers) < LONGEST
+
+
+@pytest.mark.node
+@pytest.mark.redis
+async def test_everybody_stays_when_the_subscription_is_cut(
+    beam_server: Serve, raw: Connect
+) -> None:
+    with redis_server() as own:
+        server = beam_server(REDIS_URL=own.url, **PATIENT)
+        members = await crowd(raw, server, "member", 314)
+        await all_see(members, 314)
+        official = await node(server, members=315, then=315, until="presence_state")
+        before = await told(official)
+        assert official.stdin is not None
+        official.stdin.write(b"go\n")
+
+        assert cut(own)
+
+        await until(lambda: all(m.events["beam_gap"] for m in members), SECONDS)
+        await until(
+            lambda: all(m.events["presence_state"] > 1 for m in members), SECONDS
+        )
+        after = await told(official)
+        # The official client has ended.
+        await all_see(members, 314)
+        assert (before["closes"], after["closes"], after["opens"]) == (0, 0, 1)
+        # A state in parts would be the leave of those in the later parts.
+        assert after["leaves"] == 0
+
+
+def cut(server: RedisServer) -> int:
+    """Cut the subscriptions of all processes; how many."""
+    with redis.Redis(port=server.port) as client:
+        return int(client.client_kill_filter(_type="pubsub"))
