@@ -15,18 +15,19 @@ from urllib.parse import unquote
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "beam.settings")
 
+from django import setup
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
-from django.core.asgi import get_asgi_application
 
 from beam import commandline
 
 with commandline.reported():
-    http = get_asgi_application()
+    setup(set_prefix=False)
 
 from beam import metrics
 from beam.conf import check_settings
 from beam.handler import ApiHandler
 from beam.logs import Send, identify
+from beam.pages import PageHandler
 from rooms.consumer import SocketConsumer, deny, plain_http
 from rooms.handshake import Refused
 from rooms.staff import staff_application
@@ -57,7 +58,7 @@ class Application:
         self._sockets = {f"{mount}/websocket": app for mount, app in mounts.items()}
         self._api = ApiHandler()
         # The pages are few, and their files are small: no web server is needed.
-        self._http: Any = ASGIStaticFilesHandler(http)
+        self._http: Any = ASGIStaticFilesHandler(PageHandler())
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection."""

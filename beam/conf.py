@@ -70,6 +70,7 @@ class Conf:
     trusted_proxies: int = 0
     proxy_networks: str = ""
     metrics_allow: str = ""
+    max_pages: int = 8
     max_channels: int = 100
     max_message_bytes: int = 65_536
     max_message_depth: int = 64
@@ -131,6 +132,7 @@ RANGES: Final[dict[Range, tuple[str, ...]]] = {
         "join_burst",
         "api_burst",
         "backend_failures",
+        "max_pages",
         "max_channels",
         "max_message_bytes",
         "max_message_depth",

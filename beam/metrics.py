@@ -212,6 +212,10 @@ PAGES_REFUSED = _counter(
 PAGES_FAILED = _counter(
     "pages_failed", "Requests of the admin and other pages answered with 500: a bug"
 )
+PAGES_UNAVAILABLE = _counter(
+    "pages_unavailable",
+    "Requests of the admin and other pages answered with 503: database, or too many",
+)
 SERVER_ERRORS = _counter(
     "server_errors", "Errors inside the server itself, each logged: a bug"
 )

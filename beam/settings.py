@@ -128,6 +128,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "beam.pages.DatabaseMiddleware",
 ]
 
 ROOT_URLCONF = "beam.urls"
@@ -157,12 +158,15 @@ POSTGRESQL_OPTIONS: dict[str, Any] = {
     "keepalives_count": 3,
 }
 STATEMENT_MILLISECONDS = 10_000
+# Longer than the server's own limit, which it does not keep while it is frozen.
+ANSWER_SECONDS = 15
+DJANGO_POSTGRESQL = "django.db.backends.postgresql"
 
 
 def _parsed(url: str) -> dict[str, Any]:
     """What `DATABASE_URL` says. No message quotes it: it holds a password."""
     try:
-        found: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60))
+        found: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=0))
     except ValueError:
         found = {}
     if found.get("NAME") or "service" in found.get("OPTIONS", {}):
@@ -175,17 +179,29 @@ def _parsed(url: str) -> dict[str, Any]:
 
 
 def _database() -> dict[str, Any]:
-    """`DATABASE_URL`. PostgreSQL has limits of time where it does not say others."""
+    """`DATABASE_URL`. PostgreSQL has limits of time where it does not say others.
+
+    Connections are closed after each use: under ASGI a request has a thread of its
+    own, and a connection that was kept for that thread would serve nobody again.
+    """
     url = os.environ.get("DATABASE_URL", "").strip()
     found = _parsed(url or f"sqlite:///{BASE_DIR / 'beam.sqlite3'}")
     if found["ENGINE"].endswith((".postgresql", ".postgis")):
-        options = POSTGRESQL_OPTIONS | found.setdefault("OPTIONS", {})
-        said = options.get("options", "")
-        if "statement_timeout" not in said:
-            limit = f"-c statement_timeout={STATEMENT_MILLISECONDS}"
-            options["options"] = f"{said} {limit}".strip()
-        found["OPTIONS"] = options
+        _limit(found)
     return found
+
+
+def _limit(database: dict[str, Any]) -> None:
+    options = POSTGRESQL_OPTIONS | database.setdefault("OPTIONS", {})
+    said = options.get("options", "")
+    if "statement_timeout" not in said:
+        limit = f"-c statement_timeout={STATEMENT_MILLISECONDS}"
+        options["options"] = f"{said} {limit}".strip()
+        if database["ENGINE"] == DJANGO_POSTGRESQL:
+            options["answer_seconds"] = ANSWER_SECONDS
+    if database["ENGINE"] == DJANGO_POSTGRESQL:
+        database["ENGINE"] = "beam.postgresql"
+    database["OPTIONS"] = options
 
 
 DATABASES = {"default": _database()}
@@ -220,6 +236,12 @@ else:
 
 # Admins only. Behind proxies of one's own TLS ends there, and they say so.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
+# By themselves: another site of the same host would log admins out.
+SESSION_COOKIE_NAME = "beam_sessionid"
+CSRF_COOKIE_NAME = "beam_csrftoken"
+# A cookie of its own would be named like every Django's, too.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = 12 * 3_600
 CSRF_TRUSTED_ORIGINS = list(_list("CSRF_TRUSTED_ORIGINS"))

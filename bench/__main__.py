@@ -22,6 +22,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "beam.settings")
 import django
 import picows
 import uvloop
+from django.core.management import call_command
 
 django.setup()
 
@@ -67,6 +68,8 @@ def main() -> int:
     parser.add_argument("--scenario", nargs="*", default=[], metavar="WORD")
     parser.add_argument("--update", action="store_true")
     options = parser.parse_args()
+    # The server does not start without its tables.
+    call_command("migrate", verbosity=0)
     runs = options.runs or (1 if options.short else RUNS)
     mode = "short" if options.short else "full"
     wanted = [

@@ -18,8 +18,10 @@ from typing import Final
 
 from channels.db import database_sync_to_async
 from django.db import Error as DatabaseError
+from django.db import OperationalError
 from django.utils import timezone
 
+from rooms.database import SECONDS
 from rooms.models import ApiKey
 
 logger = logging.getLogger(__name__)
@@ -94,8 +96,8 @@ class Keyring:
         """Who holds a key; None for one that is unknown or revoked.
 
         It is found by its hash: how long that takes says nothing about a key.
-        Raises `django.db.Error` where the database is away and was never read;
-        later what was read stays good.
+        Raises `django.db.Error` if the database is unavailable or does not answer
+        in time and the key is not known; keys that were read stay good.
         """
         hashed, now = _hash(key), time.monotonic()
         is_old = now - self._read_at > KEPT_SECONDS
@@ -112,16 +114,20 @@ class Keyring:
         return asking or now - self._asked_at > RETRY_SECONDS
 
     async def _refresh(self, now: float, hashed: str) -> None:
-        """Read, once for all who wait."""
+        """Read, once for all callers that wait: `SECONDS` from its start at most."""
         if self._reading is None or self._reading.done():
             self._asked_at = now
             self._reading = asyncio.create_task(self._read())
         try:
-            await asyncio.shield(self._reading)
-        except DatabaseError:
-            if hashed not in self._known:
+            async with asyncio.timeout(max(0.0, self._asked_at + SECONDS - now)):
+                await asyncio.shield(self._reading)
+        except (DatabaseError, TimeoutError) as error:
+            if hashed in self._known:
+                return
+            if isinstance(error, DatabaseError):
                 self._asked_at = -1e9
                 raise
+            raise OperationalError("the database does not answer") from None
 
     async def _read(self) -> None:
         self._known = await database_sync_to_async(_in_force)()

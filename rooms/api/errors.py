@@ -14,7 +14,7 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 
 from beam import metrics, redis
-from rooms import relay
+from rooms import database, relay
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ CODES = {
     429: "rate_limited",
     503: "unavailable",
 }
-AWAY = (redis.RedisError, OSError, DatabaseError, relay.Unavailable)
+AWAY = (redis.RedisError, OSError, relay.Unavailable)
 
 
 QUIET_SECONDS = 10.0
@@ -86,9 +86,13 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response:
 
 
 def _of(error: Exception) -> Response:
+    if isinstance(error, DatabaseError):
+        trouble.tell(error)
+        text = f"the database is unavailable ({database.described(error)}); try again"
+        return _error(503, "unavailable", text)
     if isinstance(error, AWAY):
         trouble.tell(error)
-        return _error(503, "unavailable", "Redis or the database is away; try again")
+        return _error(503, "unavailable", "Redis is unavailable; try again")
     if isinstance(error, RequestDataTooBig):
         return _error(413, "too_large", "the body is far too large")
     if isinstance(error, SuspiciousOperation):
@@ -116,7 +120,8 @@ class Trouble:
         if now >= self._quiet_until:
             self._quiet_until = now + QUIET_SECONDS
             # Its text may hold what was asked for; its kind is enough.
-            logger.warning("Requests are answered with 503: %s", type(error).__name__)
+            kind = database.described(error)
+            logger.warning("Requests are answered with 503: %s", kind)
 
 
 trouble = Trouble()

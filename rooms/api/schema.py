@@ -42,7 +42,7 @@ WHEN = {
     415: "the content type is missing or not read, or the body is compressed",
     422: "the Idempotency-Key was used with another body",
     429: "too many requests; `Retry-After` says how long to wait",
-    503: "Redis or the database is away: try again",
+    503: "Redis or the database is unavailable; the message says which",
 }
 USUAL = (401, 403, 429, 503)
 BODY = (400, 413, 415)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any
 
-from asgiref.sync import sync_to_async
-from django.db import Error as DatabaseError
-from django.db import connection
 from django.http import HttpResponse, JsonResponse
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -15,15 +12,13 @@ from rest_framework.response import Response
 
 from beam import redis
 from beam.conf import conf
+from rooms import database
 from rooms.api.errors import other_method
 from rooms.api.schema import describe, shape
 from rooms.api.view import BackendView
 from rooms.connections import connections
 from rooms.hub import hub
 from rooms.keeper import keeper, processes
-
-DATABASE_SECONDS: Final = 2.0
-"""How long a database may think of nothing. Whoever asks waits no longer either."""
 
 
 class Processes(BackendView):
@@ -87,30 +82,12 @@ async def readyz(request: Any) -> HttpResponse:
     """`GET /readyz`: database, Redis and the hub's loop; 503 says what is wrong."""
     if (other := other_method(request)) is not None:
         return other
-    database, checks = await asyncio.gather(_ask_database(), _check_loop())
-    checks = {"database": database, **checks}
+    stored, checks = await asyncio.gather(database.checks.ask(), _check_loop())
+    checks = {"database": stored, **checks}
     wrong = {name: why for name, why in checks.items() if why is not None}
     body = {name: why or "ok" for name, why in checks.items()}
     answer = {"status": "unready" if wrong else "ready", "checks": body}
     return JsonResponse(answer, status=503 if wrong else 200)
-
-
-async def _ask_database() -> str | None:
-    try:
-        async with asyncio.timeout(DATABASE_SECONDS):
-            return await sync_to_async(_check_database)()
-    except TimeoutError as error:
-        # The thread waits on; who asks next is answered as this one.
-        return type(error).__name__
-
-
-def _check_database() -> str | None:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError as error:
-        return type(error).__name__
-    return None
 
 
 async def _check_loop() -> dict[str, str | None]:

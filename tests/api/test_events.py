@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -19,8 +20,7 @@ from pytest_django.fixtures import Settings
 
 from beam import metrics
 from beam.asgi import application
-from rooms import demo, relay
-from rooms.api import service
+from rooms import database, demo, relay
 from rooms.connections import connections
 from rooms.wire import RESERVED_RULE
 from tests.clients import connected
@@ -334,7 +334,8 @@ async def test_readyz_says_that_the_database_is_away(
         def cursor(self) -> Any:
             raise OperationalError("no")
 
-    monkeypatch.setattr(service, "connection", Away())
+    monkeypatch.setattr(database, "connection", Away())
+    monkeypatch.setattr(database, "checks", database.Checks(is_migrated=True))
 
     answer = await async_client.get("/readyz")
 
@@ -352,8 +353,9 @@ async def test_readyz_does_not_wait_for_a_database_that_hangs(
             answered.wait(10)
             raise OperationalError("at last")
 
-    monkeypatch.setattr(service, "connection", Hanging())
-    monkeypatch.setattr(service, "DATABASE_SECONDS", 0.05)
+    monkeypatch.setattr(database, "connection", Hanging())
+    monkeypatch.setattr(database, "SECONDS", 0.05)
+    monkeypatch.setattr(database, "checks", database.Checks(is_migrated=True))
 
     # The server's own road: Django's test client waits for the thread itself.
     server = httpx.ASGITransport(application)
@@ -371,6 +373,35 @@ async def test_readyz_does_not_wait_for_a_database_that_hangs(
         assert answer.status_code == 503
         assert answer.json()["checks"]["database"] == "TimeoutError"
         assert answer.json()["checks"]["hub"] == "ok"
+
+
+async def test_readyz_says_that_migrations_are_missing_until_they_are_not(
+    async_client: AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: Callable[[float], None],
+) -> None:
+    missing, looks = ["rooms.0001"], 0
+
+    def unapplied() -> list[str]:
+        nonlocal looks
+        looks += 1
+        return missing
+
+    monkeypatch.setattr(database, "unapplied", unapplied)
+    monkeypatch.setattr(database, "checks", database.Checks())
+
+    answers = [await async_client.get("/readyz") for _ in range(3)]
+    assert {answer.status_code for answer in answers} == {503}
+    told = answers[0].json()["checks"]["database"]
+    assert told == "not migrated: run manage.py migrate"
+    # Many that ask at once cost one look.
+    assert looks == 1
+
+    missing.clear()
+    for _ in range(3):
+        clock(database.KEPT_SECONDS + 0.1)
+        assert (await async_client.get("/readyz")).status_code == 200
+    assert looks == 2
 
 
 PROCESSES = "/api/v1/processes"

@@ -201,12 +201,50 @@ def database(url: str) -> dict[str, Any]:
 def test_postgresql_may_not_hang(scheme: str) -> None:
     options = database(f"{scheme}://beam@db.test/beam")["OPTIONS"]
 
+    # Beam's own: its backend waits no longer, whatever the server does.
+    own = options.pop("answer_seconds", None)
+    assert own == (None if scheme == "postgis" else 15)
     assert options.pop("options") == "-c statement_timeout=10000"
     assert options["connect_timeout"] == 5
     assert options["tcp_user_timeout"] == 10_000
     assert options["keepalives"] == 1
     # libpq refuses what it does not know.
     make_conninfo("", **options)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "sqlite"])
+def test_a_connection_is_closed_after_each_use(scheme: str) -> None:
+    # A request has a thread of its own: what it kept open would serve nobody.
+    assert database(f"{scheme}://beam@db.test/beam")["CONN_MAX_AGE"] == 0
+
+
+def test_who_sets_another_limit_of_a_query_has_no_other_one() -> None:
+    url = "postgres://beam@db.test/beam?options=-c%20statement_timeout%3D0"
+
+    found = database(url)
+
+    assert found["ENGINE"] == "beam.postgresql"
+    assert "answer_seconds" not in found["OPTIONS"]
+
+
+def test_cookies_have_names_of_their_own() -> None:
+    names = (
+        "SESSION_COOKIE_NAME SESSION_COOKIE_SECURE SESSION_COOKIE_SAMESITE "
+        "CSRF_COOKIE_NAME CSRF_COOKIE_SECURE CSRF_COOKIE_SAMESITE MESSAGE_STORAGE"
+    )
+    show = (
+        "from beam import settings as s; "
+        f"print(*(getattr(s, name) for name in {names.split()!r}))"
+    )
+
+    done = python(SAFE, "-c", show)
+
+    assert done.stdout.split() == [
+        *("beam_sessionid", "True", "Lax"),
+        *("beam_csrftoken", "True", "Lax"),
+        # In the session, and in no cookie.
+        "django.contrib.messages.storage.session.SessionStorage",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseError
+from django.db import connection
 
 from beam import environment, redis_start
 from beam.conf import conf
+from rooms import database
 from rooms.figures import supervised
 from rooms.siblings import siblings
+
+logger = logging.getLogger(__name__)
 
 MOST_PROCESSES = 1_024
 
@@ -54,6 +60,7 @@ class Command(BaseCommand):
             _require_redis_url(processes)
         if options["inherit"] is None and settings.REDIS_URL:
             _reach_redis()
+        _check_database()
         if processes > 1:
             self._supervise(processes, host, port)
             return
@@ -102,3 +109,27 @@ def _reach_redis() -> None:
         asyncio.run(redis_start.reach(conf().redis_start_timeout))
     except redis_start.Unreachable as error:
         raise CommandError(str(error)) from None
+
+
+def _check_database() -> None:
+    """Raises `CommandError` if migrations are missing.
+
+    One that is unreachable is no reason to refuse: only the admin, API keys and
+    new closed rooms need it, and `/readyz` reports it.
+    """
+    try:
+        missing = database.unapplied()
+    except DatabaseError as error:
+        logger.warning(
+            "The database is unreachable (%s): check DATABASE_URL. Serving without "
+            "it; /readyz is 503 until it answers.",
+            type(error).__name__,
+        )
+        return
+    finally:
+        connection.close()
+    if missing:
+        raise CommandError(
+            f"The database is not migrated ({len(missing)} migrations are missing, "
+            f"the first is {missing[0]}): run manage.py migrate."
+        )

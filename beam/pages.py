@@ -1,0 +1,140 @@
+"""Serves the pages: the admin and the API's documentation, some at a time.
+
+A page runs in a thread, with a database connection of its own. Requests beyond
+`max_pages` wait for their turn, so that neither threads nor connections grow with
+the number of requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from asgiref.sync import sync_to_async
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler
+from django.db import close_old_connections
+from django.http import HttpRequest, HttpResponse
+from django.utils.deprecation import MiddlewareMixin
+
+from beam import metrics
+from beam.conf import conf
+from beam.logs import Flood
+from rooms import database
+
+logger = logging.getLogger(__name__)
+
+MAX_WAITING: Final = 1_000
+RETRY_SECONDS: Final = 5
+BUSY: Final = "The server is busy. Try again in some seconds."
+_flood = Flood()
+
+
+class Turn:
+    """One of the slots, from its taking until it is given back, which is once."""
+
+    def __init__(self, slots: asyncio.Semaphore) -> None:
+        self._slots: asyncio.Semaphore | None = slots
+
+    def end(self) -> None:
+        """Let the next request run. Idempotent."""
+        slots, self._slots = self._slots, None
+        if slots is not None:
+            slots.release()
+
+    def before(self, send: Any) -> Any:
+        """A `send` that ends the turn first: a client may read slowly."""
+
+        async def end_and_send(message: Any) -> None:
+            self.end()
+            await send(message)
+
+        return end_and_send
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A request whose body is here already."""
+
+    receive: Any
+    body: Any
+
+    async def __call__(self) -> Any:
+        """What comes after the body."""
+        return await self.receive()
+
+
+class PageHandler(ASGIHandler):
+    """Django's handler, for at most `max_pages` requests at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._slots = asyncio.Semaphore(conf().max_pages)
+        self._waiting = 0
+
+    async def handle(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one request when its turn comes; 503 if too many wait already."""
+        try:
+            # A client that sends slowly takes nobody's turn.
+            body = await super().read_body(receive)
+        except RequestAborted:
+            return
+        if self._waiting >= MAX_WAITING:
+            body.close()
+            await self.send_response(unavailable(BUSY), send)
+            return
+        turn = await self._take_turn()
+        try:
+            await super().handle(scope, Received(receive, body), turn.before(send))
+        finally:
+            # Django waits for the thread of a view whose client disconnected.
+            turn.end()
+
+    async def _take_turn(self) -> Turn:
+        self._waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self._waiting -= 1
+        return Turn(self._slots)
+
+    async def read_body(self, receive: Any) -> Any:
+        """The body that `handle` read."""
+        return receive.body
+
+    async def get_response_async(self, request: HttpRequest) -> Any:
+        """The response, with the connection closed before it is sent."""
+        try:
+            return await super().get_response_async(request)
+        finally:
+            await sync_to_async(close_old_connections)()
+
+
+class DatabaseMiddleware(MiddlewareMixin):
+    """Answers 503 in place of 500 if the database is unavailable or not migrated."""
+
+    def process_exception(
+        self, request: HttpRequest, error: Exception
+    ) -> HttpResponse | None:
+        """The page that says so; None for any other error."""
+        if not database.is_unavailable(error):
+            return None
+        problem = database.described(error)
+        if (missed := _flood.next(time.monotonic())) is not None:
+            text = "Pages are answered with 503, for the database: %s (%d before it)"
+            logger.warning(text, problem, missed)
+        return unavailable(f"The database is unavailable: {problem}.")
+
+
+def unavailable(text: str) -> HttpResponse:
+    """A page with 503, which is counted."""
+    metrics.PAGES_UNAVAILABLE.value += 1
+    return HttpResponse(
+        text,
+        "text/plain; charset=utf-8",
+        503,
+        headers={"Retry-After": str(RETRY_SECONDS)},
+    )

@@ -1,0 +1,1 @@
+"""Django's PostgreSQL backend with a limit of time on every answer."""
