@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
@@ -119,13 +118,18 @@ def test_the_readme_lists_every_page() -> None:
     assert [p.name for p in DOCS.glob("*.md") if f"docs/{p.name}" not in readme] == []
 
 
-def readme_blocks(language: str) -> list[str]:
-    """The fenced blocks of the README in a language."""
-    return re.findall(
-        rf"```{language}\n(.*?)```", Path(ROOT / "README.md").read_text(), re.DOTALL
-    )
+def blocks(page: str, language: str) -> list[str]:
+    """The fenced blocks of a page in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 
 
 def test_the_readme_has_its_examples() -> None:
-    assert len(readme_blocks("js")) == 1
-    assert any("curl" in block for block in readme_blocks("sh"))
+    assert len(blocks("README.md", "js")) == 1
+    assert any("curl" in block for block in blocks("README.md", "sh"))
+
+
+@pytest.mark.parametrize("language", ["js", "python", "php", "ruby", "go"])
+def test_tokens_are_signed_in_every_language(language: str) -> None:
+    [program] = blocks("docs/tokens.md", language)
+
+    assert "BEAM_TOKEN_SECRET" in program
