@@ -58,7 +58,10 @@ def read(entry: str) -> Pattern | None:
     text = entry.lower()
     found = _ENTRY.fullmatch(text if "//" in text else f"//{text}")
     if found is None:
-        raise BadOrigin("is not an origin")
+        has_path = "/" in text.partition("//")[2].rstrip("/")
+        raise BadOrigin(
+            "has a path, which no origin has" if has_path else "is not an origin"
+        )
     scheme, host, port = (found[part] or "" for part in ("scheme", "host", "port"))
     if not host and (port or scheme in _WEB or not scheme):
         raise BadOrigin("has no host")

@@ -103,7 +103,7 @@ def test_origins_are_checked_as_phoenix_does(
         ("file://:80", "no host"),
         ("https//example.com", "not an origin"),
         ("https:example.com", "not an origin"),
-        ("https://example.com/app", "not an origin"),
+        ("https://example.com/app", "has a path"),
         ("https://example.com?a=1", "not an origin"),
         ("https://user@example.com", "not an origin"),
         ("https://exa mple.com", "not an origin"),

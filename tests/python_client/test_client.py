@@ -412,6 +412,24 @@ async def test_an_empty_id_is_refused_before_anything_is_sent() -> None:
             await getattr(Script().async_beam(), name)("")
 
 
+def test_a_whole_number_is_an_id() -> None:
+    server = Script(DETAILS, {}, {})
+    beam = server.beam()
+
+    beam.room(42)
+    beam.publish(42, "changed")
+    beam.disconnect(7)
+
+    assert [request.url.raw_path for request in server.asked] == [
+        b"/api/v1/rooms/42",
+        b"/api/v1/push_room_event",
+        b"/api/v1/users/7/disconnect",
+    ]
+    assert json.loads(server.asked[1].content)["room_id"] == 42
+    assert Event(42).item()["room_id"] == 42
+    assert Event([42, "a"]).item()["room_ids"] == [42, "a"]
+
+
 def test_a_batch_says_what_was_asked_for() -> None:
     server = Script({"results": [{"status": "ok"}] * 2})
     event = Event(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from beam_client import answers
@@ -15,7 +15,10 @@ T = TypeVar("T")
 
 PAGE = 1_000
 
-Addressee = Mapping[str, str]
+Id: TypeAlias = str | int
+"""A room's or a user's id. A whole number stands for its digits."""
+
+Addressee = Mapping[str, Id]
 """`{"user_id": U}` or `{"session": "U:S"}`."""
 
 
@@ -26,7 +29,7 @@ class Event:
     `to`: only these members; None: everybody. `without`: all but these.
     """
 
-    rooms: str | Sequence[str]
+    rooms: Id | Sequence[Id]
     name: str = "new_msg"
     payload: Mapping[str, Any] = field(default_factory=dict)
     to: Sequence[Addressee] | None = None
@@ -34,11 +37,13 @@ class Event:
 
     def item(self) -> dict[str, Any]:
         """As an item of a batch."""
-        single = isinstance(self.rooms, str)
-        item: dict[str, Any] = {
-            "room_id" if single else "room_ids": (
-                self.rooms if single else list(self.rooms)
-            ),
+        rooms = self.rooms
+        where: dict[str, Any] = (
+            {"room_id": rooms}
+            if isinstance(rooms, str | int)
+            else {"room_ids": list(rooms)}
+        )
+        item = where | {
             "event": self.name,
             "payload": dict(self.payload),
         }
@@ -62,7 +67,7 @@ class Call(Generic[T]):
 
 
 def publish(
-    room_id: str, name: str, payload: Mapping[str, Any] | None = None
+    room_id: Id, name: str, payload: Mapping[str, Any] | None = None
 ) -> Call[None]:
     """One event for everybody in a room."""
     body = {"room_id": room_id, "event": name, "payload": dict(payload or {})}
@@ -86,19 +91,19 @@ def rooms(prefix: str, cursor: str) -> Call[Page]:
     return Call("GET", "/api/v1/rooms", answers.page, query=query)
 
 
-def room(room_id: str) -> Call[RoomDetails]:
+def room(room_id: Id) -> Call[RoomDetails]:
     """One room."""
     return Call("GET", _room(room_id), answers.room_details)
 
 
-def presence(room_id: str) -> Call[list[Member]]:
+def presence(room_id: Id) -> Call[list[Member]]:
     """Who is in a room."""
     return Call("GET", f"{_room(room_id)}/presence", answers.members)
 
 
 def remove(
-    room_id: str,
-    user_id: str | None,
+    room_id: Id,
+    user_id: Id | None,
     session: str | None,
     reason: str | None,
     block_seconds: float,
@@ -112,17 +117,17 @@ def remove(
     return Call("POST", f"{_room(room_id)}/remove", answers.removed_sessions, body)
 
 
-def close_room(room_id: str) -> Call[int]:
+def close_room(room_id: Id) -> Call[int]:
     """Take everybody out and let nobody in."""
     return Call("POST", f"{_room(room_id)}/close", answers.removed_count, {})
 
 
-def open_room(room_id: str) -> Call[RoomDetails]:
+def open_room(room_id: Id) -> Call[RoomDetails]:
     """Let people in again."""
     return Call("POST", f"{_room(room_id)}/open", answers.room_details, {})
 
 
-def disconnect(user_id: str) -> Call[dict[str, Any]]:
+def disconnect(user_id: Id) -> Call[dict[str, Any]]:
     """End all connections of a user."""
     path = f"/api/v1/users/{_segment(user_id)}/disconnect"
     return Call("POST", path, answers.an_object, {})
@@ -133,12 +138,13 @@ def processes() -> Call[list[dict[str, Any]]]:
     return Call("GET", "/api/v1/processes", answers.processes)
 
 
-def _room(room_id: str) -> str:
+def _room(room_id: Id) -> str:
     return f"/api/v1/rooms/{_segment(room_id)}"
 
 
-def _segment(name: str) -> str:
+def _segment(given: Id) -> str:
     """An id as one segment of a path. Raises `ValueError` for an empty one."""
+    name = str(given)
     if not name:
         raise ValueError("an id has at least one character")
     if name in (".", ".."):

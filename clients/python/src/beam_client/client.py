@@ -12,7 +12,7 @@ import httpx
 
 from beam_client import answers, calls
 from beam_client.answers import Member, Room, RoomDetails
-from beam_client.calls import Call, Event
+from beam_client.calls import Call, Event, Id
 from beam_client.errors import Unavailable
 from beam_client.retries import MOST_WAIT, Patience
 
@@ -140,7 +140,7 @@ class Beam(_Client):
 
     def publish(
         self,
-        room_id: str,
+        room_id: Id,
         name: str = "new_msg",
         payload: Mapping[str, Any] | None = None,
     ) -> None:
@@ -159,19 +159,19 @@ class Beam(_Client):
             yield from page.rooms
             cursor = page.cursor
 
-    def room(self, room_id: str) -> RoomDetails:
+    def room(self, room_id: Id) -> RoomDetails:
         """One room, whether anybody is in or not."""
         return self._send(calls.room(room_id))
 
-    def presence(self, room_id: str) -> list[Member]:
+    def presence(self, room_id: Id) -> list[Member]:
         """Who is in a room."""
         return self._send(calls.presence(room_id))
 
     def remove(
         self,
-        room_id: str,
+        room_id: Id,
         *,
-        user_id: str | None = None,
+        user_id: Id | None = None,
         session: str | None = None,
         reason: str | None = None,
         block_seconds: float = 0.0,
@@ -181,15 +181,15 @@ class Beam(_Client):
             calls.remove(room_id, user_id, session, reason, block_seconds)
         )
 
-    def close_room(self, room_id: str) -> int:
+    def close_room(self, room_id: Id) -> int:
         """Take everybody out and let nobody in; how many there were."""
         return self._send(calls.close_room(room_id))
 
-    def open_room(self, room_id: str) -> RoomDetails:
+    def open_room(self, room_id: Id) -> RoomDetails:
         """Let people in again."""
         return self._send(calls.open_room(room_id))
 
-    def disconnect(self, user_id: str) -> None:
+    def disconnect(self, user_id: Id) -> None:
         """End all connections of a user."""
         self._send(calls.disconnect(user_id))
 
@@ -250,7 +250,7 @@ class AsyncBeam(_Client):
 
     async def publish(
         self,
-        room_id: str,
+        room_id: Id,
         name: str = "new_msg",
         payload: Mapping[str, Any] | None = None,
     ) -> None:
@@ -270,19 +270,19 @@ class AsyncBeam(_Client):
                 yield room
             cursor = page.cursor
 
-    async def room(self, room_id: str) -> RoomDetails:
+    async def room(self, room_id: Id) -> RoomDetails:
         """See `Beam.room`."""
         return await self._send(calls.room(room_id))
 
-    async def presence(self, room_id: str) -> list[Member]:
+    async def presence(self, room_id: Id) -> list[Member]:
         """See `Beam.presence`."""
         return await self._send(calls.presence(room_id))
 
     async def remove(
         self,
-        room_id: str,
+        room_id: Id,
         *,
-        user_id: str | None = None,
+        user_id: Id | None = None,
         session: str | None = None,
         reason: str | None = None,
         block_seconds: float = 0.0,
@@ -292,15 +292,15 @@ class AsyncBeam(_Client):
             calls.remove(room_id, user_id, session, reason, block_seconds)
         )
 
-    async def close_room(self, room_id: str) -> int:
+    async def close_room(self, room_id: Id) -> int:
         """See `Beam.close_room`."""
         return await self._send(calls.close_room(room_id))
 
-    async def open_room(self, room_id: str) -> RoomDetails:
+    async def open_room(self, room_id: Id) -> RoomDetails:
         """See `Beam.open_room`."""
         return await self._send(calls.open_room(room_id))
 
-    async def disconnect(self, user_id: str) -> None:
+    async def disconnect(self, user_id: Id) -> None:
         """See `Beam.disconnect`."""
         await self._send(calls.disconnect(user_id))
 

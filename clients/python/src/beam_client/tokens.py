@@ -8,20 +8,22 @@ from typing import Any
 
 import jwt
 
+from beam_client.calls import Id
+
 HOUR = 3_600.0
 
 
-def mint_user(user_id: str, *, secret: str, ttl: float = HOUR) -> str:
+def mint_user(user_id: Id, *, secret: str, ttl: float = HOUR) -> str:
     """A token that says who somebody is. `ttl` in seconds."""
     return _sign({"user_id": user_id}, secret, ttl)
 
 
 def mint_room(
-    room_id: str,
+    room_id: Id,
     *,
     secret: str,
     ttl: float = HOUR,
-    user_id: str | None = None,
+    user_id: Id | None = None,
     can: Sequence[str] | None = None,
     meta: Mapping[str, Any] | None = None,
 ) -> str:
