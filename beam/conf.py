@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -159,6 +160,8 @@ RANGES: Final[dict[Range, tuple[str, ...]]] = {
 DEEPEST_MESSAGE: Final = 1_000
 # What `room_policies` may say, and the setting that it says for some rooms.
 POLICIES: Final = {"presence_grace": "presence_grace", "capacity": "room_capacity"}
+# Redis's patterns (of SCAN and ACLs) and hash tags give other characters a meaning.
+PREFIX: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 # What RFC 7518 asks of an HS256 key.
 GOOD_TOKEN_SECRET: Final = 32
 GOOD_API_SECRET: Final = 16
@@ -245,9 +248,10 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     Errors: unknown names (E001), numbers out of range (E002) or that do not go
     together (E003), bad addresses of Redis (E004), public keys (E005), networks
     (E006), kinds of values (E007), URLs (E008), dotted paths (E009), claims (E010),
-    policies (E011), a public key for a secret (E012), origins (E013). Warnings:
-    unknown variables (W005); with `DEBUG=0` short secrets (W001, W002, W003) and
-    statistics that everybody may read (W004). No message holds a secret.
+    policies (E011), a public key for a secret (E012), origins (E013), the
+    deployment's name (E014). Warnings: unknown variables (W005); with `DEBUG=0`
+    short secrets (W001, W002, W003) and statistics that everybody may read (W004).
+    No message holds a secret.
     """
     return [*_check_given(), *_check_environment(os.environ)]
 
@@ -261,6 +265,7 @@ def _check_given() -> list[CheckMessage]:
     return [*_check_values(current)] or [
         *_check_relations(current),
         *_check_texts(current),
+        *_check_prefix(current),
         *_check_urls(current),
         *_check_origins(current),
         *_check_paths(current),
@@ -392,6 +397,16 @@ def _check_texts(current: Conf) -> Iterator[CheckMessage]:
             networks(getattr(current, name))
         except ValueError as error:
             yield Error(f"BEAM_{name.upper()}: {error}", id="beam.E006")
+
+
+def _check_prefix(current: Conf) -> Iterator[CheckMessage]:
+    if not PREFIX.fullmatch(current.redis_prefix):
+        yield Error(
+            f"BEAM['redis_prefix'] is {current.redis_prefix!r}. Accepted are 1 to 64 "
+            "of the characters A-Z a-z 0-9 _ . : -",
+            hint="It names the deployment, and begins its keys and channels in Redis.",
+            id="beam.E014",
+        )
 
 
 def _check_urls(current: Conf) -> Iterator[CheckMessage]:

@@ -27,7 +27,7 @@ from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio.client import PubSub
 from redis.asyncio.connection import Connection
 
-from beam import metrics, redis
+from beam import metrics, redis, redis_url
 from beam.conf import conf
 from beam.proof import Proof, Unproved, done_in_time
 
@@ -401,11 +401,13 @@ def _retrieve(sent: Sent) -> None:
 class _LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
     """The layer of one event loop."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, hosts: Any, **kwargs: Any) -> None:
+        super().__init__(hosts, **kwargs)
         self.listeners: dict[str, Listener] = {}
         self.on_gap: Callable[[], None] = lambda: None
         stock: list[Any] = vars(self)["_shards"]
+        name = kwargs.get("prefix") or conf().redis_prefix
+        self.prefix = redis_url.channel_prefix(name, stock[0].host["address"])
         self._shards = [_Shard(shard.host, self) for shard in stock]
 
     def tell_gap(self) -> None:
@@ -430,7 +432,11 @@ class _LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
 
 
 class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
-    """Redis pub/sub: one message a group and process, one pipeline a turn."""
+    """Redis pub/sub: one message a group and process, one pipeline a turn.
+
+    The names of channels begin with `prefix` (by default `redis_prefix`) and the
+    number of the database.
+    """
 
     def _get_layer(self) -> Any:
         loop = asyncio.get_running_loop()

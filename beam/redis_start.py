@@ -7,6 +7,7 @@ not there. What a running server does without Redis is another matter.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import Final
 
@@ -14,6 +15,8 @@ from redis.exceptions import AuthenticationError, InvalidResponse, RedisError
 
 from beam import redis, redis_url
 from beam.conf import conf
+
+logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS: Final = 0.25
 
@@ -29,6 +32,15 @@ async def reach(seconds: float = 0.0) -> None:
         if time.monotonic() > deadline or isinstance(error, AuthenticationError):
             raise Unreachable(_told(error)) from None
         await asyncio.sleep(PAUSE_SECONDS)
+
+
+def announce() -> None:
+    """Log which Redis is used, and as which deployment. Names no user or password."""
+    url, name = conf().redis_url, conf().redis_prefix
+    logger.info(
+        "Redis: %s, database %d; name of this deployment (redis_prefix): %s",
+        *(redis_url.place(url), redis_url.database(url), name),
+    )
 
 
 async def _fault() -> Exception | None:

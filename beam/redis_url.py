@@ -36,6 +36,9 @@ UNREADABLE = (
 )
 
 
+WRONG_DATABASE = "the database is a whole number, such as redis://localhost:6379/1"
+
+
 @dataclass(frozen=True)
 class Master:
     """The master of a service, and the Sentinels that know where it is.
@@ -58,11 +61,44 @@ def parse(url: str) -> str | Master:
     parts = _split(url)
     try:
         if scheme.endswith(SENTINEL):
-            return _master(parts)
-        parse_url(url)
+            found = _master(parts)
+            _check_database(found.options.get("db", 0))
+            return found
+        _check_database(_single_database(parts, url))
     except (ValueError, TypeError) as error:
         raise BadUrl(str(error)) from None
     return url
+
+
+def database(url: str) -> int:
+    """The number of the database. Raises `BadUrl`."""
+    found = parse(url)
+    if isinstance(found, Master):
+        return int(found.options["db"])
+    return _single_database(_split(url), url)
+
+
+def channel_prefix(prefix: str, url: str) -> str:
+    """What the names of pub/sub channels begin with. Raises `BadUrl`.
+
+    Redis delivers what is published to the subscribers of all its databases: the
+    name has to say which one is meant.
+    """
+    return f"{prefix}:{database(url)}:"
+
+
+def _single_database(parts: SplitResult, url: str) -> int:
+    options = parse_url(url)
+    path = parts.path.strip("/")
+    # redis-py ignores a path that is not a number.
+    if parts.scheme != "unix" and path and not path.isdecimal():
+        raise ValueError(WRONG_DATABASE)
+    return int(options.get("db", 0))
+
+
+def _check_database(number: int) -> None:
+    if number < 0:
+        raise ValueError(WRONG_DATABASE)
 
 
 def _split(url: str) -> SplitResult:
@@ -81,6 +117,8 @@ def _master(parts: SplitResult) -> Master:
     service, _, database = parts.path.strip("/").partition("/")
     if not service:
         raise ValueError("the path names the service: redis+sentinel://host/service")
+    if database and not database.isdecimal():
+        raise ValueError(WRONG_DATABASE)
     query = dict(parse_qsl(parts.query))
     sentinel: dict[str, Any] = {
         name: query.pop(f"sentinel_{name}")

@@ -12,7 +12,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from beam import environment, logs
-from beam.conf import Conf, from_environment, size_of
+from beam.conf import from_environment, size_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -225,10 +225,7 @@ if REDIS_URL:
     CHANNEL_LAYERS: dict[str, Any] = {
         "default": {
             "BACKEND": "beam.layer.RedisLayer",
-            "CONFIG": {
-                "hosts": [REDIS_URL],
-                "prefix": BEAM.get("redis_prefix", Conf().redis_prefix),
-            },
+            "CONFIG": {"hosts": [REDIS_URL]},
         }
     }
 else:

@@ -6,7 +6,7 @@ from traceback import format_exception
 
 import pytest
 
-from beam.redis_url import BadUrl, Master, parse
+from beam.redis_url import BadUrl, Master, channel_prefix, database, parse
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,13 @@ def test_tls_to_the_master_and_to_the_sentinels() -> None:
         ("redis+sentinel:///beam", "host is missing"),
         ("redis+sentinel://one:port/beam", "port"),
         ("redis://localhost:port", "port"),
+        ("redis://localhost/one", "database is a whole number"),
+        ("redis://localhost/-1", "database is a whole number"),
+        ("rediss://localhost?db=-1", "database is a whole number"),
+        ("redis://localhost?db=one", "db"),
+        ("unix:///run/redis.sock?db=-1", "database is a whole number"),
+        ("redis+sentinel://one/beam/two", "database is a whole number"),
+        ("redis+sentinel://one/beam?db=-1", "database is a whole number"),
         ("redis://user:password@localhost?socket_timeout=long", "socket_timeout"),
     ],
 )
@@ -87,3 +94,26 @@ def test_no_part_of_a_password_is_quoted(url: str) -> None:
         parse(url)
 
     assert "sesame" not in "".join(format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("url", "number"),
+    [
+        ("redis://localhost", 0),
+        ("redis://localhost/", 0),
+        ("redis://localhost:6379/0", 0),
+        ("redis://user:p%40ss@localhost:6379/7", 7),
+        ("redis://localhost/3/", 3),
+        ("redis://localhost/3?db=4", 4),
+        ("REDIS://localhost/3", 3),
+        ("rediss://localhost/2?ssl_ca_certs=/ca.pem", 2),
+        ("unix:///run/redis.sock", 0),
+        ("unix://user:pass@/run/redis.sock?db=5", 5),
+        ("redis+sentinel://one,two:7000/beam", 0),
+        ("redis+sentinel://one,two:7000/beam/6", 6),
+        ("rediss+sentinel://:pass@one,[::1]:7001/beam?db=8", 8),
+    ],
+)
+def test_the_database_is_known_for_every_form(url: str, number: int) -> None:
+    assert database(url) == number
+    assert channel_prefix("beam", url) == f"beam:{number}:"

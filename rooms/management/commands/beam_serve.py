@@ -60,6 +60,7 @@ class Command(BaseCommand):
             _require_redis_url(processes)
         if options["inherit"] is None and settings.REDIS_URL:
             _reach_redis()
+            redis_start.announce()
         _check_database()
         if processes > 1:
             self._supervise(processes, host, port)
