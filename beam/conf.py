@@ -72,6 +72,8 @@ class Conf:
     proxy_networks: str = ""
     metrics_allow: str = ""
     max_pages: int = 8
+    login_attempts: int = 5
+    login_pause: float = 60.0
     max_channels: int = 100
     max_message_bytes: int = 65_536
     max_message_depth: int = 64
@@ -112,6 +114,7 @@ RANGES: Final[dict[Range, tuple[str, ...]]] = {
         "lease_seconds",
         "lease_renew",
         "idle_timeout",
+        "login_pause",
         "outbound_seconds",
     ),
     Range(0, DAY): (
@@ -134,6 +137,7 @@ RANGES: Final[dict[Range, tuple[str, ...]]] = {
         "api_burst",
         "backend_failures",
         "max_pages",
+        "login_attempts",
         "max_channels",
         "max_message_bytes",
         "max_message_depth",

@@ -212,6 +212,10 @@ PAGES_REFUSED = _counter(
 PAGES_FAILED = _counter(
     "pages_failed", "Requests of the admin and other pages answered with 500: a bug"
 )
+LOGINS_FAILED = _counter("logins_failed", "Wrong passwords in the admin's login")
+LOGINS_LIMITED = _counter(
+    "logins_limited", "Passwords of admins not checked, for too many attempts: 429"
+)
 PAGES_UNAVAILABLE = _counter(
     "pages_unavailable",
     "Requests of the admin and other pages answered with 503: database, or too many",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
+from rooms import logins
 from rooms.pulse import LIVE_TOPIC, TELL_SECONDS
 from rooms.staff import may_watch
 from rooms.steps import SILENT_STEPS
@@ -22,6 +24,28 @@ class BeamAdminSite(admin.AdminSite):
     site_header = "Beam"
     index_title = "What this service does, and for whom"
     index_template = "admin/beam_index.html"
+    login_form = logins.LoginForm
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Django's; 429 for too many attempts. The browser that succeeded is known."""
+        response = super().login(request, extra_context)
+        if request.method == "POST" and request.user.is_authenticated:
+            logins.remember(request, response)
+        return logins.limited(response)
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """Django's, with the limits of a login."""
+        request.current_app = self.name
+        view = PasswordChangeView.as_view(
+            form_class=logins.PasswordChangeForm,
+            success_url=reverse("admin:password_change_done", current_app=self.name),
+            extra_context={**self.each_context(request), **(extra_context or {})},
+        )
+        return logins.limited(view(request))
 
     def get_urls(self) -> list[Any]:
         """Django's, and `/admin/live/`."""

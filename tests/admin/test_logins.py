@@ -1,0 +1,149 @@
+"""The admin's login and its change of a password, tried too often."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from beam import metrics
+from beam.conf import conf
+from rooms import guesses as module
+from rooms import logins
+from rooms.guesses import Guesses
+
+pytestmark = pytest.mark.django_db
+LOGIN = "/admin/login/"
+TRIES = conf().login_attempts
+
+
+@pytest.fixture(autouse=True)
+def guesses(monkeypatch: pytest.MonkeyPatch) -> Guesses:
+    """Nothing was tried before; and there is an admin."""
+    User.objects.create_superuser("root", "", "right")
+    mine = Guesses()
+    monkeypatch.setattr(logins, "guesses", mine)
+    return mine
+
+
+def attempt(client: Client, password: str, account: str = "root", **meta: str) -> Any:
+    """A login."""
+    form = {"username": account, "password": password}
+    return client.post(LOGIN, form, **meta)  # type: ignore[arg-type]
+
+
+def test_too_many_wrong_passwords_are_not_checked(client: Client) -> None:
+    failed, limited = metrics.LOGINS_FAILED.value, metrics.LOGINS_LIMITED.value
+    wrong = [attempt(client, "wrong") for _ in range(TRIES)]
+    assert {answer.status_code for answer in wrong} == {200}
+
+    # Not even the right one.
+    answer = attempt(client, "right")
+
+    assert answer.status_code == 429
+    assert 0 < int(answer["Retry-After"]) <= conf().login_pause
+    assert "Too many attempts. Try again in" in answer.content.decode()
+    assert metrics.LOGINS_FAILED.value == failed + TRIES
+    assert metrics.LOGINS_LIMITED.value == limited + 1
+    assert client.get("/admin/").status_code == 302
+    # Others are not concerned.
+    other = attempt(client, "right", REMOTE_ADDR="10.0.0.2")
+    assert other.status_code == 302
+
+
+def test_the_address_is_the_client_s_behind_own_proxies(
+    client: Client, settings: Settings
+) -> None:
+    settings.BEAM = settings.BEAM | {"trusted_proxies": 1}
+    for _ in range(TRIES + 1):
+        last = attempt(client, "wrong", HTTP_X_FORWARDED_FOR="9.9.9.9, 6.6.6.6")
+
+    assert last.status_code == 429
+    other = attempt(client, "right", HTTP_X_FORWARDED_FOR="6.6.6.6, 7.7.7.7")
+    assert other.status_code == 302
+
+
+def test_without_own_proxies_an_invented_address_does_not_help(client: Client) -> None:
+    for n in range(TRIES + 1):
+        last = attempt(client, "wrong", HTTP_X_FORWARDED_FOR=f"6.6.6.{n}")
+
+    assert last.status_code == 429
+
+
+def test_an_attacker_does_not_lock_the_admin_out(client: Client) -> None:
+    assert attempt(client, "right").status_code == 302
+    client.post("/admin/logout/")
+    attacker = Client()
+    for n in range(250):
+        attempt(attacker, "wrong", REMOTE_ADDR=f"10.0.0.{n}")
+    assert attempt(Client(), "right").status_code == 429
+
+    # By the cookie of the browser that logged in before, from the same address.
+    assert attempt(client, "right").status_code == 302
+
+
+def test_a_browser_that_is_known_for_one_account_is_not_for_another(
+    client: Client,
+) -> None:
+    User.objects.create_superuser("eve", "", "hers")
+    assert attempt(client, "hers", "eve").status_code == 302
+    for n in range(250):
+        attempt(Client(), "wrong", REMOTE_ADDR=f"10.0.0.{n}")
+
+    assert attempt(client, "right").status_code == 429
+
+
+def test_a_cookie_that_was_made_up_is_no_help(client: Client) -> None:
+    for n in range(TRIES + 1):
+        client.cookies[logins.COOKIE] = f"{logins._digest('root')}:{n}:x:y"
+        last = attempt(client, "wrong")
+
+    assert last.status_code == 429
+
+
+def test_what_is_incomplete_is_no_attempt(client: Client) -> None:
+    for _ in range(TRIES * 3):
+        assert attempt(client, "").status_code == 200
+
+    assert attempt(client, "right").status_code == 302
+
+
+def test_while_too_many_are_checked_the_answer_is_429(
+    client: Client, guesses: Guesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.01)
+    with guesses.checking():
+        # None of them counts: no password was checked.
+        answers = [attempt(client, "right") for _ in range(TRIES + 1)]
+
+    for answer in answers:
+        assert (answer.status_code, answer["Retry-After"]) == (429, "3")
+    assert attempt(client, "right").status_code == 302
+
+
+def test_the_old_password_is_not_found_out_by_a_session(client: Client) -> None:
+    client.force_login(User.objects.get())
+    form = {"new_password1": "another-one-9", "new_password2": "another-one-9"}
+    path = "/admin/password_change/"
+    for _ in range(TRIES):
+        answer = client.post(path, form | {"old_password": "wrong"})
+        assert answer.status_code == 200
+
+    answer = client.post(path, form | {"old_password": "right"})
+
+    assert answer.status_code == 429
+    assert "Too many attempts" in answer.content.decode()
+
+
+def test_a_password_is_changed(client: Client) -> None:
+    client.force_login(User.objects.get())
+    form = {"new_password1": "another-one-9", "new_password2": "another-one-9"}
+
+    answer = client.post("/admin/password_change/", form | {"old_password": "right"})
+
+    assert answer.status_code == 302
+    assert client.get("/admin/password_change/done/").status_code == 200
+    assert User.objects.get().check_password("another-one-9")
