@@ -58,6 +58,8 @@ class Conf:
     presence_window: float = 0.05
     presence_grace: float = 0.0
     room_capacity: int = 0
+    room_user_sessions: int = 100
+    room_presence_bytes: int = 16_777_216
     room_policies: dict[str, dict[str, Any]] = field(default_factory=dict)
     idle_timeout: float = 60.0
     inbound_rate: float = 2_000.0
@@ -156,6 +158,8 @@ RANGES: Final[dict[Range, tuple[str, ...]]] = {
     # 0: any number, or none of them.
     Range(0, MOST): (
         "room_capacity",
+        "room_user_sessions",
+        "room_presence_bytes",
         "max_user_connections",
         "max_ip_connections",
         "trusted_proxies",
@@ -163,7 +167,12 @@ RANGES: Final[dict[Range, tuple[str, ...]]] = {
 }
 DEEPEST_MESSAGE: Final = 1_000
 # What `room_policies` may say, and the setting that it says for some rooms.
-POLICIES: Final = {"presence_grace": "presence_grace", "capacity": "room_capacity"}
+POLICIES: Final = {
+    "presence_grace": "presence_grace",
+    "capacity": "room_capacity",
+    "user_sessions": "room_user_sessions",
+    "presence_bytes": "room_presence_bytes",
+}
 # Redis's patterns (of SCAN and ACLs) and hash tags give other characters a meaning.
 PREFIX: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 # What RFC 7518 asks of an HS256 key.

@@ -123,6 +123,8 @@ JOINS_REFUSED = _counter(
     "unauthorized",
     "room_closed",
     "room_full",
+    "too_many_sessions",
+    "presence_full",
     "blocked",
     "rate_limited",
     "unavailable",
@@ -200,6 +202,7 @@ MESSAGES_REFUSED = _counter(
     "unauthorized",
     "unavailable",
     "rate_limited",
+    "presence_full",
 )
 MESSAGES_DROPPED = _counter(
     "messages_dropped", "What waited when its channel or its connection ended"

@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 CLOSED: Final = "closed"
 BLOCKED: Final = "blocked"
 FULL: Final = "full"
+GROUP_FULL: Final = "group_full"
+TOO_LARGE: Final = "too_large"
 
 # As a score in Redis, and in milliseconds: for ever.
 FOREVER: Final = 2**53 - 1
@@ -18,6 +20,20 @@ class Shut(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class Limits(NamedTuple):
+    """How much a topic may have; 0: any number.
+
+    `entries`: of all, `of_group`: of one group, `size`: bytes of all entries.
+    """
+
+    entries: int = 0
+    of_group: int = 0
+    size: int = 0
+
+
+UNLIMITED: Final = Limits()
 
 
 class Bar(NamedTuple):

@@ -1,4 +1,4 @@
-"""Owns presence of all processes, in Redis: five keys a topic, one index a process.
+"""Owns presence of all processes, in Redis: six keys a topic, one index a process.
 
 Every entry names the process that holds it, and every process keeps what it
 holds: where Redis lost it, `reconcile` puts it back; where the process died,
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from hashlib import blake2b
 from itertools import chain
@@ -20,7 +19,7 @@ import orjson
 
 from beam import redis
 from presence import gate
-from presence.gate import Bar, Shut
+from presence.gate import UNLIMITED, Bar, Limits, Shut
 from presence.state import Diff, Meta, Snapshot, sealed, state_of
 from presence.tracker import (
     Left,
@@ -28,6 +27,7 @@ from presence.tracker import (
     Size,
     Tracked,
     Updated,
+    body_of,
     meta_of,
     new_ref,
 )
@@ -35,6 +35,8 @@ from presence.tracker import (
 SCANNED_AT_ONCE = 1_000
 # What `leave.lua` answers for a key that may not enter any more.
 BARRED = 2
+# What `update.lua` answers for an entry that is too large.
+OVER_LIMIT = -1
 
 Args = Sequence[Any] | Callable[[], Sequence[Any]]
 
@@ -92,14 +94,19 @@ class RedisTracker:
         return redis.Script(self._batch, text)
 
     async def track(
-        self, topic: str, key: str, meta: Meta, group: str = "", capacity: int = 0
+        self,
+        topic: str,
+        key: str,
+        meta: Meta,
+        group: str = "",
+        limits: Limits = UNLIMITED,
     ) -> Tracked:
         self._check()
         ref, process = new_ref(), self.process()
         meta = sealed(meta, ref)
-        held = _Held(key, _digest(group), _body(key, meta))
+        held = _Held(key, _digest(group), body_of(key, meta))
         self._hold(topic, ref, held)
-        args = [ref, process, held.group, held.body, key, capacity]
+        args = [ref, process, held.group, held.body, key, *limits]
         try:
             answer = await self._call(self._track, topic, args)
             if len(answer) == 1:
@@ -117,24 +124,28 @@ class RedisTracker:
             return Tracked(ref, Diff(state_of([(key, meta)]), {}, version), snapshot)
         taken = taken.decode()
         meta = meta_of(snapshot, taken)
-        self._hold(topic, taken, held._replace(body=_body(key, meta)))
+        self._hold(topic, taken, held._replace(body=body_of(key, meta)))
         self._let_go(topic, ref)
         return Tracked(taken, Diff(version=version), snapshot)
 
-    async def update(self, topic: str, ref: str, meta: Meta) -> Updated:
+    async def update(
+        self, topic: str, ref: str, meta: Meta, limits: Limits = UNLIMITED
+    ) -> Updated:
         old = self._held.get(topic, {}).get(ref)
         if old is None:
             raise NotTracked(ref)
         fresh = new_ref()
         new = sealed(meta, fresh, ref)
-        held = old._replace(body=_body(old.key, new))
-        args = [ref, fresh, self.process(), held.group, held.body]
+        held = old._replace(body=body_of(old.key, new))
+        args = [ref, fresh, self.process(), held.group, held.body, limits.size]
         # Before the call: what reconciles meanwhile comes behind it.
         self._hold(topic, fresh, held)
         self._let_go(topic, ref)
         self._renewing[ref] = fresh
         try:
             version, *gone = await self._call(self._update, topic, args)
+            if version == OVER_LIMIT:
+                raise Shut(gate.TOO_LARGE)
             if not gone:
                 self._doubtful.add(topic)
                 raise NotTracked(ref)
@@ -348,11 +359,11 @@ class RedisTracker:
     def _index(self, process: str) -> str:
         return f"{self._prefix}:{{process:{process}}}:topics"
 
-    def keys(self, topic: str) -> tuple[str, str, str, str, str]:
-        """A topic's keys: entries, version, leaving, groups, gate."""
+    def keys(self, topic: str) -> tuple[str, ...]:
+        """A topic's keys: entries, version, leaving, groups, gate, weight."""
         return self._keys(_digest(topic))
 
-    def _keys(self, digest: str) -> tuple[str, str, str, str, str]:
+    def _keys(self, digest: str) -> tuple[str, ...]:
         # The hash tag keeps all keys of a topic in one slot of a cluster.
         stem = f"{self._prefix}:{{{digest}}}"
         return (
@@ -361,6 +372,7 @@ class RedisTracker:
             f"{stem}:leaving",
             f"{stem}:groups",
             f"{stem}:gate",
+            f"{stem}:weight",
         )
 
     async def _call(self, script: redis.Script, topic: str, args: Args) -> Any:
@@ -378,11 +390,6 @@ def _digest(text: str) -> str:
 def _text(bar: Bar) -> str:
     """A bar as Redis knows it: groups by their digests."""
     return str(gate.group(_digest(bar.name)) if bar.kind == "group" else bar)
-
-
-def _body(key: str, meta: Meta) -> str:
-    # Text: what orjson gives keeps its buffer of 4 KiB for as long as it lives.
-    return orjson.dumps({"key": key, "meta": meta, "at": time.time_ns()}).decode()
 
 
 def _state(bodies: Iterable[bytes]) -> Any:

@@ -11,11 +11,14 @@ from __future__ import annotations
 import math
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
+import orjson
+
 from presence import gate
-from presence.gate import Bar, Shut
+from presence.gate import UNLIMITED, Bar, Limits, Shut
 from presence.state import Diff, Meta, Snapshot, metas_of, sealed, state_of
 
 ALONE: Final = "local"
@@ -72,16 +75,28 @@ class Tracker(Protocol):
     """
 
     async def track(
-        self, topic: str, key: str, meta: Meta, group: str = "", capacity: int = 0
+        self,
+        topic: str,
+        key: str,
+        meta: Meta,
+        group: str = "",
+        limits: Limits = UNLIMITED,
     ) -> Tracked:
         """Add an entry; the state before it is read in the same step.
 
-        `group`: what entries are counted by beside their number. `capacity`: how
-        many there may be; 0: any number. Raises `Shut` for who may not enter.
+        `group`: what entries are counted by, in addition to their number. Raises
+        `Shut` if the key may not enter, or if the topic has as much as `limits`
+        allow; an entry that is taken over is not limited.
         """
 
-    async def update(self, topic: str, ref: str, meta: Meta) -> Updated:
-        """Replace an entry's meta. Raises `NotTracked` where it is gone."""
+    async def update(
+        self, topic: str, ref: str, meta: Meta, limits: Limits = UNLIMITED
+    ) -> Updated:
+        """Replace an entry's meta.
+
+        Raises `NotTracked` if it is gone, and `Shut` if the topic would grow
+        above `limits.size`: then nothing changed.
+        """
 
     async def untrack(self, topic: str, refs: Iterable[str]) -> Diff:
         """Take entries away; refs that are gone are no error."""
@@ -122,10 +137,45 @@ def new_ref() -> str:
     return secrets.token_urlsafe(12)
 
 
+def body_of(key: str, meta: Meta) -> str:
+    """An entry as it is kept and weighed; its time gives entries their order."""
+    # Text: what orjson gives keeps its buffer of 4 KiB for as long as it lives.
+    return orjson.dumps({"key": key, "meta": meta, "at": time.time_ns()}).decode()
+
+
 class _Entry(NamedTuple):
     key: str
     meta: Meta
     group: str
+    size: int
+
+    @classmethod
+    def of(cls, key: str, meta: Meta, group: str) -> _Entry:
+        return cls(key, meta, group, len(body_of(key, meta)))
+
+
+class _Counts:
+    """What a topic has: entries by group, and bytes."""
+
+    def __init__(self) -> None:
+        self.by_group: Counter[str] = Counter()
+        self.entries = self.size = 0
+
+    def add(self, entry: _Entry, sign: int) -> None:
+        self.entries += sign
+        self.size += sign * entry.size
+        self.by_group[entry.group] += sign
+        if not self.by_group[entry.group]:
+            del self.by_group[entry.group]
+
+    def check(self, entry: _Entry, limits: Limits) -> None:
+        """Raises `Shut` if there is no room for one more entry."""
+        if 0 < limits.entries <= self.entries:
+            raise Shut(gate.FULL)
+        if 0 < limits.of_group <= self.by_group[entry.group]:
+            raise Shut(gate.GROUP_FULL)
+        if 0 < limits.size < self.size + entry.size:
+            raise Shut(gate.TOO_LARGE)
 
 
 class LocalTracker:
@@ -133,23 +183,42 @@ class LocalTracker:
 
     def __init__(self) -> None:
         self._topics: dict[str, dict[str, _Entry]] = {}
+        self._counts: dict[str, _Counts] = {}
         self._leaving: dict[str, dict[str, str]] = {}
         self._bars: dict[str, dict[Bar, float]] = {}
         self._version = time.time_ns() // 1_000
 
     async def track(
-        self, topic: str, key: str, meta: Meta, group: str = "", capacity: int = 0
+        self,
+        topic: str,
+        key: str,
+        meta: Meta,
+        group: str = "",
+        limits: Limits = UNLIMITED,
     ) -> Tracked:
         await self.admit(topic, key, group)
         before = await self.list(topic)
         if (ref := self._take_over(topic, key)) is not None:
             return Tracked(ref, Diff(version=before.version), before)
-        if 0 < capacity <= len(self._topics.get(topic, {})):
-            raise Shut(gate.FULL)
         ref = new_ref()
-        entry = _Entry(key, sealed(meta, ref), group)
-        self._topics.setdefault(topic, {})[ref] = entry
+        entry = _Entry.of(key, sealed(meta, ref), group)
+        counts = self._counts.get(topic) or _Counts()
+        counts.check(entry, limits)
+        self._add(topic, ref, entry)
         return Tracked(ref, Diff(_state([entry]), {}, self._next()), before)
+
+    def _add(self, topic: str, ref: str, entry: _Entry) -> None:
+        self._topics.setdefault(topic, {})[ref] = entry
+        self._counts.setdefault(topic, _Counts()).add(entry, 1)
+
+    def _remove(self, topic: str, ref: str) -> _Entry:
+        entry = self._topics[topic].pop(ref)
+        self._stay(topic, ref)
+        if self._topics[topic]:
+            self._counts[topic].add(entry, -1)
+        else:
+            del self._topics[topic], self._counts[topic]
+        return entry
 
     def _take_over(self, topic: str, key: str) -> str | None:
         leaving = self._leaving.get(topic, {})
@@ -164,27 +233,27 @@ class LocalTracker:
             if not self._leaving[topic]:
                 del self._leaving[topic]
 
-    async def update(self, topic: str, ref: str, meta: Meta) -> Updated:
-        entries = self._topics.get(topic, {})
-        if ref not in entries:
+    async def update(
+        self, topic: str, ref: str, meta: Meta, limits: Limits = UNLIMITED
+    ) -> Updated:
+        if ref not in self._topics.get(topic, {}):
             raise NotTracked(ref)
-        old = entries.pop(ref)
-        fresh = new_ref()
-        entries[fresh] = new = old._replace(meta=sealed(meta, fresh, ref))
+        old, fresh = self._topics[topic][ref], new_ref()
+        new = _Entry.of(old.key, sealed(meta, fresh, ref), old.group)
+        growth = new.size - old.size
+        if growth > 0 and 0 < limits.size < self._counts[topic].size + growth:
+            raise Shut(gate.TOO_LARGE)
+        self._add(topic, fresh, new)
+        self._remove(topic, ref)
         return Updated(fresh, Diff(_state([new]), _state([old]), self._next()))
 
     async def untrack(self, topic: str, refs: Iterable[str]) -> Diff:
-        entries = self._topics.get(topic, {})
-        gone = []
-        for ref in refs:
-            if ref in entries:
-                gone.append(entries.pop(ref))
-                self._stay(topic, ref)
-        if not gone:
-            return Diff()
-        if not entries:
-            del self._topics[topic]
-        return Diff({}, _state(gone), self._next())
+        gone = [
+            self._remove(topic, ref)
+            for ref in refs
+            if ref in self._topics.get(topic, {})
+        ]
+        return Diff({}, _state(gone), self._next()) if gone else Diff()
 
     async def leave(self, topic: str, ref: str) -> Left:
         if (entry := self._topics.get(topic, {}).get(ref)) is None:
@@ -215,7 +284,8 @@ class LocalTracker:
         return Snapshot(_state(entries.values()), self._version)
 
     async def sizes(self, topics: Sequence[str]) -> Sequence[Size]:
-        return [self._size(self._topics.get(topic, {})) for topic in topics]
+        counts = [self._counts.get(topic) or _Counts() for topic in topics]
+        return [Size(each.entries, len(each.by_group)) for each in counts]
 
     async def holders(self, topic: str) -> dict[str, str]:
         return dict.fromkeys(self._topics.get(topic, {}), ALONE)
@@ -241,10 +311,6 @@ class LocalTracker:
 
     async def is_shut(self, topic: str, bar: Bar) -> bool:
         return self._bars.get(topic, {}).get(bar, 0.0) > time.monotonic()
-
-    @staticmethod
-    def _size(entries: dict[str, _Entry]) -> Size:
-        return Size(len(entries), len({entry.group for entry in entries.values()}))
 
     def topics(self) -> Sequence[str]:
         """The topics that have entries."""

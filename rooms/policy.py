@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from django.core.signals import setting_changed
 
-from beam.conf import conf
+from beam.conf import Conf, conf
+from presence.gate import Limits
+
+_DEFAULT: Final = Conf()
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +20,18 @@ class Policy:
     """What holds for a room.
 
     `presence_grace`: seconds for which a member that lost its connection stays.
-    `capacity`: how many members it may have; 0: any number.
+    How much presence it may have, 0 for any: `capacity`: sessions in all.
+    `user_sessions`: sessions of one user. `presence_bytes`: of all metas together.
     """
 
     presence_grace: float
     capacity: int
+    user_sessions: int = _DEFAULT.room_user_sessions
+    presence_bytes: int = _DEFAULT.room_presence_bytes
+
+    def limits(self) -> Limits:
+        """The same as presence knows it."""
+        return Limits(self.capacity, self.user_sessions, self.presence_bytes)
 
 
 @cache
@@ -29,6 +39,8 @@ def _policies() -> tuple[Policy, tuple[tuple[str, Policy], ...]]:
     default: dict[str, Any] = {
         "presence_grace": conf().presence_grace,
         "capacity": conf().room_capacity,
+        "user_sessions": conf().room_user_sessions,
+        "presence_bytes": conf().room_presence_bytes,
     }
     some = conf().room_policies.items()
     return Policy(**default), tuple((p, Policy(**default | own)) for p, own in some)

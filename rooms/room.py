@@ -42,6 +42,8 @@ SHUT = {
     gate.CLOSED: Reason.ROOM_CLOSED,
     gate.BLOCKED: Reason.BLOCKED,
     gate.FULL: Reason.ROOM_FULL,
+    gate.GROUP_FULL: Reason.TOO_MANY_SESSIONS,
+    gate.TOO_LARGE: Reason.PRESENCE_FULL,
 }
 
 
@@ -119,9 +121,9 @@ class RoomChannel(Channel):
 
     async def _track(self, meta: dict[str, Any]) -> Snapshot:
         """Be present; the state before. Who comes back in time changes nothing."""
-        user_id, capacity = self.owner.identity.user_id, self._policy().capacity
+        user_id, limits = self.owner.identity.user_id, self._policy().limits()
         self._ref, self._diff, before = await tracker().track(
-            self.topic, self.session, meta, user_id, capacity
+            self.topic, self.session, meta, user_id, limits
         )
         self._own = self._diff.joins
         if self._removal is None and not self._diff:
@@ -139,7 +141,9 @@ class RoomChannel(Channel):
         self._own = {key: {"metas": [known]}}
         meta = meta | {"online_at": self.online_at}
         if self._ref and any(known.get(name) != meta[name] for name in meta):
-            self._ref, self._diff = await tracker().update(self.topic, self._ref, meta)
+            self._ref, self._diff = await tracker().update(
+                self.topic, self._ref, meta, self._policy().limits()
+            )
             self._own = self._diff.joins
 
     def _policy(self) -> Policy:
@@ -327,10 +331,13 @@ class RoomChannel(Channel):
             raise Refused(Reason.FORBIDDEN, "the room token does not allow presence")
         meta = _client_meta(payload.get("meta"))
         try:
-            own = self._own_meta(meta)
-            self._ref, diff = await tracker().update(self.topic, self._ref, own)
+            self._ref, diff = await tracker().update(
+                self.topic, self._ref, self._own_meta(meta), self._policy().limits()
+            )
             self._own = diff.joins
             diffs().publish(self.topic, diff)
+        except gate.Shut as shut:
+            raise Refused(SHUT[shut.reason]) from None
         except (RedisError, OSError, NotTracked):
             raise Refused(Reason.UNAVAILABLE) from None
         self.reply(ref)

@@ -46,6 +46,8 @@ class Reason(enum.StrEnum):
     SHUTTING_DOWN = "shutting_down"
     ROOM_CLOSED = "room_closed"
     ROOM_FULL = "room_full"
+    TOO_MANY_SESSIONS = "too_many_sessions"
+    PRESENCE_FULL = "presence_full"
     BLOCKED = "blocked"
     RATE_LIMITED = "rate_limited"
 

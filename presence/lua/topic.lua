@@ -6,8 +6,9 @@
 -- KEYS[4] groups: hash, group -> number of its entries
 -- KEYS[5] gate: sorted set, for whom it is shut -> until when, milliseconds:
 --         'closed' for everybody, 'group:' and a group, 'key:' and a key
+-- KEYS[6] weight: string, the bytes of all JSON; gone with the last entry
 local ENTRIES, VERSION, LEAVING, GROUPS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local GATE = KEYS[5]
+local GATE, WEIGHT = KEYS[5], KEYS[6]
 local FOREVER = 9007199254740991
 
 -- Seconds that a version outlives its topic's last entry, so that a member
@@ -61,9 +62,33 @@ local function changed()
   return now
 end
 
+-- The JSON of all entries.
+local function bodies()
+  local found = redis.call('HVALS', ENTRIES)
+  for i, entry in ipairs(found) do
+    local _, _, body = split(entry)
+    found[i] = body
+  end
+  return found
+end
+
+-- The bytes of all JSON: kept, and added up only if that was lost.
+local function weight()
+  local known = tonumber(redis.call('GET', WEIGHT) or -1)
+  if known < 0 then
+    known = 0
+    for _, body in ipairs(bodies()) do
+      known = known + #body
+    end
+  end
+  return known
+end
+
 local function add(ref, owner, group, body)
+  local before = weight()
   if redis.call('HSET', ENTRIES, ref, owner .. ' ' .. group .. ' ' .. body) == 1 then
     redis.call('HINCRBY', GROUPS, group, 1)
+    redis.call('SET', WEIGHT, before + #body)
   end
 end
 
@@ -73,18 +98,25 @@ local function remove(ref)
   if not entry then
     return false
   end
+  local before = weight()
   local _, group, body = split(entry)
   redis.call('HDEL', ENTRIES, ref)
   redis.call('HDEL', LEAVING, ref)
   if redis.call('HINCRBY', GROUPS, group, -1) <= 0 then
     redis.call('HDEL', GROUPS, group)
   end
+  if redis.call('EXISTS', ENTRIES) == 1 then
+    redis.call('SET', WEIGHT, before - #body)
+  else
+    redis.call('DEL', WEIGHT)
+  end
   return body
 end
 
--- Corrects the number of entries of each group, and forgets grace periods of
--- entries that are gone.
+-- Corrects the number of entries of each group, forgets grace periods of entries
+-- that are gone, and has the bytes added up again.
 local function repair(groups)
+  redis.call('DEL', WEIGHT)
   local known = redis.call('HGETALL', GROUPS)
   for i = 1, #known, 2 do
     if not groups[known[i]] then
@@ -107,15 +139,5 @@ end
 -- for none, and their JSON.
 local function taken(gone)
   return {#gone > 0 and changed() or 0, gone}
-end
-
--- The JSON of all entries.
-local function bodies()
-  local found = redis.call('HVALS', ENTRIES)
-  for i, entry in ipairs(found) do
-    local _, _, body = split(entry)
-    found[i] = body
-  end
-  return found
 end
 

@@ -1,27 +1,36 @@
 -- Adds an entry, or takes over one of the same key in its grace period.
 -- ARGV[1] ref    ARGV[2] owner    ARGV[3] group    ARGV[4] JSON    ARGV[5] key
--- ARGV[6] how many entries the topic may have; 0: any number
+-- How much the topic may have, 0 for any number:
+-- ARGV[6] entries    ARGV[7] entries of the group    ARGV[8] bytes of all JSON
 -- Returns {version before, version now, {JSON, ...} before, ref taken over};
--- the last is '' for a new entry, else nothing changed. {reason} where the key
--- may not enter.
+-- the last is '' for a new entry, else nothing changed. {reason} if the key may
+-- not enter.
 -- Caller: presence.shared.RedisTracker.track
 local reason = barred(ARGV[5], ARGV[3])
 if reason then
   return {reason}
 end
-local before, here = version(), bodies()
 local leaving = redis.call('HGETALL', LEAVING)
 for i = 1, #leaving, 2 do
   local ref, entry = leaving[i], redis.call('HGET', ENTRIES, leaving[i])
   if leaving[i + 1] == ARGV[5] and entry then
+    local before, here = version(), bodies()
     local _, group, body = split(entry)
     redis.call('HSET', ENTRIES, ref, ARGV[2] .. ' ' .. group .. ' ' .. body)
     redis.call('HDEL', LEAVING, ref)
     return {before, before, here, ref}
   end
 end
-if tonumber(ARGV[6]) > 0 and #here >= tonumber(ARGV[6]) then
+local most, of_group, size = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+if most > 0 and redis.call('HLEN', ENTRIES) >= most then
   return {'full'}
 end
+if of_group > 0 and tonumber(redis.call('HGET', GROUPS, ARGV[3]) or 0) >= of_group then
+  return {'group_full'}
+end
+if size > 0 and weight() + #ARGV[4] > size then
+  return {'too_large'}
+end
+local before, here = version(), bodies()
 add(ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 return {before, changed(), here, ''}

@@ -43,6 +43,8 @@ DETAILS = shape(
         "Limits",
         capacity=serializers.IntegerField(allow_null=True),
         presence_grace=serializers.FloatField(),
+        user_sessions=serializers.IntegerField(allow_null=True),
+        presence_bytes=serializers.IntegerField(allow_null=True),
         history=serializers.IntegerField(),
     ),
 )
@@ -51,7 +53,13 @@ EXAMPLE = {
     "sessions": 3,
     "users": 2,
     "open": True,
-    "limits": {"capacity": None, "presence_grace": 0.0, "history": 0},
+    "limits": {
+        "capacity": None,
+        "presence_grace": 0.0,
+        "user_sessions": 100,
+        "presence_bytes": 16_777_216,
+        "history": 0,
+    },
 }
 MAX_PAGE = 1_000
 MAX_REASON = 200
@@ -146,6 +154,8 @@ async def _room(room_id: str) -> dict[str, Any]:
         "limits": {
             "capacity": policy.capacity or None,
             "presence_grace": policy.presence_grace,
+            "user_sessions": policy.user_sessions or None,
+            "presence_bytes": policy.presence_bytes or None,
             "history": 0,
         },
     }

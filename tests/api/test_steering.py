@@ -113,7 +113,13 @@ async def test_a_room_and_who_is_in_it(
         "sessions": 3,
         "users": 2,
         "open": True,
-        "limits": {"capacity": 5, "presence_grace": 0.0, "history": 0},
+        "limits": {
+            "capacity": 5,
+            "presence_grace": 0.0,
+            "user_sessions": 100,
+            "presence_bytes": 16_777_216,
+            "history": 0,
+        },
     }
     members = (await get(async_client, at(room, "/presence"))).json()["members"]
     assert sorted(member["session"] for member in members) == [

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from typing import Any
 
 import pytest
 
 from beam import redis
 from presence import gate
 from presence.backend import shared, tracker
-from presence.gate import Shut
+from presence.gate import Limits, Shut
 from presence.shared import RedisTracker
 from presence.state import State, apply, by_ref
 from presence.tracker import ALONE, NotTracked, Tracker
@@ -330,6 +331,23 @@ class TestShared:
         assert not await mine.reconcile(topic, mine.process())
         assert (await mine.reap(topic, other.process())).leaves == first.diff.joins
 
+    async def test_bytes_that_redis_lost_are_counted_again(self, topic: str) -> None:
+        mine, _ = shared()
+        weight = mine.keys(topic)[5]
+        for key in ("a:1", "b:1"):
+            await mine.track(topic, key, meta_of(1_000), key[0])
+        kept = await redis.client().get(weight)
+        await redis.client().delete(weight)
+
+        with pytest.raises(Shut):
+            await mine.track(topic, "c:1", meta_of(1_000), "c", SMALL)
+        third = await mine.track(topic, "c:1", meta_of(10), "c", SMALL)
+        await mine.untrack(topic, [third.ref])
+
+        assert await redis.client().get(weight) == kept
+        await mine.reap(topic, mine.process())
+        assert await redis.client().get(weight) is None
+
     async def test_nothing_of_a_topic_stays_but_a_version_that_ends(
         self, topic: str
     ) -> None:
@@ -340,6 +358,7 @@ class TestShared:
         await redis.batch().call("PING")
 
         keys = [*mine.keys(topic), *mine.keys(topic + "x")]
+        assert len(keys) == 12
         left = [key for key in keys if await redis.client().exists(key)]
         assert left == [mine.keys(topic)[1], mine.keys(topic + "x")[1]]
         ends = [await redis.client().ttl(key) for key in left]
@@ -412,17 +431,101 @@ async def test_a_bar_ends_by_itself(topic: str) -> None:
         await tracker().track(topic, "b:1", {}, "b")
 
 
+def meta_of(size: int) -> dict[str, Any]:
+    """A meta of so many bytes, about."""
+    return {"text": "x" * size}
+
+
+TWO = Limits(entries=2)
+TWO_EACH = Limits(of_group=2)
+
+
 async def test_a_full_topic_takes_who_comes_back_and_nobody_else(topic: str) -> None:
-    first = await tracker().track(topic, "a:1", {}, "a", 2)
-    await tracker().track(topic, "b:1", {}, "b", 2)
+    first = await tracker().track(topic, "a:1", {}, "a", TWO)
+    await tracker().track(topic, "b:1", {}, "b", TWO)
 
     with pytest.raises(Shut) as caught:
-        await tracker().track(topic, "c:1", {}, "c", 2)
+        await tracker().track(topic, "c:1", {}, "c", TWO)
     assert caught.value.reason == "full"
     await tracker().leave(topic, first.ref)
-    assert (await tracker().track(topic, "a:1", {}, "a", 2)).ref == first.ref
+    assert (await tracker().track(topic, "a:1", {}, "a", TWO)).ref == first.ref
     await tracker().untrack(topic, [first.ref])
-    await tracker().track(topic, "c:1", {}, "c", 2)
+    await tracker().track(topic, "c:1", {}, "c", TWO)
+
+
+async def test_a_group_has_a_bounded_number_of_entries(topic: str) -> None:
+    first = await tracker().track(topic, "a:1", {}, "a", TWO_EACH)
+    await tracker().track(topic, "a:1", {}, "a", TWO_EACH)
+
+    with pytest.raises(Shut) as caught:
+        await tracker().track(topic, "a:2", {}, "a", TWO_EACH)
+    assert caught.value.reason == "group_full"
+    await tracker().track(topic, "b:1", {}, "b", TWO_EACH)
+    await tracker().leave(topic, first.ref)
+    assert (await tracker().track(topic, "a:1", {}, "a", TWO_EACH)).ref == first.ref
+    await tracker().untrack(topic, [first.ref])
+    await tracker().track(topic, "a:2", {}, "a", TWO_EACH)
+    assert await tracker().sizes([topic]) == [(3, 2)]
+
+
+async def test_many_at_once_are_no_more_than_a_group_may_have(topic: str) -> None:
+    async def join(n: int) -> bool:
+        try:
+            await tracker().track(topic, f"a:{n}", {}, "a", TWO_EACH)
+        except Shut:
+            return False
+        return True
+
+    joined = await asyncio.gather(*map(join, range(20)))
+
+    assert sum(joined) == 2
+
+
+SMALL = Limits(size=3_000)
+
+
+async def test_all_entries_together_have_bounded_bytes(topic: str) -> None:
+    refs = []
+    for n in range(2):
+        tracked = await tracker().track(topic, f"a:{n}", meta_of(1_000), "a", SMALL)
+        refs.append(tracked.ref)
+
+    with pytest.raises(Shut) as caught:
+        await tracker().track(topic, "b:1", meta_of(1_000), "b", SMALL)
+    assert caught.value.reason == "too_large"
+    await tracker().track(topic, "b:1", meta_of(100), "b", SMALL)
+    await tracker().untrack(topic, refs[:1])
+    await tracker().track(topic, "b:2", meta_of(1_000), "b", SMALL)
+
+
+async def test_an_update_may_not_grow_above_the_bytes_of_a_topic(topic: str) -> None:
+    first = await tracker().track(topic, "a:1", meta_of(1_000), "a", SMALL)
+    await tracker().track(topic, "b:1", meta_of(1_000), "b", SMALL)
+
+    with pytest.raises(Shut) as caught:
+        await tracker().update(topic, first.ref, meta_of(2_000), SMALL)
+    assert caught.value.reason == "too_large"
+    state = (await tracker().list(topic)).state
+    assert state["a:1"] == first.diff.joins["a:1"]
+    second = await tracker().update(topic, first.ref, meta_of(1_200), SMALL)
+    # Less is always good, and is less from then on.
+    third = await tracker().update(topic, second.ref, meta_of(10), Limits(size=1))
+    await tracker().update(topic, third.ref, meta_of(1_200), SMALL)
+
+
+async def test_bytes_are_counted_right_through_every_change(topic: str) -> None:
+    for n in range(5):
+        tracked = await tracker().track(topic, "a:1", meta_of(1_000), "a", SMALL)
+        updated = await tracker().update(topic, tracked.ref, meta_of(2_000), SMALL)
+        await tracker().leave(topic, updated.ref)
+        await tracker().track(topic, "a:1", meta_of(5_000), "a", SMALL)
+        await tracker().leave(topic, updated.ref)
+        if n % 2:
+            await tracker().expire(topic, updated.ref)
+        else:
+            await tracker().evict(topic, gate.EVERYBODY)
+
+    assert await tracker().sizes([topic]) == [(0, 0)]
 
 
 async def test_who_was_refused_is_not_put_back(topic: str) -> None:

@@ -394,6 +394,43 @@ async def test_a_session_on_two_connections_has_two_metas(room: str) -> None:
     assert (await eve.join(room))["ada:1"] == {"metas": [second]}
 
 
+async def test_one_user_has_a_bounded_number_of_sessions_in_a_room(
+    room: str, settings: Settings
+) -> None:
+    policies = {f"{room}*": {"user_sessions": 3}}
+    settings.BEAM = settings.BEAM | {"room_policies": policies}
+    adas = await connected(*["ada"] * 5)
+    for n in range(3):
+        await adas[n].join(room, session_id=n)
+
+    refused = await adas[3].try_join(room, session_id="another")
+
+    assert reason(refused) == "too_many_sessions"
+    [bob] = await connected("bob")
+    assert len(await bob.join(room)) == 3
+    await adas[0].close()
+    await bob.event("presence_diff")
+    await adas[4].join(room, session_id="another")
+
+
+async def test_all_metas_of_a_room_together_are_bounded(
+    room: str, settings: Settings
+) -> None:
+    settings.BEAM = settings.BEAM | {"room_presence_bytes": 5_000}
+    ada, bob, eve = await connected("ada", "bob", "eve")
+    await ada.join(room, meta={"x": "y" * 2_000})
+    await bob.join(room, meta={"x": "y" * 2_000})
+
+    refused = await eve.try_join(room, meta={"x": "y" * 2_000})
+    large = {"meta": {"x": "y" * 4_000}}
+    update = await ada.ask(f"room:{room}", "presence_update", large)
+
+    assert reason(refused) == reason(update) == "presence_full"
+    small = {"meta": {"x": "y"}}
+    assert (await ada.ask(f"room:{room}", "presence_update", small))["status"] == "ok"
+    assert set(await eve.join(room, meta={"x": "y" * 2_000})) == {"ada:1", "bob:1"}
+
+
 @pytest.mark.parametrize("how", ["phx_leave", "close", "crash"])
 async def test_a_member_leaves_presence_by_every_way_out(
     room: str, how: str, monkeypatch: pytest.MonkeyPatch

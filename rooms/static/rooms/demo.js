@@ -7,6 +7,8 @@ const REASONS = {
   unauthorized: "The room token was refused.",
   unavailable: "The service that checks tokens is away. Trying again.",
   room_full: "This room is full.",
+  too_many_sessions: "You are in this room too often: close other windows.",
+  presence_full: "This room is full.",
   room_closed: "This room is closed.",
   invalid_room_id: "This room name cannot be used: 1 to 200 characters, no control characters.",
   shutting_down: "The server is restarting. Trying again.",
