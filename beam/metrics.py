@@ -109,7 +109,13 @@ CLOSED = _counter(
     "session",
     "failed",
 )
-FRAMES_IN = _counter("frames_in", "Frames read from clients")
+FRAMES_IN = _counter(
+    "frames_in", "Frames read from clients, heartbeats, joins and leaves too"
+)
+ROOM_MESSAGES = _counter(
+    "room_messages",
+    "Messages to rooms, of members and backends: no heartbeats, joins or leaves",
+)
 BAD_FRAMES = _counter("bad_frames", "Sockets closed with 1011 for a bad frame")
 STALE = _counter("frames_stale", "Frames dropped for a stale join_ref")
 JOINS = _counter("joins", "Channels joined")

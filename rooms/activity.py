@@ -24,7 +24,7 @@ from beam import metrics, redis
 from beam.conf import conf
 
 KEPT_SECONDS: Final = 900.0
-MAX_WARNINGS: Final = 50
+MAX_WARNINGS: Final = 200
 MAX_SENT: Final = 20
 SENT_SECONDS: Final = 3_600
 MAX_TOPICS: Final = 1_000
@@ -41,9 +41,14 @@ class Gathered:
     messages: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     sent: dict[str, list[Record]] = field(default_factory=dict)
 
+    def note_message(self, topic: str) -> None:
+        """A member, a backend or an admin sent a message to a room."""
+        self.messages[topic] += 1
+        metrics.ROOM_MESSAGES.value += 1
+
     def note_sent(self, topic: str, name: str, caller: str) -> None:
         """A backend or an admin sent an event. Its payload is not kept."""
-        self.messages[topic] += 1
+        self.note_message(topic)
         records = self.sent.get(topic)
         if records is None:
             if len(self.sent) >= MAX_TOPICS:

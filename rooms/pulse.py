@@ -39,7 +39,7 @@ AWAY = (redis.RedisError, OSError, relay.Unavailable)
 
 RATES: Final = {
     "joins": ("joins",),
-    "messages": ("frames_in",),
+    "messages": ("room_messages",),
     "deliveries": ("events_delivered",),
     "errors": ERRORS,
 }
@@ -118,7 +118,7 @@ class Pulse:
     async def _tell(self, now: Figures) -> None:
         """Tell admins, unless Redis is away: warnings wait, figures do not."""
         before, self._told = self._told, now
-        warnings = [*recorder.take(), *grown(before.counters, now.counters)]
+        warnings = [*recorder.take(), *grown(before, now)]
         point = _point(before, now)
         try:
             await activity().add(gather(), now.at)

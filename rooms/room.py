@@ -299,7 +299,7 @@ class RoomChannel(Channel):
             skip=self.id,
             to=to,
         )
-        gathered.messages[self.topic] += 1
+        gathered.note_message(self.topic)
         sent = self._road.publish(message)
         if sent is None:
             self.reply(ref)

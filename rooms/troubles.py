@@ -8,19 +8,24 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
+from rooms.figures import Figures
+
 LOGGERS: Final = ("beam", "rooms", "presence")
 MAX_KEPT: Final = 50
 
 TEXTS: Final = {
+    "connections_refused": "Connects refused",
+    "joins_refused": "Joins refused",
     "slow_consumers_closed": "Sockets closed, they read too slowly",
     "bad_frames": "Sockets closed, what they sent was no frame",
+    "channel_crashes": "Channels that raised",
+    "channels_overflowed": "Channels ended, too many events waited for them",
     "clients_slowed": "Pauses for clients that send too fast",
-    "joins_limited": "Joins refused, more than join_rate",
-    "connections_limited": "Connects refused, too many of a user or an address",
     "api_limited": "REST requests refused, more than api_rate",
     "api_refused": "REST requests refused, wrong secret or key",
     "api_forbidden": "REST requests refused, the key lacks the scope",
     "events_unpublished": "Events not relayed, their senders were told",
+    "mailbox_errors": "Failed reads of the hub's mailbox",
     "events_undeliverable": "Binary events for clients that cannot read them",
     "gaps_announced": "Rooms told that they may have missed events",
     "subscription_reconnects": "Subscriptions to Redis that delivered nothing",
@@ -39,6 +44,7 @@ ERRORS: Final = (
     "joins_refused",
     "bad_frames",
     "channel_crashes",
+    "channels_overflowed",
     "events_unpublished",
     "mailbox_errors",
     "slow_consumers_closed",
@@ -46,7 +52,7 @@ ERRORS: Final = (
     "fan_out_failures",
     "server_errors",
 )
-"""What counts as an error in the live view's chart."""
+"""What counts as an error in the live view's chart. Each has a text."""
 
 
 class Recorder(logging.Handler):
@@ -81,13 +87,20 @@ class Recorder(logging.Handler):
 recorder = Recorder()
 
 
-def grown(
-    before: Mapping[str, float], after: Mapping[str, float]
-) -> list[dict[str, Any]]:
-    """A warning for each counter that should not have grown."""
+def grown(before: Figures, after: Figures) -> list[dict[str, Any]]:
+    """A warning for each counter that should not have grown, with its reasons."""
     found = []
     for name, text in TEXTS.items():
-        if more := int(after[name] - before[name]):
-            line = f"{text}: {more:,}"
+        if more := int(after.counters[name] - before.counters[name]):
+            why = _reasons(before.reasons.get(name, {}), after.reasons.get(name, {}))
+            line = f"{text}: {more:,}{why}"
             found.append({"at": time.time(), "level": "warning", "text": line})
     return found
+
+
+def _reasons(before: Mapping[str, float], after: Mapping[str, float]) -> str:
+    """Of a counter that tells why: how many more for each reason, most first."""
+    more = {reason: int(after[reason] - before.get(reason, 0)) for reason in after}
+    most = sorted(more.items(), key=lambda each: -each[1])
+    told = ", ".join(f"{number:,} {reason}" for reason, number in most if number)
+    return f" ({told})" if told else ""

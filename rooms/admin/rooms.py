@@ -131,7 +131,7 @@ class RoomAdmin(SteeredAdmin):
         """Members, counted by user."""
         return _number(room.now.users)
 
-    @admin.display(description="per minute")
+    @admin.display(description="messages a minute")
     def per_minute(self, room: Any) -> str:
         """Messages of clients and backends."""
         return _number(room.now.per_minute)

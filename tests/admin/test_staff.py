@@ -21,7 +21,7 @@ from rooms import figures, relay
 from rooms.activity import activity, gather, gathered
 from rooms.connections import disconnect_event
 from rooms.hub import hub
-from rooms.pulse import LIVE_TOPIC, TELL_SECONDS, Pulse
+from rooms.pulse import LIVE_TOPIC, TELL_BEATS, TELL_SECONDS, Pulse
 from rooms.steps import SUMMED
 from rooms.troubles import recorder
 from rooms.wire import Close
@@ -318,6 +318,68 @@ async def test_other_pages_cannot_use_an_admins_cookie(
     admin: AsyncClient, origin: str
 ) -> None:
     assert await refused(admin, origin=origin)
+
+
+async def told_after(pulse: Pulse, eve: Watcher) -> tuple[Any, list[str]]:
+    """The point and the texts of warnings that the live view gets next."""
+    for _ in range(TELL_BEATS):
+        await pulse.beat()
+    told = await eve.event("figures")
+    return told["point"], [line["text"] for line in told["warnings"]]
+
+
+async def live_view(admin: AsyncClient) -> tuple[Pulse, Watcher]:
+    """A pulse that beats when asked to, and who watches."""
+    eve = Watcher(admin)
+    await eve.connect()
+    await eve.ask(LIVE_TOPIC, "phx_join", {})
+    recorder.take()
+    pulse = Pulse()
+    pulse._begin()
+    return pulse, eve
+
+
+async def test_messages_are_those_to_rooms(admin: AsyncClient) -> None:
+    pulse, eve = await live_view(admin)
+    [ada] = await connected("ada")
+
+    await ada.join("r")
+    for _ in range(5):
+        await ada.ask("phoenix", "heartbeat", {})
+    await ada.ask("room:r", "phx_leave", {})
+    silent, _ = await told_after(pulse, eve)
+    await ada.join("r")
+    await ada.ask("room:r", "new_msg", {"broadcast": True})
+    await ada.ask("room:r", "new_msg", {"to": [{"user_id": "bob"}]})
+    await ada.ask("room:r", "new_msg", {})
+    gathered.note_sent("room:r", "changed", "key:billing")
+    talking, _ = await told_after(pulse, eve)
+
+    assert silent["joins"] > 0
+    assert silent["messages"] == 0
+    # Two of ada's, the third is refused, and one of a backend.
+    assert talking["messages"] == pytest.approx(3 * talking["joins"], rel=0.05)
+
+
+async def test_each_error_has_its_reason_among_the_warnings(
+    admin: AsyncClient,
+) -> None:
+    pulse, eve = await live_view(admin)
+    [ada] = await connected("ada")
+
+    await ada.try_join("r", room_token="bad")
+    await ada.try_join("r", session_id="a:b")
+    assert await Client("ada", user_token="bad").is_refused()
+    await ada.wire.send_to("no frame")
+    await ada.closed_with()
+    point, texts = await told_after(pulse, eve)
+
+    assert point["errors"] > 0
+    assert {
+        "Connects refused: 1 (1 token)",
+        "Joins refused: 2 (1 invalid_payload, 1 unauthorized)",
+        "Sockets closed, what they sent was no frame: 1",
+    } <= {*texts}
 
 
 async def test_the_live_view_is_told_at_every_beat(admin: AsyncClient) -> None:

@@ -131,7 +131,10 @@ async def test_the_last_warnings_are_kept_newest_first(kept: Activity) -> None:
 
     _, warnings = await kept.told(NOON + 1)
 
-    assert [line["text"] for line in warnings[:2]] == ["w59", "w58"]
+    assert [line["text"] for line in warnings[:2]] == [
+        f"w{MAX_WARNINGS + 9}",
+        f"w{MAX_WARNINGS + 8}",
+    ]
     assert len(warnings) == MAX_WARNINGS
 
 

@@ -18,10 +18,13 @@ from typing import Any
 import httpx
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from rooms import tokens
 from tests.conftest import Serve
 from tests.journeys.test_phoenix_client import arguments
+from tests.journeys.test_server import join
 from tests.processes import (
     NODE_FOLDER,
     ROOT,
@@ -267,6 +270,46 @@ async def test_the_live_view_updates_itself(
         await expect(page.locator("#beam-open")).to_have_text("open")
         await page.go_back()
     await expect(members).to_have_text("0", timeout=30_000)
+
+
+async def test_the_live_view_counts_what_people_say_and_explains_errors(
+    browser: Browser, beam_server: Serve
+) -> None:
+    server = beam_server()
+    password = manage(server, "beam_admin").split()[-1]
+    context = await browser.new_context(viewport={"width": 1280, "height": 900})
+    page = await log_in(context, server, "admin", password)
+    ada = await join(server, "ada", "quiet")
+    await page.goto(f"{server.url}/admin/live/")
+    members = page.locator("[data-name=members] .value")
+    messages = page.locator("[data-name=messages] .value")
+    warnings = page.locator("#beam-warnings")
+    await expect(members).to_have_text("1", timeout=30_000)
+
+    # Heartbeats are no messages, whatever comes of them.
+    for ref in range(200):
+        await ada.send(f'[null,"{ref}","phoenix","heartbeat",{{}}]')
+    await expect(warnings).not_to_contain_text("refused")
+    payload = json.dumps({"room_token": "bad", "session_id": "a:b"})
+    await ada.send(f'["9","9","room:other","phx_join",{payload}]')
+    with pytest.raises(InvalidStatus):
+        await connect(f"{server.socket_url}/websocket?user_token=bad", proxy=None)
+
+    await expect(warnings).to_contain_text(
+        "Joins refused: 1 (1 invalid_payload)", timeout=15_000
+    )
+    await expect(warnings).to_contain_text("Connects refused: 1 (1 token)")
+    await expect(page.locator("[data-name=messages] .peak")).to_have_text("peak 0")
+    await expect(messages).to_have_text("0")
+    peak = page.locator("[data-name=errors] .peak")
+    await expect(peak).not_to_have_text("peak 0", timeout=15_000)
+    await picture(page, "errors")
+    for _ in range(100):
+        await ada.send('["1","8","room:quiet","new_msg",{"broadcast":true}]')
+    await expect(page.locator("[data-name=messages] .peak")).not_to_have_text(
+        "peak 0", timeout=20_000
+    )
+    await ada.close()
 
 
 async def test_staff_without_the_permission_only_watches(

@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from beam import metrics
+from rooms.figures import Figures
 from rooms.troubles import ERRORS, MAX_KEPT, TEXTS, Recorder, grown
 
 
@@ -31,14 +32,33 @@ def test_the_newest_stay_where_there_is_no_room(more: int) -> None:
     assert recorder.take() == []
 
 
-def test_a_counter_that_grew_is_a_warning() -> None:
-    before = dict.fromkeys(TEXTS, 5.0)
-    after = before | {"bad_frames": 1_205.0}
+def took(**counters: float) -> Figures:
+    """Figures with these counters, and 5 of the others."""
+    return Figures(0.0, dict.fromkeys(TEXTS, 5.0) | counters, {})
 
-    [line] = grown(before, after)
+
+def test_a_counter_that_grew_is_a_warning() -> None:
+    [line] = grown(took(), took(bad_frames=1_205.0))
 
     assert line["text"] == "Sockets closed, what they sent was no frame: 1,200"
 
 
+def test_a_warning_says_why() -> None:
+    before, after = took(), took(joins_refused=1_012.0)
+    before.reasons = {"joins_refused": {"room_full": 4, "blocked": 1}}
+    after.reasons = {"joins_refused": {"room_full": 5, "blocked": 1, "other": 1_006}}
+
+    [line] = grown(before, after)
+
+    assert line["text"] == "Joins refused: 1,007 (1,006 other, 1 room_full)"
+
+
 def test_only_counters_that_exist_are_looked_at() -> None:
     assert {*TEXTS, *ERRORS} <= metrics.COUNTERS.keys()
+
+
+def test_each_error_of_the_chart_has_its_warning() -> None:
+    for name in ERRORS:
+        [line] = grown(took(), took(**{name: 6.0}))
+
+        assert line["text"].endswith(": 1")

@@ -4,7 +4,7 @@ import { $, config, element, keyed, now, say, state, tell, time, watched } from 
 const WINDOW_SECONDS = 900;
 // A service that started a moment ago fills the picture all the same.
 const LEAST_SECONDS = 120;
-const MAX_WARNINGS = 50;
+const MAX_WARNINGS = 200;
 
 const step = config.seconds;
 // A process that is silent for so many steps is gone.
@@ -26,7 +26,7 @@ const TILES = [
   ["connections", "connections", whole],
   ["members", "members", whole],
   ["joins", "joins a second", rate],
-  ["messages", "messages in a second", rate],
+  ["messages", "messages a second", rate],
   ["deliveries", "deliveries a second", rate],
   ["errors", "errors a second", rate],
 ];
