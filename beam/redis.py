@@ -251,9 +251,10 @@ class Batch:
         """
         stem = f"{conf().redis_prefix}:{{probe}}"
         keys = [f"{stem}:{kind}" for kind in PROBED]
+        names = redis_url.channel_prefix(conf().redis_prefix, conf().redis_url)
         try:
             async with asyncio.timeout(conf().redis_timeout):
-                await self._redis.eval(PROBE, len(keys), *keys, stem)
+                await self._redis.eval(PROBE, len(keys), *keys, f"{names}probe")
         except (RedisError, OSError) as error:
             self._link.failed(error, probed=True)
             return False
