@@ -87,6 +87,7 @@ class Conf:
     inbound_limit: int = 1_048_576
     outbound_limit: int = 1_048_576
     strict_json: int = 0
+    fast_failures: int = 20
     outbound_seconds: float = 10.0
     max_presence_bytes: int = 1_000_000
     drain_seconds: float = 10.0
@@ -160,6 +161,7 @@ RANGES: Final[dict[Range, tuple[str, ...]]] = {
         "room_capacity",
         "room_user_sessions",
         "room_presence_bytes",
+        "fast_failures",
         "max_user_connections",
         "max_ip_connections",
         "trusted_proxies",

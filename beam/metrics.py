@@ -152,6 +152,13 @@ UNDELIVERABLE = _counter(
 )
 MAILBOX_ERRORS = _counter("mailbox_errors", "Failed reads of the hub's mailbox")
 SLOW_CONSUMERS = _counter("slow_consumers_closed", "Sockets over the outbound limit")
+DELAYED = _counter(
+    "answers_delayed",
+    "Handshakes and answers that waited, as those before failed quickly, by kind",
+    "connect",
+    "join",
+    "crash",
+)
 SLOWED = _counter("clients_slowed", "Pauses of clients above the inbound rate")
 PAUSED = _counter(
     "clients_paused", "Pauses of clients with too much that waits (inbound_limit)"

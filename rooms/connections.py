@@ -12,6 +12,7 @@ from rooms import overrides
 from rooms.event import Delivery, Event
 from rooms.grants import Identity
 from rooms.hub import CONTROL_TOPIC, hub
+from rooms.limits import Streaks
 from rooms.socket import Socket
 from rooms.wire import Close
 
@@ -46,6 +47,8 @@ class Connections:
         self._by_user: dict[str, set[Closeable]] = {}
         self._by_address: Counter[str] = Counter()
         self.draining = False
+        # Clients whose connections fail again and again, each soon after its start.
+        self.failing = Streaks()
 
     def __len__(self) -> int:
         return sum(map(len, self._by_user.values()))
@@ -82,6 +85,14 @@ class Connections:
             return False
         return not of_address or self._by_address[connection.address] < of_address
 
+    def note_failure(self, connection: Closeable, now: float) -> None:
+        """A connection failed soon after its start."""
+        self.failing.note(_client(connection), now)
+
+    def delay(self, connection: Closeable, now: float) -> float:
+        """Seconds that the handshake waits, as others of this client failed."""
+        return self.failing.delay(_client(connection), conf().fast_failures, now)
+
     def everyone(self) -> list[Closeable]:
         """All of them, as a list of its own."""
         clients = [each for mine in self._by_user.values() for each in mine]
@@ -100,6 +111,11 @@ class Connections:
             for connection in list(self._of_staff):
                 if connection.session == session:
                     connection.close(Close.GOING_AWAY, "session")
+
+
+def _client(connection: Closeable) -> tuple[str, str]:
+    """A user at an address: what one failing program is."""
+    return connection.identity.user_id, connection.address
 
 
 def disconnect_event(user_id: str) -> Event:

@@ -29,7 +29,7 @@ from rooms.handshake import Refused as HandshakeRefused
 from rooms.hub import hub, release
 from rooms.inbox import weigh
 from rooms.keeper import keeper
-from rooms.limits import Pace, is_short, refusal_delay
+from rooms.limits import Pace, Streak, is_short, refusal_delay
 from rooms.patterns import Patterns, patterns
 from rooms.peer import client_of, counted_as
 from rooms.protocol import Connection, Join, Leave, Push, Refuse, Send, refuse
@@ -46,8 +46,27 @@ from rooms.wire import Answerable, BadFrame, Close, Frame, InvalidValue, Reason
 # What a message costs of the inbound rate.
 UNIT_BYTES = 1_024
 JOIN_UNITS = 10
+CRASHED = "channel_crash"
 # Characters of a topic that an answer may wait with.
 LONGEST_TOPIC = 300
+# Ends that the client caused. If they come soon it will cause them again.
+FAILURES = frozenset(
+    {
+        "failed",
+        *(
+            code.name.lower()
+            for code in Close
+            if code not in (Close.GOING_AWAY, Close.RESTART)
+        ),
+    }
+)
+SOON = 10.0
+# Refusals that say nothing about the client.
+NOT_ITS_FAULT = frozenset(
+    {Reason.UNAVAILABLE, Reason.SHUTTING_DOWN, Reason.RATE_LIMITED}
+)
+# Answers that may wait at a time; more are sent at once.
+MOST_LATE = 100
 # Codes with which a client goes of its own accord.
 ORDERLY = frozenset({1000, 1001, 1005})
 
@@ -66,6 +85,9 @@ class SocketConsumer(AsyncConsumer):
     counts = True
     # Of an admin's login: its digest.
     session = ""
+    # Joins and channels that failed, and answers to them that wait.
+    _streak: Streak | None = None
+    _late = 0
     # An alias that names no layer: the hub's mailbox is the only one.
     channel_layer_alias = ""
 
@@ -102,6 +124,8 @@ class SocketConsumer(AsyncConsumer):
         await receive()  # websocket.connect
         try:
             shake = await self.admit(scope)
+            if not await self._waits_its_turn(receive):
+                return
         except HandshakeRefused as refusal:
             await deny(scope, send, refusal)
             return
@@ -114,12 +138,34 @@ class SocketConsumer(AsyncConsumer):
         """Check a connect request, and look for room. Raises `handshake.Refused`."""
         shake = await self.judge(scope)
         self.address = counted_as(_address(scope))
+        self._find_room()
+        return shake
+
+    def _find_room(self) -> None:
         if connections.draining:
             raise HandshakeRefused("this process is about to end", "draining")
         if not connections.has_room(self):
             metrics.CONNECTIONS_LIMITED.value += 1
             raise HandshakeRefused("too many of a user or an address", "limit")
-        return shake
+
+    async def _waits_its_turn(self, receive: Receive) -> bool:
+        """Let a client wait whose last connections failed; False: it is gone.
+
+        Clients try again at once if a handshake was good. Raises
+        `handshake.Refused` if there is no room afterwards.
+        """
+        delay = connections.delay(self, time.monotonic()) if self.counts else 0.0
+        if not delay:
+            return True
+        metrics.DELAYED.count("connect")
+        gone = asyncio.ensure_future(receive())
+        done, _ = await asyncio.wait({gone}, timeout=delay)
+        if done:
+            return False
+        gone.cancel()
+        await asyncio.wait({gone})
+        self._find_room()
+        return True
 
     async def judge(self, scope: Any) -> Handshake:
         """`authenticate`; if that fails, the request is refused as well."""
@@ -166,7 +212,7 @@ class SocketConsumer(AsyncConsumer):
                 wait = self.take(message["bytes"] if data is None else data)
                 if wait:
                     await self.socket.pause(wait)
-            reason = CLOSED_BY_CLIENT if message.get("code") in ORDERLY else LOST
+            reason = _why(message.get("code"))
         finally:
             self._end(reason)
 
@@ -200,6 +246,7 @@ class SocketConsumer(AsyncConsumer):
         connections.discard(self)
         if self.counts:
             metrics.CLOSED.count(reason)
+            self._note_failure(reason)
         metrics.MESSAGES_DROPPED.value += len(self._backlog)
         if self._timer is not None:
             self._timer.cancel()
@@ -213,6 +260,11 @@ class SocketConsumer(AsyncConsumer):
         self._go_on()
         seconds = time.monotonic() - self._began
         reports.connection_ended(self.identity.user_id, self.address, seconds, reason)
+
+    def _note_failure(self, reason: str) -> None:
+        now = time.monotonic()
+        if reason in FAILURES and now - self._began < SOON:
+            connections.note_failure(self, now)
 
     def _watch(self) -> None:
         """Close a socket that fell silent; looks again when it could have."""
@@ -273,7 +325,7 @@ class SocketConsumer(AsyncConsumer):
             self._answer_bad(error)
             return
         if len(data) > self._conf.max_message_bytes:
-            self._say_no(refuse(frame, Reason.MESSAGE_TOO_LARGE, frame.join_ref))
+            self._refuse(frame, Reason.MESSAGE_TOO_LARGE)
         else:
             self._step(frame, data)
 
@@ -282,20 +334,25 @@ class SocketConsumer(AsyncConsumer):
         return wire.decode(data, self.socket.vsn, self._conf.max_message_depth)
 
     def _answer_bad(self, error: BadFrame) -> None:
-        """Refuse a message that cannot be used, or close the socket if it must be.
-
-        As after any second join that is refused, the first channel is gone.
-        """
+        """Refuse a message that cannot be used, or close the socket if it must be."""
         by_the_book = self._conf.strict_json and isinstance(error, InvalidValue)
         if by_the_book or not isinstance(error, Answerable):
             metrics.BAD_FRAMES.value += 1
             self.close(Close.BAD_FRAME)
             return
-        frame = error.frame
         message = str(error) if isinstance(error, InvalidValue) else ""
-        refusal = refuse(frame, error.reason, frame.join_ref, message)
+        self._refuse(error.frame, error.reason, message)
+
+    def _refuse(self, frame: Frame, reason: Reason, message: str = "") -> None:
+        """Refuse a message that was not looked at.
+
+        As after any second join that is refused, the first channel is gone.
+        """
+        refusal = refuse(frame, reason, frame.join_ref, message)
         self._say_no(refusal)
         if refusal.is_join and type(frame.topic) is str:
+            user_id = self.identity.user_id
+            reports.join_refused(frame.topic, user_id, reason, message)
             replaced = self._channels.get(frame.topic)
             if replaced is not None:
                 self.ended(replaced)
@@ -303,7 +360,32 @@ class SocketConsumer(AsyncConsumer):
     def _say_no(self, refusal: Refuse) -> None:
         counter = metrics.JOINS_REFUSED if refusal.is_join else metrics.MESSAGES_REFUSED
         counter.count(refusal.reason)
-        self.socket.send(refusal.frames)
+        if refusal.is_join:
+            self._pace.spend(JOIN_UNITS - 1, time.monotonic())
+            self._answer(refusal.frames, self._failed(refusal.reason), "join")
+        else:
+            self.socket.send(refusal.frames)
+
+    def _failed(self, reason: str) -> float:
+        """A join failed, or a channel: seconds that its answer waits."""
+        if reason in NOT_ITS_FAULT:
+            return 0.0
+        if self._streak is None:
+            self._streak = Streak()
+        now = time.monotonic()
+        self._streak.note(now)
+        return self._streak.delay(self._conf.fast_failures, now)
+
+    def _answer(self, frames: tuple[Frame, ...], delay: float, kind: str) -> None:
+        """Send the answer to a failure, now or later."""
+        may_wait = self._late < MOST_LATE and all(map(_may_wait, frames))
+        if not delay or not may_wait:
+            self.socket.send(frames)
+            return
+        self._late += 1
+        metrics.DELAYED.count(kind)
+        loop = asyncio.get_running_loop()
+        loop.call_later(delay, self._answer_late, frames, kind)
 
     def _step(self, frame: Frame, data: str | bytes) -> None:
         match self._connection.receive(frame):
@@ -385,16 +467,17 @@ class SocketConsumer(AsyncConsumer):
     def _reject(self, frame: Frame, response: Any) -> None:
         metrics.JOINS_REFUSED.count(response["reason"])
         frames = self._connection.reject(frame, response)
-        if response.get("reason") == Reason.UNAUTHORIZED:
+        delay = self._failed(response["reason"])
+        if response["reason"] == Reason.UNAUTHORIZED:
             self._refused += 1
             delay = refusal_delay(self._refused)
-            if delay and all(map(_may_wait, frames)):
-                asyncio.get_running_loop().call_later(delay, self._answer_late, frames)
-                return
-        self.socket.send(frames)
+        self._answer(frames, delay, "join")
 
-    def _answer_late(self, frames: tuple[Frame, ...]) -> None:
-        if not self._ended:
+    def _answer_late(self, frames: tuple[Frame, ...], kind: str) -> None:
+        self._late -= 1
+        # What is joined again has crashed long ago: some clients read no refs.
+        is_over = kind == "crash" and frames[0].topic in self._connection.joined
+        if not self._ended and not is_over:
             self.socket.send(frames)
 
     async def _accept(self, frame: Frame, channel: Channel, response: Any) -> None:
@@ -417,15 +500,18 @@ class SocketConsumer(AsyncConsumer):
     def crashed(self, channel: Channel, error: Exception) -> None:
         """See `rooms.channel.Owner`."""
         _log_crash(channel, error)
-        if self._forget(channel):
-            _part(channel)
-            self.socket.send(self._connection.crash(channel.topic))
+        self._fail(channel)
 
     def overflowed(self, channel: Channel) -> None:
         """See `rooms.channel.Owner`."""
+        self._fail(channel)
+
+    def _fail(self, channel: Channel) -> None:
+        """End a channel with `phx_error`: its client joins again."""
         if self._forget(channel):
             _part(channel)
-            self.socket.send(self._connection.crash(channel.topic))
+            frames = self._connection.crash(channel.topic)
+            self._answer(frames, self._failed(CRASHED), "crash")
 
     def _forget(self, channel: Channel) -> bool:
         if self._channels.get(channel.topic) is not channel:
@@ -439,10 +525,17 @@ def _refused(refusal: HandshakeRefused, scope: Any) -> None:
     reports.connect_refused(refusal.reason, str(refusal), _address(scope))
 
 
+def _why(code: int | None) -> str:
+    """Why a connection ended, by what another server says: some close by themselves."""
+    if code in ORDERLY:
+        return CLOSED_BY_CLIENT
+    return Close(code).name.lower() if code in set(Close) else LOST
+
+
 def _may_wait(frame: Frame) -> bool:
     """Whether a late answer takes little memory until then."""
     short = is_short(frame.ref) and is_short(frame.join_ref)
-    return short and len(frame.topic) <= LONGEST_TOPIC
+    return short and type(frame.topic) is str and len(frame.topic) <= LONGEST_TOPIC
 
 
 def _part(channel: Channel, *, lost: bool = False) -> None:

@@ -21,6 +21,7 @@ TEXTS: Final = {
     "channel_crashes": "Channels that raised",
     "channels_overflowed": "Channels ended, too many events waited for them",
     "clients_slowed": "Pauses for clients that send too fast",
+    "answers_delayed": "Answers delayed, a client fails again and again",
     "api_limited": "REST requests refused, more than api_rate",
     "api_refused": "REST requests refused, wrong secret or key",
     "api_forbidden": "REST requests refused, the key lacks the scope",

@@ -14,6 +14,7 @@ from django.db.models.signals import post_migrate
 from pytest_django.fixtures import Settings
 
 from beam import redis, tally
+from rooms.connections import connections
 from rooms.hub import Hub, hub
 from rooms.keeper import keeper
 from tests.processes import RedisServer, Server, redis_server, serve
@@ -95,6 +96,7 @@ async def running_hub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
         "rooms.keys.keyring.write",
     ):
         monkeypatch.setattr(asks, _nothing)
+    connections.failing.clear()
     mine = hub()
     await mine.start()
     yield mine

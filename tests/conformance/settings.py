@@ -28,4 +28,6 @@ BEAM: dict[str, Any] = settings.BEAM | {  # type: ignore[no-redef]
     "max_message_depth": 1_000,
     # Phoenix closes the socket for half an emoji; Beam answers.
     "strict_json": 1,
+    # The vectors fail often, and want no answer to wait.
+    "fast_failures": 0,
 }

@@ -133,6 +133,20 @@ def test_half_an_emoji_costs_neither_the_socket_nor_the_other_rooms(
         assert "surrogate" in response["message"]
 
 
+def test_a_client_that_fails_at_once_each_time_is_slowed_down(
+    any_server: Server,
+) -> None:
+    eve = tokens.mint_user("eve", FAR)
+
+    got = node("loop", arguments(any_server, room="loop", eve=eve))
+
+    # 20 are free. Then each waits twice as long as the one before, up to 5 s.
+    assert got["first"] <= 27
+    assert got["then"] <= 3
+    assert got["bob"] == got["after"] == ["ok", {}]
+    assert got["eve"] < 1_000
+
+
 def test_no_member_answers_in_the_servers_place(any_server: Server) -> None:
     got = node("forge", arguments(any_server, room="forge"))
 
