@@ -22,11 +22,13 @@ def json_type(value: object) -> str:
 
 
 def not_an_object(what: str, value: object) -> str:
-    """Why a value is refused where an object belongs; names PHP's empty array."""
+    """Why a value is refused where an object belongs, and the usual mistake."""
     message = f"{what} is an object, not {json_type(value)}"
     if value == []:
         message += (
             ". PHP's json_encode writes an empty array as []: use new stdClass, "
             "or JSON_FORCE_OBJECT"
         )
+    elif isinstance(value, str) and value[:1] in ("{", "["):
+        message += " that looks like JSON: it is encoded twice"
     return message

@@ -148,9 +148,14 @@ def summary(fields: Any) -> str:
     """The first reasons of the first fields, for callers that show one line."""
     if not isinstance(fields, dict):
         return str(fields)[:MAX_SUMMARY]
-    first = [(name, texts[0]) for name, texts in fields.items() if texts]
-    lines = [f"{name}: {text}" if name else str(text) for name, text in first]
+    first = {name: _first(reasons) for name, reasons in fields.items()}
+    lines = [f"{name}: {text}" if name else text for name, text in first.items()]
     return "; ".join(lines[:MAX_SUMMARIZED])[:MAX_SUMMARY]
+
+
+def _first(reasons: Any) -> str:
+    first = reasons[0] if isinstance(reasons, list) and reasons else reasons
+    return str(first).rstrip(".")
 
 
 def _error(code: int, name: str, message: str, fields: Any = None) -> Response:
