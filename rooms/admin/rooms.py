@@ -98,6 +98,17 @@ class RoomAdmin(SteeredAdmin):
     fields = ("room_id", "capacity", "presence_grace", "history")
     change_form_template = "admin/rooms/room/change_form.html"
 
+    def get_form(
+        self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """With what a capacity counts."""
+        helps = {
+            "capacity": "Sessions that may be present. Members whose room token lacks "
+            "presence are not counted. 0: any number. Empty: the setting.",
+        }
+        more: dict[str, Any] = {"help_texts": helps, **kwargs}
+        return super().get_form(request, obj, change, **more)
+
     # The list.
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:

@@ -252,6 +252,15 @@ async def test_a_rooms_page_tells_who_is_in_and_what_was_sent(
 
 
 @pytest.mark.usefixtures("own")
+async def test_the_form_says_what_a_capacity_counts(admin: AsyncClient) -> None:
+    one = await room()
+
+    answer = await admin.get(page(one))
+
+    text = answer.content.decode()
+    assert "Members whose room token lacks presence are not counted." in text
+
+
 async def test_what_is_set_holds_at_once(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

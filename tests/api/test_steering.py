@@ -15,7 +15,7 @@ from pytest_django.fixtures import Settings
 
 from presence import gate
 from presence.backend import tracker
-from rooms import closed
+from rooms import closed, tokens
 from rooms.hub import hub
 from rooms.models import Room
 from tests.clients import Client, connected
@@ -307,6 +307,30 @@ async def test_a_full_room_takes_nobody_more(
     refused = await bob.try_join(room)
 
     assert refused == {"status": "error", "response": {"reason": "room_full"}}
+
+
+async def test_a_capacity_counts_who_is_present_and_no_audience(
+    backend: str, async_client: AsyncClient, room: str, settings: Settings
+) -> None:
+    settings.BEAM = settings.BEAM | {"room_capacity": 1}
+    ada, bob, *audience = await connected("ada", "bob", "eve", "kim")
+    watch = tokens.mint_room(room, 60, can=["push"])
+    first = await audience[0].try_join(room, room_token=watch)
+    assert first["status"] == "ok"
+    await ada.join(room)
+
+    refused = await bob.try_join(room)
+    second = await audience[1].try_join(room, room_token=watch)
+
+    assert refused["response"] == {"reason": "room_full"}
+    assert second["status"] == "ok"
+    found = (await get(async_client, at(room))).json()
+    assert (found["sessions"], found["users"]) == (1, 1)
+    assert found["limits"]["capacity"] == 1
+    assert list(await audience[1].event("presence_state")) == ["ada:1"]
+    # The place is free again once nobody is present.
+    await ada.close()
+    await bob.join(room)
 
 
 async def test_a_user_is_disconnected_everywhere(
