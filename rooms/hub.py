@@ -29,6 +29,7 @@ from beam.logs import whereabouts
 from presence.following import Following
 from presence.state import Diff, Snapshot
 from rooms.event import Delivery, Event
+from rooms.outbound import CEILING
 from rooms.socket import Socket, join_prepared
 from rooms.wire import Vsn
 
@@ -68,7 +69,10 @@ class Member(Protocol):
 
 
 class Held:
-    """Events that wait for the end of a member's join, up to `outbound_limit`."""
+    """Events that wait for the end of a member's join.
+
+    Bounded as what waits for a client that reads slowly: see `rooms.outbound`.
+    """
 
     __slots__ = ("_deliveries", "_size", "has_overflowed")
 
@@ -79,10 +83,10 @@ class Held:
 
     def add(self, run: Sequence[Delivery]) -> None:
         """Keep some events; once they are too many, none are kept any more."""
+        self.has_overflowed |= self._size > CEILING * conf().outbound_limit
         self._size += sum(len(delivery.data) for delivery in run)
         self._deliveries.extend(run)
-        if self.has_overflowed or self._size > conf().outbound_limit:
-            self.has_overflowed = True
+        if self.has_overflowed:
             metrics.DROPPED.value += len(self._deliveries)
             self._deliveries.clear()
 

@@ -215,7 +215,7 @@ async def test_a_topic_can_be_left_and_joined_again_in_a_hurry(
 async def test_a_member_that_joins_too_slowly_for_its_topic_hears_of_it(
     topic: str, running_hub: Hub, settings: Settings
 ) -> None:
-    settings.BEAM = settings.BEAM | {"outbound_limit": 1_000}
+    settings.BEAM = settings.BEAM | {"outbound_limit": 250}
     member = FakeMember(topic)
     member.held = Held()
     await running_hub.attach(member)
@@ -230,6 +230,20 @@ async def test_a_member_that_joins_too_slowly_for_its_topic_hears_of_it(
     assert metrics.DROPPED.value == dropped + 5
     assert member.intercepted == ["overflowed"]
     assert member.fake.got == []
+
+
+async def test_what_comes_at_once_during_a_join_is_held_however_large(
+    topic: str, running_hub: Hub, settings: Settings
+) -> None:
+    settings.BEAM = settings.BEAM | {"outbound_limit": 250}
+    member = FakeMember(topic)
+    member.held = Held()
+    await running_hub.attach(member)
+
+    await send(topic, {"n": 1, "text": "x" * 4_000})
+    release(member)
+
+    assert [payload["n"] for payload in member.fake.got] == [1]
 
 
 async def test_a_held_member_gets_what_came_meanwhile_on_release(
