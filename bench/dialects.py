@@ -54,6 +54,7 @@ class Phoenix:
     room: str
     size: int = BODY_BYTES
     room_token: str = ""
+    meta: int = 0
 
     def __post_init__(self) -> None:
         # Before anything is measured: signing is the backend's work.
@@ -64,7 +65,8 @@ class Phoenix:
         return f"{base}/socket/websocket?vsn=2.0.0&user_token={token}"
 
     def hello(self) -> list[bytes]:
-        payload = f'{{"room_token":"{self.room_token}","session_id":"1"}}'
+        meta = f',"meta":{{"x":"{"x" * (self.meta - 8)}"}}' if self.meta else ""
+        payload = f'{{"room_token":"{self.room_token}","session_id":"1"{meta}}}'
         return [f'["1","1","room:{self.room}","phx_join",{payload}]'.encode()]
 
     def greeting(self, frame: bytes) -> list[bytes] | None:

@@ -50,6 +50,7 @@ class Member(WSListener):
             return
         self.crowd.frames += 1
         data = frame.get_payload_as_bytes()
+        self.crowd.bytes += len(data)
         at = data.find(b'"s":')
         if at >= 0:
             self._take(data, at)
@@ -99,6 +100,7 @@ class Crowd:
     sent_at: dict[int, float] = field(default_factory=dict)
     at_once: int = 50
     frames: int = 0
+    bytes: int = 0
     _goal: int = 0
     _reached: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -128,14 +130,21 @@ class Crowd:
             raise Wrong(self.wrong)
 
     async def gather(
-        self, base: str, make: MakeDialect, rooms: int, size: int, first: int = 0
+        self,
+        base: str,
+        make: MakeDialect,
+        rooms: int,
+        size: int,
+        first: int = 0,
+        room: str = "",
     ) -> float:
         """Connect and join everybody; the seconds it took.
 
         `first`: the number of the first member, where there are other crowds.
+        `room`: the room of all of them, in place of one each `size` members.
         """
         numbers = range(first, first + rooms * size)
-        names = [f"r{number // size}" for number in numbers]
+        names = [room or f"r{number // size}" for number in numbers]
         members = [Member(make(*who), self) for who in zip(numbers, names, strict=True)]
         urls = [member.dialect.url(base) for member in members]
         gate = asyncio.Semaphore(self.at_once)

@@ -26,6 +26,7 @@ COLUMNS = {
     "p99_ms": ("p99 ms", ".2f"),
     "p999_ms": ("p99.9 ms", ".2f"),
     "frames_per_member": ("frames per member", ",.1f"),
+    "bytes_per_join": ("bytes to who joins", ",.0f"),
     "memory_growth_bytes": ("memory growth, bytes", ",.0f"),
     "sockets_closed": ("sockets closed", ",.0f"),
 }

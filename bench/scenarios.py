@@ -8,10 +8,11 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from bench.backend import Backend
-from bench.dialects import BODY_BYTES
-from bench.load import Crowd, Wrong
+from bench.dialects import BODY_BYTES, Phoenix
+from bench.load import Crowd, MakeDialect, Wrong
 from bench.peers import Peer, Running, Weight
 
 BOTH = frozenset({"beam", "beam over redis"})
@@ -27,6 +28,7 @@ class Scenario:
     """Rooms, their size, and what is done there.
 
     `work`: sends, and returns when all was delivered. None: joining is all.
+    `meta`: bytes of each member's presence meta, for Beam only.
     `unit`: what CPU is counted for.
     `peers`: those that can do it; `short_peers`: those of the short run.
     `slow`: the share of the messages that plain Channels gets through in time.
@@ -41,6 +43,7 @@ class Scenario:
     window: int = 32
     rate: float = 0.0
     bytes: int = BODY_BYTES
+    meta: int = 0
     batch: int = 1
     seconds: float = 30.0
     work: Work | None = None
@@ -112,6 +115,31 @@ async def _one_is_stuck(
     figures["sockets_closed"] = sockets - server.sockets()
 
 
+async def _newcomers(
+    scenario: Scenario, crowd: Crowd, server: Running, figures: Figures
+) -> None:
+    """More members join a room that is full already, some at a time."""
+    others = Crowd(at_once=scenario.window)
+    make = partial(Phoenix, meta=scenario.meta)
+    before = server.weigh().rss_bytes
+    joining = asyncio.ensure_future(
+        others.gather(server.base, make, 1, scenario.messages, FIRST_NEWCOMER, "r0")
+    )
+    most = 0
+    while not joining.done():
+        await asyncio.wait([joining], timeout=0.1)
+        most = max(most, server.weigh().rss_bytes - before)
+    figures["joins_per_second"] = scenario.messages / await joining
+    before_last = -1
+    while others.bytes > before_last:
+        # The states are on their way.
+        before_last = others.bytes
+        await asyncio.sleep(0.5)
+    figures["bytes_per_join"] = others.bytes / scenario.messages
+    figures["memory_growth_bytes"] = most
+    await others.leave()
+
+
 async def _one_floods(
     scenario: Scenario, crowd: Crowd, server: Running, _: Figures
 ) -> None:
@@ -131,6 +159,7 @@ async def _one_floods(
 
 
 FLOODED_ROOM = 10
+FIRST_NEWCOMER = 1_000_000
 FILLING_SECONDS = 1.5
 # What the official client does.
 HEARTBEAT_SECONDS = 30.0
@@ -204,6 +233,24 @@ SCENARIOS = [
         at_once=500,
     ),
     Scenario(
+        *("joins to a room of 1,000 with 200 bytes of meta", 1, 1_000, 400, 16),
+        meta=200,
+        work=_newcomers,
+        unit="join",
+        peers=BOTH,
+        at_once=500,
+        modes=SHORT,
+    ),
+    Scenario(
+        *("joins to a room of 5,000 with 200 bytes of meta", 1, 5_000, 200, 16),
+        meta=200,
+        work=_newcomers,
+        unit="join",
+        peers=BOTH,
+        at_once=500,
+        modes=FULL,
+    ),
+    Scenario(
         *("2,000 idle sockets", 200, 10),
         work=_idle,
         unit="socket and second",
@@ -257,7 +304,7 @@ async def measure(scenario: Scenario, peer: Peer, server: Running) -> Result:
     crowd = Crowd(at_once=scenario.at_once)
     empty = server.weigh()
     joining = await crowd.gather(
-        server.base, peer.dialect, scenario.rooms, scenario.size
+        server.base, _dialect(scenario, peer), scenario.rooms, scenario.size
     )
     people = scenario.rooms * scenario.size
     joined = server.weigh()
@@ -278,6 +325,10 @@ async def measure(scenario: Scenario, peer: Peer, server: Running) -> Result:
     return result
 
 
+def _dialect(scenario: Scenario, peer: Peer) -> MakeDialect:
+    return partial(Phoenix, meta=scenario.meta) if scenario.meta else peer.dialect
+
+
 async def _work(
     scenario: Scenario, work: Work, crowd: Crowd, server: Running, figures: Figures
 ) -> None:
@@ -290,6 +341,8 @@ async def _work(
     units = crowd.deliveries
     if scenario.unit in ("request", "event"):
         units = scenario.messages * scenario.rooms
+    elif scenario.unit == "join":
+        units = scenario.messages
     elif scenario.unit != "delivery":
         units = int(scenario.rooms * scenario.size * seconds)
     figures["cpu_us"] = cpu / units * 1e6

@@ -43,7 +43,10 @@ def state_of(metas: Iterable[tuple[str, Meta]]) -> State:
     """Group (key, meta) pairs, in the order given: oldest first in a key."""
     state: State = {}
     for key, meta in metas:
-        state.setdefault(key, {"metas": []})["metas"].append(meta)
+        if (presence := state.get(key)) is None:
+            state[key] = {"metas": [meta]}
+        else:
+            presence["metas"].append(meta)
     return state
 
 

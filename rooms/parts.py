@@ -15,7 +15,6 @@ from rooms.event import Event, presence_diff
 from rooms.wire import RawJson, dumps
 
 T = TypeVar("T")
-Pairs = Sequence[tuple[str, Meta]]
 
 
 def state_parts(state: State, most: int) -> list[RawJson]:
@@ -23,22 +22,35 @@ def state_parts(state: State, most: int) -> list[RawJson]:
 
     A single meta that is larger is a part by itself.
     """
+    return [*_texts(state, most)]
+
+
+def _texts(state: State, most: int) -> Iterator[RawJson]:
     text = RawJson(dumps(state))
     if len(text) <= most:
-        return [text]
-    return [*_split([*metas_of(state)], len(text), most)]
-
-
-def _split(pairs: Pairs, size: int, most: int) -> Iterator[RawJson]:
-    """The texts of `pairs`, whose own text has `size` bytes."""
-    step = math.ceil(len(pairs) / math.ceil(size / most))
-    for at in range(0, len(pairs), step):
-        part = pairs[at : at + step]
-        text = RawJson(dumps(state_of(part)))
-        if len(text) <= most or len(part) == 1:
-            yield text
+        yield text
+        return
+    pieces = math.ceil(len(text) / most)
+    # A list of keys is split much faster than one of metas.
+    parts = _by_keys(state, pieces) if len(state) > 1 else _by_metas(state, pieces)
+    for part in parts:
+        if len(parts) > 1:
+            yield from _texts(part, most)
         else:
-            yield from _split(part, len(text), most)
+            yield text
+
+
+def _by_keys(state: State, pieces: int) -> list[State]:
+    """The state in so many pieces or some more, none of them empty."""
+    items = [*state.items()]
+    step = math.ceil(len(items) / pieces)
+    return [dict(items[at : at + step]) for at in range(0, len(items), step)]
+
+
+def _by_metas(state: State, pieces: int) -> list[State]:
+    pairs = [*metas_of(state)]
+    step = math.ceil(len(pairs) / pieces)
+    return [state_of(pairs[at : at + step]) for at in range(0, len(pairs), step)]
 
 
 def joins_of(part: RawJson) -> RawJson:
