@@ -209,6 +209,10 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         """See `rooms.socket.FrameWriter`."""
         return _now() - self._heard
 
+    def is_behind(self) -> bool:
+        """See `rooms.socket.FrameWriter`."""
+        return self._backlog is not None and self._queued() > conf().outbound_limit
+
     def write(self, data: bytes) -> bool:
         """Send finished frames: at once where nothing is queued, else behind it.
 

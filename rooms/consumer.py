@@ -47,6 +47,8 @@ from rooms.wire import Answerable, BadFrame, Close, Frame, InvalidValue, Reason
 UNIT_BYTES = 1_024
 JOIN_UNITS = 10
 CRASHED = "channel_crash"
+# How often a join looks whether its client has read what it got before.
+BEHIND_SECONDS = 0.02
 # Characters of a topic that an answer may wait with.
 LONGEST_TOPIC = 300
 # Ends that the client caused. If they come soon it will cause them again.
@@ -429,6 +431,7 @@ class SocketConsumer(AsyncConsumer):
             asyncio.get_running_loop().call_soon(self._work_off)
 
     async def _join(self, frame: Frame) -> None:
+        await self._let_it_read()
         if not await self._give_way(frame.topic):
             return
         kind = self._patterns.find(frame.topic)
@@ -451,6 +454,14 @@ class SocketConsumer(AsyncConsumer):
             await self._accept(frame, channel, response)
         else:
             self._reject(frame, response)
+
+    async def _let_it_read(self) -> None:
+        """Wait while the client has much to read: a large room adds a lot at once.
+
+        A client that comes back joins all its rooms in one go.
+        """
+        while self.socket.is_behind() and not self._ended:  # noqa: ASYNC110 - rare
+            await asyncio.sleep(BEHIND_SECONDS)
 
     async def _give_way(self, topic: str) -> bool:
         """A second join: the first is off the topic and out of presence.

@@ -60,6 +60,9 @@ class FrameWriter(Protocol):
     def resume(self) -> None:
         """Read again from a client whose receiver returned infinity."""
 
+    def is_behind(self) -> bool:
+        """Whether the client has more to read than `outbound_limit`."""
+
     def idle_for(self) -> float:
         """Seconds since the client last sent anything, pings included."""
 
@@ -77,6 +80,9 @@ class Socket(Protocol):
 
     def close(self, code: Close) -> None:
         """Close the socket, behind what was written."""
+
+    def is_behind(self) -> bool:
+        """Whether the client has more to read than `outbound_limit`."""
 
     def idle_for(self) -> float:
         """Seconds since the client last sent anything that the server saw."""
@@ -122,6 +128,9 @@ class PreparedSocket:
     def listen(self, receiver: Receiver, ended: Ended) -> bool:
         self._writer.listen(receiver, ended)
         return True
+
+    def is_behind(self) -> bool:
+        return self._writer.is_behind()
 
     def resume(self) -> None:
         self._writer.resume()
@@ -219,6 +228,9 @@ class AsgiSocket:
             return
         self._resumed = self._loop.create_future()
         await self._resumed
+
+    def is_behind(self) -> bool:
+        return self._backlog is not None and self._queued_bytes > self._limit
 
     def heard(self) -> None:
         """The client sent a frame. Pings stay the server's secret."""

@@ -39,6 +39,9 @@ class FakeSocket:
     def close(self, code: Close) -> None:
         raise AssertionError("nobody closes this socket")
 
+    def is_behind(self) -> bool:
+        return False
+
     def idle_for(self) -> float:
         return 0.0
 

@@ -153,6 +153,42 @@ async def test_watchers_stay_when_many_join_and_drop_at_once(
     assert max(watcher.longest for watcher in watchers) < LONGEST
 
 
+@pytest.mark.parametrize("kind", ["beam", "uvicorn"])
+async def test_a_client_that_joins_many_large_rooms_at_once_gets_them_as_it_reads(
+    beam_server: Serve, raw: Connect, kind: str
+) -> None:
+    server = beam_server(
+        kind,
+        **PATIENT,
+        BEAM_INBOUND_RATE="100000",
+        BEAM_MAX_META_BYTES="60000",
+        BEAM_OUTBOUND_LIMIT="100000",
+    )
+    rooms = [f"room {n}" for n in range(60)]
+    for n in range(5):
+        present = await raw(server, f"present{n}")
+        for room in rooms:
+            present.join(room, meta={"x": "y" * 50_000})
+        for _ in rooms:
+            await present.event("phx_reply")
+        Member(present)
+    client = await raw(server, "comes back")
+
+    # As the official client does when its connection is back: 15 MB of states.
+    for room in rooms:
+        client.join(room)
+    # It reads nothing for longer than the server takes to produce them all.
+    witness = await raw(server, "witness")
+    for room in rooms:
+        witness.join(room)
+    for _ in rooms:
+        await witness.event("presence_state")
+
+    for _ in rooms:
+        # Perhaps the witness is there as well.
+        assert len((await client.event("presence_state")).body) >= 5
+
+
 @pytest.mark.node
 @pytest.mark.redis
 async def test_everybody_stays_when_the_subscription_is_cut(

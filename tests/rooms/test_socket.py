@@ -39,6 +39,9 @@ class Writer:
     def resume(self) -> None:
         raise NotImplementedError
 
+    def is_behind(self) -> bool:
+        return False
+
     def idle_for(self) -> float:
         return 0.0
 
