@@ -190,6 +190,7 @@ DECODES_FAILED = _counter("decodes_failed", "Tokens that the backend did not dec
 DECODES_SKIPPED = _counter(
     "decodes_skipped", "Tokens not asked about, since the backend failed of late"
 )
+JWKS_FAILED = _counter("jwks_failed", "Fetches of the JWKS that failed")
 SENT_UNRECORDED = _counter(
     "sent_unrecorded", "Backend events that admins do not see in a room's list"
 )

@@ -16,6 +16,7 @@ from typing import Final
 
 import httpx
 
+from beam import metrics
 from beam.conf import conf
 from beam.public_keys import BadKey, PublicKey, from_jwk
 from rooms import outgoing
@@ -86,6 +87,7 @@ class Jwks:
             self._succeeded(keys)
 
     def _failed(self, error: Exception) -> None:
+        metrics.JWKS_FAILED.value += 1
         if not self._failures:
             url, why = host(self._url), kind(error)
             logger.error("The JWKS of %s cannot be fetched: %s", url, why)

@@ -70,7 +70,8 @@ class JwtVerifier:
         if algorithm == ALGORITHM:
             return _decode(token, map(_key, conf().token_secrets), ALGORITHM)
         if type(algorithm) is not str or algorithm not in public_keys.ALGORITHMS:
-            raise Unauthorized("the token's `alg` is not one that Beam accepts")
+            good = ", ".join((ALGORITHM, *sorted(public_keys.ALGORITHMS)))
+            raise Unauthorized(f"the token's `alg` is none of {good}")
         if not conf().token_public_key and self._jwks is None:
             raise Unauthorized(
                 f"the token is signed with {algorithm}, but neither "

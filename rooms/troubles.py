@@ -32,6 +32,7 @@ TEXTS: Final = {
     "subscription_reconnects": "Subscriptions to Redis that delivered nothing",
     "processes_reaped": "Dead processes, their members were taken out",
     "decodes_failed": "Tokens that the backend could not decode",
+    "jwks_failed": "Fetches of the identity provider's keys that failed",
     "rooms_unwritten": "Rooms without a row in the database",
     "fan_out_failures": "Turns in which events of a topic were not all written",
     "server_errors": "Errors inside the server",

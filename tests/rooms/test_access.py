@@ -175,6 +175,8 @@ async def test_a_refusal_names_the_setting_that_decides() -> None:
         await access.enter(tokens.mint_room("other", 60), "r", ADA)
     with pytest.raises(grants.Unauthorized, match=r"user 'bob', not for 'ada'"):
         await access.enter(tokens.mint_room("r", 60, user_id="bob"), "r", ADA)
+    with pytest.raises(grants.Unauthorized, match="none of HS256, ES256"):
+        await access.identify(token(SECRET * 2, "HS512", user_id="ada"))
     with pytest.raises(grants.Unauthorized, match="no `room_id`"):
         await access.enter(tokens.mint_user("ada", 60), "r", ADA)
 

@@ -23,6 +23,7 @@ from django.conf import settings as django_settings
 from jwt.algorithms import get_default_algorithms
 from pytest_django.fixtures import Settings
 
+from beam import metrics
 from beam.public_keys import BadKey, from_jwk, from_pem
 from rooms import access, grants, tokens
 from rooms.failures import BadAnswer
@@ -376,6 +377,7 @@ async def test_a_failed_first_fetch_is_tried_again_soon(
     provider.status = 500
     clock = Clock()
     jwks = Jwks(provider.url, clock)
+    failed = metrics.JWKS_FAILED.value
 
     for asked, pause in enumerate((1, 2, 4, 8, 16, 30, 30), start=1):
         for _ in range(2):
@@ -389,6 +391,7 @@ async def test_a_failed_first_fetch_is_tried_again_soon(
         clock.now += 0.02
     provider.status = 200
 
+    assert metrics.JWKS_FAILED.value == failed + 7
     assert [key.kid for key in await jwks.find("a")] == ["a"]
 
 
