@@ -11,7 +11,7 @@ import pytest
 
 from tests.beam.test_settings import SAFE, check, python
 from tests.conftest import Serve
-from tests.processes import RedisServer, free_port, redis_server
+from tests.processes import RedisServer, free_port, migrated, redis_server
 
 DEVELOPMENT = {"DEBUG": "1"}
 NO_ONE = "postgres://ada:sesame@127.0.0.1:1/beam"
@@ -27,6 +27,14 @@ def refused(env: dict[str, str], *command: str) -> str:
     [line] = done.stderr.splitlines()
     assert "sesame" not in line
     return line
+
+
+@pytest.fixture
+def migrated_env(tmp_path: Path) -> dict[str, str]:
+    """The environment of development, with a database that is migrated."""
+    database = tmp_path / "beam.sqlite3"
+    database.write_bytes(migrated())
+    return DEVELOPMENT | {"DATABASE_URL": f"sqlite:///{database}"}
 
 
 @pytest.mark.parametrize("command", ["migrate", "beam_serve"])
@@ -152,9 +160,9 @@ def test_a_traceback_is_shown_where_it_is_asked_for() -> None:
     ],
 )
 def test_what_beam_serve_cannot_do_is_explained(
-    arguments: list[str], told: str
+    arguments: list[str], told: str, migrated_env: dict[str, str]
 ) -> None:
-    env = DEVELOPMENT | {"PORT": str(free_port())}
+    env = migrated_env | {"PORT": str(free_port())}
 
     assert told in refused(env, "beam_serve", *arguments)
 
@@ -169,9 +177,12 @@ def taken() -> Iterator[str]:
 @pytest.mark.redis
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_a_port_that_is_in_use_is_explained(
-    taken: str, shared_redis: RedisServer, processes: str
+    taken: str,
+    shared_redis: RedisServer,
+    processes: str,
+    migrated_env: dict[str, str],
 ) -> None:
-    env = DEVELOPMENT | {"PORT": taken, "REDIS_URL": shared_redis.url}
+    env = migrated_env | {"PORT": taken, "REDIS_URL": shared_redis.url}
 
     line = refused(env, "beam_serve", "--processes", processes)
 
