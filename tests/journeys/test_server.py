@@ -130,6 +130,35 @@ async def test_a_backend_that_is_unavailable_is_503(
     assert (plain.status_code, plain.headers["retry-after"]) == (503, "5")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_client_that_goes_while_its_handshake_waits_leaves_nothing(
+    beam_server: Serve, kind: str
+) -> None:
+    server = beam_server(kind, BEAM_FAST_FAILURES="1")
+    token = tokens.mint_user("ada", 60)
+    url = f"{server.socket_url}/websocket?vsn=2.0.0&user_token={token}"
+    for _ in range(5):
+        async with connect(url, proxy=None) as failing:
+            await failing.send("no frame")
+            await close_code(failing)
+
+    # The next waits for 0.8 s.
+    with pytest.raises(TimeoutError):
+        await connect(url, proxy=None, open_timeout=0.5)
+    async with connect(url, proxy=None) as again:
+        await again.send('[null,"1","phoenix","heartbeat",{}]')
+        answered = json.loads(await again.recv())
+        scraped = httpx.get(
+            f"{server.url}/metrics", headers={"secret": "dev-secret"}
+        ).text
+
+    assert answered[1] == "1"
+    assert 'beam_connections{process="1"} 1.0' in scraped
+    assert 'beam_answers_delayed_total{process="1",reason="connect"} 5.0' in scraped
+    server.stop()
+    assert "Traceback" not in server.text()
+
+
 async def test_a_server_without_the_words_answers_403(beam_server: Serve) -> None:
     server = beam_server("daphne")
     root = server.socket_url.removesuffix("/socket")
