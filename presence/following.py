@@ -81,13 +81,20 @@ class Following:
         Only the first counts: what the others have missed is still missing.
         """
         if self.known is None:
-            self.restarts(version)
+            self.known = version
+            self.ahead = {later for later in self.ahead if later > version}
+            self._advance()
 
     def restarts(self, version: int) -> None:
-        """All members were given a state; a Redis that lost data may be behind."""
+        """All members were given a state.
+
+        It may be behind what was delivered: a Redis that lost its data and has a
+        slower clock numbers from lower on. What came before then says nothing
+        about what comes; a change that is missed by that is found missing.
+        """
         self.known = version
-        self.ahead = {later for later in self.ahead if later > version}
-        self._advance()
+        self.ahead.clear()
+        self._told.clear()
 
     def _advance(self) -> None:
         while self.known is not None and self.known + 1 in self.ahead:

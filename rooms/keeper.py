@@ -241,7 +241,7 @@ class Keeper:
 
     async def _check(self) -> None:
         """Give a fresh state to rooms that have missed a change of presence."""
-        behind = await self._watch.behind(hub().followed)
+        behind = await self._watch.behind(hub().followed, hub().latest)
         metrics.RESYNCED.value += len(behind)
         await in_parts(self._resync, behind)
 
