@@ -73,6 +73,9 @@ class Conf:
     trusted_proxies: int = 0
     proxy_networks: str = ""
     metrics_allow: str = ""
+    room_row_seconds: float = 60.0
+    room_rows: int = 100_000
+    forget_days: int = 30
     max_pages: int = 8
     login_attempts: int = 5
     login_pause: float = 60.0
@@ -128,6 +131,7 @@ RANGES: Final[dict[Range, tuple[str, ...]]] = {
         "presence_grace",
         "redis_start_timeout",
         "drain_seconds",
+        "room_row_seconds",
     ),
     # Below 0: never.
     Range(-MOST, DAY): ("token_grace",),
@@ -162,6 +166,8 @@ RANGES: Final[dict[Range, tuple[str, ...]]] = {
         "room_user_sessions",
         "room_presence_bytes",
         "fast_failures",
+        "room_rows",
+        "forget_days",
         "max_user_connections",
         "max_ip_connections",
         "trusted_proxies",

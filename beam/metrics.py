@@ -197,6 +197,9 @@ SENT_UNRECORDED = _counter(
 ROOMS_UNWRITTEN = _counter(
     "rooms_unwritten", "Rooms without a row, since too many waited for the database"
 )
+ROOMS_FORGOTTEN = _counter(
+    "rooms_forgotten", "Rows of rooms that were deleted since nobody needs them"
+)
 BODIES_REFUSED = _counter("bodies_refused", "HTTP bodies that no limit allows: 413")
 API_INVALID = _counter(
     "api_invalid", "REST requests answered with 400, 413, 415 or 422"

@@ -248,6 +248,11 @@ class Hub:
         """How many topics have members in this process: such as count."""
         return sum(topic.counted > 0 for topic in self._topics.values())
 
+    def lives(self, topic: str) -> bool:
+        """Whether a topic has members in this process: such as count."""
+        found = self._topics.get(topic)
+        return found is not None and found.counted > 0
+
     def resync(self, topic: str, snapshot: Snapshot, *, gap: bool) -> None:
         """Give this process's members of a topic a fresh presence state.
 

@@ -20,7 +20,7 @@ def check_room_id(room_id: str) -> None:
 
 
 class Room(models.Model):
-    """A room that was joined once, or that an admin set up."""
+    """A room that lived for a while, or that an admin set up."""
 
     room_id = models.CharField(
         "room id",

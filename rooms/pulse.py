@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -18,10 +19,12 @@ from beam import redis, tally
 from beam.conf import conf
 from presence import backend
 from presence.tracker import ALONE
-from rooms import figures, overrides, relay
+from rooms import figures, forgetting, overrides, relay
 from rooms.activity import activity, gather
+from rooms.address import room_topic
 from rooms.event import Event
 from rooms.figures import Figures
+from rooms.hub import hub
 from rooms.keys import keyring
 from rooms.registry import registry
 from rooms.siblings import siblings
@@ -33,6 +36,8 @@ BEAT_SECONDS: Final = 1.0
 TELL_BEATS: Final = 5
 TELL_SECONDS: Final = TELL_BEATS * BEAT_SECONDS
 SLOW_BEATS: Final = 60
+FORGET_SECONDS: Final = 3_600.0
+FIRST_FORGET_SECONDS: Final = 120.0
 # What admins hear: no client may join it.
 LIVE_TOPIC: Final = "$beam:live"
 AWAY = (redis.RedisError, OSError, relay.Unavailable)
@@ -59,12 +64,16 @@ class Pulse:
             self._tasks = [
                 self._loop.create_task(self._run(self.beat, figures.lag)),
                 self._loop.create_task(self._run(self.write)),
+                self._loop.create_task(self._run(self.forget)),
             ]
 
     def _begin(self) -> None:
         recorder.install()
         self._told = figures.take()
         self._beats = self._writes = 0
+        # Not all processes at once, nor each of many starts.
+        pause = FIRST_FORGET_SECONDS * random.uniform(1.0, 3.0)  # noqa: S311
+        self._forget_at = self._loop.time() + pause
 
     async def stop(self) -> None:
         """End, with nothing left unwritten. Does nothing where it never began."""
@@ -80,7 +89,7 @@ class Pulse:
             await self._tell(figures.take())
         except AWAY as error:
             logger.debug("The last beat was not told: %r", error)
-        await registry.write()
+        await registry.write(_lives)
         await keyring.write()
 
     async def _run(
@@ -113,7 +122,13 @@ class Pulse:
             await overrides.load()
             await keyring.write()
         self._writes += 1
-        await registry.write()
+        await registry.write(_lives)
+
+    async def forget(self) -> None:
+        """Delete rows that are of no use any more, once an hour."""
+        if self._loop.time() >= self._forget_at:
+            self._forget_at = self._loop.time() + FORGET_SECONDS
+            await forgetting.run()
 
     async def _tell(self, now: Figures) -> None:
         """Tell admins, unless Redis is away: warnings wait, figures do not."""
@@ -128,6 +143,10 @@ class Pulse:
             raise
         payload = {"point": point, "warnings": warnings}
         await relay.published(Event(topic=LIVE_TOPIC, name="figures", payload=payload))
+
+
+def _lives(room_id: str) -> bool:
+    return hub().lives(room_topic(room_id))
 
 
 def _point(before: Figures, now: Figures) -> dict[str, Any]:

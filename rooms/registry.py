@@ -1,14 +1,16 @@
-"""Owns which rooms the database has a row of: each, from its first join on.
+"""Owns which rooms the database has a row of: those that lived for a while.
 
-A join only notes its room; rows are written a moment later, many at once, and
-`last_joined` is brought up to date once an hour. Nothing is written for a message.
+A join only notes its room. If the room has members `room_row_seconds` later, its
+row is written, many rows at once; `last_joined` is brought up to date once an
+hour. Nothing is written for a message, or for a room that came and went.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 from typing import Final
 
 from channels.db import database_sync_to_async
@@ -16,6 +18,7 @@ from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from beam import metrics
+from beam.conf import conf
 from rooms.models import Room
 
 logger = logging.getLogger(__name__)
@@ -26,11 +29,17 @@ AT_ONCE: Final = 500
 MAX_KNOWN: Final = 100_000
 
 
+def _always(_: str) -> bool:
+    return True
+
+
 class Registry:
-    """The rooms that were joined of late, and which of them are to be written."""
+    """The rooms that were joined recently, and which of them are to be written."""
 
     def __init__(self) -> None:
         self._known: dict[str, float] = {}
+        # Until when a room must live, in the order of their joins.
+        self._young: dict[str, float] = {}
         # In the order of their joins.
         self._due: dict[str, None] = {}
         self._wait_until = 0.0
@@ -43,8 +52,8 @@ class Registry:
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
         self._known[room_id] = now + AGAIN_SECONDS
-        if len(self._due) < MAX_KNOWN:
-            self._due[room_id] = None
+        if len(self._young) < MAX_KNOWN:
+            self._young.setdefault(room_id, now + conf().room_row_seconds)
         else:
             metrics.ROOMS_UNWRITTEN.value += 1
 
@@ -53,8 +62,27 @@ class Registry:
         for room_id in room_ids:
             self._known.pop(room_id, None)
 
-    async def write(self) -> None:
-        """Write what is due, as much as goes at once; try again where it fails."""
+    def _ripen(self, lives: Callable[[str], bool]) -> None:
+        """Make due what lived for long enough, and drop what ended before."""
+        now, every = time.monotonic(), conf().room_row_seconds == 0
+        for room_id in list(takewhile(self._is_ripe(now), self._young)):
+            del self._young[room_id]
+            if every or lives(room_id):
+                self._due[room_id] = None
+            else:
+                # Its next join is a first one.
+                self._known.pop(room_id, None)
+
+    def _is_ripe(self, now: float) -> Callable[[str], bool]:
+        room = MAX_KNOWN - len(self._due)
+        return lambda room_id: room > 0 and self._young[room_id] <= now
+
+    async def write(self, lives: Callable[[str], bool] = _always) -> None:
+        """Write what is due, as much as goes at once; try again if that fails.
+
+        `lives`: whether a room has members now.
+        """
+        self._ripen(lives)
         if not self._due or time.monotonic() < self._wait_until:
             return
         taken = list(self._due)[:AT_ONCE]

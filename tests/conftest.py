@@ -81,7 +81,7 @@ def backend(request: pytest.FixtureRequest, settings: Settings) -> str:
     return str(request.param)
 
 
-async def _nothing() -> bool:
+async def _nothing(*_: object) -> bool:
     """In place of what asks the database, which most tests have not."""
     return True
 

@@ -13,7 +13,7 @@ local FOREVER = 9007199254740991
 
 -- Seconds that a version outlives its topic's last entry, so that a member
 -- that is still joining never sees it begin again. Longer than clocks jump.
-local VERSION_SECONDS = 3600
+local VERSION_SECONDS = 600
 
 local function milliseconds()
   local now = redis.call('TIME')

@@ -16,16 +16,20 @@ from django.db.models.expressions import RawSQL
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.timesince import timesince
 
 from rooms import overrides
+from rooms.address import room_topic
 from rooms.admin import now
 from rooms.admin.steer import SteeredAdmin
 from rooms.models import Room
 
 UNKNOWN: Final = now.Figures()
+# Live rooms that get a row when the list shows them.
+AT_ONCE: Final = 1_000
 
 
 class Figured(ChangeList):
@@ -64,6 +68,7 @@ class StateFilter(admin.SimpleListFilter):
             return queryset.none()
         live = _rows_of(found)
         if self.value() == "live":
+            _record(found, live)
             return queryset.filter(room_id__in=live)
         return queryset.filter(closed=False).exclude(room_id__in=live)
 
@@ -75,6 +80,32 @@ def _rows_of(room_ids: list[str]) -> RawSQL:
             "SELECT jsonb_array_elements_text(%s::jsonb)", [json.dumps(room_ids)]
         )
     return RawSQL("SELECT value FROM json_each(%s)", [json.dumps(room_ids)])
+
+
+def _record(room_ids: list[str], rows: RawSQL) -> None:
+    """Give live rooms a row that have none yet, `AT_ONCE` at most."""
+    known = set(Room.objects.filter(room_id__in=rows).values_list("room_id", flat=True))
+    missing = [room_id for room_id in room_ids if room_id not in known][:AT_ONCE]
+    Room.objects.bulk_create(
+        [Room(room_id=room_id, last_joined=timezone.now()) for room_id in missing],
+        ignore_conflicts=True,
+    )
+
+
+def _find(request: HttpRequest, room_id: str) -> Room | None:
+    """A room by its id; a live one that has no row yet gets it."""
+    if (room := Room.objects.filter(room_id=room_id).first()) is not None:
+        return room
+    try:
+        room_topic(room_id)
+    except ValueError:
+        return None
+    found = now.ask(request, partial(now.figures, [room_id])) or {}
+    figures = found.get(room_id, UNKNOWN)
+    if not figures.sessions and not figures.per_minute:
+        return None
+    defaults = {"last_joined": timezone.now()}
+    return Room.objects.get_or_create(room_id=room_id, defaults=defaults)[0]
 
 
 @admin.register(Room)
@@ -118,10 +149,18 @@ class RoomAdmin(SteeredAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """All rooms that were ever joined, or set up."""
+        """All rooms that lived for a while, or were set up."""
         return super().changelist_view(
             request, {"title": "Rooms"} | (extra_context or {})
         )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Room], search_term: str
+    ) -> tuple[QuerySet[Room], bool]:
+        """Django's; a live room that has no row yet is found by its whole id."""
+        if search_term:
+            _find(request, search_term.replace("\0", ""))
+        return super().get_search_results(request, queryset, search_term)
 
     @admin.display(description="state", ordering="closed")
     def state(self, room: Any) -> str:
@@ -172,11 +211,11 @@ class RoomAdmin(SteeredAdmin):
         return [path("named/", view, name="rooms_room_named"), *super().get_urls()]
 
     def named(self, request: HttpRequest) -> HttpResponse:
-        """Lead to a room's page; to the list where it has no row, or not yet."""
+        """Lead to a room's page; to the list if it has no row and is not live."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         room_id = request.GET.get("room_id", "").replace("\0", "")
-        if (room := Room.objects.filter(room_id=room_id).first()) is not None:
+        if (room := _find(request, room_id)) is not None:
             return redirect("admin:rooms_room_change", room.pk)
         listed = reverse("admin:rooms_room_changelist")
         return redirect(f"{listed}?{urlencode({'q': room_id})}")

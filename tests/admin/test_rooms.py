@@ -14,6 +14,7 @@ from django.db import connection
 from django.test import AsyncClient, Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
+from pytest_django.fixtures import Settings
 
 from beam import redis
 from presence.backend import tracker
@@ -227,6 +228,53 @@ async def test_a_room_is_found_by_its_id(
 
     await async_client.aforce_login(await sync_to_async(staff)())
     assert (await async_client.get(url, {"room_id": "x"})).status_code == 403
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize("way", ["named/?room_id=young", "?q=young", "?state=live"])
+async def test_a_live_room_without_a_row_gets_it_when_an_admin_looks_for_it(
+    admin: AsyncClient, way: str
+) -> None:
+    [ada] = await connected("ada")
+    await ada.join("young")
+    assert not await Room.objects.aexists()
+    # Nobody is in that one: it gets none.
+    await admin.get(LIST + way.replace("young", "nobody"))
+    assert not await Room.objects.filter(room_id="nobody").aexists()
+
+    answer = await admin.get(LIST + way)
+
+    one = await Room.objects.aget()
+    assert (one.room_id, one.closed, one.capacity) == ("young", False, None)
+    if answer.status_code == 302:
+        assert answer["location"] == page(one)
+    else:
+        assert page(one) in text_of(answer)
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize("room_id", ["n\0ew", "a\nb", "x" * 300, ""])
+async def test_what_is_no_room_id_gets_no_row(admin: AsyncClient, room_id: str) -> None:
+    for query in ({"q": room_id}, {"room_id": room_id}):
+        path = f"{LIST}named/" if "room_id" in query else LIST
+        assert (await admin.get(path, query)).status_code in (200, 302)
+
+    assert not await Room.objects.aexists()
+
+
+@pytest.mark.usefixtures("own")
+async def test_the_list_gives_rows_to_so_many_live_rooms_at_once(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rooms.admin.rooms.AT_ONCE", 2)
+    [ada] = await connected("ada")
+    for n in range(5):
+        await ada.join(f"r{n}")
+
+    await admin.get(f"{LIST}?state=live")
+    assert await Room.objects.acount() == 2
+    await admin.get(f"{LIST}?state=live")
+    assert await Room.objects.acount() == 4
 
 
 # A room's page.
@@ -536,8 +584,10 @@ async def test_a_room_that_is_closed_is_not_deleted(admin: AsyncClient) -> None:
 
 @pytest.mark.usefixtures("own")
 async def test_a_room_that_is_deleted_is_forgotten_by_all(
-    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
+    settings.BEAM = settings.BEAM | {"room_row_seconds": 0.0}
+    monkeypatch.setattr(registry, "_young", {})
     monkeypatch.setattr(overrides, "load", load)
     one = await room(capacity=1)
     _client = await connected("ada")

@@ -118,11 +118,11 @@ async def log_in(
 
 
 async def to_room(page: Page, server: Server, room: str = "lobby") -> None:
-    """The room's page, once its row is written, and live."""
+    """The room's page, found among the live rooms, and live itself."""
     link = page.get_by_role("link", name=room, exact=True)
     async with asyncio.timeout(15):
         while True:
-            await page.goto(f"{server.url}/admin/rooms/room/")
+            await page.goto(f"{server.url}/admin/rooms/room/?state=live")
             if await link.count():
                 break
     await link.click()

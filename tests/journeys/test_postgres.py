@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from tests.conftest import Serve
+from tests.journeys.test_server import join
 from tests.postgres import Postgres, postgres
 from tests.processes import ROOT, RedisServer, Server, free_port, wait_until
 
@@ -305,3 +306,21 @@ def test_an_unreachable_database_is_no_reason_not_to_start(
     assert httpx.get(f"{server.url}/readyz").status_code == 503
     answer = httpx.get(f"{server.url}/api/v1/health", headers=SECRET)
     assert answer.status_code == 200
+
+
+async def test_rooms_that_came_and_went_leave_no_rows(
+    beam_server: Serve, migrated: Postgres
+) -> None:
+    server = beam_server(**environment(migrated), BEAM_ROOM_ROW_SECONDS="2")
+    short = [await join(server, f"u{n}", f"short-{n}") for n in range(50)]
+    for client in short:
+        await client.close()
+    staying = await join(server, "ada", "long")
+
+    def rows() -> list[tuple[str]]:
+        return migrated.execute("SELECT room_id FROM rooms_room", DATABASE)
+
+    # It came last: whatever came before was looked at by then.
+    await asyncio.to_thread(wait_until, rows, "a row is written")
+    assert rows() == [("long",)]
+    await staying.close()

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from asgiref.sync import sync_to_async
+from pytest_django.fixtures import Settings
 
 from rooms import keys
 from rooms import pulse as pulse_module
@@ -13,13 +14,18 @@ from rooms.activity import activity, gather, gathered
 from rooms.figures import Figures
 from rooms.models import Room
 from rooms.pulse import Pulse
-from rooms.registry import registry
+from rooms.registry import Registry, registry
 from tests.clients import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def test_what_waits_is_written_at_the_end() -> None:
+async def test_what_waits_is_written_at_the_end(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.BEAM = settings.BEAM | {"room_row_seconds": 0.0}
+    registry = Registry()
+    monkeypatch.setattr(pulse_module, "registry", registry)
     gather()
     row, key = await sync_to_async(keys.make)("billing", keys.SCOPES)
     pulse = Pulse()
@@ -61,3 +67,26 @@ async def test_a_database_that_hangs_holds_up_no_figures(
     await until(lambda: len(written) > 10)
     held.set()
     await pulse.stop()
+
+
+async def test_rows_are_forgotten_once_an_hour(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runs = 0
+
+    async def run() -> None:
+        nonlocal runs
+        runs += 1
+
+    monkeypatch.setattr("rooms.forgetting.run", run)
+    pulse = Pulse()
+    pulse.start()
+    try:
+        await pulse.forget()
+        assert runs == 0
+        pulse._forget_at = 0.0
+        await pulse.forget()
+        await pulse.forget()
+        assert runs == 1
+    finally:
+        await pulse.stop()

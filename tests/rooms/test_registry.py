@@ -8,6 +8,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError
 from pytest_django import DjangoAssertNumQueries
+from pytest_django.fixtures import Settings
 
 from beam import metrics
 from rooms import registry as module
@@ -15,6 +16,12 @@ from rooms.models import Room
 from rooms.registry import Registry
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def at_once(settings: Settings) -> None:
+    """Rooms get their row from the first join on, unless a test says otherwise."""
+    settings.BEAM = settings.BEAM | {"room_row_seconds": 0.0}
 
 
 rooms = sync_to_async(lambda: list(Room.objects.values_list("room_id", flat=True)))
@@ -109,3 +116,27 @@ async def test_what_waits_is_bounded_and_counted(
     assert metrics.ROOMS_UNWRITTEN.value == lost + 2
     await registry.write()
     assert await rooms() == ["r0", "r1", "r2"]
+
+
+async def test_a_room_that_came_and_went_gets_no_row(
+    settings: Settings, clock: Callable[[float], None]
+) -> None:
+    settings.BEAM = settings.BEAM | {"room_row_seconds": 60.0}
+    registry = Registry()
+    for n in range(1_000):
+        registry.joined(f"short-{n}")
+    registry.joined("long")
+
+    clock(59)
+    await registry.write("long".__eq__)
+    assert await rooms() == []
+    clock(2)
+    await registry.write("long".__eq__)
+
+    assert await rooms() == ["long"]
+    # Nothing is kept of the others, whose next join is a first one.
+    assert list(registry._known) == ["long"]
+    registry.joined("short-1")
+    clock(61)
+    await registry.write("short-1".__eq__)
+    assert await rooms() == ["long", "short-1"]

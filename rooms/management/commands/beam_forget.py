@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.core.management.base import BaseCommand, CommandError
-from django.db.models import Q
-from django.utils import timezone
 
 from beam import redis, redis_start
 from beam.conf import conf
-from presence.backend import tracker
-from rooms.address import room_topic
-from rooms.models import Room
+from rooms import forgetting
 
 AT_ONCE = 500
 
@@ -34,13 +29,7 @@ class Command(BaseCommand):
         """Raises `CommandError` where Redis is away: who is in cannot be told."""
         if options["days"] < 1:
             raise CommandError("--days is 1 or more: a stay is noted once an hour.")
-        before = timezone.now() - timedelta(days=options["days"])
-        old = Room.objects.filter(
-            Q(last_joined__lt=before) | Q(last_joined=None, created__lt=before),
-            closed=False,
-            capacity=None,
-            presence_grace=None,
-        )
+        old = forgetting.old(options["days"])
         ids = list(old.values_list("room_id", flat=True))
         try:
             empty = async_to_sync(_empty)(ids)
@@ -62,7 +51,6 @@ async def _empty(room_ids: list[str]) -> list[str]:
         return room_ids
     await redis_start.reach()
     try:
-        sizes = await tracker().sizes([room_topic(room_id) for room_id in room_ids])
+        return await forgetting.empty(room_ids)
     finally:
         await redis.close()
-    return [r for r, size in zip(room_ids, sizes, strict=True) if not size.entries]

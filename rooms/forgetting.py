@@ -1,0 +1,116 @@
+"""Deletes what the database keeps of rooms and sessions that nobody needs.
+
+A room is forgotten if nobody is in it, nothing is set for it, and nobody has
+joined it for `forget_days`, or there are more than `room_rows` such rooms: then
+those that were joined longest ago. One process of the cluster does it, by a key in
+Redis that expires.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from importlib import import_module
+from typing import Any, Final
+
+from channels.db import database_sync_to_async
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from beam import metrics, redis
+from beam.conf import conf
+from presence.backend import tracker
+from rooms.address import room_topic
+from rooms.models import Room
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE: Final = 500
+# What one run deletes at most: the next one goes on.
+MOST: Final = 20 * AT_ONCE
+PAUSE_SECONDS: Final = 0.1
+# A little less than the time between two runs.
+TURN_SECONDS: Final = 3_500
+
+
+def unset() -> QuerySet[Room]:
+    """The rooms for which nothing is set."""
+    return Room.objects.filter(closed=False, capacity=None, presence_grace=None)
+
+
+def old(days: float) -> QuerySet[Room]:
+    """Those of them that nobody has joined for so long."""
+    before = timezone.now() - timedelta(days=days)
+    return unset().filter(
+        Q(last_joined__lt=before) | Q(last_joined=None, created__lt=before)
+    )
+
+
+def _useless() -> list[str]:
+    """The rooms to forget if they are empty, those of the oldest joins first."""
+    last = Coalesce(F("last_joined"), F("created"))
+    found: list[str] = []
+    if days := conf().forget_days:
+        ids = old(days).order_by(last).values_list("room_id", flat=True)
+        found = list(ids[:MOST])
+    if most := conf().room_rows:
+        excess = min(unset().count() - most, MOST)
+        if excess > len(found):
+            ids = unset().order_by(last).values_list("room_id", flat=True)
+            found = list(ids[:excess])
+    return found
+
+
+async def empty(room_ids: list[str]) -> list[str]:
+    """Those that nobody is in. Raises `RedisError`."""
+    sizes = await tracker().sizes([room_topic(room_id) for room_id in room_ids])
+    return [r for r, size in zip(room_ids, sizes, strict=True) if not size.entries]
+
+
+def delete(room_ids: list[str]) -> int:
+    """Delete these rows, but for those for which something was set meanwhile."""
+    return unset().filter(room_id__in=room_ids).delete()[0]
+
+
+async def run() -> None:
+    """Forget what is of no use, if it is this process's turn. Raises `RedisError`."""
+    if not await _is_my_turn():
+        return
+    try:
+        count = await _forget(await database_sync_to_async(_useless)())
+        await database_sync_to_async(_clear_sessions)()
+    except DatabaseError as error:
+        logger.warning("Rooms cannot be forgotten: %s", type(error).__name__)
+        return
+    if count:
+        logger.info("%d rooms were forgotten: nobody needs their rows", count)
+
+
+async def _forget(room_ids: list[str]) -> int:
+    """Delete the empty ones, some at a time; how many."""
+    count = 0
+    for at in range(0, len(room_ids), AT_ONCE):
+        some = await empty(room_ids[at : at + AT_ONCE])
+        deleted = await database_sync_to_async(delete)(some)
+        metrics.ROOMS_FORGOTTEN.value += deleted
+        count += deleted
+        await asyncio.sleep(PAUSE_SECONDS)
+    return count
+
+
+async def _is_my_turn() -> bool:
+    if not conf().redis_url:
+        return True
+    key = f"{conf().redis_prefix}:forgetting"
+    taken = await redis.batch().call("SET", key, 1, "NX", "EX", TURN_SECONDS)
+    return taken is not None
+
+
+def _clear_sessions() -> None:
+    """Delete logins of admins that have expired."""
+    engine: Any = import_module(settings.SESSION_ENGINE)
+    engine.SessionStore.clear_expired()
