@@ -9,8 +9,12 @@ applying all of them in any order gives one state.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from presence.state import Diff, State, metas_of, state_of
+
+# Changes that are remembered while an earlier one is missing, or no state is known.
+MOST_TOLD: Final = 10_000
 
 
 class Following:
@@ -100,5 +104,9 @@ class Following:
         while self.known is not None and self.known + 1 in self.ahead:
             self.known += 1
             self.ahead.remove(self.known)
-        if self.known is not None and not self.ahead:
+        is_whole = self.known is not None and not self.ahead
+        if is_whole or len(self._told) > MOST_TOLD or len(self.ahead) > MOST_TOLD:
             self._told.clear()
+        if len(self.ahead) > MOST_TOLD:
+            # Nobody asks: a state that is given to members begins again.
+            self.ahead = {max(self.ahead)}

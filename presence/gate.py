@@ -10,6 +10,9 @@ FULL: Final = "full"
 GROUP_FULL: Final = "group_full"
 TOO_LARGE: Final = "too_large"
 
+# Of single groups and keys, in one topic. Closing it is always possible.
+MOST_BARS: Final = 10_000
+
 # As a score in Redis, and in milliseconds: for ever.
 FOREVER: Final = 2**53 - 1
 
@@ -20,6 +23,10 @@ class Shut(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class TooManyBars(Exception):
+    """A topic has as many bars for single groups and keys as it may."""
 
 
 class Limits(NamedTuple):

@@ -219,10 +219,12 @@ class RedisTracker:
 
     async def shut(self, topic: str, bar: Bar, seconds: float | None = None) -> None:
         ms = -1 if seconds is None else math.ceil(seconds * 1_000)
-        await self._bar(self.keys(topic), [_text(bar), ms])
+        done = await self._bar(self.keys(topic), [_text(bar), ms, gate.MOST_BARS])
+        if not done:
+            raise gate.TooManyBars
 
     async def open(self, topic: str, bar: Bar) -> None:
-        await self._bar(self.keys(topic), [_text(bar), 0])
+        await self._bar(self.keys(topic), [_text(bar), 0, gate.MOST_BARS])
 
     async def is_shut(self, topic: str, bar: Bar) -> bool:
         asked = [("ZSCORE", self.keys(topic)[4], _text(bar)), ("TIME",)]

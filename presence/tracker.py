@@ -21,6 +21,8 @@ from presence import gate
 from presence.gate import UNLIMITED, Bar, Limits, Shut
 from presence.state import Diff, Meta, Snapshot, metas_of, sealed, state_of
 
+# Topics with bars before those that ended are looked for.
+FEWEST_SWEPT: Final = 1_000
 ALONE: Final = "local"
 """The id of a process that shares nothing."""
 
@@ -123,7 +125,10 @@ class Tracker(Protocol):
         """For who enters without being present. Raises `Shut`."""
 
     async def shut(self, topic: str, bar: Bar, seconds: float | None = None) -> None:
-        """Let somebody in no more: for a time, or until `open`."""
+        """Let somebody in no more: for a time, or until `open`.
+
+        Raises `TooManyBars` if the topic has `MOST_BARS` already.
+        """
 
     async def open(self, topic: str, bar: Bar) -> None:
         """Let somebody in again; who was let in is no error."""
@@ -186,6 +191,7 @@ class LocalTracker:
         self._counts: dict[str, _Counts] = {}
         self._leaving: dict[str, dict[str, str]] = {}
         self._bars: dict[str, dict[Bar, float]] = {}
+        self._sweep_at = FEWEST_SWEPT
         self._version = time.time_ns() // 1_000
 
     async def track(
@@ -298,10 +304,22 @@ class LocalTracker:
                 raise Shut(gate.CLOSED if bar is gate.EVERYBODY else gate.BLOCKED)
 
     async def shut(self, topic: str, bar: Bar, seconds: float | None = None) -> None:
-        ends = math.inf if seconds is None else time.monotonic() + seconds
-        bars = self._bars.get(topic, {}) | {bar: ends}
         now = time.monotonic()
-        self._bars[topic] = {bar: ends for bar, ends in bars.items() if ends > now}
+        self._drop_ended(now)
+        bars = {b: ends for b, ends in self._bars.get(topic, {}).items() if ends > now}
+        if bar != gate.EVERYBODY and bar not in bars and len(bars) >= gate.MOST_BARS:
+            raise gate.TooManyBars
+        ends = math.inf if seconds is None else now + seconds
+        self._bars[topic] = bars | {bar: ends}
+
+    def _drop_ended(self, now: float) -> None:
+        """Forget bars that ended: when twice as many topics have some as last time."""
+        if len(self._bars) < self._sweep_at:
+            return
+        for topic, bars in list(self._bars.items()):
+            if max(bars.values()) <= now:
+                del self._bars[topic]
+        self._sweep_at = max(FEWEST_SWEPT, 2 * len(self._bars))
 
     async def open(self, topic: str, bar: Bar) -> None:
         bars = self._bars.get(topic, {})

@@ -28,6 +28,8 @@ MAX_WARNINGS: Final = 200
 MAX_SENT: Final = 20
 SENT_SECONDS: Final = 3_600
 MAX_TOPICS: Final = 1_000
+# Rooms in one step whose events are counted only because a backend sent some.
+MAX_COUNTED: Final = 10_000
 MINUTE: Final = 60
 
 Record = dict[str, Any]

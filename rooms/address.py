@@ -42,11 +42,16 @@ def _name(value: object, most: int, what: str) -> str:
         raise ValueError(f"{what} is text or a whole number, not {kind}")  # noqa: TRY004 - one kind of error for all
     if not 0 < len(value) <= most:
         raise ValueError(f"{what} has 1 to {most} characters, not {len(value)}")
-    if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in value):
-        raise ValueError(f"{what} has no control characters")
-    if any(0xD800 <= ord(char) < 0xE000 for char in value):
-        raise ValueError(f"{what} consists of whole characters")
+    check_characters(value, what)
     return value
+
+
+def check_characters(text: str, what: str) -> None:
+    """Raises `ValueError` for text that no name may have."""
+    if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in text):
+        raise ValueError(f"{what} has no control characters")
+    if any(0xD800 <= ord(char) < 0xE000 for char in text):
+        raise ValueError(f"{what} consists of whole characters")
 
 
 def labels(entries: object, most: int) -> tuple[str, ...]:

@@ -29,7 +29,14 @@ from rooms.handshake import Refused as HandshakeRefused
 from rooms.hub import hub, release
 from rooms.inbox import weigh
 from rooms.keeper import keeper
-from rooms.limits import Pace, Streak, is_short, refusal_delay
+from rooms.limits import (
+    LARGEST_KEPT_REF,
+    Pace,
+    Streak,
+    is_short,
+    may_stay,
+    refusal_delay,
+)
 from rooms.patterns import Patterns, patterns
 from rooms.peer import client_of, counted_as
 from rooms.protocol import Connection, Join, Leave, Push, Refuse, Send, refuse
@@ -51,6 +58,10 @@ CRASHED = "channel_crash"
 BEHIND_SECONDS = 0.02
 # Characters of a topic that an answer may wait with.
 LONGEST_TOPIC = 300
+TOO_LONG = (
+    f"a topic that is joined has at most {LONGEST_TOPIC} characters, "
+    f"its refs at most {LARGEST_KEPT_REF} bytes"
+)
 # Ends that the client caused. If they come soon it will cause them again.
 FAILURES = frozenset(
     {
@@ -397,6 +408,8 @@ class SocketConsumer(AsyncConsumer):
                 self._say_no(refusal)
             case Push(frame):
                 self._channels[frame.topic].handle(frame, data)
+            case Join(frame) if not _may_stay(frame):
+                self._refuse(frame, Reason.INVALID_PAYLOAD, TOO_LONG)
             case Join(frame):
                 self._pace.spend(JOIN_UNITS - 1, time.monotonic())
                 self._joining = hub().spawn(self._join(frame))
@@ -541,6 +554,13 @@ def _why(code: int | None) -> str:
     if code in ORDERLY:
         return CLOSED_BY_CLIENT
     return Close(code).name.lower() if code in set(Close) else LOST
+
+
+def _may_stay(join: Frame) -> bool:
+    """Whether a channel may keep the topic and refs of its join."""
+    # A room's channel refuses a long one by a reason of its own.
+    is_short_topic = len(join.topic) <= LONGEST_TOPIC or join.topic.startswith("room:")
+    return is_short_topic and may_stay(join.join_ref) and may_stay(join.ref)
 
 
 def _may_wait(frame: Frame) -> bool:

@@ -6,11 +6,15 @@ import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from rooms.wire import dumps
+
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0
 # Characters of a ref that may wait.
 LONGEST_REF = 64
 LARGEST_REF = 2**63
+# Bytes as JSON of a ref that stays.
+LARGEST_KEPT_REF = 512
 
 
 def refusal_delay(refused: int) -> float:
@@ -92,6 +96,11 @@ def is_short(ref: object) -> bool:
     if isinstance(ref, int):
         return -LARGEST_REF < ref < LARGEST_REF
     return ref is None or isinstance(ref, float)
+
+
+def may_stay(ref: object) -> bool:
+    """Whether a ref may stay in memory for as long as its channel is joined."""
+    return is_short(ref) or len(dumps(ref)) <= LARGEST_KEPT_REF
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ from presence.state import Diff, Snapshot, State, metas_of
 from presence.tracker import NotTracked
 from rooms import access, grants, relay, reports
 from rooms.activity import gathered
-from rooms.address import MAX_SESSION_ID, labels, room_topic
+from rooms.address import MAX_SESSION_ID, check_characters, labels, room_topic
 from rooms.channel import Channel, Refused
 from rooms.diffs import diffs
 from rooms.event import Event
@@ -391,6 +391,10 @@ def _join_fields(payload: Any) -> tuple[str, dict[str, Any]]:
         raise Refused(Reason.INVALID_PAYLOAD, message)
     if ":" in session_id:
         raise Refused(Reason.INVALID_PAYLOAD, "session_id has no colon")
+    try:
+        check_characters(session_id, "session_id")
+    except ValueError as error:
+        raise Refused(Reason.INVALID_PAYLOAD, str(error)) from None
     return session_id, _client_meta(payload.get("meta", {}))
 
 

@@ -275,9 +275,12 @@ async def _removed(
     user_id = session.rpartition(":")[0]
     bar = gate.group(user_id) if everywhere else gate.key(session)
     who = f"user {user_id}" if everywhere else session
-    gone = await steering.remove(
-        room_id, bar, reason=reason, block_seconds=float(block_seconds)
-    )
+    try:
+        gone = await steering.remove(
+            room_id, bar, reason=reason, block_seconds=float(block_seconds)
+        )
+    except gate.TooManyBars:
+        return f"Nobody removed: the room has {gate.MOST_BARS:,} blocks already."
     if not block_seconds:
         return f"Removed {who}." if gone else ""
     kept_out = f"kept out for {block_seconds:g} s."

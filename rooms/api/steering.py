@@ -292,12 +292,16 @@ class Remove(BackendView):
             if "user_id" in given
             else gate.key(given["session"])
         )
-        removed = await steering.remove(
-            room_id_of(room_id),
-            bar,
-            reason=given["reason"],
-            block_seconds=given["block_seconds"],
-        )
+        try:
+            removed = await steering.remove(
+                room_id_of(room_id),
+                bar,
+                reason=given["reason"],
+                block_seconds=given["block_seconds"],
+            )
+        except gate.TooManyBars:
+            message = f"the room has {gate.MOST_BARS:,} blocks; wait until some end"
+            raise serializers.ValidationError({"block_seconds": [message]}) from None
         who = given.get("user_id") or given["session"]
         self.note("%s was removed from %s", who, room_id, room_id=room_id, user=who)
         return Response({"removed": removed})

@@ -440,6 +440,25 @@ TWO = Limits(entries=2)
 TWO_EACH = Limits(of_group=2)
 
 
+async def test_a_topic_is_shut_for_a_bounded_number(
+    topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "MOST_BARS", 2)
+    await tracker().shut(topic, gate.group("a"), 60)
+    await tracker().shut(topic, gate.key("b:1"), 60)
+
+    with pytest.raises(gate.TooManyBars):
+        await tracker().shut(topic, gate.group("c"), 60)
+    assert not await tracker().is_shut(topic, gate.group("c"))
+    # What is there may be renewed, and all can be shut out at any time.
+    await tracker().shut(topic, gate.group("a"), 120)
+    await tracker().shut(topic, gate.EVERYBODY)
+    await tracker().open(topic, gate.key("b:1"))
+    await tracker().open(topic, gate.EVERYBODY)
+    await tracker().shut(topic, gate.group("c"), 60)
+    assert await tracker().is_shut(topic, gate.group("c"))
+
+
 async def test_a_full_topic_takes_who_comes_back_and_nobody_else(topic: str) -> None:
     first = await tracker().track(topic, "a:1", {}, "a", TWO)
     await tracker().track(topic, "b:1", {}, "b", TWO)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given
 
-from presence.following import Following
+from presence.following import MOST_TOLD, Following
 from presence.state import Diff, State, apply, by_ref
 
 
@@ -174,3 +175,20 @@ def test_a_part_that_comes_late_leaves_out_what_is_overruled() -> None:
 
     assert following.take_part(join("a", 6)) == Diff(version=6)
     assert following.take_part(join("b", 6)) == join("b", 6)
+
+
+@pytest.mark.parametrize("known", [None, 1])
+def test_what_is_remembered_of_changes_is_bounded(known: int | None) -> None:
+    following = Following()
+    if known is not None:
+        following.knows(known)
+
+    # The second change never comes, or nobody ever asks for a state.
+    for version in range(3, 3 * MOST_TOLD):
+        following.take([join(str(version), version)])
+
+    assert len(following.ahead) <= MOST_TOLD + 1
+    assert len(following._told) <= MOST_TOLD + 1
+    assert following.latest == 3 * MOST_TOLD - 1
+    following.restarts(3 * MOST_TOLD)
+    assert (following.known, following.ahead) == (3 * MOST_TOLD, set())

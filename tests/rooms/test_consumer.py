@@ -647,3 +647,33 @@ async def test_tokens_are_not_logged(
 
     assert token not in caplog.text
     assert "Refused to connect" in caplog.text
+
+
+LONG = "x" * 600
+
+
+@pytest.mark.parametrize(
+    ("join_ref", "ref", "topic"),
+    [
+        (LONG, "1", "room:r"),
+        (None, LONG, "room:r"),
+        ([[]] * 300, "1", "room:r"),
+        ({"x": LONG}, "1", "room:r"),
+        ("1", "1", f"own:{LONG}"),
+    ],
+    ids=["join_ref", "ref", "list", "object", "topic"],
+)
+async def test_what_a_channel_would_keep_of_its_join_is_bounded(
+    settings: Settings, join_ref: Any, ref: Any, topic: str
+) -> None:
+    channels = {"own:*": "rooms.channel.Channel"}
+    settings.BEAM = settings.BEAM | {"channels": channels}
+    [ada] = await connected("ada")
+
+    await ada.send(join_ref, ref, topic, "phx_join", {})
+
+    reply = await ada.get()
+    assert reply[1:4] == [ref, topic, "phx_reply"]
+    assert reply[4]["response"]["reason"] == "invalid_payload"
+    assert "at most" in reply[4]["response"]["message"]
+    assert (await ada.try_join("r"))["status"] == "ok"
