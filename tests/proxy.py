@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 CHUNK = 65_536
@@ -12,7 +13,7 @@ CHUNK = 65_536
 class Line:
     """One connection through the proxy.
 
-    `said`: the upper-case bytes of what its client has sent, for telling lines
+    `said`: in upper case the first bytes that its client has sent, for telling lines
     apart. `frozen` and `deaf`: what Redis sends, or what it is sent, waits.
     """
 
@@ -58,8 +59,8 @@ class Line:
         gate: asyncio.Event,
     ) -> None:
         while data := await source.read(CHUNK):
-            if gate is self._up:
-                self.said = (self.said + data.upper())[-CHUNK:]
+            if gate is self._up and len(self.said) < CHUNK:
+                self.said += data.upper()
             await gate.wait()
             target.write(data)
             await target.drain()
@@ -121,9 +122,9 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy_to(port: int) -> AsyncIterator[Proxy]:
-    """A proxy in front of a port of the loopback."""
-    proxy = Proxy(port)
+async def proxy_to(target: int | Proxy) -> AsyncIterator[Proxy]:
+    """A proxy in front of a port of the loopback, or one that is made already."""
+    proxy = Proxy(target) if isinstance(target, int) else target
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]
     try:
@@ -131,3 +132,50 @@ async def proxy_to(port: int) -> AsyncIterator[Proxy]:
     finally:
         server.close()
         await proxy.end()
+
+
+class ProxyThread:
+    """A proxy on an event loop of its own, for those whose loop has much to do."""
+
+    def __init__(self, target: int) -> None:
+        self.proxy = Proxy(target)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = asyncio.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._live, daemon=True)
+
+    def _live(self) -> None:
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        async with proxy_to(self.proxy) as _:
+            self._ready.set()
+            await self._stopping.wait()
+
+    def freeze(self, word: bytes) -> list[Line]:
+        """Freeze the open connections whose clients have sent a word; which ones."""
+        lines = self.proxy.that_said(word)
+        for line in lines:
+            self._call(line.freeze)
+        return lines
+
+    def thaw(self) -> None:
+        """Forward all that has waited."""
+        for line in self.proxy.lines:
+            self._call(line.thaw)
+
+    def _call(self, work: Callable[[], None]) -> None:
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(work)
+
+    def start(self) -> None:
+        """Listen."""
+        self._thread.start()
+        self._ready.wait()
+
+    def end(self) -> None:
+        """Cut everything."""
+        if self._thread.is_alive():
+            self._call(self._stopping.set)
+            self._thread.join()

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import find_redis
+from tests.processes import find_faketime, find_old_redis
 from tests.stress.run import Run
 
 
 @pytest.mark.redis
 async def test_every_promise_is_kept_in_bad_weather(tmp_path: Path) -> None:
-    find_redis()
+    find_old_redis()
+    find_faketime()
     told: list[str] = []
 
     report = await Run(tmp_path, 12.0, "ci", told.append).go()

@@ -32,11 +32,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.stress")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", default=secrets.token_hex(3))
+    parser.add_argument("--only", default="", help="disturbances with this in the name")
     options = parser.parse_args()
     # What was started is ended, whoever asks.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="beam-stress-"))
-    run = Run(folder, options.seconds, options.seed, say)
+    run = Run(folder, options.seconds, options.seed, say, options.only)
     report = asyncio.run(run.go())
     say("\n" + report.table() + "\n")
     if not report.broken:

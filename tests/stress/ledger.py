@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 # What is on its way when a membership ends may be lost with it.
 IN_FLIGHT_SECONDS = 2.0
 # A cut shows a moment after what it swallowed was answered.
 BEFORE_SECONDS = 0.5
+# A gap is announced by then: a member that leaves earlier may not hear of it.
+ANNOUNCE_SECONDS = 10.0
 # How long a join or an end may take until everybody has seen it.
 STEADY_SECONDS = 1.5
 
@@ -65,12 +67,14 @@ class Membership:
 class Outage:
     """A disturbance. `loses`: messages to sockets that stay open may be lost.
 
-    `over`: when everything should be as before again.
+    `steady`: nobody who stays connected may seem to leave. `over`: when everything
+    should be as before again.
     """
 
     kind: str
     start: float
     loses: bool
+    steady: bool = False
     over: float = float("inf")
 
     def covers(self, at: float) -> bool:
@@ -116,10 +120,7 @@ def judge(ledger: Ledger, settle: float, refuse: float) -> Verdict:
     for messages in rooms.values():
         messages.sort(key=lambda message: message.at)
     known = {message.key: message for message in ledger.messages}
-    outages = [
-        Outage(outage.kind, outage.start, outage.loses, outage.over + settle)
-        for outage in ledger.outages
-    ]
+    outages = [replace(outage, over=outage.over + settle) for outage in ledger.outages]
     _judge_refusals(ledger.messages, outages, refuse, verdict)
     for membership in ledger.memberships:
         _judge_order(membership, known, verdict)
@@ -211,7 +212,19 @@ def _fate(
             message.at <= gap <= outage.over for gap in membership.gaps
         ):
             return "lost in an outage, told by beam_gap"
+    if _ended_before(membership, message, during):
+        return "lost in an outage, ended before beam_gap was due"
     return "lost"
+
+
+def _ended_before(
+    membership: Membership, message: Message, during: list[Outage]
+) -> bool:
+    """Whether a member ended before the gap of an outage had to be announced."""
+    if membership.ended is None or message.answered is None:
+        return False
+    is_early = membership.ended - message.answered < ANNOUNCE_SECONDS
+    return is_early and any(outage.loses for outage in during)
 
 
 def _judge_gaps(
@@ -229,7 +242,11 @@ def _judge_gaps(
 def _judge_flicker(
     memberships: list[Membership], outages: list[Outage], verdict: Verdict
 ) -> None:
-    """Nobody who stays connected seems to leave, but in an outage."""
+    """Nobody who stays connected seems to leave, but in an outage.
+
+    Everybody agreed on who is here before the next outage began: what comes then is
+    of the last one.
+    """
     by_session: dict[tuple[str, str], list[Membership]] = defaultdict(list)
     for membership in memberships:
         by_session[membership.room, membership.session].append(membership)
@@ -237,11 +254,19 @@ def _judge_flicker(
         for at, session in observer.gone:
             if not any(_spans(one, at) for one in by_session[observer.room, session]):
                 verdict.counts["leaves seen"] += 1
-            elif any(outage.covers(at) for outage in outages):
+                continue
+            last = max(
+                (outage for outage in outages if outage.covers(at)),
+                key=lambda outage: outage.start,
+                default=None,
+            )
+            if last is not None and not last.steady:
                 verdict.counts["leaves seen of connected members, in an outage"] += 1
+                verdict.counts[f"of these: {last.kind}"] += 1
             else:
+                kind = "no outage" if last is None else last.kind
                 verdict.broken.append(
-                    f"{session} seemed to leave {observer.room} at {at},"
+                    f"{session} seemed to leave {observer.room} at {at} ({kind}),"
                     f" as {observer.session} saw it"
                 )
 

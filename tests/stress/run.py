@@ -61,7 +61,11 @@ class Report:
 class Run:
     """One run of a world."""
 
-    def __init__(self, folder: Path, seconds: float, seed: str, say: Say) -> None:
+    def __init__(
+        self, folder: Path, seconds: float, seed: str, say: Say, only: str = ""
+    ) -> None:
+        """`only`: make no disturbances but those that have this text in their names."""
+        self.only = only
         self.ledger = Ledger()
         self.world = World(folder, self.ledger, seed)
         self.report = Report(seed, seconds)
@@ -83,10 +87,11 @@ class Run:
 
     async def go(self) -> Report:
         """The whole run; the report says whether it was good."""
-        await self.world.start()
-        self.say(f"three processes, {CLIENTS} clients, seed {self.report.seed}")
-        living = [asyncio.create_task(client.run()) for client in self.clients]
+        living: list[asyncio.Task[None]] = []
         try:
+            await self.world.start()
+            self.say(f"three processes, {CLIENTS} clients, seed {self.report.seed}")
+            living += [asyncio.create_task(client.run()) for client in self.clients]
             await asyncio.sleep(WARM_SECONDS)
             await self._until_agreed(None)
             before = await self._looks()
@@ -109,7 +114,7 @@ class Run:
         kinds: list[str] = []
         while time.monotonic() < end:
             if not kinds:
-                kinds = list(self.world.disturbances())
+                kinds = [k for k in self.world.disturbances() if self.only in k]
                 self._random.shuffle(kinds)
             outage = await self.world.disturb(kinds.pop())
             await self._until_agreed(outage)
@@ -175,7 +180,7 @@ class Run:
     def _judge(self) -> None:
         verdict = judge(self.ledger, SETTLE_SECONDS, REFUSE_SECONDS)
         self.report.counts.update(verdict.counts)
-        self.report.broken += verdict.broken
+        self.report.broken += verdict.broken + self.world.broken
         for client in self.clients:
             self.report.counts.update(client.counts)
         slowest = max(client.slowest for client in self.clients)

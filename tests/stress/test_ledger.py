@@ -178,6 +178,41 @@ def test_who_stays_must_not_seem_to_leave() -> None:
     assert broken(ledger) == []
 
 
+@pytest.mark.parametrize("began", [99.0, 109.0])
+def test_in_a_steady_outage_nobody_seems_to_leave(began: float) -> None:
+    ledger, bob = world()
+    bob.gone.append((110.0, "ada:1"))
+    outage = Outage("no memory", began, loses=True, steady=True, over=111.0)
+
+    ledger.outages.append(outage)
+
+    assert broken(ledger) == ["ada"]
+
+
+def test_a_leave_is_of_the_last_outage_that_began() -> None:
+    ledger, bob = world()
+    bob.gone.append((110.0, "ada:1"))
+    steady = Outage("no memory", 109.0, loses=True, steady=True, over=111.0)
+    stall = Outage("stall", 104.0, loses=False, over=107.0)
+
+    ledger.outages += [stall, steady]
+
+    assert broken(ledger) == ["ada"]
+    stall.start = 109.5
+    assert broken(ledger) == []
+
+
+def test_who_leaves_before_a_gap_is_due_may_not_hear_of_it() -> None:
+    ledger, bob = world()
+    del bob.heard[2]
+    ledger.outages.append(Outage("cut", 102.0, loses=True, over=103.0))
+
+    bob.ended, bob.how = 104.5, "left"
+    assert broken(ledger) == []
+    bob.ended = 112.5
+    assert broken(ledger) == ["lost"]
+
+
 def test_who_left_may_be_seen_to_leave() -> None:
     ledger, bob = world()
     ledger.latest["r", "ada:1"].ended = 110.0

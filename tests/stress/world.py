@@ -9,6 +9,7 @@ import re
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -18,7 +19,8 @@ import httpx
 import psutil
 import redis.asyncio as redis
 
-from tests.processes import RedisServer, Server, free_port, migrated
+from tests.processes import Server, free_port, jumping_redis, migrated
+from tests.proxy import ProxyThread
 from tests.stress.ledger import Ledger, Outage
 
 LEASE_SECONDS = 4.0
@@ -34,7 +36,20 @@ LOSING = {
     "restart Redis, empty",
     "cut the subscriptions",
     "cut all connections to Redis",
+    "Redis is out of memory",
+    "Redis is a replica",
+    "freeze a subscription",
 }
+# What kills no process and loses nothing that Redis holds: nobody seems to leave.
+STEADY = {
+    "Redis is out of memory",
+    "Redis is a replica",
+    "freeze a subscription",
+    "Redis's clock jumps",
+}
+# How long a process may keep a frozen subscription.
+FREEZE_SECONDS = 10.0
+JUMPS = (-60.0, -12.0, 12.0, 60.0)
 LOOK = re.compile(r"^stress look (\{.*\})$", re.MULTILINE)
 
 
@@ -50,22 +65,28 @@ class Look:
 
 
 class World:
-    """Three processes on ports of their own, as on three hosts, and a Redis."""
+    """Three processes on ports of their own, as on three hosts, and a Redis.
+
+    The first process has a proxy between itself and Redis. `broken`: promises
+    that did not hold, for the report.
+    """
 
     def __init__(self, folder: Path, ledger: Ledger, seed: str) -> None:
-        self.redis = RedisServer(free_port())
         self.ledger = ledger
+        self.broken: list[str] = []
+        self.servers: list[Server] = []
         self._random = random.Random(seed)
         self._folder = folder
-        self.servers = [self._server(folder, n) for n in range(PROCESSES)]
+        self._stack = ExitStack()
 
-    def _server(self, folder: Path, number: int) -> Server:
+    def _server(self, number: int) -> Server:
+        folder = self._folder
         port = free_port()
         env = {
             "DEBUG": "1",
             "DATABASE_URL": f"sqlite:///{folder / 'beam.sqlite3'}",
             "DJANGO_SETTINGS_MODULE": "beam.settings",
-            "REDIS_URL": self.redis.url,
+            "REDIS_URL": self.redis.url if number else self.proxy.proxy.url,
             "BEAM_LEASE_SECONDS": str(LEASE_SECONDS),
             "BEAM_LEASE_RENEW": str(RENEW_SECONDS),
             "BEAM_REDIS_TIMEOUT": str(REDIS_TIMEOUT),
@@ -74,10 +95,17 @@ class World:
         return Server(command, env, port, folder / f"process-{number}.log")
 
     async def start(self) -> None:
-        """Redis first, then the processes, all at once."""
+        """Redis first, then the processes, one by one: a machine may be busy."""
         (self._folder / "beam.sqlite3").write_bytes(migrated())
-        await asyncio.to_thread(self.redis.start)
-        await asyncio.gather(*(asyncio.to_thread(one.start) for one in self.servers))
+        jumping = jumping_redis()
+        self.redis = await asyncio.to_thread(self._stack.enter_context, jumping)
+        self._stack.callback(self._resume_redis)
+        self.proxy = ProxyThread(self.redis.port)
+        self.proxy.start()
+        self._stack.callback(self.proxy.end)
+        self.servers = [self._server(number) for number in range(PROCESSES)]
+        for server in self.servers:
+            await asyncio.to_thread(server.start)
 
     def end(self) -> None:
         """End whatever still runs, stopped or not."""
@@ -85,9 +113,11 @@ class World:
             if server.process is not None and server.process.poll() is None:
                 server.process.send_signal(signal.SIGCONT)
                 server.kill()
+        self._stack.close()
+
+    def _resume_redis(self) -> None:
         if self.redis.process is not None:
             self.redis.process.send_signal(signal.SIGCONT)
-        self.redis.stop()
 
     def places(self) -> list[str]:
         """Where clients connect: any server, whether it runs or not."""
@@ -105,11 +135,15 @@ class World:
             "flush Redis": self._flush,
             "cut the subscriptions": self._cut,
             "cut all connections to Redis": self._sever,
+            "Redis is out of memory": self._fill,
+            "Redis is a replica": self._demote,
+            "freeze a subscription": self._freeze,
+            "Redis's clock jumps": self._jump,
         }
 
     async def disturb(self, kind: str) -> Outage:
         """Do it, and note when it began and ended."""
-        outage = Outage(kind, time.monotonic(), kind in LOSING)
+        outage = Outage(kind, time.monotonic(), kind in LOSING, kind in STEADY)
         self.ledger.outages.append(outage)
         await self.disturbances()[kind]()
         return outage
@@ -162,6 +196,34 @@ class World:
     async def _sever(self) -> None:
         await self.command("CLIENT", "KILL", "TYPE", "normal")
         await self.command("CLIENT", "KILL", "TYPE", "pubsub")
+
+    async def _fill(self) -> None:
+        await self.command("CONFIG", "SET", "maxmemory", "1")
+        await asyncio.sleep(self._random.uniform(2.0, 6.0))
+        await self.command("CONFIG", "SET", "maxmemory", "0")
+
+    async def _demote(self) -> None:
+        await self.command("REPLICAOF", "127.0.0.1", "1")
+        await asyncio.sleep(self._random.uniform(2.0, 6.0))
+        await self.command("REPLICAOF", "NO", "ONE")
+
+    async def _freeze(self) -> None:
+        """Until the process has made another connection."""
+        proxy = self.proxy.proxy
+        frozen = self.proxy.freeze(b"SUBSCRIBE")
+        deadline = time.monotonic() + FREEZE_SECONDS
+        while not set(proxy.that_said(b"SUBSCRIBE")) - set(frozen):
+            if time.monotonic() > deadline:
+                text = f"a frozen subscription is kept for {FREEZE_SECONDS} s"
+                self.broken.append(text)
+                break
+            await asyncio.sleep(0.05)
+        self.proxy.thaw()
+
+    async def _jump(self) -> None:
+        self.redis.jump(self._random.choice(JUMPS))
+        await asyncio.sleep(LEASE_SECONDS)
+        self.redis.jump(0)
 
     async def command(self, *command: Any) -> Any:
         """What an operator asks of Redis."""
