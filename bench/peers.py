@@ -25,6 +25,8 @@ SETTLED = 0.03
 PYTHON = sys.executable
 # One sender a room sends as fast as answers come; rates are still accounted.
 UNSLOWED = {"BEAM_INBOUND_RATE": "1000000", "BEAM_INBOUND_BURST": "1000000"}
+# Members say nothing while thousands of others join.
+PATIENT = {"BEAM_IDLE_TIMEOUT": "600"}
 PLAIN = "bench.baselines.plain_channels:application"
 
 
@@ -167,7 +169,7 @@ def redis_server(executable: str) -> Iterator[str]:
 def serve(peer: Peer, redis_url: str, *, slowed: bool = False) -> Iterator[Running]:
     """A peer, started and ready. `slowed`: with its limits in force."""
     port = free_port()
-    env = {"DEBUG": "1", "REDIS_URL": redis_url if peer.redis else ""}
+    env = PATIENT | {"DEBUG": "1", "REDIS_URL": redis_url if peer.redis else ""}
     env |= {} if slowed else UNSLOWED
     command = [part.format(port=port) for part in peer.command]
     with _process(peer.name, command, port, env) as process:

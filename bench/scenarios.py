@@ -135,6 +135,8 @@ async def _newcomers(
         # The states are on their way.
         before_last = others.bytes
         await asyncio.sleep(0.5)
+    if others.wrong:
+        raise Wrong(others.wrong)
     figures["bytes_per_join"] = others.bytes / scenario.messages
     figures["memory_growth_bytes"] = most
     await others.leave()
@@ -238,7 +240,7 @@ SCENARIOS = [
         work=_newcomers,
         unit="join",
         peers=BOTH,
-        at_once=500,
+        at_once=100,
         modes=SHORT,
     ),
     Scenario(
@@ -247,7 +249,7 @@ SCENARIOS = [
         work=_newcomers,
         unit="join",
         peers=BOTH,
-        at_once=500,
+        at_once=100,
         modes=FULL,
     ),
     Scenario(
@@ -307,6 +309,8 @@ async def measure(scenario: Scenario, peer: Peer, server: Running) -> Result:
         server.base, _dialect(scenario, peer), scenario.rooms, scenario.size
     )
     people = scenario.rooms * scenario.size
+    if crowd.wrong:
+        raise Wrong(crowd.wrong)
     joined = server.weigh()
     await asyncio.sleep(0.5)
     full = server.weigh()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import orjson
@@ -83,9 +84,12 @@ async def all_see(members: list[Member], count: int) -> None:
     await until(settled, SECONDS)
 
 
-async def node(server: Server, **more: Any) -> asyncio.subprocess.Process:
+@asynccontextmanager
+async def node(
+    server: Server, **more: Any
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """The official client in that room."""
-    return await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         find_node(),
         "large.mjs",
         arguments(server, **more),
@@ -94,6 +98,13 @@ async def node(server: Server, **more: Any) -> asyncio.subprocess.Process:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        # Closes the pipes.
+        await process.communicate()
 
 
 async def told(process: asyncio.subprocess.Process) -> Any:
@@ -117,9 +128,11 @@ async def test_everybody_joins_a_room_that_is_large_in_bytes(
         members += await crowd(raw, server, f"part{n} ", 75)
         await all_see(members, len(members))
 
-    new = await told(await node(server, members=301))
+    async with node(server, members=301) as official:
+        new = await told(official)
     await all_see(members, 300)
-    old = await told(await node(server, members=301, old=True))
+    async with node(server, members=301, old=True) as official:
+        old = await told(official)
     for got in (new, old):
         # The state in two parts, one's own join.
         assert got["order"][:3] == ["presence_state", "presence_diff", "presence_diff"]
@@ -137,16 +150,15 @@ async def test_watchers_stay_when_many_join_and_drop_at_once(
     server = beam_server(kind, **PATIENT)
     watchers = await crowd(raw, server, "watcher", 5)
     await all_see(watchers, 5)
-    official = await node(server, members=316, then=6)
+    async with node(server, members=316, then=6) as official:
+        members = await crowd(raw, server, "member", 310)
+        await all_see(watchers + members, 316)
+        before = await told(official)
+        assert official.stdin is not None
+        official.stdin.write(b"go\n")
+        await asyncio.gather(*(member.leave() for member in members))
+        after = await told(official)
 
-    members = await crowd(raw, server, "member", 310)
-    await all_see(watchers + members, 316)
-    before = await told(official)
-    assert official.stdin is not None
-    official.stdin.write(b"go\n")
-    await asyncio.gather(*(member.leave() for member in members))
-
-    after = await told(official)
     await all_see(watchers, 5)
     assert (before["closes"], after["closes"], after["opens"]) == (0, 0, 1)
     assert after["leaves"] == 310
@@ -198,23 +210,25 @@ async def test_everybody_stays_when_the_subscription_is_cut(
         server = beam_server(REDIS_URL=own.url, **PATIENT)
         members = await crowd(raw, server, "member", 314)
         await all_see(members, 314)
-        official = await node(server, members=315, then=315, until="presence_state")
-        before = await told(official)
-        assert official.stdin is not None
-        official.stdin.write(b"go\n")
+        client = node(server, members=315, then=315, until="presence_state")
+        async with client as official:
+            before = await told(official)
+            assert official.stdin is not None
+            official.stdin.write(b"go\n")
+            assert cut(own)
+            await until(lambda: all(m.events["beam_gap"] for m in members), SECONDS)
+            after = await told(official)
 
-        assert cut(own)
-
-        await until(lambda: all(m.events["beam_gap"] for m in members), SECONDS)
-        await until(
-            lambda: all(m.events["presence_state"] > 1 for m in members), SECONDS
-        )
-        after = await told(official)
-        # The official client has ended.
+        await until(lambda: has_fresh_state(members), SECONDS)
         await all_see(members, 314)
         assert (before["closes"], after["closes"], after["opens"]) == (0, 0, 1)
         # A state in parts would be the leave of those in the later parts.
         assert after["leaves"] == 0
+
+
+def has_fresh_state(members: list[Member]) -> bool:
+    """Whether all have got a second state."""
+    return all(member.events["presence_state"] > 1 for member in members)
 
 
 def cut(server: RedisServer) -> int:
