@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Final
 
@@ -87,9 +88,14 @@ def explained(error: BaseException) -> str | None:
         )
     if isinstance(error, ProgrammingError):
         return None
+    return f"{unusable(error)} {_remedy()}"
+
+
+def unusable(error: object) -> str:
+    """Which database cannot be used, and why."""
     # What follows the first line is advice of libpq's.
     reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
-    return f"The database ({database()}) cannot be used: {reason}. {_remedy()}"
+    return f"The database ({database()}) cannot be used: {reason}."
 
 
 def _lacks_tables(error: BaseException) -> bool:
@@ -115,6 +121,22 @@ def _remedy() -> str:
             "DATABASE_URL=sqlite:////PATH/beam.sqlite3 names another file."
         )
     return "Start the database, or correct DATABASE_URL."
+
+
+def refuse_wrong_file() -> None:
+    """Raises `ImproperlyConfigured` for a SQLite file that cannot be written.
+
+    It will not come back by itself, as a database server does.
+    """
+    name = str(settings.DATABASES["default"]["NAME"])
+    is_file = "sqlite" in settings.DATABASES["default"]["ENGINE"] and "/" in name
+    if not is_file or name.startswith("file:"):
+        return
+    file = Path(name)
+    if not os.access(file.parent, os.W_OK):
+        raise ImproperlyConfigured(f"{unusable('no folder to write in')} {_remedy()}")
+    if file.exists() and not (file.is_file() and os.access(file, os.W_OK)):
+        raise ImproperlyConfigured(f"{unusable('no file to write to')} {_remedy()}")
 
 
 @contextmanager

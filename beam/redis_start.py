@@ -35,8 +35,14 @@ async def reach(seconds: float = 0.0) -> None:
 
 
 def announce() -> None:
-    """Log which Redis is used, and as which deployment. Names no user or password."""
+    """Log which Redis is used, if any, and as which deployment.
+
+    Names no user or password. For a server that listens: one that cannot start
+    writes the line that says why, and no other.
+    """
     url, name = conf().redis_url, conf().redis_prefix
+    if not url:
+        return
     logger.info(
         "Redis: %s, database %d; name of this deployment (redis_prefix): %s",
         *(redis_url.place(url), redis_url.database(url), name),

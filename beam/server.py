@@ -40,7 +40,7 @@ from daphne.ws_protocol import WebSocketProtocol
 from django.conf import settings
 from twisted.python.failure import Failure
 
-from beam import metrics, redis, twisted_log
+from beam import metrics, redis, redis_start, twisted_log
 from beam.conf import conf
 from beam.environment import url_of
 from beam.frames import read
@@ -541,6 +541,7 @@ class Server(DaphneServer):  # type: ignore[misc]
             return
         host = port.getHost()
         url = url_of(host.host, host.port)
+        redis_start.announce()
         logger.info("Listening on %s", url)
         if settings.DEBUG:
             logger.info("Try it: %s/ is a demo, in as many windows as you like", url)

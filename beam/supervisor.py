@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from beam import redis_start
 from beam.conf import conf
 from beam.environment import url_of
 
@@ -322,5 +323,6 @@ def supervise(count: int, host: str, port: int) -> int:
         text = "No temporary directory: %s. Set TMPDIR to one that is writable"
         logger.critical(text, error)
         return 1
+    redis_start.announce()
     with listening, shared as folder:
         return asyncio.run(Supervisor(count, listening, folder).run())

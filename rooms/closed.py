@@ -68,9 +68,10 @@ async def close_again() -> bool:
     try:
         found = await database_sync_to_async(_closed)()
     except DatabaseError as error:
-        text = "Cannot tell which rooms are closed (manage.py migrate?): %s"
-        logger.warning(text, error)
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        _outage.begin(reason)
         return False
+    _outage.end()
     topics = [room_topic(room_id) for room_id in found]
     for at in range(0, len(topics), AT_ONCE):
         some = topics[at : at + AT_ONCE]
@@ -81,3 +82,23 @@ async def close_again() -> bool:
             await relay.published(removal(topic, Reason.ROOM_CLOSED))
             diffs().publish(topic, await tracker().evict(topic, gate.EVERYBODY))
     return True
+
+
+class _Outage:
+    """One line for an outage of the database, which is asked every few seconds."""
+
+    lasts = False
+
+    def begin(self, reason: str) -> None:
+        level = logging.DEBUG if self.lasts else logging.WARNING
+        self.lasts = True
+        text = "Cannot read from the database which rooms are closed: %s"
+        logger.log(level, text, reason)
+
+    def end(self) -> None:
+        if self.lasts:
+            self.lasts = False
+            logger.info("Closed rooms are read from the database again")
+
+
+_outage = _Outage()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
+from beam.commandline import refuse_wrong_file
 from tests.beam.test_settings import SAFE, check, python
 from tests.conftest import Serve
 from tests.processes import RedisServer, free_port, migrated, redis_server
@@ -20,12 +24,12 @@ PRODUCTION = ("SECRET_KEY", "ALLOWED_HOSTS", "BEAM_API_SECRET", "BEAM_TOKEN_SECR
 
 
 def refused(env: dict[str, str], *command: str) -> str:
-    """The one line that `manage.py` prints as it ends with 1, besides INFO lines."""
+    """The one line that `manage.py` prints before it ends with 1."""
     done = check(env, *command)
     assert done.returncode == 1, done.stderr
     assert done.stdout == ""
     assert "sesame" not in done.stderr
-    [line] = [each for each in done.stderr.splitlines() if " INFO " not in each]
+    [line] = done.stderr.splitlines()
     return line
 
 
@@ -134,6 +138,31 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     line = refused(DEVELOPMENT | {"DATABASE_URL": url}, "migrate")
 
     assert "Its folder must exist, and folder and file must be writable" in line
+
+
+def test_a_server_does_not_start_with_a_file_that_cannot_be_made() -> None:
+    env = DEVELOPMENT | {"DATABASE_URL": NOWHERE, "PORT": str(free_port())}
+
+    line = refused(env, "beam_serve")
+
+    assert "(sqlite3 /nowhere/beam.sqlite3) cannot be used: " in line
+    assert "DATABASE_URL=sqlite:////PATH/beam.sqlite3 names another file" in line
+
+
+@pytest.mark.parametrize("part", ["folder", "file"])
+def test_a_file_that_this_user_may_not_write_is_refused(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "beam.sqlite3"
+    file.touch()
+    monkeypatch.setitem(settings.DATABASES["default"], "NAME", file)
+    refuse_wrong_file()
+    # Root may write everywhere.
+    closed = {"folder": tmp_path, "file": file}[part]
+    monkeypatch.setattr(os, "access", lambda path, _: path != closed)
+
+    with pytest.raises(ImproperlyConfigured, match="folder and file must be writable"):
+        refuse_wrong_file()
 
 
 def test_tables_that_are_missing_are_to_be_made(tmp_path: Path) -> None:

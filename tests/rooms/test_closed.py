@@ -161,16 +161,25 @@ async def test_who_came_in_meanwhile_is_taken_out(running_hub: Hub) -> None:
     await bob.ask("room:open", "ping", {"broadcast": True})
 
 
-async def test_without_a_database_it_says_so(
+@pytest.mark.usefixtures("running_hub")
+async def test_a_database_that_is_away_is_logged_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def away() -> list[str]:
-        raise DatabaseError
+        raise DatabaseError("connection refused\n\tIs the server running?")
 
+    caplog.set_level("INFO", "rooms.closed")
     monkeypatch.setattr(closed, "_closed", away)
+    for _ in range(3):
+        assert not await close_again()
+    monkeypatch.setattr(closed, "_closed", list)
+    for _ in range(2):
+        assert await close_again()
 
-    assert not await close_again()
-    assert "Cannot tell which rooms are closed" in caplog.text
+    assert caplog.messages == [
+        "Cannot read from the database which rooms are closed: connection refused",
+        "Closed rooms are read from the database again",
+    ]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from beam import environment, redis_start
+from beam import commandline, environment, redis_start
 from beam.conf import conf
 from rooms import database
 from rooms.figures import supervised
@@ -60,8 +60,8 @@ class Command(BaseCommand):
             _require_redis_url(processes)
         if options["inherit"] is None and settings.REDIS_URL:
             _reach_redis()
-            redis_start.announce()
-        _check_database()
+        commandline.refuse_wrong_file()
+        _check_database(is_first=options["inherit"] is None)
         if processes > 1:
             self._supervise(processes, host, port)
             return
@@ -112,20 +112,22 @@ def _reach_redis() -> None:
         raise CommandError(str(error)) from None
 
 
-def _check_database() -> None:
+def _check_database(*, is_first: bool) -> None:
     """Raises `CommandError` if migrations are missing.
 
     One that is unreachable is no reason to refuse: only the admin, API keys and
-    new closed rooms need it, and `/readyz` reports it.
+    new closed rooms need it, and `/readyz` reports it. `is_first`: not a process
+    of a supervisor, which has reported it.
     """
     try:
         missing = database.unapplied()
     except DatabaseError as error:
-        logger.warning(
-            "The database is unreachable (%s): check DATABASE_URL. Serving without "
-            "it; /readyz is 503 until it answers.",
-            type(error).__name__,
-        )
+        if is_first:
+            text = (
+                "%s Start it, or correct DATABASE_URL. Serving without it; /readyz is "
+                "503 until it answers."
+            )
+            logger.warning(text, commandline.unusable(error))
         return
     finally:
         connection.close()
