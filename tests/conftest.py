@@ -127,3 +127,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     monkeypatch.setattr(time, "monotonic", lambda: real() + passed)
     return go_on
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name cases of half a surrogate pair in ASCII: workers send names as UTF-8."""
+    if isinstance(val, str):
+        try:
+            val.encode()
+        except UnicodeEncodeError:
+            return ascii(val)
+    return None
