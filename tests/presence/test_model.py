@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
+from hypothesis import settings as limits
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -26,6 +27,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from pytest_django.fixtures import Settings
 
 from beam import redis
 from beam.refusals import ADVICE
@@ -441,12 +443,13 @@ class PresenceMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.redis
-def test_after_quiet_everybody_agrees() -> None:
+def test_after_quiet_everybody_agrees(settings: Settings) -> None:
     with jumping_redis() as server:
         PresenceMachine.server = server
+        settings.BEAM = settings.BEAM | {"redis_url": server.url}
         run_state_machine_as_test(
             PresenceMachine,
-            settings=settings(
+            settings=limits(
                 max_examples=60,
                 stateful_step_count=30,
                 deadline=None,
