@@ -97,7 +97,8 @@ UNUSED: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("unused", UNUSED, ids=str)
+# Names that do not change with the time.
+@pytest.mark.parametrize("unused", UNUSED, ids=lambda claims: "-".join(claims))
 async def test_claims_that_decide_nothing_are_not_judged(
     unused: dict[str, Any],
 ) -> None:
@@ -392,9 +393,11 @@ async def test_a_backends_redirect_is_named_and_not_followed(
 async def test_the_log_says_what_the_backend_did_wrong(
     backend_door: type[Backend],
     caplog: pytest.LogCaptureFixture,
+    settings: Settings,
     answer: bytes,
     reason: str,
 ) -> None:
+    settings.BEAM = settings.BEAM | {"backend_timeout": 30.0}
     backend_door.answers["t"] = (200, answer)
 
     with pytest.raises(grants.BackendAway):

@@ -334,7 +334,7 @@ async def test_the_log_names_the_host_and_the_kind_of_failure(
 ) -> None:
     vars(provider).update(change)
     secret = provider.url.replace("//", "//eve:sesame@") + "?key=sesame"
-    configure(token_jwks_url=secret, jwks_retry=0.001)
+    configure(token_jwks_url=secret, jwks_retry=0.001, backend_timeout=30.0)
     caplog.set_level(logging.INFO)
 
     with pytest.raises(grants.BackendAway):
