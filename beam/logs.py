@@ -169,6 +169,18 @@ def _before_query(given: object) -> Any:
     return given if is_number else str(given).partition("?")[0][:LONGEST_TEXT]
 
 
+def printable(text: str) -> str:
+    """A text of a client for one log line: other characters become escapes.
+
+    A line break would look like a line of its own; half of a surrogate pair cannot
+    be written as UTF-8.
+    """
+    if text.isprintable():
+        return text[:LONGEST_TEXT]
+    shown = (each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return "".join(shown)[:LONGEST_TEXT]
+
+
 def whereabouts(error: BaseException) -> str:
     """A traceback without the texts of exceptions, which may quote anything."""
     found: list[str] = []

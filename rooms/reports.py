@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 
+from beam.logs import printable
 from beam.tally import Tally
 
 logger = logging.getLogger(__name__)
 
 _ends = Tally(logger, "connections ended", most=20)
-# Whoever likes can be refused: a line a second at most, in the long run.
+# Any client can be refused: on average one line per second at most.
 _connects = Tally(logger, "connects refused", most=10, seconds=10.0)
 _joins = Tally(logger, "joins refused", most=10, seconds=10.0)
 _tokens = Tally(logger, "tokens refused", most=10, seconds=10.0)
@@ -21,7 +22,7 @@ _crashes = Tally(logger, "crashes", most=5, seconds=10.0, level=logging.ERROR)
 
 def connection_ended(user: str, address: str, seconds: float, reason: str) -> None:
     """A connection ended. `seconds`: how long it was open."""
-    text = "Connection of %s ended after %.1f s: %s"
+    text, user = "Connection of %s ended after %.1f s: %s", printable(user)
     extra = {
         "user": user,
         "address": address,
@@ -50,6 +51,7 @@ def token_refused(topic: str, user: str, reason: str, why: str) -> None:
 def _refused(
     tally: Tally, text: str, topic: str, user: str, reason: str, why: str
 ) -> None:
+    user, topic = printable(user), printable(topic)
     extra = {"user": user, "topic": topic, "reason": reason}
     more = f", {why}" if why else ""
     tally.log(reason, text, user, topic, reason, more, extra=extra)
