@@ -309,6 +309,7 @@ async def test_the_form_says_what_a_capacity_counts(admin: AsyncClient) -> None:
     assert "Members whose room token lacks presence are not counted." in text
 
 
+@pytest.mark.usefixtures("own")
 async def test_what_is_set_holds_at_once(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
