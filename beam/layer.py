@@ -135,6 +135,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
         if not self._link.up:
             raise redis.Away("Redis is away")
         ack = self._acks.setdefault(channel, self._loop.create_future())
+        era = self._link.era
         try:
             await super().subscribe(channel)
             self._subscribing.set()
@@ -144,7 +145,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
             self._doubt.set()
             raise
         except (redis.RedisError, OSError) as error:
-            self._link.failed(error)
+            self._link.failed(error, era=era)
             raise
         finally:
             self._acks.pop(channel, None)
@@ -255,6 +256,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
             self._sender = None
 
     async def _send_batch(self, batch: dict[str, list[Message]], sent: Sent) -> None:
+        era = self._link.era
         try:
             if not self._link.up:
                 raise redis.Away("Redis is away")
@@ -266,7 +268,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
             await pipeline.execute()
         except Exception as error:  # noqa: BLE001 - told to all who sent
             if isinstance(error, (redis.RedisError, OSError)):
-                self._link.failed(error)
+                self._link.failed(error, era=era)
             if not sent.done():
                 sent.set_exception(error)
         else:
@@ -276,10 +278,11 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
     async def _do_receiving(self) -> None:
         """Read for as long as the layer lives; errors are waited out."""
         while True:
+            era = self._link.era
             try:
                 await self._receive()
             except (redis.RedisError, OSError) as error:
-                self._link.failed(error)
+                self._link.failed(error, era=era)
                 await asyncio.sleep(RETRY_SECONDS)
             except (asyncio.CancelledError, GeneratorExit):
                 raise

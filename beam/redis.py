@@ -83,18 +83,25 @@ class Link:
         self.up = True
         self.why = ""
         self.moved = False
+        # How often all connections were given up.
+        self.era = 0
         self.on_down: Callable[[], None] = lambda: None
         self._logged: set[str] = set()
         self._quiet_until: dict[str, float] = {}
 
-    def failed(self, error: BaseException, *, probed: bool = False) -> None:
+    def failed(
+        self, error: BaseException, *, probed: bool = False, era: int | None = None
+    ) -> None:
         """A call got no answer, or one that Redis does not serve now.
 
         What is wrong may change during an outage; each kind is logged once.
         `probed`: it was asked for just now, and not on a connection that is given
-        up.
+        up. `era`: the link's when the call began: no answer on a connection that
+        was given up since says nothing of those that are there now.
         """
         code = refusals.code(error)
+        if not code and era not in (None, self.era):
+            return
         kind = code or "no answer"
         if self.up or code or probed:
             self.why = f"{REFUSED}: {code}" if code else type(error).__name__
@@ -179,9 +186,12 @@ async def reconnect() -> None:
 
     The next calls connect to where the address leads by then.
     """
+    link().era += 1
     for client in [*_opened.get(asyncio.get_running_loop(), ())]:
         with suppress(RedisError, OSError):
             await client.connection_pool.disconnect()
+    # Those that began meanwhile, too.
+    link().era += 1
 
 
 def batch() -> Batch:
@@ -252,11 +262,12 @@ class Batch:
         stem = f"{conf().redis_prefix}:{{probe}}"
         keys = [f"{stem}:{kind}" for kind in PROBED]
         names = redis_url.channel_prefix(conf().redis_prefix, conf().redis_url)
+        era = self._link.era
         try:
             async with asyncio.timeout(conf().redis_timeout):
                 await self._redis.eval(PROBE, len(keys), *keys, f"{names}probe")
         except (RedisError, OSError) as error:
-            self._link.failed(error, probed=True)
+            self._link.failed(error, probed=True, era=era)
             return False
         return True
 
@@ -272,26 +283,32 @@ class Batch:
     async def _send_batch(
         self, sent: list[tuple[Command, asyncio.Future[Any]]]
     ) -> None:
+        era = self._link.era
         try:
-            if not self._link.up:
-                raise Away("Redis is away")
-            pipeline = self._redis.pipeline(transaction=False)
-            for command, _ in sent:
-                pipeline.execute_command(*command)
-            answers = await pipeline.execute(raise_on_error=False)
+            answers = await self._execute([command for command, _ in sent])
         except (RedisError, OSError) as error:
-            self._link.failed(error)
+            self._link.failed(error, era=era)
             answers = [error] * len(sent)
         for (_, answer), result in zip(sent, answers, strict=True):
-            failed = isinstance(result, Exception)
-            if failed:
-                self._link.replied(result)
             if answer.done():
                 continue
-            if failed:
+            if isinstance(result, Exception):
                 answer.set_exception(result)
             else:
                 answer.set_result(result)
+
+    async def _execute(self, commands: list[Command]) -> list[Any]:
+        """The answers; error replies among them, which the link learns of."""
+        if not self._link.up:
+            raise Away("Redis is away")
+        pipeline = self._redis.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        answers = await pipeline.execute(raise_on_error=False)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                self._link.replied(answer)
+        return list(answers)
 
 
 def _retrieve(answer: asyncio.Future[Any]) -> None:

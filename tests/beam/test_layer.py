@@ -420,6 +420,18 @@ async def test_members_that_come_and_go_during_proofs_do_no_harm(
     assert (renewed(), behind.gaps) == ({}, 0)
 
 
+async def test_a_subscription_that_was_given_up_on_purpose_is_no_outage(
+    behind: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    # As where a demoted master is left.
+    await redis.reconnect()
+
+    await until(lambda: behind.gaps == 1)
+    await behind.verify()
+    assert redis.link().up
+    assert caplog.messages == []
+
+
 async def test_a_proof_during_which_the_connection_is_cut_says_nothing(
     behind: Any, proxy: Proxy, renewed: Any
 ) -> None:
