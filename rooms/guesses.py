@@ -2,8 +2,9 @@
 
 Three paces count tries: of an account from one source, of one address, of an
 account from everywhere. A source is an address, or a browser that logged in to
-this account before: nobody else can use up what such a browser may try.
-Each process counts for itself. Tables are bounded: the oldest entries go first.
+this account before: nobody else can use up what such a browser may try, and its
+passwords wait in a queue of their own. Each process counts for itself. Tables are
+bounded: the oldest entries go first.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from beam.conf import conf
@@ -62,6 +63,30 @@ class Table:
         return self._paces[key]
 
 
+class Queue:
+    """Passwords that wait for their check: few at once, and few that wait."""
+
+    def __init__(self) -> None:
+        self._checks = threading.Semaphore(CHECKS)
+        self._places = threading.Semaphore(CHECKS + WAITING)
+
+    @contextmanager
+    def turn(self) -> Iterator[bool]:
+        """See `Guesses.checking`."""
+        if not self._places.acquire(blocking=False):
+            yield False
+            return
+        try:
+            held = self._checks.acquire(timeout=WAIT_SECONDS)
+            try:
+                yield held
+            finally:
+                if held:
+                    self._checks.release()
+        finally:
+            self._places.release()
+
+
 class Guesses:
     """The tries of this process. Used by the threads of pages."""
 
@@ -70,8 +95,8 @@ class Guesses:
         self._sources = Table(1)
         self._addresses = Table(PER_ADDRESS)
         self._accounts = Table(PER_ACCOUNT)
-        self._checks = threading.Semaphore(CHECKS)
-        self._places = threading.Semaphore(CHECKS + WAITING)
+        # Strangers cannot take the place of browsers that are known.
+        self._strangers, self._known = Queue(), Queue()
 
     def ask(self, account: str, address: str, browser: str, now: float) -> float:
         """Account for a try; seconds to wait if there may be none now.
@@ -103,21 +128,12 @@ class Guesses:
                 self._addresses.give_back(address, now)
                 self._accounts.give_back(account, now)
 
-    @contextmanager
-    def checking(self) -> Iterator[bool]:
-        """Hold the right to check a password; False if too many wait for it."""
-        if not self._places.acquire(blocking=False):
-            yield False
-            return
-        try:
-            held = self._checks.acquire(timeout=WAIT_SECONDS)
-            try:
-                yield held
-            finally:
-                if held:
-                    self._checks.release()
-        finally:
-            self._places.release()
+    def checking(self, browser: str) -> AbstractContextManager[bool]:
+        """Hold the right to check a password; False if too many wait for it.
+
+        `browser`: as for `ask`.
+        """
+        return (self._known if browser else self._strangers).turn()
 
 
 def _pair(account: str, source: str) -> str:

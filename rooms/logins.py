@@ -48,7 +48,7 @@ class LoginForm(AdminAuthenticationForm):
         source = account, address_of(request), browser_of(request, account)
         if wait := guesses.ask(*source, time.monotonic()):
             _refuse(self, wait, source[1])
-        with guesses.checking() as may_check:
+        with guesses.checking(source[2]) as may_check:
             if not may_check:
                 guesses.give_back(*source, time.monotonic())
                 _refuse(self, BUSY_SECONDS, source[1])
@@ -71,7 +71,7 @@ class PasswordChangeForm(AdminPasswordChangeForm):
         source = self.user.get_username(), LOGGED_IN, LOGGED_IN
         if wait := guesses.ask(*source, time.monotonic()):
             _refuse(self, wait, LOGGED_IN)
-        with guesses.checking() as may_check:
+        with guesses.checking(LOGGED_IN) as may_check:
             if not may_check:
                 guesses.give_back(*source, time.monotonic())
                 _refuse(self, BUSY_SECONDS, LOGGED_IN)

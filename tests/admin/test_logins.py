@@ -115,7 +115,7 @@ def test_while_too_many_are_checked_the_answer_is_429(
     client: Client, guesses: Guesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "WAIT_SECONDS", 0.01)
-    with guesses.checking():
+    with guesses.checking(""):
         # None of them counts: no password was checked.
         answers = [attempt(client, "right") for _ in range(TRIES + 1)]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
+from contextlib import ExitStack
 
 import pytest
 
 from beam.conf import conf
 from rooms import guesses as module
 from rooms.guesses import Guesses
+from tests.processes import wait_until
 
 PAUSE = conf().login_pause
 TRIES = conf().login_attempts
@@ -85,7 +88,7 @@ def test_few_passwords_are_checked_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 
     def check() -> None:
         nonlocal now, most, refused
-        with guesses.checking() as may:
+        with guesses.checking("") as may:
             if not may:
                 refused += 1
                 # All that may wait do so by now, or were refused.
@@ -107,3 +110,35 @@ def test_few_passwords_are_checked_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert most == module.CHECKS
     assert refused == 10 - module.CHECKS - module.WAITING
+
+
+def test_a_known_browser_does_not_wait_for_the_checks_of_strangers() -> None:
+    guesses = Guesses()
+    with ExitStack() as held:
+        assert held.enter_context(guesses.checking(""))
+        strangers = [
+            threading.Thread(target=_wait_in, args=(guesses,))
+            for _ in range(module.WAITING)
+        ]
+        for thread in strangers:
+            thread.start()
+        wait_until(lambda: not _has_place(guesses), "the queue of strangers is full")
+
+        began = time.monotonic()
+        with guesses.checking("known") as may:
+            assert may
+        assert time.monotonic() - began < module.WAIT_SECONDS / 2
+    for thread in strangers:
+        thread.join()
+
+
+def _wait_in(guesses: Guesses) -> None:
+    with guesses.checking(""):
+        pass
+
+
+def _has_place(guesses: Guesses) -> bool:
+    has_place = guesses._strangers._places.acquire(blocking=False)
+    if has_place:
+        guesses._strangers._places.release()
+    return has_place
