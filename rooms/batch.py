@@ -14,6 +14,8 @@ MAX_EVENT_NAME: Final = 200
 # Members that do not exist: so many are named in the answer.
 MAX_NAMED: Final = 10
 MEMBERS: Final = frozenset({"room_id", "room_ids", "event", "payload", "to", "except"})
+SELECTING: Final[tuple[str, ...]] = ("room_ids", "to", "except")
+NOT_HERE: Final = "only items of POST /api/v1/events have this field"
 
 
 class Invalid(ValueError):
@@ -75,12 +77,13 @@ def read(item: Any, max_bytes: int, max_recipients: int) -> list[Event]:
 
 
 def read_one(body: dict[str, Any]) -> Event:
-    """The event of a request for one room. What it says beside is passed over.
+    """The event of a request for one room, for everybody in it.
 
-    Raises `Invalid`.
+    Other fields are passed over, but for those that would say to whom: everybody
+    would get what is for some. Raises `Invalid`.
     """
     made: dict[str, Any] = {}
-    wrong: dict[str, str] = {}
+    wrong: dict[str, str] = {name: NOT_HERE for name in SELECTING if name in body}
     for name, make in (("topic", _topic), ("name", _name), ("payload", _payload)):
         try:
             made[name] = make(body)

@@ -161,6 +161,11 @@ async def test_the_secret_comes_before_the_body(async_client: AsyncClient) -> No
         ({"room_id": "a", "payload": []}, "payload"),
         ({"room_id": "a", "payload": "x"}, "payload"),
         ({"room_id": "a", "payload": None}, "payload"),
+        # What is for some must not go to everybody.
+        ({"room_id": "a", "to": [{"user_id": "ada"}]}, "to"),
+        ({"room_id": "a", "to": None}, "to"),
+        ({"room_id": "a", "except": []}, "except"),
+        ({"room_id": "a", "room_ids": ["b"]}, "room_ids"),
     ],
 )
 async def test_an_invalid_body_names_the_field(
