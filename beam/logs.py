@@ -73,6 +73,9 @@ def _is_amid_a_request() -> bool:
 REFUSALS: Final = "django.security."
 """Loggers of what Django refuses: whoever likes makes them write."""
 
+UNAVAILABLE: Final = 503
+"""Pages with this status are reported by `beam.pages`, with the reason."""
+
 QUIET_SECONDS: Final = 10.0
 LONGEST_TEXT: Final = 300
 
@@ -93,6 +96,8 @@ class DjangoFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Lets pass what is not Django's, or not the next of too many."""
         known = vars(record)
+        if known.get("status_code") == UNAVAILABLE:
+            return False
         if "request" not in known and not record.name.startswith(REFUSALS):
             return True
         # Another handler may have asked.
@@ -251,6 +256,8 @@ def config(*, as_json: bool) -> dict[str, Any]:
             # A line a request is a line a message.
             "httpx": {"level": "WARNING"},
             "daphne": {"level": "WARNING"},
+            # Django's own handlers would write each line a second time with DEBUG=1.
+            "django": {"handlers": [], "level": "INFO"},
             # 4xx answers are the caller's business, not ours.
             "django.request": {"level": "ERROR"},
         },

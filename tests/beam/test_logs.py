@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from io import StringIO
@@ -14,16 +17,17 @@ from typing import Any
 import httpx
 import pytest
 from django.contrib.auth.views import LoginView
+from django.db import OperationalError
 from pytest_django.fixtures import Settings
 
-from beam import logs, metrics, tally
+from beam import logs, metrics, pages, tally
 from beam.asgi import application
 from beam.logs import DjangoFilter, JsonFormatter, LineFormatter, RequestFilter
 from rooms import tokens
 from rooms.connections import connections
 from tests.clients import Client, connected, until
 from tests.conftest import Serve
-from tests.processes import Server
+from tests.processes import ROOT, Server
 
 SECRET = {"secret": "dev-secret"}
 PRODUCTION = {
@@ -185,6 +189,39 @@ async def test_of_a_refused_request_only_method_and_path_are_told(
     known = {"time", "level", "logger", "message", "request", "request_id"}
     assert host.keys() == csrf.keys() == known | {"status_code"}
     assert "sesame" not in json.dumps([host, csrf])
+
+
+async def test_a_page_that_is_unavailable_is_reported_once(
+    monkeypatch: pytest.MonkeyPatch, written: Written
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OperationalError
+
+    monkeypatch.setattr(pages, "_flood", logs.Flood())
+    monkeypatch.setattr(LoginView, "get", fail)
+
+    assert [await ask() for _ in range(20)] == [503] * 20
+
+    [line] = written()
+    assert line["logger"] == "beam.pages"
+
+
+def test_a_line_of_django_is_written_once_in_development() -> None:
+    script = (
+        "import django, logging; django.setup(); "
+        "logging.getLogger('django.request').error('once')"
+    )
+    env = os.environ | {"DEBUG": "1", "DJANGO_SETTINGS_MODULE": "beam.settings"}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stderr.count("once") == 1
 
 
 async def test_what_else_is_refused_is_told_by_its_kind(
