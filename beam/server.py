@@ -220,15 +220,16 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         """
         if self.state != self.STATE_OPEN:
             return False
-        if (queued := self._queued()) and not self._takes(queued, len(data)):
+        queued, backlog = self._queued(), self._backlog
+        # Counted even if nothing is queued: the system may not take it all.
+        if backlog is not None and not self._takes(backlog, queued, len(data)):
             self._close_slow()
             return False
         return self._put(data, queued)
 
-    def _takes(self, queued: int, size: int) -> bool:
-        """Whether a client that has not read everything may get more."""
-        if (backlog := self._backlog) is None:
-            return True
+    @staticmethod
+    def _takes(backlog: Backlog, queued: int, size: int) -> bool:
+        """Whether a client that was above the limit may get more."""
         if not backlog.is_in_turn:
             twisted_loop.call_soon(backlog.end_turn)
         return backlog.takes(queued, size)
@@ -300,8 +301,8 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         self._put(data, self._queued())
 
     def onPing(self, payload: bytes) -> None:  # noqa: N802 - autobahn's name
-        """Pongs are for clients that read: the others could pile them up."""
-        if self._backlog is None:
+        """A client that does not read could pile up pongs: it gets some of them."""
+        if self._backlog is None or self._backlog.takes_pong():
             super().onPing(payload)
 
     def _unacknowledged(self) -> int:

@@ -15,6 +15,9 @@ CEILING: Final = 4
 PROGRESS: Final = 16
 """Which part of the limit a client must read in each period: a sixteenth."""
 
+MOST_PONGS: Final = 100
+"""How many pings are answered in each period: of 127 bytes at most."""
+
 
 class Backlog:
     """A client that has more than `limit` bytes to read, for as long as it has.
@@ -23,14 +26,14 @@ class Backlog:
     it is known, what the system holds. Sockets below the limit have no `Backlog`.
     """
 
-    __slots__ = ("_largest", "_limit", "_taken", "_turn", "_unread")
+    __slots__ = ("_largest", "_limit", "_pongs", "_taken", "_turn", "_unread")
 
     def __init__(self, limit: int, waiting: int, unread: int) -> None:
         """The write that exceeded the limit was taken in the current turn."""
         self._limit = limit
         self._turn = self._largest = waiting
         self._unread = unread
-        self._taken = 0
+        self._taken = self._pongs = 0
 
     @property
     def is_in_turn(self) -> bool:
@@ -57,6 +60,11 @@ class Backlog:
         self._taken += size
         return True
 
+    def takes_pong(self) -> bool:
+        """Whether one more ping is answered in this period."""
+        self._pongs += 1
+        return self._pongs <= MOST_PONGS
+
     def end_turn(self) -> None:
         """The event loop had a turn in which the client could be written to."""
         self._largest = max(self._largest, self._turn)
@@ -65,5 +73,6 @@ class Backlog:
     def end_period(self, unread: int) -> bool:
         """Whether the client has read enough since the last call; begins a period."""
         read = self._unread + self._taken - unread
-        self._unread, self._taken = unread, 0
+        self._unread = unread
+        self._taken = self._pongs = 0
         return read >= max(1, self._limit // PROGRESS)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from rooms import tokens
 from tests.processes import Server
 
-TEXT, CLOSE = 0x81, 0x88
+TEXT, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A
 
 
 class RawFrame(NamedTuple):
@@ -69,9 +69,15 @@ class RawClient:
     def send(self, *frame: Any) -> None:
         """Send [join_ref, ref, topic, event, payload]."""
         data = json.dumps(frame).encode()
+        head = struct.pack("!BBQ", TEXT, 0x80 | 127, len(data))
+        if len(data) < 65_536:
+            head = struct.pack("!BBH", TEXT, 0x80 | 126, len(data))
         # A mask of zeros changes nothing.
-        head = struct.pack("!BBH", TEXT, 0x80 | 126, len(data))
         self.writer.write(head + bytes(4) + data)
+
+    def ping(self, data: bytes) -> None:
+        """Send a ping of at most 125 bytes."""
+        self.writer.write(bytes((PING, 0x80 | len(data))) + bytes(4) + data)
 
     def join(self, room_id: str, **payload: Any) -> None:
         """Ask to join; the answers are among the frames."""
@@ -88,7 +94,7 @@ class RawClient:
             [size] = struct.unpack("!H", await self.reader.readexactly(2))
         elif size == 127:
             [size] = struct.unpack("!Q", await self.reader.readexactly(8))
-        assert kind in (TEXT, CLOSE), f"not the head of a frame: {kind:#x}"
+        assert kind in (TEXT, CLOSE, PONG), f"not the head of a frame: {kind:#x}"
         try:
             return RawFrame(kind, await self.reader.readexactly(size))
         except asyncio.IncompleteReadError as error:

@@ -18,7 +18,7 @@ from tests.conftest import Serve
 from tests.journeys.conftest import Connect
 from tests.journeys.test_phoenix_client import arguments
 from tests.processes import NODE_FOLDER, RedisServer, Server, find_node, redis_server
-from tests.raw import CLOSE, RawClient, close_code
+from tests.raw import CLOSE, PONG, TEXT, RawClient, RawFrame, close_code
 
 META = {"x": "y" * 3_900}
 # `max_presence_bytes`, and what surrounds the members.
@@ -199,6 +199,70 @@ async def test_a_client_that_joins_many_large_rooms_at_once_gets_them_as_it_read
     for _ in rooms:
         # Perhaps the witness is there as well.
         assert len((await client.event("presence_state")).body) >= 5
+
+
+async def filled(raw: Connect, server: Server, room: str, members: int) -> None:
+    """A room with so many members, whose metas have 900 kB each."""
+    for n in range(members):
+        client = await raw(server, f"{room}{n}")
+        client.join(room, meta={"x": "y" * 900_000})
+        await client.event("phx_reply")
+        Member(client)
+
+
+async def state(client: RawClient, members: int) -> None:
+    """Read a state with so many members, in all its parts."""
+    here = len((await client.event("presence_state")).body)
+    while here < members:
+        here += len((await client.event("presence_diff")).body["joins"])
+
+
+async def pong(client: RawClient) -> RawFrame:
+    """The next pong; passes over messages."""
+    async with asyncio.timeout(5):
+        while (frame := await client.frame()).kind != PONG:
+            assert frame.kind == TEXT
+        return frame
+
+
+LARGE_METAS = PATIENT | {
+    "BEAM_INBOUND_RATE": "100000",
+    "BEAM_MAX_META_BYTES": "950000",
+    "BEAM_MAX_MESSAGE_BYTES": "1000000",
+}
+
+
+async def test_a_client_that_has_read_one_state_may_get_a_larger_one(
+    beam_server: Serve, raw: Connect
+) -> None:
+    server = beam_server(**LARGE_METAS, BEAM_OUTBOUND_LIMIT="100000")
+    # Both are more than the system takes at once.
+    await filled(raw, server, "small", 6)
+    await filled(raw, server, "large", 12)
+    client = await raw(server, "comes back")
+
+    client.join("small")
+    await state(client, 6)
+    client.join("large")
+    await state(client, 12)
+
+    client.send("1", "2", "room:large", "hello", {"broadcast": True})
+    assert b'"ok"' in (await client.event("phx_reply")).payload
+
+
+async def test_a_client_that_was_sent_a_large_state_gets_its_pongs(
+    beam_server: Serve, raw: Connect
+) -> None:
+    server = beam_server(**LARGE_METAS)
+    await filled(raw, server, "large", 10)
+    client = await raw(server, "ada")
+    client.join("large")
+    await state(client, 10)
+
+    # Clients that ping give up on a server that leaves one of them unanswered.
+    for ping in (b"1", b"2", b"3"):
+        client.ping(ping)
+        assert (await pong(client)).payload == ping
 
 
 @pytest.mark.node

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms.outbound import CEILING, PROGRESS, Backlog
+from rooms.outbound import CEILING, MOST_PONGS, PROGRESS, Backlog
 
 LIMIT = 1_000
 
@@ -104,3 +104,12 @@ def test_what_was_added_meanwhile_does_not_hide_what_was_read() -> None:
 
     assert backlog.end_period(2 * LIMIT)
     assert not backlog.end_period(2 * LIMIT)
+
+
+def test_some_pings_are_answered_in_each_period() -> None:
+    backlog = behind()
+
+    for _ in range(2):
+        assert all(backlog.takes_pong() for _ in range(MOST_PONGS))
+        assert not backlog.takes_pong()
+        backlog.end_period(0)
