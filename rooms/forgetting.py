@@ -2,15 +2,17 @@
 
 A room is forgotten if nobody is in it, nothing is set for it, and nobody has
 joined it for `forget_days`, or there are more than `room_rows` such rooms: then
-those that were joined longest ago. One process of the cluster does it, by a key in
-Redis that expires.
+those that were joined longest ago, until no more are left than that. One process of
+the cluster does it, by a key in Redis that expires.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import timedelta
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from importlib import import_module
 from typing import Any, Final
 
@@ -30,8 +32,10 @@ from rooms.models import Room
 logger = logging.getLogger(__name__)
 
 AT_ONCE: Final = 500
-# What one run deletes at most: the next one goes on.
+# What is read at once.
 MOST: Final = 20 * AT_ONCE
+# How long a run takes at most: the next one goes on.
+RUN_SECONDS: Final = 1_800.0
 PAUSE_SECONDS: Final = 0.1
 # A little less than the time between two runs.
 TURN_SECONDS: Final = 3_500
@@ -50,19 +54,34 @@ def old(days: float) -> QuerySet[Room]:
     )
 
 
-def _useless() -> list[str]:
-    """The rooms to forget if they are empty, those of the oldest joins first."""
-    last = Coalesce(F("last_joined"), F("created"))
-    found: list[str] = []
-    if days := conf().forget_days:
-        ids = old(days).order_by(last).values_list("room_id", flat=True)
-        found = list(ids[:MOST])
-    if most := conf().room_rows:
-        excess = min(unset().count() - most, MOST)
-        if excess > len(found):
-            ids = unset().order_by(last).values_list("room_id", flat=True)
-            found = list(ids[:excess])
-    return found
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A room to forget if it is empty. `last`: when it was joined last."""
+
+    last: datetime
+    pk: int
+    room_id: str
+
+
+def _useless(after: Candidate | None) -> list[Candidate]:
+    """The next rooms to forget, `MOST` at most, those of the oldest joins first.
+
+    `after`: the last one of those before, some of which are not empty.
+    """
+    limit = MOST
+    useless = unset().annotate(last=Coalesce(F("last_joined"), F("created")))
+    excess = unset().count() - conf().room_rows if conf().room_rows else 0
+    if excess > 0:
+        limit = min(excess, MOST)
+    elif days := conf().forget_days:
+        useless = useless.filter(last__lt=timezone.now() - timedelta(days=days))
+    else:
+        return []
+    if after is not None:
+        later = Q(last__gt=after.last) | Q(last=after.last, pk__gt=after.pk)
+        useless = useless.filter(later)
+    rows = useless.order_by("last", "pk").values_list("last", "pk", "room_id")
+    return [Candidate(*row) for row in rows[:limit]]
 
 
 async def empty(room_ids: list[str]) -> list[str]:
@@ -81,13 +100,27 @@ async def run() -> None:
     if not await _is_my_turn():
         return
     try:
-        count = await _forget(await database_sync_to_async(_useless)())
+        count = await _forget_all(time.monotonic() + RUN_SECONDS)
         await database_sync_to_async(_clear_sessions)()
     except DatabaseError as error:
         logger.warning("Rooms cannot be forgotten: %s", type(error).__name__)
         return
     if count:
         logger.info("%d rooms were forgotten: nobody needs their rows", count)
+
+
+async def _forget_all(until: float) -> int:
+    """Forget what is of no use, but for rooms with members; how many.
+
+    `until`: when to leave the rest to the next run (monotonic).
+    """
+    count, after = 0, None
+    while found := await database_sync_to_async(_useless)(after):
+        count += await _forget([candidate.room_id for candidate in found])
+        if time.monotonic() >= until:
+            break
+        after = found[-1]
+    return count
 
 
 async def _forget(room_ids: list[str]) -> int:

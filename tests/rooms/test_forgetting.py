@@ -62,20 +62,47 @@ async def test_rows_are_bounded_and_those_that_are_set_stay(settings: Settings) 
     assert await rooms() == ["r0", "r1", "set"]
 
 
-@pytest.mark.usefixtures("running_hub")
+@pytest.fixture
+def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three rows are read, and two deleted, at once."""
+    monkeypatch.setattr(forgetting, "MOST", 3)
+    monkeypatch.setattr(forgetting, "AT_ONCE", 2)
+
+
+@pytest.mark.usefixtures("running_hub", "few_at_once")
 async def test_a_run_has_an_end(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.BEAM = settings.BEAM | {"forget_days": 1}
-    monkeypatch.setattr(forgetting, "MOST", 3)
-    monkeypatch.setattr(forgetting, "AT_ONCE", 2)
     for n in range(5):
         await add(f"r{n}", 10 + n)
+    monkeypatch.setattr(forgetting, "RUN_SECONDS", 0.0)
 
     await forgetting.run()
 
     # The oldest first; the next run goes on.
     assert await rooms() == ["r0", "r1"]
+
+
+@pytest.mark.usefixtures("running_hub", "few_at_once")
+@pytest.mark.parametrize(
+    "limits", [{"room_rows": 2, "forget_days": 0}, {"forget_days": 1}]
+)
+async def test_rows_are_bounded_whatever_is_written_and_lives(
+    settings: Settings, limits: dict[str, int]
+) -> None:
+    settings.BEAM = settings.BEAM | limits
+    [ada] = await connected("ada")
+    # The oldest of all live: they must not be in the way of the others.
+    for n in range(4):
+        await ada.join(f"live{n}")
+        await add(f"live{n}", 100)
+    for n in range(20):
+        await add(f"gone{n}", 10)
+
+    await forgetting.run()
+
+    assert await rooms() == [f"live{n}" for n in range(4)]
 
 
 @pytest.mark.redis
