@@ -167,10 +167,18 @@ class RoomChannel(Channel):
         if self._ref is None:
             return
         own, self._ref = self._ref, None
+        self._announce()
+        hub().spawn(untrack(self.topic, [own]))
+
+    def _announce(self) -> None:
+        """Tell the topic that the member joined, once.
+
+        Also for one that leaves at once: a change that is never published is
+        taken for one that was lost.
+        """
         if self._diff is not None:
             diffs().publish(self.topic, self._diff)
             self._diff = None
-        hub().spawn(untrack(self.topic, [own]))
 
     def _own_meta(self, meta: dict[str, Any]) -> dict[str, Any]:
         return meta | self.grant.meta | {"online_at": self.online_at}
@@ -185,9 +193,7 @@ class RoomChannel(Channel):
             self.interrupted(REMOVE, self._removal)
         if self.stopped:
             return
-        if self._diff is not None:
-            diffs().publish(self.topic, self._diff)
-            self._diff = None
+        self._announce()
         self._watch_token()
         registry.joined(self.topic.removeprefix("room:"))
 
@@ -348,6 +354,7 @@ class RoomChannel(Channel):
         if self._ref is None:
             return None
         ref, self._ref = self._ref, None
+        self._announce()
         grace = self._policy().presence_grace
         if lost and grace > 0:
             return hub().spawn(graces().begin(self.topic, ref, grace))

@@ -14,11 +14,13 @@ from presence import gate
 from presence.backend import tracker
 from rooms import relay, steering, tokens
 from rooms.address import room_topic
+from rooms.channel import Refused
 from rooms.connections import disconnect_event
 from rooms.hub import Hub, hub
 from rooms.limits import LONGEST_DELAY
 from rooms.room import MAX_LATE, RoomChannel
-from tests.clients import Client, connected
+from rooms.wire import Reason
+from tests.clients import Client, connected, until
 
 ADA = gate.group("ada")
 
@@ -38,6 +40,8 @@ class Slow(RoomChannel):
         answer = await super().join(payload)
         if payload.get("hang"):
             await self.over.wait()
+        if payload.get("refuse"):
+            raise Refused(Reason.FORBIDDEN)
         return answer
 
     def receive(self, event: Any, payload: Any, ref: Any) -> Awaitable[None] | None:
@@ -233,3 +237,27 @@ async def test_a_user_that_is_disconnected_gets_no_grace_period(room: str) -> No
     assert await ada.closed_with() == 1001
     await hub().settle()
     assert await sessions(room) == []
+
+
+@pytest.mark.parametrize("end", ["refused", "lost"])
+async def test_a_join_that_fails_late_leaves_no_change_of_presence_untold(
+    room: str, slow: None, end: str
+) -> None:
+    ada, bob = await connected("ada", "bob")
+    topic = room_topic(room)
+    await bob.join(room)
+
+    if end == "refused":
+        answer = await ada.try_join(room, refuse=True)
+        assert answer["response"] == {"reason": "forbidden"}
+    else:
+        token = tokens.mint_room(room, 60)
+        join = {"room_token": token, "session_id": "1", "hang": True}
+        await ada.send("j", "1", topic, "phx_join", join)
+        await until_present(room, 2)
+        await ada.close()
+    await until_present(room, 1)
+
+    # What is missing costs all members a fresh state.
+    version = (await tracker().list(topic)).version
+    await until(lambda: hub().followed().get(topic, version) == version)
