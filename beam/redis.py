@@ -39,6 +39,7 @@ __all__ = [
     "close",
     "connect",
     "described",
+    "drop_idle",
     "link",
     "reconnect",
 ]
@@ -187,11 +188,23 @@ async def reconnect() -> None:
     The next calls connect to where the address leads by then.
     """
     link().era += 1
-    for client in [*_opened.get(asyncio.get_running_loop(), ())]:
-        with suppress(RedisError, OSError):
-            await client.connection_pool.disconnect()
+    await _disconnect(in_use=True)
     # Those that began meanwhile, too.
     link().era += 1
+
+
+async def drop_idle() -> None:
+    """Drop the running loop's connections that nobody uses just now.
+
+    After an outage they may be dead, which only the next call would find out.
+    """
+    await _disconnect(in_use=False)
+
+
+async def _disconnect(*, in_use: bool) -> None:
+    for client in [*_opened.get(asyncio.get_running_loop(), ())]:
+        with suppress(RedisError, OSError):
+            await client.connection_pool.disconnect(inuse_connections=in_use)
 
 
 def batch() -> Batch:

@@ -201,9 +201,14 @@ class Keeper:
 
     @staticmethod
     async def _serves() -> bool:
-        """Whether Redis takes writes; over new connections if it was a replica."""
+        """Whether Redis takes writes, over a new connection.
+
+        If it was a replica, everything connects again.
+        """
         if redis.link().moved:
             await redis.reconnect()
+        else:
+            await redis.drop_idle()
         return await redis.batch().probe()
 
     async def _renew(self) -> None:
