@@ -16,7 +16,6 @@ from urllib.parse import unquote
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "beam.settings")
 
 from django import setup
-from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 
 from beam import commandline
 
@@ -27,7 +26,7 @@ from beam import metrics
 from beam.conf import check_settings
 from beam.handler import ApiHandler
 from beam.logs import Send, identify
-from beam.pages import PageHandler
+from beam.pages import PageHandler, StaticFiles
 from rooms.consumer import SocketConsumer, deny, plain_http
 from rooms.handshake import Refused
 from rooms.staff import staff_application
@@ -58,7 +57,7 @@ class Application:
         self._sockets = {f"{mount}/websocket": app for mount, app in mounts.items()}
         self._api = ApiHandler()
         # The pages are few, and their files are small: no web server is needed.
-        self._http: Any = ASGIStaticFilesHandler(PageHandler())
+        self._http: Any = StaticFiles(PageHandler())
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection."""

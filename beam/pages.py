@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from asgiref.sync import sync_to_async
-from django.core.exceptions import RequestAborted
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.core.exceptions import RequestAborted, SuspiciousOperation
 from django.core.handlers.asgi import ASGIHandler
 from django.db import close_old_connections
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 
 from beam import metrics
@@ -111,6 +112,18 @@ class PageHandler(ASGIHandler):
             return await super().get_response_async(request)
         finally:
             await sync_to_async(close_old_connections)()
+
+
+class StaticFiles(ASGIStaticFilesHandler):
+    """Django's, for which a path that leads out of its folders is a missing file."""
+
+    def serve(self, request: HttpRequest) -> Any:
+        """The file. Raises `Http404`."""
+        try:
+            return super().serve(request)
+        except SuspiciousOperation:
+            # Django answers it nowhere: it would be a 500, with a traceback each.
+            raise Http404 from None
 
 
 class DatabaseMiddleware(MiddlewareMixin):

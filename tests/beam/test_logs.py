@@ -206,6 +206,16 @@ async def test_a_page_that_is_unavailable_is_reported_once(
     assert line["logger"] == "beam.pages"
 
 
+@pytest.mark.parametrize(
+    "path", ["..%2f..%2fmanage.py", "admin%2f..%2f..%2f..%2fx", "%2fetc%2fpasswd"]
+)
+async def test_a_path_out_of_the_static_files_is_a_404(
+    written: Written, path: str
+) -> None:
+    assert await ask(path=f"/static/{path}") == 404
+    assert written() == []
+
+
 def test_a_line_of_django_is_written_once_in_development() -> None:
     script = (
         "import django, logging; django.setup(); "
