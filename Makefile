@@ -45,8 +45,8 @@ run: $(VENV)/.installed  ## Serve Beam on http://127.0.0.1:5000 (PORT=5001 moves
 # Most of the suite waits for something: two files at a time.
 JOBS ?= 2
 test: $(VENV)/.developed node  ## Run the whole suite, its database tests on PostgreSQL too (T=path: only that)
-	@$(BIN)/python -m pytest $(or $(T),-n $(JOBS) --dist loadscope)
-	@$(if $(T),,$(BIN)/python -m tests.on_postgres -q -n $(JOBS) --dist loadscope)
+	@$(BIN)/python -m pytest $(or $(T),-n $(JOBS) --dist loadscope --no-loadscope-reorder)
+	@$(if $(T),,$(BIN)/python -m tests.on_postgres -q -n $(JOBS) --dist loadscope --no-loadscope-reorder)
 
 check: $(VENV)/.developed  ## Format, lint, types, imports, migrations, Django checks
 	@$(BIN)/ruff format --check .

@@ -137,3 +137,9 @@ def pytest_make_parametrize_id(val: object) -> str | None:
         except UnicodeEncodeError:
             return ascii(val)
     return None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run journeys first: a long file at the end would leave the other worker idle."""
+    items.sort(key=lambda item: "journeys" not in item.path.parts)
