@@ -204,6 +204,8 @@ class Run:
         keys = await self.world.keys_that_stay()
         if keys:
             self.report.broken.append(f"keys left in Redis: {keys}")
+        if dead := await self._until_buried():
+            self.report.broken.append(f"dead processes left in Redis: {dead}")
         files = FILES + max(look.files - look.sockets for look in before)
         for look in left:
             if look.sockets or look.rooms or look.tasks > TASKS or look.files > files:
@@ -221,6 +223,14 @@ class Run:
             "memory of a process at first": f"{first / 2**20:.1f} MiB",
             "memory of a process at last": f"{last / 2**20:.1f} MiB",
         }
+
+    async def _until_buried(self) -> list[str]:
+        deadline = time.monotonic() + CONVERGE_SECONDS
+        while dead := await self.world.dead_processes():
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.2)
+        return dead
 
     async def _until_empty(self) -> list[Look]:
         deadline = time.monotonic() + CONVERGE_SECONDS

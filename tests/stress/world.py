@@ -40,8 +40,13 @@ LOSING = {
     "Redis is a replica",
     "freeze a subscription",
 }
-# What kills no process and loses nothing that Redis holds: nobody seems to leave.
+# What kills no process, stops none beyond its lease, and loses nothing that Redis
+# holds: nobody seems to leave.
 STEADY = {
+    "SIGSTOP a process for a moment",
+    "pause Redis",
+    "cut the subscriptions",
+    "cut all connections to Redis",
     "Redis is out of memory",
     "Redis is a replica",
     "freeze a subscription",
@@ -247,6 +252,25 @@ class World:
                 async for key in client.scan_iter()
                 if "{processes}" not in key and await client.ttl(key) < 0
             ]
+
+    async def dead_processes(self) -> list[str]:
+        """What the registry of processes holds, but for those that run.
+
+        As many counts as processes, what each of them reports, and no claims.
+        """
+        stem = "beam:{processes}"
+        async with redis.Redis.from_url(
+            self.redis.url, decode_responses=True
+        ) as client:
+            names = ("beats", "about", "claims")
+            found: list[Any] = [await client.hgetall(f"{stem}:{n}") for n in names]
+        beats, about, claims = found
+        running = {server.process.pid for server in self.servers if server.process}
+        dead = [
+            text for text in about.values() if json.loads(text)["pid"] not in running
+        ]
+        dead += [f"a count of {one}" for one in beats.keys() - about.keys()]
+        return dead + [f"{one} claimed {claim}" for one, claim in claims.items()]
 
     async def look(self, server: Server) -> Look:
         """What a process holds now, by its own account and the system's."""
