@@ -19,6 +19,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
+from django.db import connection
 from django.db.utils import (
     InterfaceError,
     NotSupportedError,
@@ -35,6 +36,9 @@ class WrongSettings(ImproperlyConfigured):
     """Faults in the settings, each in a line of its own."""
 
 
+NOT_RUNSERVER: Final = (
+    "runserver serves no WebSockets: run `python manage.py beam_serve`, or `make run`."
+)
 EXPLAINED: Final = (
     ImproperlyConfigured,
     OperationalError,
@@ -50,6 +54,8 @@ def main(argv: Sequence[str]) -> None:
     """Run a command. Exits with 1 where the settings or the database are at fault."""
     os.environ.setdefault(SETTINGS, "beam.settings")
     try:
+        if "runserver" in argv[1:2]:
+            raise WrongSettings(NOT_RUNSERVER)
         if len(argv) > 1 and not ALWAYS & {*argv[1:3]}:
             django.setup()
             refuse_wrong_settings()
@@ -86,9 +92,18 @@ def explained(error: BaseException) -> str | None:
             f"The database ({database()}) lacks tables that Beam needs: "
             "run `python manage.py migrate`."
         )
-    if isinstance(error, ProgrammingError):
+    if isinstance(error, ProgrammingError) and not has_wrong_options(error):
         return None
     return f"{unusable(error)} {_remedy()}"
+
+
+def has_wrong_options(error: BaseException) -> bool:
+    """Whether no connection was tried, for an option that `DATABASE_URL` has wrong.
+
+    It will not come right by itself, as a database that is unreachable does.
+    """
+    is_of_libpq = connection.vendor == "postgresql" and connection.connection is None
+    return is_of_libpq and isinstance(error, ProgrammingError)
 
 
 def unusable(error: object) -> str:

@@ -160,6 +160,7 @@ POSTGRESQL_OPTIONS: dict[str, Any] = {
 STATEMENT_MILLISECONDS = 10_000
 # Longer than the server's own limit, which it does not keep while it is frozen.
 ANSWER_SECONDS = 15
+DATABASE_KINDS = ("postgresql", "postgis", "sqlite3", "spatialite")
 DJANGO_POSTGRESQL = "django.db.backends.postgresql"
 
 
@@ -169,7 +170,8 @@ def _parsed(url: str) -> dict[str, Any]:
         found: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=0))
     except ValueError:
         found = {}
-    if found.get("NAME") or "service" in found.get("OPTIONS", {}):
+    is_known = found.get("ENGINE", "").rpartition(".")[2] in DATABASE_KINDS
+    if is_known and (found.get("NAME") or "service" in found.get("OPTIONS", {})):
         return found
     raise ImproperlyConfigured(
         "DATABASE_URL must be postgres://USER:PASSWORD@HOST:PORT/NAME or "

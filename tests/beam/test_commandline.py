@@ -73,6 +73,7 @@ def test_a_wrong_value_is_named_in_one_line(env: dict[str, str], told: str) -> N
         "postgres://ada:sesame#1@db/beam",
         "postgres://ada:x@db:sesame/beam",
         "mongodb://ada:sesame@db/beam",
+        "mysql://ada:sesame@db/beam",
     ],
 )
 def test_a_database_url_that_cannot_be_read_is_explained(url: str) -> None:
@@ -119,6 +120,12 @@ def test_the_list_of_commands_needs_no_settings(command: list[str]) -> None:
     [
         (["migrate"], NO_ONE, "(postgresql beam at 127.0.0.1:1) cannot be used: "),
         (["changepassword", "ada"], NO_ONE, "cannot be used: "),
+        (
+            ["migrate"],
+            f"{NO_ONE}?conn_max_age=60",
+            'cannot be used: invalid connection option "conn_max_age".',
+        ),
+        (["beam_serve"], f"{NO_ONE}?pooled=1", 'connection option "pooled".'),
         (["beam_key", "list"], NOWHERE, f"(sqlite3 {NOWHERE[10:]}) cannot be used: "),
     ],
 )
@@ -129,6 +136,12 @@ def test_a_database_that_cannot_be_used_is_named(
 
     assert told in line
     assert "DATABASE_URL" in line
+
+
+def test_runserver_is_none_of_beams_servers() -> None:
+    line = refused(DEVELOPMENT, "runserver", "5000")
+
+    assert "run `python manage.py beam_serve`" in line
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:

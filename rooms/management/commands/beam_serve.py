@@ -113,7 +113,8 @@ def _reach_redis() -> None:
 
 
 def _check_database(*, is_first: bool) -> None:
-    """Raises `CommandError` if migrations are missing.
+    """Raises `CommandError` if migrations are missing, `ProgrammingError` for options
+    of `DATABASE_URL` that do not exist.
 
     One that is unreachable is no reason to refuse: only the admin, API keys and
     new closed rooms need it, and `/readyz` reports it. `is_first`: not a process
@@ -122,6 +123,8 @@ def _check_database(*, is_first: bool) -> None:
     try:
         missing = database.unapplied()
     except DatabaseError as error:
+        if commandline.has_wrong_options(error):
+            raise
         if is_first:
             text = (
                 "%s Start it, or correct DATABASE_URL. Serving without it; /readyz is "
