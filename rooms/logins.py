@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from django.conf import settings
 from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
 from django.core.exceptions import ValidationError
+from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
@@ -56,6 +57,9 @@ class LoginForm(AdminAuthenticationForm):
                 cleaned = super().clean()
             except ValidationError:
                 metrics.LOGINS_FAILED.value += 1
+                raise
+            except DatabaseError:
+                guesses.give_back(*source, time.monotonic())
                 raise
         guesses.succeeded(*source, time.monotonic())
         return cleaned

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.test import Client
 from pytest_django.fixtures import Settings
 
@@ -121,6 +123,20 @@ def test_while_too_many_are_checked_the_answer_is_429(
 
     for answer in answers:
         assert (answer.status_code, answer["Retry-After"]) == (429, "3")
+    assert attempt(client, "right").status_code == 302
+
+
+def test_what_a_database_cannot_answer_is_no_attempt(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OperationalError
+
+    with monkeypatch.context() as unavailable:
+        unavailable.setattr(ModelBackend, "authenticate", fail)
+        for _ in range(TRIES * 2):
+            assert attempt(client, "right").status_code == 503
+
     assert attempt(client, "right").status_code == 302
 
 
