@@ -28,19 +28,23 @@ logger = logging.getLogger(__name__)
 AT_ONCE: Final = 500
 
 
-async def close(*room_ids: str) -> None:
-    """Let nobody in until `open_again`. Raises `RedisError`, `DatabaseError`.
-
-    Redis comes first: while it is away nothing is done, now or later.
-    """
+async def shut(*room_ids: str) -> None:
+    """Let nobody in, as long as Redis keeps it. Raises `RedisError`."""
     everybody = gate.EVERYBODY
     topics = map(room_topic, room_ids)
     await asyncio.gather(*(tracker().shut(topic, everybody) for topic in topics))
+
+
+async def write_down(*room_ids: str) -> None:
+    """Keep rooms closed until `open_again`. Raises `DatabaseError`."""
     await database_sync_to_async(_mark)(room_ids, closed=True)
 
 
 async def open_again(*room_ids: str) -> None:
-    """Let people join. Raises `RedisError`, `DatabaseError`, as `close` does."""
+    """Let people join. Raises `RedisError`, `DatabaseError`.
+
+    Redis comes first: while it is away nothing is done, now or later.
+    """
     everybody = gate.EVERYBODY
     topics = map(room_topic, room_ids)
     await asyncio.gather(*(tracker().open(topic, everybody) for topic in topics))

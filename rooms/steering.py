@@ -44,24 +44,25 @@ async def remove(
 async def close(room_id: str) -> int:
     """Close a room: its members are removed, joins refused. How many there were.
 
-    It stays closed until `open`, through every restart. Raises
-    `relay.Unavailable`, `RedisError`, `DatabaseError`.
+    It stays closed until `open`, through every restart. Raises as `close_all` does.
     """
-    topic = room_topic(room_id)
-    [size] = await tracker().sizes([topic])
-    await closed.close(room_id)
-    await relay.published(removal(topic, Reason.ROOM_CLOSED))
-    await evict(topic, gate.EVERYBODY)
+    [size] = await tracker().sizes([room_topic(room_id)])
+    await close_all([room_id])
     return size.entries
 
 
 async def close_all(room_ids: Sequence[str]) -> None:
-    """Close some hundred rooms at once; raises as `close` does."""
-    await closed.close(*room_ids)
+    """Close some hundred rooms at once.
+
+    The database comes last, and may be unavailable: the rooms are empty by then.
+    Raises `relay.Unavailable`, `RedisError`, `DatabaseError`.
+    """
+    await closed.shut(*room_ids)
     topics = [room_topic(room_id) for room_id in room_ids]
     removals = [removal(topic, Reason.ROOM_CLOSED) for topic in topics]
     await asyncio.gather(*map(relay.published, removals))
     await asyncio.gather(*(evict(topic, gate.EVERYBODY) for topic in topics))
+    await closed.write_down(*room_ids)
 
 
 async def let_in(room_id: str, *bars: gate.Bar) -> None:

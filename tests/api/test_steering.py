@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import OperationalError
 from django.test import AsyncClient
 from pytest_django.fixtures import Settings
 
@@ -246,6 +247,30 @@ async def test_a_closed_room_is_empty_until_it_is_opened(
     opened = (await post(async_client, at(room, "/open"))).json()
     assert (opened["room_id"], opened["open"]) == (room, True)
     await ada.join(room)
+
+
+async def test_a_room_is_emptied_while_the_database_is_unavailable(
+    backend: str,
+    async_client: AsyncClient,
+    room: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OperationalError
+
+    [ada] = await connected("ada")
+    await ada.join(room)
+    with monkeypatch.context() as unavailable:
+        unavailable.setattr(closed, "_mark", fail)
+        answer = await post(async_client, at(room, "/close"))
+
+    assert answer.status_code == 503
+    assert await ended(ada, room) == "room_closed"
+    refused = await ada.try_join(room)
+    assert refused["response"]["reason"] == "room_closed"
+    # Tried again, it is kept.
+    assert (await post(async_client, at(room, "/close"))).status_code == 200
+    assert await Room.objects.filter(room_id=room, closed=True).acount() == 1
 
 
 async def test_who_lost_its_connection_is_not_left_in_a_closed_room(

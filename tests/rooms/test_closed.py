@@ -12,7 +12,7 @@ from django.db import DatabaseError
 
 from presence import gate
 from presence.backend import tracker
-from rooms import closed, relay
+from rooms import closed, relay, steering
 from rooms.address import room_topic
 from rooms.hub import Hub
 from rooms.keeper import Keeper
@@ -140,7 +140,7 @@ async def test_while_redis_is_away_a_room_stays_as_it_is(
 
     monkeypatch.setattr(tracker(), "shut", away)
     with pytest.raises(OSError, match="away"):
-        await closed.close("a", "b")
+        await steering.close_all(["a", "b"])
 
     assert not await Room.objects.aexists()
 
@@ -184,7 +184,7 @@ async def test_a_database_that_is_away_is_logged_once(
 
 @pytest.mark.django_db(transaction=True)
 async def test_what_is_marked_is_found(running_hub: Hub) -> None:
-    await closed.close("a", "b")
+    await steering.close_all(["a", "b"])
     assert await sync_to_async(closed._closed)() == ["a", "b"]
 
     await closed.open_again("a")
