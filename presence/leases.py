@@ -58,11 +58,13 @@ class Leases:
         self._keys = (f"{stem}:beats", f"{stem}:about", f"{stem}:claims")
         self._batch = batch
         self._seconds = seconds
+        self._pause = renew
         self._clock = clock
         self._silence = Silence(renew)
         self._beat = redis.Script(batch, (_LUA / "beat.lua").read_text())
         self._claim = redis.Script(batch, (_LUA / "claim.lua").read_text())
         self._renewed: float | None = None
+        self._info = b"{}"
         self.process = new_process_id()
 
     async def beat(self, info: dict[str, Any]) -> Beat:
@@ -73,9 +75,9 @@ class Leases:
         """
         began = self._clock()
         first = int(self._renewed is None)
-        args = [self.process, orjson.dumps(info), first, f"after {self._seconds}"]
+        self._info = orjson.dumps(info)
         try:
-            known, beats, claims = await self._beat(self._keys, args)
+            known, beats, claims = await self._count(first)
         except BaseException:
             self._silence.interrupt()
             raise
@@ -86,6 +88,23 @@ class Leases:
         if self.process not in alive:
             return Beat(bool(known), [])
         return Beat(bool(known), await self._dead(alive, dead))
+
+    async def _count(self, first: int) -> Any:
+        args = [self.process, self._info, first, f"after {self._seconds}"]
+        return await self._beat(self._keys, args)
+
+    async def keep(self) -> None:
+        """Renew the lease if that is due, and do nothing else.
+
+        For a process whose next `beat` comes late since it still does what the last
+        one found. Raises `RedisError` or `OSError`.
+        """
+        began, process = self._clock(), self.process
+        if self._renewed is None or began - self._renewed < self._pause:
+            return
+        known, *_ = await self._count(0)
+        if known and process == self.process:
+            self._renewed = began
 
     async def _dead(self, alive: dict[str, str], dead: dict[str, str]) -> list[str]:
         """The processes to reap: those claimed before, and those claimable now."""

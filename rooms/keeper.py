@@ -19,6 +19,7 @@ from beam import metrics, redis
 from beam.conf import conf
 from presence import backend
 from presence.cluster import Cluster, Watch, in_parts
+from presence.leases import Leases
 from presence.state import Diff, Snapshot
 from presence.tracker import ALONE
 from rooms import figures, relay
@@ -70,6 +71,7 @@ class Keeper:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
+        self._lease_task: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._layer: Any = None
         self._started = self._gap = False
@@ -101,6 +103,7 @@ class Keeper:
         self._cluster = Cluster(tracker, leases, _tell)
         self._watch = Watch(tracker)
         self._task = self._loop.create_task(self._run())
+        self._lease_task = self._loop.create_task(self._keep_lease(leases))
 
     @property
     def subscribed(self) -> bool:
@@ -133,10 +136,12 @@ class Keeper:
         self._started = False
         if self._retry is not None:
             self._retry.cancel()
-        if self._task is not None:
+        if self._task is not None and self._lease_task is not None:
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+            self._lease_task.cancel()
+            tasks = (self._task, self._lease_task)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._task = self._lease_task = None
             await self._give_up(left)
         # Last: the database, which may be what holds everything up.
         await pulse().stop()
@@ -159,6 +164,20 @@ class Keeper:
         """Whatever was sent a moment ago may be lost, here or elsewhere."""
         self._gap = True
         self._woken.set()
+
+    @staticmethod
+    async def _keep_lease(leases: Leases) -> None:
+        """Renew the lease also while a turn takes long, as where many died at once."""
+        while True:
+            await asyncio.sleep(conf().lease_renew / 2)
+            if not redis.link().up:
+                continue
+            try:
+                await leases.keep()
+            except ERRORS:
+                logger.debug("The lease could not be kept", exc_info=True)
+            except Exception:
+                logger.exception("The lease could not be kept")
 
     async def _run(self) -> None:
         while True:

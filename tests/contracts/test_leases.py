@@ -86,6 +86,39 @@ async def test_a_process_that_was_silent_for_its_lease_is_one_others_to_reap() -
     assert await cluster.go_on(2 * SECONDS, two, three) == [[], []]
 
 
+async def test_a_process_that_only_keeps_its_lease_lives() -> None:
+    cluster = Cluster()
+    one, two, three = cluster.all
+    for process in cluster.all:
+        await process.beat({"n": 1})
+
+    for _ in range(10):
+        found = await cluster.go_on(RENEW, two, three)
+        await one.keep()
+        one.check()
+        assert found == [[], []]
+    assert {"id": one.process, "n": 1} in await two.processes()
+    assert await one.beat({}) == (True, [])
+
+
+async def test_a_lease_that_is_lost_cannot_be_kept() -> None:
+    cluster = Cluster()
+    one, two, three = cluster.all
+    await one.keep()
+    assert await two.processes() == []
+    for process in cluster.all:
+        await process.beat({})
+    found = await cluster.go_on(SECONDS + RENEW, two, three)
+    assert [one.process] in found
+
+    await one.keep()
+
+    assert one.process not in {known["id"] for known in await two.processes()}
+    with pytest.raises(redis.Away):
+        one.check()
+    assert not (await one.beat({})).known
+
+
 async def test_a_reaper_is_given_what_it_has_not_buried_again() -> None:
     cluster = Cluster()
     one, two, _ = cluster.all

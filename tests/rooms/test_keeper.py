@@ -10,6 +10,7 @@ from pytest_django.fixtures import Settings
 from redis.exceptions import OutOfMemoryError, ReadOnlyError
 
 from beam import redis
+from presence import backend
 from rooms.hub import Hub
 from rooms.keeper import keeper
 from tests.clients import until
@@ -99,3 +100,32 @@ async def test_leases_are_renewed_more_often_than_redis_is_looked_at(
 
     # Looks at Redis are a second apart.
     assert renewed[5] - renewed[0] < 5.0
+
+
+async def test_a_lease_is_renewed_while_a_turn_takes_long(
+    link: redis.Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, leases = backend.shared()
+    held = asyncio.Event()
+
+    async def hold(*_: Any) -> Any:
+        held.set()
+        await asyncio.Event().wait()
+
+    # As where thousands of topics of the dead are looked through.
+    monkeypatch.setattr(keeper()._cluster, "renew", hold)
+    async with asyncio.timeout(10):
+        await held.wait()
+    before = await count(leases.process)
+
+    loop = asyncio.get_running_loop()
+    end = loop.time() + 10 * RENEW
+    await until(lambda: loop.time() > end, 10)
+
+    leases.check()
+    assert await count(leases.process) > before + 3
+
+
+async def count(process: str) -> int:
+    """How often a process has renewed its lease."""
+    return int(await redis.client().hget("beam:{processes}:beats", process) or 0)
