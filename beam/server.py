@@ -66,6 +66,9 @@ NEVER = 10**9
 # Messages that one client may have handled before the others have their turn.
 TURN = 32
 CLOSE_SECONDS = 2.0
+# Bytes that may come before the opening handshake is answered: no good client
+# sends any.
+MOST_EARLY = 65_536
 # What could not be read of a handshake, by the reason that counts it.
 READ = {"origin": "header Origin", "malformed": "request"}
 
@@ -98,10 +101,28 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         Bytes of any kind show that the client is there.
         """
         self._heard = _now()
-        if self._receiver is None or self._is_amid_a_message():
-            super().dataReceived(data)
-        else:
+        if self._receiver is not None and not self._is_amid_a_message():
             self._read(self._receiver, self._unread + data)
+        elif self.state == self.STATE_CONNECTING and self._is_judged():
+            self._keep(data)
+        else:
+            super().dataReceived(data)
+
+    def _is_judged(self) -> bool:
+        """Whether the application has the handshake to answer."""
+        return hasattr(self, "application_deferred")
+
+    def _keep(self, data: bytes) -> None:
+        """Hold what comes before the answer: it may take seconds.
+
+        autobahn would look for a second handshake in it, all of it each time.
+        """
+        self.data += data
+        if len(self.data) > MOST_EARLY:
+            metrics.REFUSED.count("malformed")
+            why = "the client sends messages and does not wait for the answer"
+            reports.connect_refused("malformed", why, "")
+            self.transport.abortConnection()
 
     def _read(self, receiver: Receiver, data: bytes) -> None:
         """Hand over a turn's worth of messages, and keep what is left."""
@@ -366,7 +387,7 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
     ) -> None:
         """An origin that autobahn cannot read is refused like any other."""
         is_origin = "origin" in reason.lower()
-        if not hasattr(self, "application_deferred"):
+        if not self._is_judged():
             # The application, which counts what it refuses, was never asked.
             kind = "origin" if is_origin else "malformed"
             metrics.REFUSED.count(kind)

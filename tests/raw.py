@@ -52,6 +52,14 @@ class RawClient:
     @classmethod
     async def connect(cls, server: Server, user_id: str) -> RawClient:
         """Open a connection for a user."""
+        client = await cls.begin(server, user_id)
+        head = await client.reader.readuntil(b"\r\n\r\n")
+        assert b" 101 " in head, head
+        return client
+
+    @classmethod
+    async def begin(cls, server: Server, user_id: str) -> RawClient:
+        """Ask for a connection, and do not wait for the answer."""
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         client = cls(reader, writer)
         token = quote(tokens.mint_user(user_id, 600))
@@ -62,8 +70,6 @@ class RawClient:
             f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
             "Sec-WebSocket-Version: 13\r\n\r\n".encode()
         )
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert b" 101 " in head, head
         return client
 
     def send(self, *frame: Any) -> None:
