@@ -490,12 +490,15 @@ class SocketConsumer(AsyncConsumer):
 
     def _reject(self, frame: Frame, response: Any) -> None:
         metrics.JOINS_REFUSED.count(response["reason"])
-        frames = self._connection.reject(frame, response)
+        answer, *closed = self._connection.reject(frame, response)
         delay = self._failed(response["reason"])
         if response["reason"] == Reason.UNAUTHORIZED:
             self._refused += 1
             delay = refusal_delay(self._refused)
-        self._answer(frames, delay, "join")
+        self._answer((answer,), delay, "join")
+        if closed:
+            # Never late: with V1 it would close what was joined again meanwhile.
+            self.socket.send(closed)
 
     def _answer_late(self, frames: tuple[Frame, ...], kind: str) -> None:
         self._late -= 1

@@ -182,6 +182,23 @@ async def test_joins_refused_for_the_servers_sake_are_answered_at_once(
     assert delayed("join") == before
 
 
+async def test_the_close_of_a_channel_that_a_refused_join_replaced_is_not_late() -> None:
+    [ada] = await connected("ada")
+    await ada.join("r")
+    for _ in range(FREE + 1):
+        await ada.try_join("other", room_token="bad")
+    bad = {"room_token": "bad", "session_id": "1"}
+    await ada.send("j2", "refused", "room:r", "phx_join", bad)
+
+    frame = await ada.get()
+    while frame[2] != "room:r" or frame[3] == "presence_diff":
+        frame = await ada.get()
+
+    # Else a V1 client that has joined again by then would take it for its own.
+    assert frame[3] == "phx_close"
+    assert (await ada.answer("refused"))["status"] == "error"
+
+
 async def test_only_so_many_answers_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rooms.consumer.MOST_LATE", 2)
     [ada] = await connected("ada")
