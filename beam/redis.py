@@ -50,8 +50,9 @@ CALLS_AT_ONCE = 500
 QUIET_SECONDS = 60.0
 REFUSED = "refuses commands"
 
-# Writes with every kind of command that Beam uses, so that no right is missing.
-# First one that needs memory: after a write a script is not refused any more.
+# Tries every command that presence uses: an outage that ends although one of them is
+# refused would begin again at once. First one that needs memory: after a write a
+# script is not refused any more.
 PROBE = """
 redis.call('HSET', KEYS[1], 'probe', 1)
 redis.call('HINCRBY', KEYS[1], 'probe', 1)
@@ -63,6 +64,22 @@ redis.call('EXPIRE', KEYS[2], 3600)
 redis.call('DEL', KEYS[2])
 redis.call('ZADD', KEYS[3], 1, 'probe')
 redis.call('ZREM', KEYS[3], 'probe')
+redis.call('HSETNX', KEYS[1], 'probe', 1)
+for _, name in ipairs({'HGETALL', 'HKEYS', 'HVALS', 'HLEN'}) do
+  redis.call(name, KEYS[1])
+end
+for _, name in ipairs({'HGET', 'HEXISTS', 'HDEL'}) do
+  redis.call(name, KEYS[1], 'probe')
+end
+redis.call('GET', KEYS[2])
+redis.call('EXISTS', KEYS[2])
+redis.call('ZSCORE', KEYS[3], 'probe')
+redis.call('ZMSCORE', KEYS[3], 'probe')
+redis.call('ZRANGE', KEYS[3], 0, 0)
+redis.call('ZCOUNT', KEYS[3], 0, 1)
+redis.call('ZRANGEBYLEX', KEYS[3], '-', '+')
+redis.call('ZREMRANGEBYSCORE', KEYS[3], 0, 1)
+redis.call('SCAN', 0, 'COUNT', 1)
 redis.call('PUBLISH', ARGV[1], '')
 return redis.call('TIME')
 """

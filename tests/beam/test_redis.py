@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from redis.exceptions import ResponseError
 from beam import redis
 from beam.conf import conf
 from beam.layer import RedisLayer
-from tests.processes import RedisServer, redis_server
+from tests.processes import ROOT, RedisServer, redis_server
 
 
 @pytest.mark.parametrize(
@@ -185,3 +186,14 @@ def test_a_replica_has_moved_until_a_master_answers(text: str) -> None:
     link.answered()
 
     assert not link.moved
+
+
+def test_a_probe_tries_every_command_of_presence() -> None:
+    folder = ROOT / "presence"
+    scripts = "".join(path.read_text() for path in folder.glob("lua/*.lua"))
+    code = "".join(path.read_text() for path in folder.glob("*.py"))
+    used = set(re.findall(r"redis[.]call\('([A-Z]+)'", scripts))
+    used |= set(re.findall(r'[(]"([A-Z]{3,})"', code))
+
+    assert {"HGETALL", "ZREM", "SCAN", "ZRANGEBYLEX"} < used
+    assert used <= set(re.findall(r"'([A-Z]+)'", redis.PROBE))

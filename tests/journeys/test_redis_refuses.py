@@ -79,6 +79,11 @@ REFUSALS = {
         [("ACL", "SETUSER", "beam", "-hincrby")],
         [("ACL", "SETUSER", "beam", "+hincrby")],
     ),
+    "no right to read": Refusal(
+        "NOPERM",
+        [("ACL", "SETUSER", "beam", *["-hgetall", "-exists"])],
+        [("ACL", "SETUSER", "beam", *["+hgetall", "+exists"])],
+    ),
 }
 
 
