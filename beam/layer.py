@@ -30,6 +30,7 @@ from redis.asyncio.connection import Connection
 from beam import metrics, redis, redis_url
 from beam.conf import conf
 from beam.proof import Proof, Unproved, done_in_time
+from beam.tasks import goes_on
 
 Message = dict[str, Any]
 Listener = Callable[[Message], None]
@@ -210,7 +211,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
 
     async def _keep_proving(self) -> None:
         """Prove for as long as the layer lives."""
-        while True:
+        while goes_on():
             await self._pause()
             try:
                 if self._link.up:
@@ -277,7 +278,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
 
     async def _do_receiving(self) -> None:
         """Read for as long as the layer lives; errors are waited out."""
-        while True:
+        while goes_on():
             era = self._link.era
             try:
                 await self._receive()

@@ -26,6 +26,7 @@ from beam import metrics
 from beam.conf import conf
 from beam.layer import unbundle
 from beam.logs import whereabouts
+from beam.tasks import goes_on
 from presence.following import Following
 from presence.state import Diff, Snapshot
 from rooms.event import Delivery, Event
@@ -323,7 +324,7 @@ class Hub:
 
     async def _serve(self, mailbox: str) -> None:
         healthy, delay = True, 0.1
-        while True:
+        while goes_on():
             try:
                 for message in unbundle(await self._layer.receive(mailbox)):
                     self.deliver(message)

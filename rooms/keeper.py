@@ -17,6 +17,7 @@ from channels.layers import get_channel_layer
 
 from beam import metrics, redis
 from beam.conf import conf
+from beam.tasks import goes_on
 from presence import backend
 from presence.cluster import Cluster, Watch, in_parts
 from presence.leases import Leases
@@ -180,7 +181,7 @@ class Keeper:
                 logger.exception("The lease could not be kept")
 
     async def _run(self) -> None:
-        while True:
+        while goes_on():
             try:
                 await self._turn()
             except (*ERRORS, relay.Unavailable) as error:

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 from beam import redis, tally
 from beam.conf import conf
+from beam.tasks import goes_on
 from presence import backend
 from presence.tracker import ALONE
 from rooms import figures, forgetting, overrides, relay
@@ -95,7 +96,7 @@ class Pulse:
     async def _run(
         self, beat: Callable[[], Awaitable[None]], lag: figures.Lag | None = None
     ) -> None:
-        while True:
+        while goes_on():
             try:
                 await beat()
             except AWAY as error:

@@ -182,7 +182,7 @@ async def test_joins_refused_for_the_servers_sake_are_answered_at_once(
     assert delayed("join") == before
 
 
-async def test_the_close_of_a_channel_that_a_refused_join_replaced_is_not_late() -> None:
+async def test_a_channel_that_a_refused_join_replaced_is_closed_at_once() -> None:
     [ada] = await connected("ada")
     await ada.join("r")
     for _ in range(FREE + 1):
