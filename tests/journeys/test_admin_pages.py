@@ -384,11 +384,11 @@ async def test_old_warnings_leave_and_silence_is_told(
     await expect(lines).to_have_count(1)
     await expect(lines).to_contain_text("an old one")
 
-    for n in range(4):
+    for n in range(11):
         more = [warning(at + n, f"warning {n} {m}") for m in range(20)]
         door.tell("figures", {"point": point(at), "warnings": more})
-    await expect(lines).to_have_count(50)
-    await expect(lines.first).to_contain_text("warning 3 19")
+    await expect(lines).to_have_count(200)
+    await expect(lines.first).to_contain_text("warning 10 19")
 
     await page.clock.fast_forward(16_000)
     await expect(status).to_have_text("stale: no figures come")
