@@ -42,8 +42,8 @@ run: $(VENV)/.installed  ## Serve Beam on http://127.0.0.1:5000 (PORT=5001 moves
 	@DEBUG=1 $(BIN)/python manage.py beam_admin
 	@DEBUG=1 exec $(BIN)/python manage.py beam_serve
 
-# Most of the suite waits for something: two files at a time.
-JOBS ?= 2
+# Most of the suite waits for something: three files at a time.
+JOBS ?= 3
 test: $(VENV)/.developed node  ## Run the whole suite, its database tests on PostgreSQL too (T=path: only that)
 	@$(BIN)/python -m pytest $(or $(T),-n $(JOBS) --dist loadscope --no-loadscope-reorder)
 	@$(if $(T),,$(BIN)/python -m tests.on_postgres -q -n $(JOBS) --dist loadscope --no-loadscope-reorder)

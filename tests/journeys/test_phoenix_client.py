@@ -140,9 +140,10 @@ def test_half_an_emoji_costs_neither_the_socket_nor_the_other_rooms(
 def test_a_client_that_fails_at_once_each_time_is_slowed_down(
     any_server: Server,
 ) -> None:
-    eve = tokens.mint_user("eve", FAR)
+    # A user of its own: it is slowed down for the scenarios that follow as well.
+    users = {name: tokens.mint_user(name, FAR) for name in ("looper", "eve")}
 
-    got = node("loop", arguments(any_server, room="loop", eve=eve))
+    got = node("loop", arguments(any_server, room="loop", **users))
 
     # 20 are free. Then each waits twice as long as the one before, up to 5 s.
     assert got["first"] <= 27

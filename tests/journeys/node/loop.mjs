@@ -8,7 +8,7 @@ const THEN_MS = 4_000;
 const bob = roomChannel(connect({ user_token: args.bob }), { session_id: 1 });
 const result = { bob: await settled(bob.join()), opens: 0 };
 
-const ada = connect({ user_token: args.ada }, {
+const ada = connect({ user_token: args.looper }, {
   encode: ({ topic, event, payload, ref }, callback) =>
     callback(JSON.stringify({ topic, event, payload, ref })),
 });
