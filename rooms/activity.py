@@ -50,6 +50,10 @@ class Gathered:
 
     def note_sent(self, topic: str, name: str, caller: str) -> None:
         """A backend or an admin sent an event. Its payload is not kept."""
+        if len(self.messages) >= MAX_COUNTED and topic not in self.messages:
+            metrics.ROOM_MESSAGES.value += 1
+            metrics.SENT_UNRECORDED.value += 1
+            return
         self.note_message(topic)
         records = self.sent.get(topic)
         if records is None:

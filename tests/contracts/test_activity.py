@@ -1,4 +1,4 @@
-"""What happened of late is added up alike in process and in Redis."""
+"""What happened recently is added up alike in process and in Redis."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
-from beam import redis
+from beam import metrics, redis
 from beam.conf import conf
 from rooms.activity import (
     KEPT_SECONDS,
+    MAX_COUNTED,
     MAX_SENT,
     MAX_TOPICS,
     MAX_WARNINGS,
@@ -156,3 +157,14 @@ async def test_what_is_gathered_is_bounded(kept: Activity) -> None:
     assert len(gathered.sent) == MAX_TOPICS
     await kept.add(gathered, NOON)
     assert (await kept.per_minute([f"t{MAX_TOPICS + 5}"], NOON)) == [1]
+
+
+async def test_rooms_that_only_backends_name_are_bounded(kept: Activity) -> None:
+    gathered = Gathered()
+    before = metrics.ROOM_MESSAGES.value
+    for n in range(MAX_COUNTED + 10):
+        gathered.note_sent(f"t{n}", "e", "secret")
+    gathered.note_message("a room with members")
+
+    assert len(gathered.messages) == MAX_COUNTED + 1
+    assert metrics.ROOM_MESSAGES.value - before == MAX_COUNTED + 11

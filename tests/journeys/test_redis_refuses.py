@@ -115,13 +115,13 @@ async def ask(room: Room, name: str, payload: Any) -> Any:
 
 
 async def get(server: Server, path: str) -> httpx.Response:
-    """A GET with the secret, beside the loop."""
+    """A GET with the secret, in a thread."""
     url = f"{server.url}{path}"
     return await asyncio.to_thread(httpx.get, url, headers=SECRET, timeout=5)
 
 
 async def eventually(condition: Callable[[], Any], what: str) -> None:
-    """Wait beside the loop, as long as a recovery may take."""
+    """Wait in a thread, for as long as a recovery may take."""
     await asyncio.to_thread(wait_until, condition, what, RECOVERY_SECONDS)
 
 
