@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 BUNDLE = "beam.bundle"
 RECEIVE_SECONDS = 1.0
 RETRY_SECONDS = 0.1
+CONNECT_SECONDS = 0.02
 # A subscription is proved with each renewal of the lease, and at least this often.
 PROVE_SECONDS = 5.0
 # After a proof that failed.
@@ -138,6 +139,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
         ack = self._acks.setdefault(channel, self._loop.create_future())
         era = self._link.era
         try:
+            await self._until_connected()
             await super().subscribe(channel)
             self._subscribing.set()
             await done_in_time(ack, conf().redis_timeout)
@@ -158,7 +160,27 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
         async with self._lock:
             if channel in self._subscribed_to:
                 self._subscribed_to.remove(channel)
-                await self._pubsub.unsubscribe(channel)
+                if self._is_lost():
+                    self._pubsub.forget(channel)
+                else:
+                    await self._pubsub.unsubscribe(channel)
+
+    async def _until_connected(self) -> None:
+        """Wait until the receiver has made a lost connection again.
+
+        It reads all the time: if another task made the connection, the receiver would
+        read the first answers, which are for that task. Raises `TimeoutError`.
+        """
+        async with asyncio.timeout(conf().redis_timeout):
+            while self._is_lost():  # noqa: ASYNC110 - redis-py has no event for it
+                await asyncio.sleep(CONNECT_SECONDS)
+
+    def _is_lost(self) -> bool:
+        """Whether the receiver has to connect again."""
+        pubsub = self._pubsub
+        if pubsub is None or pubsub.connection is None or not pubsub.subscribed:
+            return False
+        return not pubsub.connection.is_connected
 
     async def verify(self) -> None:
         """Returns once what is subscribed to is heard. Raises `RedisError`, `OSError`.
@@ -176,6 +198,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
         await self.subscribe(self._proof.channel)
         # Shared with all that is sent in this turn: not ours to cancel.
         await asyncio.shield(self.put(self._proof.channel, self._proof.begin()))
+        await self._until_connected()
         try:
             async with self._lock:
                 nobodys = self._proof.question(len(self._subscribed_to))
@@ -371,6 +394,10 @@ class _Subscription(PubSub):
     def __init__(self, pool: Any, on_gap: Callable[[], None]) -> None:
         super().__init__(pool)
         self._on_gap = on_gap
+
+    def forget(self, channel: str) -> None:
+        """Do not subscribe to a channel with the next connection."""
+        self.pending_unsubscribe_channels.add(self.encoder.encode(channel))
 
     async def on_connect(self, connection: Connection) -> None:
         """Subscribe to what was subscribed to, and is still wanted."""

@@ -448,3 +448,23 @@ async def test_a_proof_during_which_the_connection_is_cut_says_nothing(
     await until(lambda: behind.gaps == 1)
     await behind.verify()
     assert renewed() == {}
+
+
+async def test_only_the_receiver_makes_a_lost_connection_again(
+    shard: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    members = [FakeMember(f"t{n}") for n in range(30)]
+    await hub().attach(stays := FakeMember("stays"))
+
+    for member in members:
+        await redis.reconnect()
+        work = (shard.verify(), hub().attach(member), shard.unsubscribe("nobodys"))
+        done = await asyncio.gather(*work, return_exceptions=True)
+        assert not [
+            e for e in done if not isinstance(e, redis.RedisError | OSError | None)
+        ]
+        redis.link().up = True
+
+    await shard.verify()
+    assert "Traceback" not in caplog.text
+    assert await subscribers(stays.topic) == 1
