@@ -414,10 +414,10 @@ async def test_the_live_view_is_told_at_every_beat(admin: AsyncClient) -> None:
 
 async def test_the_past_is_told_in_sums(admin: AsyncClient) -> None:
     now = time.time()
-    figures = dict.fromkeys(SUMMED, 2.5) | {"host": "h" * 40, "memory": 10**9}
+    values = dict.fromkeys(SUMMED, 2.5) | {"host": "h" * 40, "memory": 10**9}
     for at in range(int(now) - 895, int(now), int(TELL_SECONDS)):
         for n in range(24):
-            await activity().tell({"at": at, "process": f"p{n}", **figures}, [])
+            await activity().tell({"at": at, "process": f"p{n}", **values}, [])
     eve = Watcher(admin)
     await eve.connect()
 

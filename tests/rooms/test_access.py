@@ -299,9 +299,9 @@ def backend_door(settings: Settings) -> Iterator[type[Backend]]:
 async def client_closed() -> Any:
     """The backend's client of this loop is closed with the test."""
     yield
-    verifier = access.verifier()
-    if isinstance(verifier, decoding.BackendVerifier):
-        await verifier.close()
+    in_force = access.verifier()
+    if isinstance(in_force, decoding.BackendVerifier):
+        await in_force.close()
 
 
 pytestmark = pytest.mark.usefixtures("client_closed")

@@ -300,13 +300,13 @@ async def test_while_the_provider_is_away_its_keys_stay_good(
     configure(jwks_seconds=0.001)
     provider.publish("RS256", "a")
     text = token("RS256", None, "a", user_id="ada")
-    verifier = access.verifier()
-    await verifier.user(text)
+    in_force = access.verifier()
+    await in_force.user(text)
     provider.status, provider.body = status, body
 
     for _ in range(3):
         await asyncio.sleep(0.002)
-        assert await verifier.user(text) == ADA
+        assert await in_force.user(text) == ADA
 
     assert provider.asked == 4
     assert [line.name for line in caplog.records].count("rooms.jwks") == 1
@@ -420,10 +420,10 @@ async def test_joins_at_once_share_one_fetch(
     provider.publish("RS256", "a")
     provider.status = status
     text = token("RS256", None, "a", user_id="ada")
-    verifier = access.verifier()
+    in_force = access.verifier()
 
     found = await asyncio.gather(
-        *(verifier.user(text) for _ in range(50)), return_exceptions=True
+        *(in_force.user(text) for _ in range(50)), return_exceptions=True
     )
 
     assert provider.asked == 1
