@@ -17,13 +17,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "beam.settings")
 
 from django import setup
 
-from beam import commandline
+from beam.config import command_line
 
-with commandline.reported():
+with command_line.reported():
     setup(set_prefix=False)
 
 from beam import metrics
-from beam.conf import check_settings
+from beam.config.conf import check_settings
 from beam.handler import ApiHandler
 from beam.logs import Send, identify
 from beam.pages import PageHandler, StaticFiles
@@ -153,10 +153,10 @@ def _check_settings() -> None:
 
     `manage.py` does both by itself; other servers import this module only.
     """
-    commandline.refuse_wrong_settings()
+    command_line.refuse_wrong_settings()
     if "beam.server" not in sys.modules:
         for check in check_settings():
-            logger.warning("%s", commandline.line_of(check))
+            logger.warning("%s", command_line.line_of(check))
 
 
 async def _lifespan(receive: Any, send: Any) -> None:
@@ -165,7 +165,7 @@ async def _lifespan(receive: Any, send: Any) -> None:
     await send({"type": "lifespan.shutdown.complete"})
 
 
-with commandline.reported():
+with command_line.reported():
     _check_settings()
 application = Application(
     {"/socket": SocketConsumer.as_asgi(), "/admin/live": staff_application}

@@ -12,7 +12,7 @@ from typing import Final
 import orjson
 
 from beam import metrics
-from beam.conf import conf
+from beam.config.conf import conf
 
 SLACK: Final = 65_536
 """Bytes above the largest limit of a view.

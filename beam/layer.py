@@ -27,8 +27,9 @@ from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio.client import PubSub
 from redis.asyncio.connection import Connection
 
-from beam import metrics, redis, redis_url
-from beam.conf import conf
+from beam import metrics, redis
+from beam.config import redis_url
+from beam.config.conf import conf
 from beam.proof import Proof, Unproved, done_in_time
 from beam.tasks import goes_on
 

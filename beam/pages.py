@@ -22,7 +22,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 
 from beam import metrics
-from beam.conf import conf
+from beam.config.conf import conf
 from beam.logs import Flood
 from rooms import database
 

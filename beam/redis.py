@@ -24,8 +24,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from beam import redis_url, refusals
-from beam.conf import conf
+from beam import refusals
+from beam.config import redis_url
+from beam.config.conf import conf
 
 __all__ = [
     "Away",

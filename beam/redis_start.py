@@ -13,8 +13,9 @@ from typing import Final
 
 from redis.exceptions import AuthenticationError, InvalidResponse, RedisError
 
-from beam import redis, redis_url
-from beam.conf import conf
+from beam import redis
+from beam.config import redis_url
+from beam.config.conf import conf
 
 logger = logging.getLogger(__name__)
 

@@ -41,8 +41,8 @@ from django.conf import settings
 from twisted.python.failure import Failure
 
 from beam import metrics, redis, redis_start, twisted_log
-from beam.conf import conf
-from beam.environment import url_of
+from beam.config.conf import conf
+from beam.config.environment import url_of
 from beam.frames import read
 from beam.opening import OpeningFactory
 from beam.supervisor import BACKLOG, READY, cannot_listen

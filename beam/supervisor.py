@@ -23,8 +23,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from beam import redis_start
-from beam.conf import conf
-from beam.environment import url_of
+from beam.config.conf import conf
+from beam.config.environment import url_of
 
 logger = logging.getLogger(__name__)
 

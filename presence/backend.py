@@ -6,7 +6,7 @@ import asyncio
 from weakref import WeakKeyDictionary
 
 from beam import redis
-from beam.conf import conf
+from beam.config.conf import conf
 from presence.leases import Leases
 from presence.shared import RedisTracker
 from presence.tracker import LocalTracker, Tracker

@@ -9,7 +9,7 @@ import heapq
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from beam.conf import conf
+from beam.config.conf import conf
 from presence.backend import local, shared, tracker
 from presence.tracker import Size
 

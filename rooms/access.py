@@ -12,7 +12,7 @@ from typing import Any, Final
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from beam.conf import conf
+from beam.config.conf import conf
 from rooms.decoding import BackendVerifier
 from rooms.grants import Identity, RoomGrant, Unauthorized, Verifier
 from rooms.tokens import JwtVerifier

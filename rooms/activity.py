@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 import orjson
 
 from beam import metrics, redis
-from beam.conf import conf
+from beam.config.conf import conf
 
 KEPT_SECONDS: Final = 900.0
 MAX_WARNINGS: Final = 200

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import orjson
 
 from beam import metrics
-from beam.conf import conf
+from beam.config.conf import conf
 from presence.state import State
 from rooms import grants, relay
 from rooms.event import Delivery, Event

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import orjson
 
-from beam.conf import conf
+from beam.config.conf import conf
 from rooms import overrides
 from rooms.event import Delivery, Event
 from rooms.grants import Identity

@@ -18,7 +18,7 @@ from django.core.signals import setting_changed
 from django.db import Error as DatabaseError
 
 from beam import metrics
-from beam.conf import conf
+from beam.config.conf import conf
 from beam.redis import RedisError
 from presence.state import State
 from rooms import access, grants, reports, wire

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import httpx
 
 from beam import metrics
-from beam.conf import conf
+from beam.config.conf import conf
 from rooms import outgoing
 from rooms.circuit import Circuit
 from rooms.failures import BadAnswer, kind

@@ -10,7 +10,7 @@ import asyncio
 from itertools import chain
 from weakref import WeakKeyDictionary
 
-from beam.conf import conf
+from beam.config.conf import conf
 from presence.state import Diff
 from rooms import relay
 from rooms.parts import presence_diffs

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from beam import metrics, redis
-from beam.conf import conf
+from beam.config.conf import conf
 from rooms.connections import connections
 from rooms.hub import hub
 

@@ -24,7 +24,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from beam import metrics, redis
-from beam.conf import conf
+from beam.config.conf import conf
 from presence.backend import tracker
 from rooms.address import room_topic
 from rooms.models import Room

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
-from beam.conf import conf
+from beam.config.conf import conf
 from rooms.limits import Pace
 
 MAX_KEPT: Final = 10_000

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from beam.origins import is_allowed
+from beam.config.origins import is_allowed
 from rooms.wire import Vsn
 
 TOKEN_PREFIX = "base64url.bearer.phx."  # noqa: S105 - a prefix, no secret

@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary
 from channels.layers import get_channel_layer
 
 from beam import metrics
-from beam.conf import conf
+from beam.config.conf import conf
 from beam.layer import unbundle
 from beam.logs import whereabouts
 from beam.tasks import goes_on

@@ -17,8 +17,8 @@ from typing import Final
 import httpx
 
 from beam import metrics
-from beam.conf import conf
-from beam.public_keys import BadKey, PublicKey, from_jwk
+from beam.config.conf import conf
+from beam.config.public_keys import BadKey, PublicKey, from_jwk
 from rooms import outgoing
 from rooms.failures import BadAnswer, host, kind
 

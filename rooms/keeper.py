@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from channels.layers import get_channel_layer
 
 from beam import metrics, redis
-from beam.conf import conf
+from beam.config.conf import conf
 from beam.tasks import goes_on
 from presence import backend
 from presence.cluster import Cluster, Watch, in_parts

@@ -7,7 +7,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
-from beam.conf import DAY
+from beam.config.conf import DAY
 from rooms.address import MAX_ROOM_ID, room_topic
 
 

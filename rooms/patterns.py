@@ -12,7 +12,7 @@ from typing import Any
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from beam.conf import conf
+from beam.config.conf import conf
 from rooms.channel import Channel
 from rooms.room import RoomChannel
 

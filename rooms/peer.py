@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from beam.conf import conf, networks
+from beam.config.conf import conf, networks
 from rooms.handshake import client_address
 
 # What one household or machine is given: an address of it is no limit.

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from django.core.signals import setting_changed
 
-from beam.conf import Conf, conf
+from beam.config.conf import Conf, conf
 from presence.gate import Limits
 
 _DEFAULT: Final = Conf()

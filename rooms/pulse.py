@@ -16,7 +16,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from beam import redis, tally
-from beam.conf import conf
+from beam.config.conf import conf
 from beam.tasks import goes_on
 from presence import backend
 from presence.tracker import ALONE

@@ -18,7 +18,7 @@ from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from beam import metrics
-from beam.conf import conf
+from beam.config.conf import conf
 from rooms.models import Room
 
 logger = logging.getLogger(__name__)

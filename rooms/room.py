@@ -12,7 +12,7 @@ import orjson
 from django.conf import settings
 
 from beam import metrics
-from beam.conf import conf
+from beam.config.conf import conf
 from beam.redis import RedisError
 from presence import gate
 from presence.backend import tracker

@@ -13,9 +13,9 @@ import jwt
 import orjson
 from jwt.algorithms import HMACAlgorithm
 
-from beam import public_keys
-from beam.conf import conf
-from beam.public_keys import PublicKey
+from beam.config import public_keys
+from beam.config.conf import conf
+from beam.config.public_keys import PublicKey
 from rooms.grants import VERBS, BackendAway, Identity, RoomGrant, Unauthorized, id_of
 from rooms.jwks import Jwks, ProviderAway
 from rooms.shapes import json_type, not_an_object

@@ -24,7 +24,7 @@ from typing import Any
 import httpx
 import pytest
 
-from beam.environment import url_of
+from beam.config.environment import url_of
 
 ROOT = Path(__file__).resolve().parent.parent
 NODE_FOLDER = ROOT / "tests" / "journeys" / "node"

@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 from django import forms
 
-from beam.conf import conf
+from beam.config.conf import conf
 from rooms import address, batch
 from rooms.wire import BadFrame, loads
 

@@ -11,7 +11,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 
 from beam import metrics
-from beam.conf import conf
+from beam.config.conf import conf
 from rooms.keys import SCOPES, Caller, keyring
 from rooms.limits import Pace
 

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from beam import metrics
-from beam.conf import conf
+from beam.config.conf import conf
 from rooms import batch, relay
 from rooms.activity import gathered
 from rooms.api.errors import summary

@@ -21,7 +21,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from beam import redis
-from beam.conf import conf
+from beam.config.conf import conf
 from rooms import relay
 from rooms.api.errors import KeyReused
 from rooms.keys import Caller

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from rest_framework.request import Request
 
 from beam import metrics
-from beam.conf import conf
+from beam.config.conf import conf
 from rooms.api.view import BackendView
 from rooms.figures import GAUGES, Buckets, Figures
 from rooms.peer import client_of, is_in

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from beam import redis
-from beam.conf import conf
+from beam.config.conf import conf
 from rooms import database
 from rooms.api.errors import other_method
 from rooms.api.schema import describe, shape

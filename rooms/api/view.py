@@ -21,7 +21,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from beam import metrics
-from beam.conf import conf
+from beam.config.conf import conf
 from rooms.api import callers
 from rooms.api.errors import TooLarge, Unread
 from rooms.api.schema import Described

@@ -9,8 +9,8 @@ import httpx
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from beam.conf import conf
-from beam.environment import url_of
+from beam.config.conf import conf
+from beam.config.environment import url_of
 
 
 def default_url() -> str:

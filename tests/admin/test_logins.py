@@ -12,7 +12,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from beam import metrics
-from beam.conf import conf
+from beam.config.conf import conf
 from rooms import guesses as module
 from rooms import logins
 from rooms.guesses import Guesses

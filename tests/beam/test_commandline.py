@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from beam.commandline import refuse_wrong_file
+from beam.config.command_line import refuse_wrong_file
 from tests.beam.test_settings import SAFE, check, python
 from tests.conftest import Serve
 from tests.processes import RedisServer, free_port, migrated, redis_server

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from beam.conf import KINDS, POLICIES, RANGES, Conf, check_settings, conf
+from beam.config.conf import KINDS, POLICIES, RANGES, Conf, check_settings, conf
 from rooms.policy import Policy
 
 PEM = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"

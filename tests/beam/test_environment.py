@@ -8,9 +8,9 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django.fixtures import Settings
 
-from beam import environment
-from beam.conf import VARIABLES, check_settings
-from beam.environment import Unknown
+from beam.config import environment
+from beam.config.conf import VARIABLES, check_settings
+from beam.config.environment import Unknown
 from tests.processes import ROOT
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam.origins import BadOrigin, is_allowed, read
+from beam.config.origins import BadOrigin, is_allowed, read
 
 LIST = ("https://example.com", "//another.com:888", "//*.other.com", "bare.org")
 

@@ -16,7 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from beam import redis
-from beam.conf import conf
+from beam.config.conf import conf
 from beam.layer import RedisLayer
 from tests.processes import ROOT, RedisServer, redis_server
 

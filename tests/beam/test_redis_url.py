@@ -6,7 +6,7 @@ from traceback import format_exception
 
 import pytest
 
-from beam.redis_url import BadUrl, Master, channel_prefix, database, parse
+from beam.config.redis_url import BadUrl, Master, channel_prefix, database, parse
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from beam import supervisor
-from beam.environment import url_of
+from beam.config.environment import url_of
 from beam.supervisor import Supervisor, listen
 from tests.clients import until
 from tests.processes import needs_ipv6

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from beam import metrics, redis
-from beam.conf import conf
+from beam.config.conf import conf
 from rooms.activity import (
     KEPT_SECONDS,
     MAX_COUNTED,

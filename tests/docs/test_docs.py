@@ -8,7 +8,7 @@ from dataclasses import fields
 
 import pytest
 
-from beam.conf import Conf
+from beam.config.conf import Conf
 from beam.metrics import CLOSED, COUNTERS, HISTOGRAMS, OTHER
 from rooms.figures import GAUGES
 from rooms.wire import RESERVED, Close, Reason

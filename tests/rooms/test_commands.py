@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
-from beam.conf import conf
+from beam.config.conf import conf
 from rooms import relay
 from rooms.event import Event
 from tests.processes import RedisServer

@@ -14,7 +14,7 @@ from pytest_django.fixtures import Settings
 from redis import Redis
 
 from beam import metrics
-from beam.conf import conf
+from beam.config.conf import conf
 from presence import backend as backends
 from rooms import forgetting
 from rooms.models import Room

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from beam.conf import conf
+from beam.config.conf import conf
 from rooms import guesses as module
 from rooms.guesses import Guesses
 from tests.processes import wait_until

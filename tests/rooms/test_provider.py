@@ -24,7 +24,7 @@ from jwt.algorithms import get_default_algorithms
 from pytest_django.fixtures import Settings
 
 from beam import metrics
-from beam.public_keys import BadKey, from_jwk, from_pem
+from beam.config.public_keys import BadKey, from_jwk, from_pem
 from rooms import access, grants, tokens
 from rooms.failures import BadAnswer
 from rooms.jwks import Jwks, ProviderAway

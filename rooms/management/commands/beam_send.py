@@ -9,7 +9,7 @@ from asgiref.sync import async_to_sync
 from django.core.management.base import BaseCommand, CommandError
 
 from beam import redis_start
-from beam.conf import conf
+from beam.config.conf import conf
 from rooms import relay
 from rooms.address import room_topic
 from rooms.batch import event_name

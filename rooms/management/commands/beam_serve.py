@@ -14,8 +14,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from beam import commandline, environment, redis_start
-from beam.conf import conf
+from beam import redis_start
+from beam.config import command_line, environment
+from beam.config.conf import conf
 from rooms import database
 from rooms.figures import supervised
 from rooms.siblings import siblings
@@ -60,7 +61,7 @@ class Command(BaseCommand):
             _require_redis_url(processes)
         if options["inherit"] is None and settings.REDIS_URL:
             _reach_redis()
-        commandline.refuse_wrong_file()
+        command_line.refuse_wrong_file()
         _check_database(is_first=options["inherit"] is None)
         if processes > 1:
             self._supervise(processes, host, port)
@@ -123,14 +124,14 @@ def _check_database(*, is_first: bool) -> None:
     try:
         missing = database.unapplied()
     except DatabaseError as error:
-        if commandline.has_wrong_options(error):
+        if command_line.has_wrong_options(error):
             raise
         if is_first:
             text = (
                 "%s Start it, or correct DATABASE_URL. Serving without it; /readyz is "
                 "503 until it answers."
             )
-            logger.warning(text, commandline.unusable(error))
+            logger.warning(text, command_line.unusable(error))
         return
     finally:
         connection.close()

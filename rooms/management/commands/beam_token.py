@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from beam.conf import conf
+from beam.config.conf import conf
 from rooms import address, grants, tokens
 from rooms.address import room_topic
 from rooms.wire import BadFrame, loads

@@ -21,7 +21,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from beam import environment, origins, public_keys, redis_url
+from beam.config import environment, origins, public_keys, redis_url
 
 
 @dataclass(frozen=True, slots=True)
