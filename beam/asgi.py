@@ -22,11 +22,11 @@ from beam.config import command_line
 with command_line.reported():
     setup(set_prefix=False)
 
-from beam import metrics
 from beam.config.conf import check_settings
 from beam.handler import ApiHandler
-from beam.logs import Send, identify
 from beam.pages import PageHandler, StaticFiles
+from beam.telemetry import metrics
+from beam.telemetry.logs import Send, identify
 from rooms.consumer import SocketConsumer, deny, plain_http
 from rooms.handshake import Refused
 from rooms.staff import staff_application

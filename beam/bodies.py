@@ -11,8 +11,8 @@ from typing import Final
 
 import orjson
 
-from beam import metrics
 from beam.config.conf import conf
+from beam.telemetry import metrics
 
 SLACK: Final = 65_536
 """Bytes above the largest limit of a view.

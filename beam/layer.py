@@ -27,11 +27,12 @@ from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio.client import PubSub
 from redis.asyncio.connection import Connection
 
-from beam import metrics, redis
+from beam import redis
 from beam.config import redis_url
 from beam.config.conf import conf
+from beam.loops import goes_on
 from beam.proof import Proof, Unproved, done_in_time
-from beam.tasks import goes_on
+from beam.telemetry import metrics
 
 Message = dict[str, Any]
 Listener = Callable[[Message], None]

@@ -20,8 +20,8 @@ from daphne.http_protocol import WebRequest
 from twisted.internet.protocol import Factory, Protocol
 from twisted.web.http import HTTPChannel
 
-from beam import metrics
 from beam.bodies import TooLarge, limit, refuse
+from beam.telemetry import metrics
 
 # Possessive, so that no input takes more than linear time.
 _HEAD: Final = re.compile(

@@ -21,9 +21,9 @@ from django.db import close_old_connections
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 
-from beam import metrics
 from beam.config.conf import conf
-from beam.logs import Flood
+from beam.telemetry import metrics
+from beam.telemetry.logs import Flood
 from rooms import database
 
 logger = logging.getLogger(__name__)

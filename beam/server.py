@@ -40,12 +40,13 @@ from daphne.ws_protocol import WebSocketProtocol
 from django.conf import settings
 from twisted.python.failure import Failure
 
-from beam import metrics, redis, redis_start, twisted_log
+from beam import redis, redis_start, twisted_log
 from beam.config.conf import conf
 from beam.config.environment import url_of
 from beam.frames import read
 from beam.opening import OpeningFactory
 from beam.supervisor import BACKLOG, READY, cannot_listen
+from beam.telemetry import metrics
 from rooms import reports
 from rooms.connections import connections
 from rooms.consumer import HTTP_RESPONSE

@@ -11,9 +11,9 @@ from typing import Any
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from beam import logs
 from beam.config import environment
 from beam.config.conf import from_environment, size_of
+from beam.telemetry import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 

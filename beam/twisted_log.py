@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.logger import LogLevel, globalLogPublisher
 
-from beam import metrics
+from beam.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 

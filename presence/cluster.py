@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from beam import metrics
+from beam.telemetry import metrics
 from presence.leases import FORGOTTEN, Leases
 from presence.shared import RedisTracker
 from presence.state import Diff

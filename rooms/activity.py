@@ -20,8 +20,9 @@ from weakref import WeakKeyDictionary
 
 import orjson
 
-from beam import metrics, redis
+from beam import redis
 from beam.config.conf import conf
+from beam.telemetry import metrics
 
 KEPT_SECONDS: Final = 900.0
 MAX_WARNINGS: Final = 200

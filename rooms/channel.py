@@ -13,8 +13,8 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from beam import metrics
 from beam.config.conf import conf
+from beam.telemetry import metrics
 from presence.state import State
 from rooms import grants, relay
 from rooms.event import Delivery, Event

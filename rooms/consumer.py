@@ -17,9 +17,9 @@ from channels.consumer import AsyncConsumer
 from django.core.signals import setting_changed
 from django.db import Error as DatabaseError
 
-from beam import metrics
 from beam.config.conf import conf
 from beam.redis import RedisError
+from beam.telemetry import metrics
 from presence.state import State
 from rooms import access, grants, reports, wire
 from rooms.channel import NULL, TURN, Channel, Refused

@@ -12,8 +12,8 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
-from beam import metrics
 from beam.config.conf import conf
+from beam.telemetry import metrics
 from rooms import outgoing
 from rooms.circuit import Circuit
 from rooms.failures import BadAnswer, kind

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from beam import metrics, redis
+from beam import redis
 from beam.config.conf import conf
+from beam.telemetry import metrics
 from rooms.connections import connections
 from rooms.hub import hub
 

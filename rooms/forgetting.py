@@ -23,8 +23,9 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from beam import metrics, redis
+from beam import redis
 from beam.config.conf import conf
+from beam.telemetry import metrics
 from presence.backend import tracker
 from rooms.address import room_topic
 from rooms.models import Room

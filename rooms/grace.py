@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from weakref import WeakKeyDictionary
 
-from beam import metrics, redis
+from beam import redis
+from beam.telemetry import metrics
 from presence.backend import tracker
 from presence.gate import Bar
 from rooms.diffs import diffs

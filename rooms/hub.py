@@ -22,11 +22,11 @@ from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
 
-from beam import metrics
 from beam.config.conf import conf
 from beam.layer import unbundle
-from beam.logs import whereabouts
-from beam.tasks import goes_on
+from beam.loops import goes_on
+from beam.telemetry import metrics
+from beam.telemetry.logs import whereabouts
 from presence.following import Following
 from presence.state import Diff, Snapshot
 from rooms.event import Delivery, Event

@@ -16,9 +16,9 @@ from typing import Final
 
 import httpx
 
-from beam import metrics
 from beam.config.conf import conf
 from beam.config.public_keys import BadKey, PublicKey, from_jwk
+from beam.telemetry import metrics
 from rooms import outgoing
 from rooms.failures import BadAnswer, host, kind
 

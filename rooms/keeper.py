@@ -15,9 +15,10 @@ from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
 
-from beam import metrics, redis
+from beam import redis
 from beam.config.conf import conf
-from beam.tasks import goes_on
+from beam.loops import goes_on
+from beam.telemetry import metrics
 from presence import backend
 from presence.cluster import Cluster, Watch, in_parts
 from presence.leases import Leases

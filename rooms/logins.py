@@ -16,8 +16,8 @@ from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from beam import metrics
-from beam.logs import Flood
+from beam.telemetry import metrics
+from beam.telemetry.logs import Flood
 from rooms.guesses import guesses
 from rooms.peer import client_of, counted_as
 

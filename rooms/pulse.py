@@ -15,9 +15,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from beam import redis, tally
+from beam import redis
 from beam.config.conf import conf
-from beam.tasks import goes_on
+from beam.loops import goes_on
+from beam.telemetry import log_summary
 from presence import backend
 from presence.tracker import ALONE
 from rooms import figures, forgetting, overrides, relay
@@ -84,7 +85,7 @@ class Pulse:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        tally.flush()
+        log_summary.flush()
         siblings.write(figures.take())
         try:
             await self._tell(figures.take())

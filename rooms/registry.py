@@ -17,8 +17,8 @@ from channels.db import database_sync_to_async
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from beam import metrics
 from beam.config.conf import conf
+from beam.telemetry import metrics
 from rooms.models import Room
 
 logger = logging.getLogger(__name__)

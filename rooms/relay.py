@@ -18,7 +18,8 @@ from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
 
-from beam import metrics, redis
+from beam import redis
+from beam.telemetry import metrics
 from rooms.event import Event
 from rooms.hub import group_name, hub
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 
-from beam.logs import printable
-from beam.tally import Tally
+from beam.telemetry.log_summary import Tally
+from beam.telemetry.logs import printable
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from typing import Any
 import orjson
 from django.conf import settings
 
-from beam import metrics
 from beam.config.conf import conf
 from beam.redis import RedisError
+from beam.telemetry import metrics
 from presence import gate
 from presence.backend import tracker
 from presence.state import Diff, Snapshot, State, metas_of

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from beam import metrics
+from beam.telemetry import metrics
 from rooms.event import Delivery
 from rooms.outbound import Backlog
 from rooms.wire import Close, Frame, Vsn, encode, is_binary, prepared

@@ -13,7 +13,8 @@ from django.contrib.contenttypes.management import create_contenttypes
 from django.db.models.signals import post_migrate
 from pytest_django.fixtures import Settings
 
-from beam import redis, tally
+from beam import redis
+from beam.telemetry import log_summary
 from rooms.connections import connections
 from rooms.hub import Hub, hub
 from rooms.keeper import keeper
@@ -112,7 +113,7 @@ async def running_hub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
 @pytest.fixture(autouse=True)
 def lines_of_other_tests() -> None:
     """What they wrote is no flood of this one."""
-    tally.flush()
+    log_summary.flush()
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from django.core.signals import setting_changed
 from rest_framework import exceptions
 from rest_framework.request import Request
 
-from beam import metrics
 from beam.config.conf import conf
+from beam.telemetry import metrics
 from rooms.keys import SCOPES, Caller, keyring
 from rooms.limits import Pace
 

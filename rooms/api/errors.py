@@ -13,7 +13,8 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
-from beam import metrics, redis
+from beam import redis
+from beam.telemetry import metrics
 from rooms import database, relay
 
 logger = logging.getLogger(__name__)

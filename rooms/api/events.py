@@ -8,8 +8,8 @@ from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from beam import metrics
 from beam.config.conf import conf
+from beam.telemetry import metrics
 from rooms import batch, relay
 from rooms.activity import gathered
 from rooms.api.errors import summary

@@ -16,8 +16,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from rest_framework.request import Request
 
-from beam import metrics
 from beam.config.conf import conf
+from beam.telemetry import metrics
 from rooms.api.view import BackendView
 from rooms.figures import GAUGES, Buckets, Figures
 from rooms.peer import client_of, is_in
@@ -35,7 +35,7 @@ class Exposition(Collector):
         self._everyone = everyone.items()
 
     def collect(self) -> Iterator[Metric]:
-        """The families, by the table of `beam.metrics`.
+        """The families, by the table of `beam.telemetry.metrics`.
 
         What a process of another version did not tell is missing, not 0.
         """

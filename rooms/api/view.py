@@ -20,8 +20,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from beam import metrics
 from beam.config.conf import conf
+from beam.telemetry import metrics
 from rooms.api import callers
 from rooms.api.errors import TooLarge, Unread
 from rooms.api.schema import Described

@@ -11,8 +11,8 @@ from django.db import OperationalError
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from beam import metrics
 from beam.config.conf import conf
+from beam.telemetry import metrics
 from rooms import guesses as module
 from rooms import logins
 from rooms.guesses import Guesses

@@ -15,8 +15,9 @@ from django.contrib.auth.models import User
 from django.test import AsyncClient
 from pytest_django.fixtures import Settings
 
-from beam import metrics, redis
+from beam import redis
 from beam.asgi import application
+from beam.telemetry import metrics
 from rooms import figures, relay
 from rooms.activity import activity, gather, gathered
 from rooms.connections import disconnect_event

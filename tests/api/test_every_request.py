@@ -18,8 +18,8 @@ from asgiref.sync import sync_to_async
 from django.urls import get_resolver
 from pytest_django.fixtures import Settings
 
-from beam import metrics
 from beam.asgi import application
+from beam.telemetry import metrics
 from rooms import keys, relay
 from rooms.api import callers, service
 from rooms.api.errors import trouble

@@ -15,7 +15,7 @@ from django.test import AsyncClient
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from beam import metrics
+from beam.telemetry import metrics
 from rooms import keys
 from rooms.api import callers
 from rooms.models import ApiKey

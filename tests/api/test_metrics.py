@@ -9,8 +9,8 @@ from django.test import AsyncClient
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django.fixtures import Settings
 
-from beam import metrics
 from beam.asgi import application
+from beam.telemetry import metrics
 from rooms import figures, keys
 from rooms.figures import GAUGES
 from rooms.siblings import siblings

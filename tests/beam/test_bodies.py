@@ -9,9 +9,9 @@ import pytest
 from django.http import HttpResponse
 from pytest_django.fixtures import Settings
 
-from beam import metrics
 from beam.bodies import SLACK, TooLarge, check_length, limit, refuse
 from beam.handler import ApiHandler
+from beam.telemetry import metrics
 
 LIMIT = 1_048_576 + 65_536
 PATH = "/api/v1/push_room_event"

@@ -12,8 +12,9 @@ import redis as sync_redis
 from channels.layers import get_channel_layer
 from pytest_django.fixtures import Settings
 
-from beam import metrics, redis
+from beam import redis
 from beam.proof import Unproved
+from beam.telemetry import metrics
 from rooms import relay
 from rooms.event import Event
 from rooms.hub import Hub, group_name, hub

@@ -20,9 +20,15 @@ from django.contrib.auth.views import LoginView
 from django.db import OperationalError
 from pytest_django.fixtures import Settings
 
-from beam import logs, metrics, pages, tally
+from beam import pages
 from beam.asgi import application
-from beam.logs import DjangoFilter, JsonFormatter, LineFormatter, RequestFilter
+from beam.telemetry import log_summary, logs, metrics
+from beam.telemetry.logs import (
+    DjangoFilter,
+    JsonFormatter,
+    LineFormatter,
+    RequestFilter,
+)
 from rooms import tokens
 from rooms.connections import connections
 from tests.clients import Client, connected, until
@@ -348,7 +354,7 @@ async def test_many_that_leave_at_once_do_not_flood_the_log(
     for client in clients:
         await client.wire.send_input({"type": "websocket.disconnect", "code": 1000})
     await until(lambda: not connections.everyone())
-    tally.flush()
+    log_summary.flush()
 
     levels = Counter(one.levelname for one in caplog.records)
     counted = sum(vars(one).get("count", 0) for one in caplog.records)

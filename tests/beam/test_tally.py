@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from beam import tally
-from beam.tally import Tally
+from beam.telemetry import log_summary
+from beam.telemetry.log_summary import Tally
 from tests.clients import until
 
 logger = logging.getLogger(__name__)
@@ -93,8 +93,8 @@ def test_what_was_counted_is_written_at_the_end(
 ) -> None:
     end(ends, 5)
 
-    tally.flush()
-    tally.flush()
+    log_summary.flush()
+    log_summary.flush()
 
     told = written(caplog)
     assert told[3:] == ["2 more connections ended within 1 s: 2 lost"]

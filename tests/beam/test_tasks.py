@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from beam.tasks import goes_on
+from beam.loops import goes_on
 
 
 async def test_a_task_ends_whose_cancellation_was_replaced_by_an_error() -> None:

@@ -13,7 +13,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 
-from beam import metrics, twisted_log
+from beam import twisted_log
+from beam.telemetry import metrics
 from tests.beam.test_logs import PRODUCTION, lines
 from tests.conftest import Serve
 

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from beam import metrics, redis
+from beam import redis
 from beam.config.conf import conf
+from beam.telemetry import metrics
 from rooms.activity import (
     KEPT_SECONDS,
     MAX_COUNTED,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from beam import metrics
+from beam.telemetry import metrics
 from rooms import relay
 from rooms.event import Delivery, Event
 from rooms.hub import Held, Hub, release
@@ -326,7 +326,7 @@ async def test_events_of_one_moment_are_one_write(running_hub: Hub, topic: str) 
 async def test_a_layer_that_is_away_refuses_and_is_counted(
     topic: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from beam import metrics
+    from beam.telemetry import metrics
 
     async def away(*args: Any) -> None:
         raise ConnectionError("what was said")

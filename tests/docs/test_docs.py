@@ -9,7 +9,7 @@ from dataclasses import fields
 import pytest
 
 from beam.config.conf import Conf
-from beam.metrics import CLOSED, COUNTERS, HISTOGRAMS, OTHER
+from beam.telemetry.metrics import CLOSED, COUNTERS, HISTOGRAMS, OTHER
 from rooms.figures import GAUGES
 from rooms.wire import RESERVED, Close, Reason
 from tests.processes import ROOT

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from django.conf import settings as django_settings
 from pytest_django.fixtures import Settings
 
-from beam import metrics
+from beam.telemetry import metrics
 from rooms import access, decoding, grants, tokens
 
 ADA = grants.Identity("ada")

@@ -15,9 +15,9 @@ from channels.testing import WebsocketCommunicator
 from django.db import OperationalError
 from pytest_django.fixtures import Settings
 
-from beam import metrics, tally
 from beam.asgi import application
 from beam.redis import RedisError
+from beam.telemetry import log_summary, metrics
 from rooms import grants, relay, tokens
 from rooms.connections import connections, disconnect_event
 from rooms.consumer import SocketConsumer
@@ -573,7 +573,7 @@ async def test_connects_that_are_refused_do_not_flood_the_log(
 
     for _ in range(40):
         assert await Client("ada", user_token="no").is_refused()
-    tally.flush()
+    log_summary.flush()
 
     assert len(caplog.messages) == 11
     assert caplog.messages[-1] == "30 more connects refused within 10 s: 30 token"

@@ -10,7 +10,7 @@ from django.conf import settings as django_settings
 from django.test import AsyncClient
 from pytest_django.fixtures import Settings
 
-from beam import metrics
+from beam.telemetry import metrics
 from rooms import keys
 from rooms.connections import connections
 from rooms.handshake import client_address

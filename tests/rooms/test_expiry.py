@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from beam import metrics
+from beam.telemetry import metrics
 from rooms import relay, tokens
 from rooms.connections import connections
 from rooms.consumer import SocketConsumer

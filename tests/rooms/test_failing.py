@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from beam import metrics
+from beam.telemetry import metrics
 from rooms.channel import Channel
 from rooms.connections import connections
 from rooms.hub import Hub

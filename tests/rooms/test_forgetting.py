@@ -13,8 +13,8 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 from redis import Redis
 
-from beam import metrics
 from beam.config.conf import conf
+from beam.telemetry import metrics
 from presence import backend as backends
 from rooms import forgetting
 from rooms.models import Room

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from channels.layers import get_channel_layer
 
-from beam import metrics
+from beam.telemetry import metrics
 from rooms import relay
 from rooms.event import Event
 from rooms.hub import Hub, hub

@@ -23,8 +23,8 @@ from django.conf import settings as django_settings
 from jwt.algorithms import get_default_algorithms
 from pytest_django.fixtures import Settings
 
-from beam import metrics
 from beam.config.public_keys import BadKey, from_jwk, from_pem
+from beam.telemetry import metrics
 from rooms import access, grants, tokens
 from rooms.failures import BadAnswer
 from rooms.jwks import Jwks, ProviderAway

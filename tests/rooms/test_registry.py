@@ -10,7 +10,7 @@ from django.db import DatabaseError
 from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
-from beam import metrics
+from beam.telemetry import metrics
 from rooms import registry as module
 from rooms.models import Room
 from rooms.registry import Registry

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from beam import metrics
+from beam.telemetry import metrics
 from rooms import tokens
 from rooms.channel import NULL, Channel
 from rooms.hub import Hub

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from beam import metrics
+from beam.telemetry import metrics
 from rooms import figures
 from rooms.connections import connections
 from rooms.pulse import Pulse

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from beam import metrics
+from beam.telemetry import metrics
 from rooms.event import Delivery, Event
 from rooms.socket import AsgiSocket, Ended, PreparedSocket, Receiver
 from rooms.wire import Close, Frame, Vsn

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from beam import metrics
+from beam.telemetry import metrics
 from rooms.figures import Figures
 from rooms.troubles import ERRORS, MAX_KEPT, TEXTS, Recorder, grown
 
