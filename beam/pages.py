@@ -21,10 +21,10 @@ from django.db import close_old_connections
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 
+from beam import database
 from beam.config.conf import conf
 from beam.telemetry import metrics
 from beam.telemetry.logs import Flood
-from rooms import database
 
 logger = logging.getLogger(__name__)
 

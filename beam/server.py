@@ -40,11 +40,12 @@ from daphne.ws_protocol import WebSocketProtocol
 from django.conf import settings
 from twisted.python.failure import Failure
 
-from beam import redis, redis_start, twisted_log
+from beam import redis, twisted_log
 from beam.config.conf import conf
 from beam.config.environment import url_of
 from beam.frames import read
 from beam.opening import OpeningFactory
+from beam.redis import startup_check
 from beam.supervisor import BACKLOG, READY, cannot_listen
 from beam.telemetry import metrics
 from rooms import reports
@@ -564,7 +565,7 @@ class Server(DaphneServer):  # type: ignore[misc]
             return
         host = port.getHost()
         url = url_of(host.host, host.port)
-        redis_start.announce()
+        startup_check.announce()
         logger.info("Listening on %s", url)
         if settings.DEBUG:
             logger.info("Try it: %s/ is a demo, in as many windows as you like", url)

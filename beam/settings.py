@@ -227,12 +227,12 @@ BEAM: dict[str, Any] = from_environment(os.environ) | {
 if REDIS_URL:
     CHANNEL_LAYERS: dict[str, Any] = {
         "default": {
-            "BACKEND": "beam.layer.RedisLayer",
+            "BACKEND": "beam.redis.channel_layer.RedisLayer",
             "CONFIG": {"hosts": [REDIS_URL]},
         }
     }
 else:
-    CHANNEL_LAYERS = {"default": {"BACKEND": "beam.layer.InProcessLayer"}}
+    CHANNEL_LAYERS = {"default": {"BACKEND": "beam.redis.channel_layer.InProcessLayer"}}
 
 # Admins only. Behind proxies of one's own TLS ends there, and they say so.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from beam import redis_start
 from beam.config.conf import conf
 from beam.config.environment import url_of
+from beam.redis import startup_check
 
 logger = logging.getLogger(__name__)
 
@@ -323,6 +323,6 @@ def supervise(count: int, host: str, port: int) -> int:
         text = "No temporary directory: %s. Set TMPDIR to one that is writable"
         logger.critical(text, error)
         return 1
-    redis_start.announce()
+    startup_check.announce()
     with listening, shared as folder:
         return asyncio.run(Supervisor(count, listening, folder).run())

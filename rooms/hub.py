@@ -23,8 +23,8 @@ from weakref import WeakKeyDictionary
 from channels.layers import get_channel_layer
 
 from beam.config.conf import conf
-from beam.layer import unbundle
 from beam.loops import goes_on
+from beam.redis.channel_layer import unbundle
 from beam.telemetry import metrics
 from beam.telemetry.logs import whereabouts
 from presence.following import Following

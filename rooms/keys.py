@@ -21,7 +21,7 @@ from django.db import Error as DatabaseError
 from django.db import OperationalError
 from django.utils import timezone
 
-from rooms.database import SECONDS
+from beam.database import SECONDS
 from rooms.models import ApiKey
 
 logger = logging.getLogger(__name__)

@@ -55,11 +55,11 @@ def django_db_setup(django_db_setup: None) -> None:
 
 
 IN_PROCESS = {
-    "in process": "beam.layer.InProcessLayer",
+    "in process": "beam.redis.channel_layer.InProcessLayer",
     "stock in process": "channels.layers.InMemoryChannelLayer",
 }
 OVER_REDIS = {
-    "redis": "beam.layer.RedisLayer",
+    "redis": "beam.redis.channel_layer.RedisLayer",
     "stock redis": "channels_redis.pubsub.RedisPubSubChannelLayer",
 }
 

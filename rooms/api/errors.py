@@ -13,9 +13,9 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
-from beam import redis
+from beam import database, redis
 from beam.telemetry import metrics
-from rooms import database, relay
+from rooms import relay
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from beam import redis
+from beam import database, redis
 from beam.config.conf import conf
-from rooms import database
 from rooms.api.errors import other_method
 from rooms.api.schema import describe, shape
 from rooms.api.view import BackendView

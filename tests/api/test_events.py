@@ -18,9 +18,10 @@ from django.db import OperationalError
 from django.test import AsyncClient, RequestFactory
 from pytest_django.fixtures import Settings
 
+from beam import database
 from beam.asgi import application
 from beam.telemetry import metrics
-from rooms import database, demo, relay
+from rooms import demo, relay
 from rooms.connections import connections
 from rooms.wire import RESERVED_RULE
 from tests.clients import connected

@@ -13,7 +13,7 @@ from channels.layers import get_channel_layer
 from pytest_django.fixtures import Settings
 
 from beam import redis
-from beam.proof import Unproved
+from beam.redis.subscription_proof import Unproved
 from beam.telemetry import metrics
 from rooms import relay
 from rooms.event import Event

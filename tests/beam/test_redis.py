@@ -17,7 +17,7 @@ from redis.exceptions import ResponseError
 
 from beam import redis
 from beam.config.conf import conf
-from beam.layer import RedisLayer
+from beam.redis.channel_layer import RedisLayer
 from tests.processes import ROOT, RedisServer, redis_server
 
 

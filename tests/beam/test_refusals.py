@@ -9,7 +9,7 @@ from redis._parsers.base import BaseParser
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from beam import refusals
+from beam.redis import refusals
 
 parsed: Any = BaseParser.parse_error
 IN_SCRIPT = "ERR Error running script (call to f_8d57): @user_script:1: "

@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 from pytest_django.fixtures import Settings
 
 from beam import redis
-from beam.refusals import ADVICE
+from beam.redis.refusals import ADVICE
 from presence.cluster import Cluster, Watch
 from presence.following import Following
 from presence.leases import Leases

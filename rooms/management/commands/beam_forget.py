@@ -8,8 +8,9 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.core.management.base import BaseCommand, CommandError
 
-from beam import redis, redis_start
+from beam import redis
 from beam.config.conf import conf
+from beam.redis import startup_check
 from rooms import forgetting
 
 AT_ONCE = 500
@@ -33,7 +34,7 @@ class Command(BaseCommand):
         ids = list(old.values_list("room_id", flat=True))
         try:
             empty = async_to_sync(_empty)(ids)
-        except redis_start.Unreachable as error:
+        except startup_check.Unreachable as error:
             raise CommandError(str(error)) from None
         except (redis.RedisError, OSError) as error:
             reason = redis.described(error)
@@ -49,7 +50,7 @@ async def _empty(room_ids: list[str]) -> list[str]:
     """Those that nobody is in. Without Redis only the server knows who is."""
     if not conf().redis_url:
         return room_ids
-    await redis_start.reach()
+    await startup_check.reach()
     try:
         return await forgetting.empty(room_ids)
     finally:

@@ -8,8 +8,8 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.core.management.base import BaseCommand, CommandError
 
-from beam import redis_start
 from beam.config.conf import conf
+from beam.redis import startup_check
 from rooms import relay
 from rooms.address import room_topic
 from rooms.batch import event_name
@@ -66,7 +66,7 @@ def _payload(text: str) -> dict[str, Any]:
 async def _publish(event: Event) -> None:
     try:
         # First: in one line, with the address of Redis.
-        await redis_start.reach()
+        await startup_check.reach()
         await relay.published(event)
-    except (redis_start.Unreachable, relay.Unavailable) as error:
+    except (startup_check.Unreachable, relay.Unavailable) as error:
         raise CommandError(f"Not sent: {error}") from None

@@ -14,10 +14,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from beam import redis_start
+from beam import database
 from beam.config import command_line, environment
 from beam.config.conf import conf
-from rooms import database
+from beam.redis import startup_check
 from rooms.figures import supervised
 from rooms.siblings import siblings
 
@@ -108,8 +108,8 @@ def _require_redis_url(processes: int) -> None:
 def _reach_redis() -> None:
     """A start without Redis is a mistake; a process that is started again waits."""
     try:
-        asyncio.run(redis_start.reach(conf().redis_start_timeout))
-    except redis_start.Unreachable as error:
+        asyncio.run(startup_check.reach(conf().redis_start_timeout))
+    except startup_check.Unreachable as error:
         raise CommandError(str(error)) from None
 
 

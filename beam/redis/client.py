@@ -3,7 +3,7 @@
 Calls of one turn of the loop leave in one pipeline: a storm of joins needs one
 connection, not one for each join. While Redis is unavailable nothing is tried: a
 call fails at once, and one task probes it. Redis that answers and refuses commands
-is as unavailable as one that does not answer; `beam.refusals` classifies its
+is as unavailable as one that does not answer; `beam.redis.refusals` classifies its
 replies.
 """
 
@@ -24,9 +24,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from beam import refusals
 from beam.config import redis_url
 from beam.config.conf import conf
+from beam.redis import refusals
 
 __all__ = [
     "Away",

@@ -49,7 +49,7 @@ class Proof:
         self._number += 1
         self._message = self._loop.create_future()
         self._answer = self._loop.create_future()
-        return {"type": "beam.proof", "number": self._number}
+        return {"type": "beam.redis.subscription_proof", "number": self._number}
 
     def question(self, subscribed: int) -> str:
         """The channel to unsubscribe from. `subscribed`: how many Redis must know."""

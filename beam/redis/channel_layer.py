@@ -31,7 +31,7 @@ from beam import redis
 from beam.config import redis_url
 from beam.config.conf import conf
 from beam.loops import goes_on
-from beam.proof import Proof, Unproved, done_in_time
+from beam.redis.subscription_proof import Proof, Unproved, done_in_time
 from beam.telemetry import metrics
 
 Message = dict[str, Any]

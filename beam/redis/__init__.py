@@ -1,0 +1,41 @@
+"""Redis: the client, the channel layer, and what both rely on."""
+
+from beam.redis.client import (
+    CALLS_AT_ONCE,
+    PROBE,
+    Away,
+    Batch,
+    Command,
+    Link,
+    Redis,
+    RedisError,
+    Script,
+    batch,
+    client,
+    close,
+    connect,
+    described,
+    drop_idle,
+    link,
+    reconnect,
+)
+
+__all__ = [
+    "CALLS_AT_ONCE",
+    "PROBE",
+    "Away",
+    "Batch",
+    "Command",
+    "Link",
+    "Redis",
+    "RedisError",
+    "Script",
+    "batch",
+    "client",
+    "close",
+    "connect",
+    "described",
+    "drop_idle",
+    "link",
+    "reconnect",
+]
