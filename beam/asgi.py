@@ -23,8 +23,8 @@ with command_line.reported():
     setup(set_prefix=False)
 
 from beam.config.conf import check_settings
-from beam.handler import ApiHandler
-from beam.pages import PageHandler, StaticFiles
+from beam.server.api_handler import ApiHandler
+from beam.server.pages import PageHandler, StaticFiles
 from beam.telemetry import metrics
 from beam.telemetry.logs import Send, identify
 from rooms.consumer import SocketConsumer, deny, plain_http
@@ -154,7 +154,7 @@ def _check_settings() -> None:
     `manage.py` does both by itself; other servers import this module only.
     """
     command_line.refuse_wrong_settings()
-    if "beam.server" not in sys.modules:
+    if "beam.server.daphne" not in sys.modules:
         for check in check_settings():
             logger.warning("%s", command_line.line_of(check))
 

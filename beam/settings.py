@@ -129,7 +129,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "beam.pages.DatabaseMiddleware",
+    "beam.server.pages.DatabaseMiddleware",
 ]
 
 ROOT_URLCONF = "beam.urls"

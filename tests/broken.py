@@ -13,7 +13,7 @@ def fail(self: Any, line: bytes) -> bool:
 
 
 if __name__ == "__main__":
-    from beam.opening import HttpChannel
+    from beam.server.http import HttpChannel
 
     header_received = HttpChannel.headerReceived
     HttpChannel.headerReceived = fail  # type: ignore[method-assign]

@@ -74,7 +74,7 @@ REFUSALS: Final = "django.security."
 """Loggers of what Django refuses: whoever likes makes them write."""
 
 UNAVAILABLE: Final = 503
-"""Pages with this status are reported by `beam.pages`, with the reason."""
+"""Pages with this status are reported by `beam.server.pages`, with the reason."""
 
 QUIET_SECONDS: Final = 10.0
 LONGEST_TEXT: Final = 300

@@ -9,8 +9,8 @@ import pytest
 from django.http import HttpResponse
 from pytest_django.fixtures import Settings
 
-from beam.bodies import SLACK, TooLarge, check_length, limit, refuse
-from beam.handler import ApiHandler
+from beam.server.api_handler import ApiHandler
+from beam.server.body_limit import SLACK, TooLarge, check_length, limit, refuse
 from beam.telemetry import metrics
 
 LIMIT = 1_048_576 + 65_536

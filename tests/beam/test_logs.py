@@ -20,8 +20,8 @@ from django.contrib.auth.views import LoginView
 from django.db import OperationalError
 from pytest_django.fixtures import Settings
 
-from beam import pages
 from beam.asgi import application
+from beam.server import pages
 from beam.telemetry import log_summary, logs, metrics
 from beam.telemetry.logs import (
     DjangoFilter,
@@ -209,7 +209,7 @@ async def test_a_page_that_is_unavailable_is_reported_once(
     assert [await ask() for _ in range(20)] == [503] * 20
 
     [line] = written()
-    assert line["logger"] == "beam.pages"
+    assert line["logger"] == "beam.server.pages"
 
 
 @pytest.mark.parametrize(

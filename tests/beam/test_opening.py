@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam.opening import MAX_HEAD, Request, handshake_query
+from beam.server.http import MAX_HEAD, Request, handshake_query
 from rooms import tokens
 from tests.conftest import Serve
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from beam import supervisor
 from beam.config.environment import url_of
-from beam.supervisor import Supervisor, listen
+from beam.server import supervisor
+from beam.server.supervisor import Supervisor, listen
 from tests.clients import until
 from tests.processes import needs_ipv6
 
@@ -65,7 +65,7 @@ async def supervised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> AsyncIterator[Supervised]:
     """Stopped at the end, as Ctrl-C would."""
-    caplog.set_level("INFO", "beam.supervisor")
+    caplog.set_level("INFO", "beam.server.supervisor")
     script = tmp_path / "manage.py"
     script.write_text(WORKER)
     monkeypatch.setattr(sys, "argv", [str(script)])

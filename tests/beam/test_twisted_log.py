@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 
-from beam import twisted_log
+from beam.server import twisted_log
 from beam.telemetry import metrics
 from tests.beam.test_logs import PRODUCTION, lines
 from tests.conftest import Serve
@@ -30,7 +30,7 @@ def test_a_protocol_that_raises_is_logged_and_counted(beam_server: Serve) -> Non
     server.stop()
 
     [told] = [line for line in lines(server) if line["level"] == "ERROR"]
-    assert told["logger"] == "beam.twisted_log"
+    assert told["logger"] == "beam.server.twisted_log"
     assert told["message"] == "An error inside the server: KeyError"
     assert "in fail" in told["traceback"]
     assert told["traceback"].endswith("\nKeyError")

@@ -20,7 +20,7 @@ def main() -> None:
     import django
 
     django.setup()
-    from beam.server import Server
+    from beam.server.daphne import Server
 
     from tests.conformance.asgi import application  # isort: skip
 

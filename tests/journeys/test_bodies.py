@@ -17,8 +17,8 @@ import httpx
 import psutil
 import pytest
 
-from beam.bodies import limit
-from beam.opening import LINGER_BYTES, LINGER_SECONDS
+from beam.server.body_limit import limit
+from beam.server.http import LINGER_BYTES, LINGER_SECONDS
 from tests.conftest import Serve
 from tests.journeys.test_server import KINDS, event, join
 from tests.processes import Server, serve, wait_until

@@ -70,7 +70,7 @@ class Command(BaseCommand):
             siblings.join(options["siblings"], options["sibling"])
             supervised.processes = options["of"]
         # Installs the reactor: nothing may have done so before.
-        from beam.server import Server
+        from beam.server.daphne import Server
 
         from beam.asgi import application  # isort: skip
 
@@ -81,7 +81,7 @@ class Command(BaseCommand):
 
     @staticmethod
     def _supervise(processes: int, host: str, port: int) -> None:
-        from beam.supervisor import supervise
+        from beam.server.supervisor import supervise
 
         sys.exit(supervise(processes, host, port))
 

@@ -40,13 +40,14 @@ from daphne.ws_protocol import WebSocketProtocol
 from django.conf import settings
 from twisted.python.failure import Failure
 
-from beam import redis, twisted_log
+from beam import redis
 from beam.config.conf import conf
 from beam.config.environment import url_of
 from beam.frames import read
-from beam.opening import OpeningFactory
 from beam.redis import startup_check
-from beam.supervisor import BACKLOG, READY, cannot_listen
+from beam.server import twisted_log
+from beam.server.http import OpeningFactory
+from beam.server.supervisor import BACKLOG, READY, cannot_listen
 from beam.telemetry import metrics
 from rooms import reports
 from rooms.connections import connections

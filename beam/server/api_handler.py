@@ -17,7 +17,7 @@ from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpResponse
 from django.urls import set_script_prefix, set_urlconf
 
-from beam.bodies import TooLarge, check_length, limit, refuse
+from beam.server.body_limit import TooLarge, check_length, limit, refuse
 
 
 class ApiHandler(ASGIHandler):

@@ -20,7 +20,7 @@ from daphne.http_protocol import WebRequest
 from twisted.internet.protocol import Factory, Protocol
 from twisted.web.http import HTTPChannel
 
-from beam.bodies import TooLarge, limit, refuse
+from beam.server.body_limit import TooLarge, limit, refuse
 from beam.telemetry import metrics
 
 # Possessive, so that no input takes more than linear time.
