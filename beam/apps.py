@@ -1,6 +1,13 @@
-"""Owns Django admin as an app, with Beam's own site."""
+"""The apps of the project: the commands of Beam, and Django admin with its site."""
 
+from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
+
+
+class BeamConfig(AppConfig):
+    """The project as an app: Django finds its commands in `beam.management`."""
+
+    name = "beam"
 
 
 class BeamAdminConfig(AdminConfig):

@@ -115,6 +115,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "beam.apps.BeamConfig",
     "presence",
     "rooms",
     # Behind `rooms`, whose templates and site it takes.

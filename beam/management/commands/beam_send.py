@@ -9,12 +9,12 @@ from asgiref.sync import async_to_sync
 from django.core.management.base import BaseCommand, CommandError
 
 from beam.config.conf import conf
+from beam.management import api_client
 from beam.redis import startup_check
 from rooms import relay
 from rooms.address import room_topic
 from rooms.batch import event_name
 from rooms.event import Event
-from rooms.management import api
 from rooms.wire import BadFrame, loads
 
 
@@ -49,7 +49,7 @@ class Command(BaseCommand):
             async_to_sync(_publish)(Event(topic=topic, name=name, payload=payload))
         else:
             body = {"room_id": room_id, "event": name, "payload": payload}
-            api.request("POST", "/api/v1/push_room_event", json=body)
+            api_client.request("POST", "/api/v1/push_room_event", json=body)
         self.stderr.write(f"Sent {name} to {room_id}.")
 
 

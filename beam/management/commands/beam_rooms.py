@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from django.core.management.base import BaseCommand
 
-from rooms.management import api
+from beam.management import api_client
 
 PAGE = 1_000
 
@@ -22,7 +22,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """`[ROOM_ID]`, and which server."""
         parser.add_argument("room_id", nargs="?", metavar="ROOM_ID")
-        default = api.default_url()
+        default = api_client.default_url()
         parser.add_argument("--url", default=default, help=f"default: {default}")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -36,7 +36,7 @@ class Command(BaseCommand):
         cursor: str | None = ""
         while cursor is not None:
             query = {"cursor": cursor, "limit": str(PAGE)}
-            page = api.request("GET", "/api/v1/rooms", url, params=query).json()
+            page = api_client.request("GET", "/api/v1/rooms", url, params=query).json()
             if not cursor:
                 self.stdout.write("sessions\tusers\troom")
             for room in page["rooms"]:
@@ -46,7 +46,7 @@ class Command(BaseCommand):
 
     def _members(self, url: str, room_id: str) -> None:
         path = f"/api/v1/rooms/{quote(room_id, safe='')}/presence"
-        answer = api.request("GET", path, url).json()
+        answer = api_client.request("GET", path, url).json()
         self.stdout.write("session\tmetas")
         for member in answer["members"]:
             metas = json.dumps(member["metas"], ensure_ascii=False)
