@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from beam.telemetry import metrics
 from presence.leases import FORGOTTEN, Leases
-from presence.shared import RedisTracker
+from presence.redis_tracker import RedisTracker
 from presence.state import Diff
 
 logger = logging.getLogger(__name__)

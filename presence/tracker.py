@@ -2,7 +2,7 @@
 
 Two back ends behind one interface, held to one contract by
 `tests/contracts/test_tracker.py`: `LocalTracker` in process, and
-`presence.shared.RedisTracker` for many processes. A tracker returns diffs and
+`presence.redis_tracker.RedisTracker` for many processes. A tracker returns diffs and
 never sends.
 """
 
@@ -17,8 +17,8 @@ from typing import Final, NamedTuple, Protocol
 
 import orjson
 
-from presence import gate
-from presence.gate import UNLIMITED, Bar, Limits, Shut
+from presence import admission
+from presence.admission import UNLIMITED, Bar, Limits, Shut
 from presence.state import Diff, Meta, Snapshot, metas_of, sealed, state_of
 
 # Topics with bars before those that ended are looked for.
@@ -176,11 +176,11 @@ class _Counts:
     def check(self, entry: _Entry, limits: Limits) -> None:
         """Raises `Shut` if there is no room for one more entry."""
         if 0 < limits.entries <= self.entries:
-            raise Shut(gate.FULL)
+            raise Shut(admission.FULL)
         if 0 < limits.of_group <= self.by_group[entry.group]:
-            raise Shut(gate.GROUP_FULL)
+            raise Shut(admission.GROUP_FULL)
         if 0 < limits.size < self.size + entry.size:
-            raise Shut(gate.TOO_LARGE)
+            raise Shut(admission.TOO_LARGE)
 
 
 class LocalTracker:
@@ -248,7 +248,7 @@ class LocalTracker:
         new = _Entry.of(old.key, sealed(meta, fresh, ref), old.group)
         growth = new.size - old.size
         if growth > 0 and 0 < limits.size < self._counts[topic].size + growth:
-            raise Shut(gate.TOO_LARGE)
+            raise Shut(admission.TOO_LARGE)
         self._add(topic, fresh, new)
         self._remove(topic, ref)
         return Updated(fresh, Diff(_state([new]), _state([old]), self._next()))
@@ -281,7 +281,12 @@ class LocalTracker:
         refs = [
             ref
             for ref, key in self._leaving.get(topic, {}).items()
-            if bar in (gate.EVERYBODY, gate.group(entries[ref].group), gate.key(key))
+            if bar
+            in (
+                admission.EVERYBODY,
+                admission.group(entries[ref].group),
+                admission.key(key),
+            )
         ]
         return await self.untrack(topic, refs)
 
@@ -299,16 +304,24 @@ class LocalTracker:
     async def admit(self, topic: str, key: str, group: str) -> None:
         if topic not in self._bars:
             return
-        for bar in (gate.EVERYBODY, gate.group(group), gate.key(key)):
+        for bar in (admission.EVERYBODY, admission.group(group), admission.key(key)):
             if await self.is_shut(topic, bar):
-                raise Shut(gate.CLOSED if bar is gate.EVERYBODY else gate.BLOCKED)
+                raise Shut(
+                    admission.CLOSED
+                    if bar is admission.EVERYBODY
+                    else admission.BLOCKED
+                )
 
     async def shut(self, topic: str, bar: Bar, seconds: float | None = None) -> None:
         now = time.monotonic()
         self._drop_ended(now)
         bars = {b: ends for b, ends in self._bars.get(topic, {}).items() if ends > now}
-        if bar != gate.EVERYBODY and bar not in bars and len(bars) >= gate.MOST_BARS:
-            raise gate.TooManyBars
+        if (
+            bar != admission.EVERYBODY
+            and bar not in bars
+            and len(bars) >= admission.MOST_BARS
+        ):
+            raise admission.TooManyBars
         ends = math.inf if seconds is None else now + seconds
         self._bars[topic] = bars | {bar: ends}
 

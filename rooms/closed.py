@@ -14,8 +14,8 @@ from channels.db import database_sync_to_async
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from presence import gate
-from presence.backend import tracker
+from presence import admission
+from presence.factory import tracker
 from rooms import relay
 from rooms.address import room_topic
 from rooms.diffs import diffs
@@ -30,7 +30,7 @@ AT_ONCE: Final = 500
 
 async def shut(*room_ids: str) -> None:
     """Let nobody in, as long as Redis keeps it. Raises `RedisError`."""
-    everybody = gate.EVERYBODY
+    everybody = admission.EVERYBODY
     topics = map(room_topic, room_ids)
     await asyncio.gather(*(tracker().shut(topic, everybody) for topic in topics))
 
@@ -45,7 +45,7 @@ async def open_again(*room_ids: str) -> None:
 
     Redis comes first: while it is away nothing is done, now or later.
     """
-    everybody = gate.EVERYBODY
+    everybody = admission.EVERYBODY
     topics = map(room_topic, room_ids)
     await asyncio.gather(*(tracker().open(topic, everybody) for topic in topics))
     await database_sync_to_async(_mark)(room_ids, closed=False)
@@ -79,12 +79,12 @@ async def close_again() -> bool:
     topics = [room_topic(room_id) for room_id in found]
     for at in range(0, len(topics), AT_ONCE):
         some = topics[at : at + AT_ONCE]
-        await asyncio.gather(*(tracker().shut(t, gate.EVERYBODY) for t in some))
+        await asyncio.gather(*(tracker().shut(t, admission.EVERYBODY) for t in some))
     sizes = await tracker().sizes(topics) if topics else []
     for topic, size in zip(topics, sizes, strict=True):
         if size.entries:
             await relay.published(removal(topic, Reason.ROOM_CLOSED))
-            diffs().publish(topic, await tracker().evict(topic, gate.EVERYBODY))
+            diffs().publish(topic, await tracker().evict(topic, admission.EVERYBODY))
     return True
 
 

@@ -26,7 +26,7 @@ from django.utils import timezone
 from beam import redis
 from beam.config.conf import conf
 from beam.telemetry import metrics
-from presence.backend import tracker
+from presence.factory import tracker
 from rooms.address import room_topic
 from rooms.models import Room
 

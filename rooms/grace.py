@@ -7,8 +7,8 @@ from weakref import WeakKeyDictionary
 
 from beam import redis
 from beam.telemetry import metrics
-from presence.backend import tracker
-from presence.gate import Bar
+from presence.admission import Bar
+from presence.factory import tracker
 from rooms.diffs import diffs
 from rooms.hub import hub
 

@@ -27,8 +27,8 @@ from beam.loops import goes_on
 from beam.redis.channel_layer import unbundle
 from beam.telemetry import metrics
 from beam.telemetry.logs import whereabouts
-from presence.following import Following
 from presence.state import Diff, Snapshot
+from presence.version_log import Following
 from rooms.event import Delivery, Event
 from rooms.outbound import CEILING
 from rooms.socket import Socket, join_prepared

@@ -19,7 +19,7 @@ from beam import redis
 from beam.config.conf import conf
 from beam.loops import goes_on
 from beam.telemetry import metrics
-from presence import backend
+from presence import factory
 from presence.cluster import Cluster, Watch, in_parts
 from presence.leases import Leases
 from presence.state import Diff, Snapshot
@@ -59,7 +59,7 @@ async def processes() -> list[dict[str, Any]]:
     """
     if not conf().redis_url:
         return [{"id": ALONE} | describe()]
-    _, leases = backend.shared()
+    _, leases = factory.shared()
     return await leases.processes()
 
 
@@ -101,7 +101,7 @@ class Keeper:
         layer: Any = get_channel_layer()
         self._layer = layer.here() if hasattr(layer, "here") else layer
         self._layer.on_gap = self._on_gap
-        tracker, leases = backend.shared()
+        tracker, leases = factory.shared()
         self._cluster = Cluster(tracker, leases, _tell)
         self._watch = Watch(tracker)
         self._task = self._loop.create_task(self._run())
@@ -151,7 +151,7 @@ class Keeper:
     @staticmethod
     async def _give_up(left: float) -> None:
         """End the lease. `left`: seconds until the last grace period is over."""
-        tracker, leases = backend.shared()
+        tracker, leases = factory.shared()
         try:
             if left or tracker.topics():
                 # What Redis could not be told: another process takes it out.
@@ -283,7 +283,7 @@ async def _current(topic: str) -> Snapshot:
     Redis that lost its data and has a slower clock stays behind: so be it.
     """
     for _ in range(LISTINGS):
-        snapshot = await backend.tracker().list(topic)
+        snapshot = await factory.tracker().list(topic)
         if snapshot.version >= hub().latest(topic):
             break
     return snapshot

@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.core.signals import setting_changed
 
 from beam.config.conf import Conf, conf
-from presence.gate import Limits
+from presence.admission import Limits
 
 _DEFAULT: Final = Conf()
 

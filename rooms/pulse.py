@@ -19,7 +19,7 @@ from beam import redis
 from beam.config.conf import conf
 from beam.loops import goes_on
 from beam.telemetry import log_summary
-from presence import backend
+from presence import factory
 from presence.tracker import ALONE
 from rooms import figures, forgetting, overrides, relay
 from rooms.activity import activity, gather
@@ -162,7 +162,7 @@ def _point(before: Figures, now: Figures) -> dict[str, Any]:
     shared = conf().redis_url
     return {
         "at": round(now.at, 2),
-        "process": backend.shared()[1].process if shared else ALONE,
+        "process": factory.shared()[1].process if shared else ALONE,
         **figures.who(),
         "connections": now.gauges["connections"],
         "members": now.gauges["members"],

@@ -14,8 +14,8 @@ from django.conf import settings
 from beam.config.conf import conf
 from beam.redis import RedisError
 from beam.telemetry import metrics
-from presence import gate
-from presence.backend import tracker
+from presence import admission
+from presence.factory import tracker
 from presence.state import Diff, Snapshot, State, metas_of
 from presence.tracker import NotTracked
 from rooms import access, grants, relay, reports
@@ -39,11 +39,11 @@ MAX_DEPARTED = 16
 MAX_LATE = 16
 LONGEST_TIMER = 24 * 3_600.0
 SHUT = {
-    gate.CLOSED: Reason.ROOM_CLOSED,
-    gate.BLOCKED: Reason.BLOCKED,
-    gate.FULL: Reason.ROOM_FULL,
-    gate.GROUP_FULL: Reason.TOO_MANY_SESSIONS,
-    gate.TOO_LARGE: Reason.PRESENCE_FULL,
+    admission.CLOSED: Reason.ROOM_CLOSED,
+    admission.BLOCKED: Reason.BLOCKED,
+    admission.FULL: Reason.ROOM_FULL,
+    admission.GROUP_FULL: Reason.TOO_MANY_SESSIONS,
+    admission.TOO_LARGE: Reason.PRESENCE_FULL,
 }
 
 
@@ -111,7 +111,7 @@ class RoomChannel(Channel):
                 before = await tracker().list(self.topic)
             else:
                 before = await self._track(self._own_meta(meta))
-        except gate.Shut as shut:
+        except admission.Shut as shut:
             raise Refused(SHUT[shut.reason]) from None
         except (RedisError, OSError, NotTracked):
             # Not tracked: another took the entry that was to be taken over.
@@ -342,7 +342,7 @@ class RoomChannel(Channel):
             )
             self._own = diff.joins
             diffs().publish(self.topic, diff)
-        except gate.Shut as shut:
+        except admission.Shut as shut:
             raise Refused(SHUT[shut.reason]) from None
         except (RedisError, OSError, NotTracked):
             raise Refused(Reason.UNAVAILABLE) from None

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from presence import gate
-from presence.backend import tracker
+from presence import admission
+from presence.factory import tracker
 from presence.state import metas_of
 from rooms import closed, relay
 from rooms.activity import gathered
@@ -22,7 +22,11 @@ REMOVED = "removed"
 
 
 async def remove(
-    room_id: str, bar: gate.Bar, *, reason: str = REMOVED, block_seconds: float = 0.0
+    room_id: str,
+    bar: admission.Bar,
+    *,
+    reason: str = REMOVED,
+    block_seconds: float = 0.0,
 ) -> list[str]:
     """Take a user's members, or one session, out of a room; the sessions.
 
@@ -61,11 +65,11 @@ async def close_all(room_ids: Sequence[str]) -> None:
     topics = [room_topic(room_id) for room_id in room_ids]
     removals = [removal(topic, Reason.ROOM_CLOSED) for topic in topics]
     await asyncio.gather(*map(relay.published, removals))
-    await asyncio.gather(*(evict(topic, gate.EVERYBODY) for topic in topics))
+    await asyncio.gather(*(evict(topic, admission.EVERYBODY) for topic in topics))
     await closed.write_down(*room_ids)
 
 
-async def let_in(room_id: str, *bars: gate.Bar) -> None:
+async def let_in(room_id: str, *bars: admission.Bar) -> None:
     """Lift what `remove` blocked. Raises `RedisError`."""
     for bar in bars:
         await tracker().open(room_topic(room_id), bar)

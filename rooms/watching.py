@@ -12,8 +12,8 @@ from operator import itemgetter
 from typing import Any, Final
 
 from beam.redis import RedisError
-from presence import gate
-from presence.backend import tracker
+from presence import admission
+from presence.factory import tracker
 from presence.state import State
 from rooms import address
 from rooms.activity import MAX_SENT, Record, activity, gathered
@@ -69,7 +69,7 @@ class Watch(Channel):
         try:
             holders = await tracker().holders(self.topic)
             known = {one["id"]: one for one in await processes()}
-            closed = await tracker().is_shut(self.topic, gate.EVERYBODY)
+            closed = await tracker().is_shut(self.topic, admission.EVERYBODY)
             kept = await activity().sent(self.topic)
         except (RedisError, OSError):
             raise Refused(Reason.UNAVAILABLE) from None

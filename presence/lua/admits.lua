@@ -1,5 +1,5 @@
 -- Whether somebody may enter who will not be present.
 -- ARGV[1] key    ARGV[2] group
 -- Returns why not, or ''.
--- Caller: presence.shared.RedisTracker.admit
+-- Caller: presence.redis_tracker.RedisTracker.admit
 return barred(ARGV[1], ARGV[2]) or ''

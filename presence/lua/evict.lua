@@ -1,7 +1,7 @@
 -- Removes entries in their grace period.
 -- ARGV[1] whose: 'closed' for everybody's, 'group:' and a group, 'key:' and a key
 -- Returns {version of this change, {JSON, ...}}; no change leaves the version.
--- Caller: presence.shared.RedisTracker.evict
+-- Caller: presence.redis_tracker.RedisTracker.evict
 local gone, leaving = {}, redis.call('HGETALL', LEAVING)
 for i = 1, #leaving, 2 do
   local entry = redis.call('HGET', ENTRIES, leaving[i])

@@ -1,7 +1,7 @@
 -- Begins the grace period of an entry: it stays, and may be taken over.
 -- ARGV[1] ref    ARGV[2] key
 -- Returns 1; 0 if the entry is gone; 2 if its key may not enter any more.
--- Caller: presence.shared.RedisTracker.leave
+-- Caller: presence.redis_tracker.RedisTracker.leave
 local entry = redis.call('HGET', ENTRIES, ARGV[1])
 if not entry then
   return 0

@@ -1,4 +1,4 @@
 -- Reads a topic's entries together with their version.
 -- Returns {version, {JSON, ...}}.
--- Caller: presence.shared.RedisTracker.list
+-- Caller: presence.redis_tracker.RedisTracker.list
 return {version(), bodies()}

@@ -6,7 +6,7 @@
 -- refused in the middle is put right.
 -- Returns {version, {JSON, ...} that were missing, {JSON, ...} too many};
 -- no change leaves the version.
--- Caller: presence.shared.RedisTracker.reconcile
+-- Caller: presence.redis_tracker.RedisTracker.reconcile
 local mine, came, gone = {}, {}, {}
 local held = 3 + 3 * tonumber(ARGV[3])
 for i = 4, held, 3 do

@@ -5,7 +5,7 @@
 -- Returns {version before, version now, {JSON, ...} before, ref taken over};
 -- the last is '' for a new entry, else nothing changed. {reason} if the key may
 -- not enter.
--- Caller: presence.shared.RedisTracker.track
+-- Caller: presence.redis_tracker.RedisTracker.track
 local reason = barred(ARGV[5], ARGV[3])
 if reason then
   return {reason}

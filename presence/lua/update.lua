@@ -3,7 +3,7 @@
 -- ARGV[5] JSON    ARGV[6] how many bytes the topic may grow to; 0: any number
 -- Returns {version of this change, old JSON}; {0} if the old entry is gone, {-1}
 -- if the new one is too large: then nothing changed.
--- Caller: presence.shared.RedisTracker.update
+-- Caller: presence.redis_tracker.RedisTracker.update
 local entry = redis.call('HGET', ENTRIES, ARGV[1])
 if not entry then
   return {0}

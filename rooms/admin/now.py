@@ -12,8 +12,8 @@ from django.contrib import messages
 from django.http import HttpRequest
 
 from beam.redis import RedisError
-from presence import roster
-from presence.backend import tracker
+from presence import topic_index
+from presence.factory import tracker
 from rooms import relay
 from rooms.activity import Record, activity
 from rooms.address import room_topic
@@ -75,7 +75,7 @@ async def live_room_ids() -> list[str]:
     found: list[str] = []
     after = ""
     while True:
-        page = await roster.page(STEM, after, PAGE)
+        page = await topic_index.page(STEM, after, PAGE)
         found += [listed.topic.removeprefix(STEM) for listed in page]
         if len(page) < PAGE:
             return found

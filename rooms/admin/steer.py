@@ -15,7 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
-from presence import gate
+from presence import admission
 from rooms import address, closed, steering
 from rooms.admin import now
 from rooms.admin.forms import LetInForm, RemoveForm, SendForm
@@ -130,7 +130,9 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         who = form.cleaned_data["who"]
 
         async def let_in() -> str:
-            await steering.let_in(room.room_id, gate.group(who), gate.key(who))
+            await steering.let_in(
+                room.room_id, admission.group(who), admission.key(who)
+            )
             return f"Let {who} in again."
 
         return self._done(request, room, let_in)
@@ -273,14 +275,14 @@ async def _removed(
 ) -> str:
     """What `Work` says: who was removed, and for how long they are kept out."""
     user_id = session.rpartition(":")[0]
-    bar = gate.group(user_id) if everywhere else gate.key(session)
+    bar = admission.group(user_id) if everywhere else admission.key(session)
     who = f"user {user_id}" if everywhere else session
     try:
         gone = await steering.remove(
             room_id, bar, reason=reason, block_seconds=float(block_seconds)
         )
-    except gate.TooManyBars:
-        return f"Nobody removed: the room has {gate.MOST_BARS:,} blocks already."
+    except admission.TooManyBars:
+        return f"Nobody removed: the room has {admission.MOST_BARS:,} blocks already."
     if not block_seconds:
         return f"Removed {who}." if gone else ""
     kept_out = f"kept out for {block_seconds:g} s."

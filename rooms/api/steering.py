@@ -10,8 +10,8 @@ from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from presence import gate, roster
-from presence.backend import tracker
+from presence import admission, topic_index
+from presence.factory import tracker
 from presence.state import State
 from rooms import closed, steering
 from rooms.address import room_topic
@@ -110,7 +110,7 @@ class Rooms(BackendView):
         query.is_valid(raise_exception=True)
         asked = query.validated_data
         prefix, limit = STEM + asked["prefix"], asked["limit"]
-        found = await roster.page(prefix, asked["cursor"], limit)
+        found = await topic_index.page(prefix, asked["cursor"], limit)
         rooms = [
             {
                 "room_id": topic.removeprefix(STEM),
@@ -150,7 +150,7 @@ async def _room(room_id: str) -> dict[str, Any]:
         "room_id": room_id,
         "sessions": size.entries,
         "users": size.groups,
-        "open": not await tracker().is_shut(topic, gate.EVERYBODY),
+        "open": not await tracker().is_shut(topic, admission.EVERYBODY),
         "limits": {
             "capacity": policy.capacity or None,
             "presence_grace": policy.presence_grace,
@@ -288,9 +288,9 @@ class Remove(BackendView):
         body.is_valid(raise_exception=True)
         given = body.validated_data
         bar = (
-            gate.group(given["user_id"])
+            admission.group(given["user_id"])
             if "user_id" in given
-            else gate.key(given["session"])
+            else admission.key(given["session"])
         )
         try:
             removed = await steering.remove(
@@ -299,8 +299,10 @@ class Remove(BackendView):
                 reason=given["reason"],
                 block_seconds=given["block_seconds"],
             )
-        except gate.TooManyBars:
-            message = f"the room has {gate.MOST_BARS:,} blocks; wait until some end"
+        except admission.TooManyBars:
+            message = (
+                f"the room has {admission.MOST_BARS:,} blocks; wait until some end"
+            )
             raise serializers.ValidationError({"block_seconds": [message]}) from None
         who = given.get("user_id") or given["session"]
         self.note("%s was removed from %s", who, room_id, room_id=room_id, user=who)

@@ -17,7 +17,7 @@ from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
 from beam import redis
-from presence.backend import tracker
+from presence.factory import tracker
 from rooms import overrides
 from rooms.activity import activity, gather, gathered
 from rooms.address import room_topic

@@ -14,8 +14,8 @@ from django.db import OperationalError
 from django.test import AsyncClient
 from pytest_django.fixtures import Settings
 
-from presence import gate
-from presence.backend import tracker
+from presence import admission
+from presence.factory import tracker
 from rooms import closed, tokens
 from rooms.hub import hub
 from rooms.models import Room
@@ -297,15 +297,15 @@ async def test_a_closed_room_stays_closed_where_its_gate_is_lost(
 ) -> None:
     await post(async_client, at(room, "/close"))
     topic = f"room:{room}"
-    await tracker().open(topic, gate.EVERYBODY)
+    await tracker().open(topic, admission.EVERYBODY)
 
     await closed.close_again()
 
-    assert await tracker().is_shut(topic, gate.EVERYBODY)
+    assert await tracker().is_shut(topic, admission.EVERYBODY)
     assert await Room.objects.filter(room_id=room, closed=True).acount() == 1
     await post(async_client, at(room, "/open"))
     await closed.close_again()
-    assert not await tracker().is_shut(topic, gate.EVERYBODY)
+    assert not await tracker().is_shut(topic, admission.EVERYBODY)
 
 
 async def test_who_is_joining_while_a_room_is_closed_is_not_left_in(

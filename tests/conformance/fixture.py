@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
-from presence.backend import tracker
+from presence.factory import tracker
 from presence.tracker import NotTracked
 from rooms import grants, relay
 from rooms.channel import NULL, Channel, Refused

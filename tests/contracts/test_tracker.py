@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from beam import redis
-from presence import gate
-from presence.backend import shared, tracker
-from presence.gate import Limits, Shut
-from presence.shared import RedisTracker
+from presence import admission
+from presence.admission import Limits, Shut
+from presence.factory import shared, tracker
+from presence.redis_tracker import RedisTracker
 from presence.state import State, apply, by_ref
 from presence.tracker import ALONE, NotTracked, Tracker
 from rooms.hub import Hub
@@ -198,14 +198,14 @@ async def test_who_was_taken_over_can_be_updated_and_leave_again(topic: str) -> 
 @pytest.mark.parametrize(
     ("bar", "stay"),
     [
-        (gate.EVERYBODY, ["b:1"]),
-        (gate.group("a"), ["b:1", "b:2"]),
-        (gate.key("a:2"), ["a:1", "b:1", "b:2"]),
-        (gate.key("nobody"), ["a:1", "a:2", "b:1", "b:2"]),
+        (admission.EVERYBODY, ["b:1"]),
+        (admission.group("a"), ["b:1", "b:2"]),
+        (admission.key("a:2"), ["a:1", "b:1", "b:2"]),
+        (admission.key("nobody"), ["a:1", "a:2", "b:1", "b:2"]),
     ],
 )
 async def test_only_grace_periods_are_ended_by_an_eviction(
-    topic: str, bar: gate.Bar, stay: list[str]
+    topic: str, bar: admission.Bar, stay: list[str]
 ) -> None:
     for key in ("a:1", "a:2", "b:1", "b:2"):
         tracked = await tracker().track(topic, key, {}, key[0])
@@ -221,9 +221,11 @@ async def test_only_grace_periods_are_ended_by_an_eviction(
     assert size.entries == len(stay)
 
 
-@pytest.mark.parametrize("bar", [gate.EVERYBODY, gate.group("a"), gate.key("a:1")])
+@pytest.mark.parametrize(
+    "bar", [admission.EVERYBODY, admission.group("a"), admission.key("a:1")]
+)
 async def test_who_may_not_come_back_has_nothing_to_wait_for(
-    topic: str, bar: gate.Bar
+    topic: str, bar: admission.Bar
 ) -> None:
     tracked = await tracker().track(topic, "a:1", {}, "a")
     other = await tracker().track(topic, "b:1", {}, "b")
@@ -234,7 +236,7 @@ async def test_who_may_not_come_back_has_nothing_to_wait_for(
     assert left == (tracked.ref, True)
     assert (await tracker().expire(topic, left.ref)).leaves == tracked.diff.joins
     barred = (await tracker().leave(topic, other.ref)).barred
-    assert barred == (bar == gate.EVERYBODY)
+    assert barred == (bar == admission.EVERYBODY)
 
 
 async def test_a_topic_is_counted_by_entries_and_groups(topic: str) -> None:
@@ -388,23 +390,23 @@ async def test_who_leaves_while_an_update_is_under_way_is_gone(topic: str) -> No
 async def test_a_closed_topic_lets_nobody_in_until_it_is_open(topic: str) -> None:
     await tracker().track(topic, "a:1", {}, "a")
 
-    await tracker().shut(topic, gate.EVERYBODY)
+    await tracker().shut(topic, admission.EVERYBODY)
 
     with pytest.raises(Shut) as caught:
         await tracker().track(topic, "b:1", {}, "b")
     assert caught.value.reason == "closed"
     with pytest.raises(Shut):
         await tracker().admit(topic, "b:1", "b")
-    assert await tracker().is_shut(topic, gate.EVERYBODY)
+    assert await tracker().is_shut(topic, admission.EVERYBODY)
     assert list((await tracker().list(topic)).state) == ["a:1"]
-    await tracker().open(topic, gate.EVERYBODY)
-    assert not await tracker().is_shut(topic, gate.EVERYBODY)
+    await tracker().open(topic, admission.EVERYBODY)
+    assert not await tracker().is_shut(topic, admission.EVERYBODY)
     await tracker().track(topic, "b:1", {}, "b")
 
 
 async def test_a_group_or_a_key_is_shut_out_by_itself(topic: str) -> None:
-    await tracker().shut(topic, gate.group("a"), 60)
-    await tracker().shut(topic, gate.key("b:1"), 60)
+    await tracker().shut(topic, admission.group("a"), 60)
+    await tracker().shut(topic, admission.key("b:1"), 60)
 
     for key, group in (("a:1", "a"), ("a:2", "a"), ("b:1", "b")):
         with pytest.raises(Shut) as caught:
@@ -414,15 +416,15 @@ async def test_a_group_or_a_key_is_shut_out_by_itself(topic: str) -> None:
             await tracker().admit(topic, key, group)
     await tracker().track(topic, "b:2", {}, "b")
     await tracker().admit(topic, "c:1", "c")
-    assert not await tracker().is_shut(topic, gate.EVERYBODY)
+    assert not await tracker().is_shut(topic, admission.EVERYBODY)
 
 
 async def test_a_bar_ends_by_itself(topic: str) -> None:
-    await tracker().shut(topic, gate.group("a"), 0.02)
-    await tracker().shut(topic, gate.key("b:1"), 60)
+    await tracker().shut(topic, admission.group("a"), 0.02)
+    await tracker().shut(topic, admission.key("b:1"), 60)
     deadline = time.monotonic() + 5
 
-    while await tracker().is_shut(topic, gate.group("a")):
+    while await tracker().is_shut(topic, admission.group("a")):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.005)
 
@@ -443,20 +445,20 @@ TWO_EACH = Limits(of_group=2)
 async def test_a_topic_is_shut_for_a_bounded_number(
     topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate, "MOST_BARS", 2)
-    await tracker().shut(topic, gate.group("a"), 60)
-    await tracker().shut(topic, gate.key("b:1"), 60)
+    monkeypatch.setattr(admission, "MOST_BARS", 2)
+    await tracker().shut(topic, admission.group("a"), 60)
+    await tracker().shut(topic, admission.key("b:1"), 60)
 
-    with pytest.raises(gate.TooManyBars):
-        await tracker().shut(topic, gate.group("c"), 60)
-    assert not await tracker().is_shut(topic, gate.group("c"))
+    with pytest.raises(admission.TooManyBars):
+        await tracker().shut(topic, admission.group("c"), 60)
+    assert not await tracker().is_shut(topic, admission.group("c"))
     # What is there may be renewed, and all can be shut out at any time.
-    await tracker().shut(topic, gate.group("a"), 120)
-    await tracker().shut(topic, gate.EVERYBODY)
-    await tracker().open(topic, gate.key("b:1"))
-    await tracker().open(topic, gate.EVERYBODY)
-    await tracker().shut(topic, gate.group("c"), 60)
-    assert await tracker().is_shut(topic, gate.group("c"))
+    await tracker().shut(topic, admission.group("a"), 120)
+    await tracker().shut(topic, admission.EVERYBODY)
+    await tracker().open(topic, admission.key("b:1"))
+    await tracker().open(topic, admission.EVERYBODY)
+    await tracker().shut(topic, admission.group("c"), 60)
+    assert await tracker().is_shut(topic, admission.group("c"))
 
 
 async def test_a_full_topic_takes_who_comes_back_and_nobody_else(topic: str) -> None:
@@ -542,13 +544,13 @@ async def test_bytes_are_counted_right_through_every_change(topic: str) -> None:
         if n % 2:
             await tracker().expire(topic, updated.ref)
         else:
-            await tracker().evict(topic, gate.EVERYBODY)
+            await tracker().evict(topic, admission.EVERYBODY)
 
     assert await tracker().sizes([topic]) == [(0, 0)]
 
 
 async def test_who_was_refused_is_not_put_back(topic: str) -> None:
-    await tracker().shut(topic, gate.EVERYBODY)
+    await tracker().shut(topic, admission.EVERYBODY)
     with pytest.raises(Shut):
         await tracker().track(topic, "a:1", {}, "a")
 

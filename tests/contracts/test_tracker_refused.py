@@ -13,7 +13,7 @@ from pytest_django.fixtures import Settings
 from beam import redis
 from presence.cluster import Cluster
 from presence.leases import Leases
-from presence.shared import RedisTracker
+from presence.redis_tracker import RedisTracker
 from presence.state import Diff
 from presence.tracker import NotTracked
 from tests.processes import (

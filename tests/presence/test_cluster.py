@@ -10,7 +10,7 @@ import pytest
 from beam import redis
 from presence.cluster import Cluster
 from presence.leases import Leases
-from presence.shared import RedisTracker
+from presence.redis_tracker import RedisTracker
 from presence.state import Diff
 from rooms.hub import Hub
 

@@ -6,8 +6,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from presence.following import MOST_TOLD, Following
 from presence.state import Diff, State, apply, by_ref
+from presence.version_log import MOST_TOLD, Following
 
 
 def join(ref: str, version: int) -> Diff:

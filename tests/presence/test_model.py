@@ -32,11 +32,11 @@ from pytest_django.fixtures import Settings
 from beam import redis
 from beam.redis.refusals import ADVICE
 from presence.cluster import Cluster, Watch
-from presence.following import Following
 from presence.leases import Leases
-from presence.shared import RedisTracker
+from presence.redis_tracker import RedisTracker
 from presence.state import Diff, State, apply, by_ref
 from presence.tracker import NotTracked
+from presence.version_log import Following
 from tests.processes import RedisServer, jumping_redis
 
 TOPIC = "room:model"

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from presence import gate
+from presence import admission
 from presence.tracker import FEWEST_SWEPT, LocalTracker
 
 
 async def test_bars_that_ended_are_forgotten(clock: Callable[[float], None]) -> None:
     tracker = LocalTracker()
     for n in range(FEWEST_SWEPT - 1):
-        await tracker.shut(f"room:{n}", gate.group("a"), 1.0)
-    await tracker.shut("room:kept", gate.EVERYBODY)
+        await tracker.shut(f"room:{n}", admission.group("a"), 1.0)
+    await tracker.shut("room:kept", admission.EVERYBODY)
     clock(2.0)
 
-    await tracker.shut("room:new", gate.group("a"), 60.0)
+    await tracker.shut("room:new", admission.group("a"), 60.0)
 
     assert set(tracker._bars) == {"room:kept", "room:new"}
 

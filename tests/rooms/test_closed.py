@@ -10,8 +10,8 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError
 
-from presence import gate
-from presence.backend import tracker
+from presence import admission
+from presence.factory import tracker
 from rooms import closed, relay, steering
 from rooms.address import room_topic
 from rooms.hub import Hub
@@ -30,7 +30,7 @@ async def test_a_join_waits_until_it_is_known_which_rooms_are_closed(
     async def slowly() -> bool:
         asked.set()
         await known.wait()
-        await tracker().shut(room_topic("r"), gate.EVERYBODY)
+        await tracker().shut(room_topic("r"), admission.EVERYBODY)
         return True
 
     monkeypatch.setattr("rooms.keeper.close_again", slowly)

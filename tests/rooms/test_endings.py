@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from presence.backend import tracker
+from presence.factory import tracker
 from rooms import access, relay, tokens
 from rooms.address import room_topic
 from rooms.connections import connections

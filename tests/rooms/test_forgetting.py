@@ -15,7 +15,7 @@ from redis import Redis
 
 from beam.config.conf import conf
 from beam.telemetry import metrics
-from presence import backend as backends
+from presence import factory as backends
 from rooms import forgetting
 from rooms.models import Room
 from tests.clients import connected, until

@@ -10,7 +10,7 @@ from pytest_django.fixtures import Settings
 from redis.exceptions import OutOfMemoryError, ReadOnlyError
 
 from beam import redis
-from presence import backend
+from presence import factory
 from rooms.hub import Hub
 from rooms.keeper import keeper
 from tests.clients import until
@@ -105,7 +105,7 @@ async def test_leases_are_renewed_more_often_than_redis_is_looked_at(
 async def test_a_lease_is_renewed_while_a_turn_takes_long(
     link: redis.Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, leases = backend.shared()
+    _, leases = factory.shared()
     held = asyncio.Event()
 
     async def hold(*_: Any) -> Any:

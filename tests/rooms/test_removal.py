@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from presence import gate
-from presence.backend import tracker
+from presence import admission
+from presence.factory import tracker
 from rooms import relay, steering, tokens
 from rooms.address import room_topic
 from rooms.channel import Refused
@@ -22,7 +22,7 @@ from rooms.room import MAX_LATE, RoomChannel
 from rooms.wire import Reason
 from tests.clients import Client, connected, until
 
-ADA = gate.group("ada")
+ADA = admission.group("ada")
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from beam import redis
-from presence import gate
-from presence.gate import UNLIMITED, Bar, Limits, Shut
+from presence import admission
+from presence.admission import UNLIMITED, Bar, Limits, Shut
 from presence.state import Diff, Meta, Snapshot, sealed, state_of
 from presence.tracker import (
     Left,
@@ -145,7 +145,7 @@ class RedisTracker:
         try:
             version, *gone = await self._call(self._update, topic, args)
             if version == OVER_LIMIT:
-                raise Shut(gate.TOO_LARGE)
+                raise Shut(admission.TOO_LARGE)
             if not gone:
                 self._doubtful.add(topic)
                 raise NotTracked(ref)
@@ -219,12 +219,12 @@ class RedisTracker:
 
     async def shut(self, topic: str, bar: Bar, seconds: float | None = None) -> None:
         ms = -1 if seconds is None else math.ceil(seconds * 1_000)
-        done = await self._bar(self.keys(topic), [_text(bar), ms, gate.MOST_BARS])
+        done = await self._bar(self.keys(topic), [_text(bar), ms, admission.MOST_BARS])
         if not done:
-            raise gate.TooManyBars
+            raise admission.TooManyBars
 
     async def open(self, topic: str, bar: Bar) -> None:
-        await self._bar(self.keys(topic), [_text(bar), 0, gate.MOST_BARS])
+        await self._bar(self.keys(topic), [_text(bar), 0, admission.MOST_BARS])
 
     async def is_shut(self, topic: str, bar: Bar) -> bool:
         asked = [("ZSCORE", self.keys(topic)[4], _text(bar)), ("TIME",)]
@@ -391,7 +391,7 @@ def _digest(text: str) -> str:
 
 def _text(bar: Bar) -> str:
     """A bar as Redis knows it: groups by their digests."""
-    return str(gate.group(_digest(bar.name)) if bar.kind == "group" else bar)
+    return str(admission.group(_digest(bar.name)) if bar.kind == "group" else bar)
 
 
 def _state(bodies: Iterable[bytes]) -> Any:

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from beam import redis
 from beam.config.conf import conf
 from presence.leases import Leases
-from presence.shared import RedisTracker
+from presence.redis_tracker import RedisTracker
 from presence.tracker import LocalTracker, Tracker
 
 _local: WeakKeyDictionary[asyncio.AbstractEventLoop, LocalTracker]

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from beam.config.conf import conf
-from presence.backend import local, shared, tracker
+from presence.factory import local, shared, tracker
 from presence.tracker import Size
 
 
