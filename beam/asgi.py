@@ -28,7 +28,7 @@ from beam.server.pages import PageHandler, StaticFiles
 from beam.telemetry import metrics
 from beam.telemetry.logs import Send, identify
 from rooms.consumer import SocketConsumer, deny, plain_http
-from rooms.handshake import Refused
+from rooms.protocol.handshake import Refused
 from rooms.staff import staff_application
 
 logger = logging.getLogger(__name__)

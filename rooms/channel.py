@@ -17,13 +17,13 @@ from beam.config.conf import conf
 from beam.telemetry import metrics
 from presence.state import State
 from rooms import grants, relay
-from rooms.event import Delivery, Event
 from rooms.hub import Held, hub
 from rooms.inbox import OVERHEAD, Inbox, Item, Message, Work, weigh
-from rooms.parts import joins_of, state_parts
-from rooms.protocol import channel_join_ref
+from rooms.protocol.connection import channel_join_ref
+from rooms.protocol.event import Delivery, Event
+from rooms.protocol.messages import Frame, Reason, is_of_phoenix, reply
+from rooms.protocol.presence_parts import joins_of, state_parts
 from rooms.socket import Socket
-from rooms.wire import Frame, Reason, is_of_phoenix, reply
 
 logger = logging.getLogger(__name__)
 

@@ -17,11 +17,11 @@ from django.utils import timezone
 from presence import admission
 from presence.factory import tracker
 from rooms import relay
-from rooms.address import room_topic
 from rooms.diffs import diffs
 from rooms.models import Room
-from rooms.removal import removal
-from rooms.wire import Reason
+from rooms.protocol.identifiers import room_topic
+from rooms.protocol.messages import Reason
+from rooms.protocol.removal import removal
 
 logger = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ import orjson
 
 from beam.config.conf import conf
 from rooms import overrides
-from rooms.event import Delivery, Event
 from rooms.grants import Identity
 from rooms.hub import CONTROL_TOPIC, hub
-from rooms.limits import Streaks
+from rooms.protocol.event import Delivery, Event
+from rooms.protocol.messages import Close
+from rooms.protocol.rate_limit import Streaks
 from rooms.socket import Socket
-from rooms.wire import Close
 
 DISCONNECT: Final = "disconnect"
 LOGGED_OUT: Final = "logged_out"

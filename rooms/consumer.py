@@ -21,15 +21,35 @@ from beam.config.conf import conf
 from beam.redis import RedisError
 from beam.telemetry import metrics
 from presence.state import State
-from rooms import access, grants, reports, wire
+from rooms import access, grants, reports
 from rooms.channel import NULL, TURN, Channel, Refused
 from rooms.connections import connections
-from rooms.handshake import Handshake, negotiate
-from rooms.handshake import Refused as HandshakeRefused
 from rooms.hub import hub, release
 from rooms.inbox import weigh
 from rooms.keeper import keeper
-from rooms.limits import (
+from rooms.patterns import Patterns, patterns
+from rooms.peer import client_of, counted_as
+from rooms.protocol import messages
+from rooms.protocol.connection import (
+    Connection,
+    Join,
+    Leave,
+    Push,
+    Refuse,
+    Send,
+    refuse,
+)
+from rooms.protocol.handshake import Handshake, negotiate
+from rooms.protocol.handshake import Refused as HandshakeRefused
+from rooms.protocol.messages import (
+    Answerable,
+    BadFrame,
+    Close,
+    Frame,
+    InvalidValue,
+    Reason,
+)
+from rooms.protocol.rate_limit import (
     LARGEST_KEPT_REF,
     Pace,
     Streak,
@@ -37,9 +57,6 @@ from rooms.limits import (
     may_stay,
     refusal_delay,
 )
-from rooms.patterns import Patterns, patterns
-from rooms.peer import client_of, counted_as
-from rooms.protocol import Connection, Join, Leave, Push, Refuse, Send, refuse
 from rooms.socket import (
     CLOSED_BY_CLIENT,
     EXTENSION,
@@ -48,7 +65,6 @@ from rooms.socket import (
     PreparedSocket,
     Socket,
 )
-from rooms.wire import Answerable, BadFrame, Close, Frame, InvalidValue, Reason
 
 # What a message costs of the inbound rate.
 UNIT_BYTES = 1_024
@@ -344,7 +360,7 @@ class SocketConsumer(AsyncConsumer):
 
     def decode(self, data: str | bytes) -> Frame:
         """See `rooms.channel.Owner`. Raises `BadFrame`."""
-        return wire.decode(data, self.socket.vsn, self._conf.max_message_depth)
+        return messages.decode(data, self.socket.vsn, self._conf.max_message_depth)
 
     def _answer_bad(self, error: BadFrame) -> None:
         """Refuse a message that cannot be used, or close the socket if it must be."""
@@ -421,7 +437,7 @@ class SocketConsumer(AsyncConsumer):
                 metrics.STALE.value += 1
 
     def _leave(self, channel: Channel, data: str | bytes) -> None:
-        reply = wire.reply(self.decode(data), "ok", {}, channel.join_ref)
+        reply = messages.reply(self.decode(data), "ok", {}, channel.join_ref)
         self.socket.send((reply,))
         self.ended(channel)
 
@@ -593,7 +609,7 @@ def _written(channel: Channel, response: Any) -> Any:
     body = None if response is NULL else response
     if body != {}:
         frame = Frame(None, None, channel.topic, "phx_reply", None)
-        wire.encode(wire.reply(frame, "ok", body, None), channel.socket.vsn)
+        messages.encode(messages.reply(frame, "ok", body, None), channel.socket.vsn)
     return body
 
 

@@ -18,7 +18,7 @@ from rooms import outgoing
 from rooms.circuit import Circuit
 from rooms.failures import BadAnswer, kind
 from rooms.grants import BackendAway, Identity, RoomGrant, id_of
-from rooms.shapes import json_type
+from rooms.protocol.json_types import json_type
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from rooms import address, tokens
-from rooms.address import room_topic
+from rooms import tokens
+from rooms.protocol import identifiers
+from rooms.protocol.identifiers import room_topic
 
 TOKEN_SECONDS = 24 * 3_600
 
@@ -25,7 +26,7 @@ def token(request: HttpRequest) -> JsonResponse:
     user_id, room_id = request.GET.get("user_id", ""), request.GET.get("room_id", "")
     try:
         room_topic(room_id)
-        address.user_id(user_id)
+        identifiers.user_id(user_id)
     except ValueError as error:
         return _refuse(str(error))
     return JsonResponse(

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from beam.config.conf import conf
 from presence.state import Diff
 from rooms import relay
-from rooms.parts import presence_diffs
+from rooms.protocol.presence_parts import presence_diffs
 
 
 class Diffs:

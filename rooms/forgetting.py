@@ -27,8 +27,8 @@ from beam import redis
 from beam.config.conf import conf
 from beam.telemetry import metrics
 from presence.factory import tracker
-from rooms.address import room_topic
 from rooms.models import Room
+from rooms.protocol.identifiers import room_topic
 
 logger = logging.getLogger(__name__)
 

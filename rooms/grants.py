@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from rooms import address
+from rooms.protocol import identifiers
 
 VERBS: Final = frozenset({"push", "presence"})
 
@@ -52,6 +52,6 @@ class Verifier(Protocol):
 def id_of(value: object) -> str:
     """An id of a claim: text, or a whole number. Raises `Unauthorized`."""
     try:
-        return address.user_id(value)
+        return identifiers.user_id(value)
     except ValueError as error:
         raise Unauthorized(f"the token names no id: {error}") from None

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from beam.config.conf import conf
-from rooms.limits import Pace
+from rooms.protocol.rate_limit import Pace
 
 MAX_KEPT: Final = 10_000
 # For the tries of an account from one source, which a setting gives.

@@ -29,10 +29,10 @@ from beam.telemetry import metrics
 from beam.telemetry.logs import whereabouts
 from presence.state import Diff, Snapshot
 from presence.version_log import Following
-from rooms.event import Delivery, Event
-from rooms.outbound import CEILING
+from rooms.protocol.backlog import CEILING
+from rooms.protocol.event import Delivery, Event
+from rooms.protocol.messages import Vsn
 from rooms.socket import Socket, join_prepared
-from rooms.wire import Vsn
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Member(Protocol):
 class Held:
     """Events that wait for the end of a member's join.
 
-    Bounded as what waits for a client that reads slowly: see `rooms.outbound`.
+    Bounded as what waits for a client that reads slowly: see `rooms.protocol.backlog`.
     """
 
     __slots__ = ("_deliveries", "_size", "has_overflowed")

@@ -8,7 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from beam.config.conf import DAY
-from rooms.address import MAX_ROOM_ID, room_topic
+from rooms.protocol.identifiers import MAX_ROOM_ID, room_topic
 
 
 def check_room_id(room_id: str) -> None:

@@ -10,9 +10,9 @@ from channels.db import database_sync_to_async
 from django.db import Error as DatabaseError
 
 from rooms import policy, relay
-from rooms.event import Event
 from rooms.hub import CONTROL_TOPIC
 from rooms.models import Room
+from rooms.protocol.event import Event
 from rooms.registry import registry
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from beam.config.conf import conf, networks
-from rooms.handshake import client_address
+from rooms.protocol.handshake import client_address
 
 # What one household or machine is given: an address of it is no limit.
 IPV6_PREFIX = 64

@@ -20,8 +20,8 @@ from channels.layers import get_channel_layer
 
 from beam import redis
 from beam.telemetry import metrics
-from rooms.event import Event
 from rooms.hub import group_name, hub
+from rooms.protocol.event import Event
 
 logger = logging.getLogger(__name__)
 

@@ -20,19 +20,24 @@ from presence.state import Diff, Snapshot, State, metas_of
 from presence.tracker import NotTracked
 from rooms import access, grants, relay, reports
 from rooms.activity import gathered
-from rooms.address import MAX_SESSION_ID, check_characters, labels, room_topic
 from rooms.channel import Channel, Refused
 from rooms.diffs import diffs
-from rooms.event import Event
 from rooms.grace import graces, untrack
 from rooms.hub import hub, release
 from rooms.inbox import Work
 from rooms.keeper import keeper
-from rooms.limits import LONGEST_DELAY, is_short, refusal_delay
 from rooms.policy import Policy, policy_for
+from rooms.protocol.event import Event
+from rooms.protocol.identifiers import (
+    MAX_SESSION_ID,
+    check_characters,
+    labels,
+    room_topic,
+)
+from rooms.protocol.messages import RESERVED_RULE, Reason, is_reserved
+from rooms.protocol.rate_limit import LONGEST_DELAY, is_short, refusal_delay
+from rooms.protocol.removal import REMOVE
 from rooms.registry import registry
-from rooms.removal import REMOVE
-from rooms.wire import RESERVED_RULE, Reason, is_reserved
 
 MAX_DEPARTED = 16
 # Answers to bad tokens that may wait in one channel.

@@ -1,7 +1,7 @@
 """Owns the way out of one WebSocket: everything a client is sent goes here.
 
 `PreparedSocket` hands finished WebSocket frames to Beam's server through the
-ASGI extension `beam.frames`; `AsgiSocket` uses ordinary ASGI sends on any
+ASGI extension `rooms.protocol.ws_frames`; `AsgiSocket` uses ordinary ASGI sends on any
 other server. Same behaviour, other speed.
 """
 
@@ -14,11 +14,11 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from beam.telemetry import metrics
-from rooms.event import Delivery
-from rooms.outbound import Backlog
-from rooms.wire import Close, Frame, Vsn, encode, is_binary, prepared
+from rooms.protocol.backlog import Backlog
+from rooms.protocol.event import Delivery
+from rooms.protocol.messages import Close, Frame, Vsn, encode, is_binary, prepared
 
-EXTENSION = "beam.frames"
+EXTENSION = "rooms.protocol.ws_frames"
 
 # What is added to a close code where the server refuses it: 1012 is 4012.
 APPLICATION_CODES = 3_000
@@ -263,7 +263,7 @@ class AsgiSocket:
         return backlog.takes(self._queued_bytes, size)
 
     def _look(self) -> None:
-        """A period is over: see `rooms.outbound`."""
+        """A period is over: see `rooms.protocol.backlog`."""
         backlog, self._backlog, self._timer = self._backlog, None, None
         if backlog is None or self._queued_bytes <= self._limit:
             return

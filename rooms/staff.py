@@ -28,11 +28,11 @@ from rooms import relay
 from rooms.connections import logged_out_event
 from rooms.consumer import Receive, SocketConsumer, negotiated
 from rooms.grants import Identity
-from rooms.handshake import Handshake
-from rooms.handshake import Refused as HandshakeRefused
 from rooms.hub import hub
+from rooms.protocol.handshake import Handshake
+from rooms.protocol.handshake import Refused as HandshakeRefused
+from rooms.protocol.messages import Close, Frame
 from rooms.watching import PATTERNS
-from rooms.wire import Close, Frame
 
 # One of them is enough: whoever may change rooms may look at them.
 PERMISSIONS: Final = ("rooms.view_room", "rooms.change_room")

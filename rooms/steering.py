@@ -11,12 +11,12 @@ from presence.factory import tracker
 from presence.state import metas_of
 from rooms import closed, relay
 from rooms.activity import gathered
-from rooms.address import room_topic
 from rooms.connections import disconnect_event
-from rooms.event import Event
 from rooms.grace import evict
-from rooms.removal import removal
-from rooms.wire import Reason
+from rooms.protocol.event import Event
+from rooms.protocol.identifiers import room_topic
+from rooms.protocol.messages import Reason
+from rooms.protocol.removal import removal
 
 REMOVED = "removed"
 

@@ -18,7 +18,7 @@ from beam.config.conf import conf
 from beam.config.public_keys import PublicKey
 from rooms.grants import VERBS, BackendAway, Identity, RoomGrant, Unauthorized, id_of
 from rooms.jwks import Jwks, ProviderAway
-from rooms.shapes import json_type, not_an_object
+from rooms.protocol.json_types import json_type, not_an_object
 
 ALGORITHM: Final = "HS256"
 # Beam's own names, good beside those that are configured.

@@ -15,16 +15,16 @@ from beam.redis import RedisError
 from presence import admission
 from presence.factory import tracker
 from presence.state import State
-from rooms import address
 from rooms.activity import MAX_SENT, Record, activity, gathered
 from rooms.channel import Channel, Refused
 from rooms.hub import hub
 from rooms.keeper import processes
 from rooms.patterns import Patterns
+from rooms.protocol import identifiers
+from rooms.protocol.messages import Reason
+from rooms.protocol.removal import REMOVE
 from rooms.pulse import LIVE_TOPIC, TELL_SECONDS
-from rooms.removal import REMOVE
 from rooms.steps import recent, step_of, sums
-from rooms.wire import Reason
 
 BUSIEST: Final = 10
 
@@ -38,7 +38,7 @@ class Watch(Channel):
 
     async def join(self, payload: Any) -> Any:
         try:
-            address.room_topic(self.topic.removeprefix("room:"))
+            identifiers.room_topic(self.topic.removeprefix("room:"))
             await self.subscribe()
             before = await tracker().list(self.topic)
         except ValueError as error:

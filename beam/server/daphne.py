@@ -43,7 +43,6 @@ from twisted.python.failure import Failure
 from beam import redis
 from beam.config.conf import conf
 from beam.config.environment import url_of
-from beam.frames import read
 from beam.redis import startup_check
 from beam.server import twisted_log
 from beam.server.http import OpeningFactory
@@ -55,9 +54,10 @@ from rooms.consumer import HTTP_RESPONSE
 from rooms.diffs import diffs
 from rooms.hub import hub
 from rooms.keeper import keeper
-from rooms.outbound import Backlog
+from rooms.protocol.backlog import Backlog
+from rooms.protocol.messages import Close
+from rooms.protocol.ws_frames import read
 from rooms.socket import CLOSED_BY_CLIENT, EXTENSION, LOST, Ended, Receiver
-from rooms.wire import Close
 
 logger = logging.getLogger(__name__)
 
@@ -270,7 +270,7 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         return True
 
     def _watch_backlog(self) -> None:
-        """Look after a period whether the client reads: see `rooms.outbound`."""
+        """Look after a period whether the client reads: see `rooms.protocol.backlog`."""
         if self._looking is not None:
             self._looking.cancel()
         self._backlog = Backlog(

@@ -9,8 +9,9 @@ import orjson
 from django import forms
 
 from beam.config.conf import conf
-from rooms import address, batch
-from rooms.wire import BadFrame, loads
+from rooms import batch
+from rooms.protocol import identifiers
+from rooms.protocol.messages import BadFrame, loads
 
 BLOCKS: Final = (
     (0, "may come back at once"),
@@ -49,7 +50,7 @@ class LetInForm(forms.Form):
     def clean_who(self) -> str:
         """Raises `ValidationError` for what names nobody."""
         who: str = self.cleaned_data["who"]
-        for read in (address.user_id, address.session):
+        for read in (identifiers.user_id, identifiers.session):
             with suppress(ValueError):
                 return read(who)
         raise forms.ValidationError("No user's id, and no session.")

@@ -16,7 +16,7 @@ from presence import topic_index
 from presence.factory import tracker
 from rooms import relay
 from rooms.activity import Record, activity
-from rooms.address import room_topic
+from rooms.protocol.identifiers import room_topic
 
 AWAY = (RedisError, OSError, relay.Unavailable)
 MISSING = "Redis is away: live figures are missing, and nothing can be steered."

@@ -22,10 +22,10 @@ from django.utils.http import urlencode
 from django.utils.timesince import timesince
 
 from rooms import overrides
-from rooms.address import room_topic
 from rooms.admin import now
 from rooms.admin.steer import SteeredAdmin
 from rooms.models import Room
+from rooms.protocol.identifiers import room_topic
 
 UNKNOWN: Final = now.Figures()
 # Live rooms that get a row when the list shows them.

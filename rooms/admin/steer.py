@@ -16,10 +16,11 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from presence import admission
-from rooms import address, closed, steering
+from rooms import closed, steering
 from rooms.admin import now
 from rooms.admin.forms import LetInForm, RemoveForm, SendForm
 from rooms.models import Room
+from rooms.protocol import identifiers
 
 STEER: Final = "rooms.steer_room"
 # Rooms that are closed or opened in one step.
@@ -101,7 +102,7 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         )
 
     def _remove(self, request: HttpRequest, room: Room) -> HttpResponse:
-        session = _named(address.session, request.GET.get("session"))
+        session = _named(identifiers.session, request.GET.get("session"))
         form = RemoveForm(request.POST or None)
         if not form.is_valid():
             return self._confirm(
@@ -138,7 +139,7 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return self._done(request, room, let_in)
 
     def _disconnect(self, request: HttpRequest, room: Room) -> HttpResponse:
-        user_id = _named(address.user_id, request.GET.get("user"))
+        user_id = _named(identifiers.user_id, request.GET.get("user"))
 
         async def disconnect() -> str:
             await steering.disconnect(user_id)

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from beam.config.conf import conf
 from beam.telemetry import metrics
 from rooms.keys import SCOPES, Caller, keyring
-from rooms.limits import Pace
+from rooms.protocol.rate_limit import Pace
 
 BACKEND: Final = Caller("secret", frozenset(SCOPES))
 BEARER: Final = "bearer "

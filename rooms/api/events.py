@@ -23,8 +23,8 @@ from rooms.api.view import (
     JsonParser,
 )
 from rooms.keys import Caller
-from rooms.shapes import json_type, not_an_object
-from rooms.wire import RESERVED_RULE
+from rooms.protocol.json_types import json_type, not_an_object
+from rooms.protocol.messages import RESERVED_RULE
 
 CHANGED = {"room_id": "lobby", "event": "changed", "payload": {"rev": 3}}
 

@@ -9,14 +9,15 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from rooms import address, batch
+from rooms import batch
 from rooms.api.schema import NAME
-from rooms.shapes import json_type, not_an_object
-from rooms.wire import is_reserved
+from rooms.protocol import identifiers
+from rooms.protocol.json_types import json_type, not_an_object
+from rooms.protocol.messages import is_reserved
 
 
 class _Id(serializers.CharField):
-    """An id: text as it is, by a rule of `rooms.address`."""
+    """An id: text as it is, by a rule of `rooms.protocol.identifiers`."""
 
     rule: Callable[[object], str]
     most: int
@@ -58,23 +59,23 @@ class RoomId(_Id):
     A whole number stands for its digits.
     """
 
-    rule = staticmethod(address.room_topic)
-    most = address.MAX_ROOM_ID
+    rule = staticmethod(identifiers.room_topic)
+    most = identifiers.MAX_ROOM_ID
 
 
 @extend_schema_field({"oneOf": [NAME, WHOLE_NUMBER]})
 class UserId(_Id):
     """A user's id, by the same rule."""
 
-    rule = staticmethod(address.user_id)
-    most = address.MAX_USER_ID
+    rule = staticmethod(identifiers.user_id)
+    most = identifiers.MAX_USER_ID
 
 
 class Session(_Id):
     """A member's session: `USER_ID:SESSION_ID`."""
 
-    rule = staticmethod(address.session)
-    most = address.MAX_USER_ID + 1 + address.MAX_SESSION_ID
+    rule = staticmethod(identifiers.session)
+    most = identifiers.MAX_USER_ID + 1 + identifiers.MAX_SESSION_ID
 
 
 class EventName(serializers.CharField):
@@ -121,12 +122,12 @@ class Payload(serializers.Field):  # type: ignore[type-arg]
 
 def room_id_of(given: str) -> str:
     """A room id of the path. Raises `ValidationError`."""
-    return _of_path(given, "room_id", address.room_topic)
+    return _of_path(given, "room_id", identifiers.room_topic)
 
 
 def user_id_of(given: str) -> str:
     """A user id of the path. Raises `ValidationError`."""
-    return _of_path(given, "user_id", address.user_id)
+    return _of_path(given, "user_id", identifiers.user_id)
 
 
 def _of_path(given: str, name: str, rule: Callable[[object], str]) -> str:

@@ -15,8 +15,8 @@ from drf_spectacular.utils import (
 )
 from rest_framework import serializers
 
-from rooms import address
 from rooms.api.errors import CODES
+from rooms.protocol import identifiers
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -51,7 +51,7 @@ BODY = (400, 413, 415)
 NAME = {
     "type": "string",
     "minLength": 1,
-    "maxLength": address.MAX_ROOM_ID,
+    "maxLength": identifiers.MAX_ROOM_ID,
     "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]+$",
 }
 ROOM = OpenApiParameter("room_id", NAME, OpenApiParameter.PATH)

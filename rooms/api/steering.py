@@ -14,7 +14,6 @@ from presence import admission, topic_index
 from presence.factory import tracker
 from presence.state import State
 from rooms import closed, steering
-from rooms.address import room_topic
 from rooms.api.errors import HistoryOff
 from rooms.api.fields import (
     WHOLE_NUMBER,
@@ -27,7 +26,8 @@ from rooms.api.fields import (
 from rooms.api.schema import BODY, NAME, ROOM, USER, describe, shape
 from rooms.api.view import BackendView
 from rooms.policy import policy_for
-from rooms.shapes import not_an_object
+from rooms.protocol.identifiers import room_topic
+from rooms.protocol.json_types import not_an_object
 
 STEM = "room:"
 LISTED = {

@@ -25,9 +25,9 @@ from beam.telemetry import metrics
 from rooms.api import callers
 from rooms.api.errors import TooLarge, Unread
 from rooms.api.schema import Described
-from rooms.handshake import Refused, assign, parse_params
 from rooms.keys import Caller
-from rooms.wire import BadFrame, dumps, loads
+from rooms.protocol.handshake import Refused, assign, parse_params
+from rooms.protocol.messages import BadFrame, dumps, loads
 
 
 class JsonRenderer(BaseRenderer):

@@ -20,10 +20,10 @@ from beam import redis
 from presence.factory import tracker
 from rooms import overrides
 from rooms.activity import activity, gather, gathered
-from rooms.address import room_topic
 from rooms.admin import now
 from rooms.models import Room
 from rooms.policy import Policy, policy_for
+from rooms.protocol.identifiers import room_topic
 from rooms.registry import registry
 from tests.admin.conftest import Staff, text_of
 from tests.clients import Client as Member

@@ -22,10 +22,10 @@ from rooms import figures, relay
 from rooms.activity import activity, gather, gathered
 from rooms.connections import disconnect_event
 from rooms.hub import hub
+from rooms.protocol.messages import Close
 from rooms.pulse import LIVE_TOPIC, TELL_BEATS, TELL_SECONDS, Pulse
 from rooms.steps import SUMMED
 from rooms.troubles import recorder
-from rooms.wire import Close
 from tests.admin.conftest import Staff
 from tests.clients import Client, connected
 from tests.processes import ROOT

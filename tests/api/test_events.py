@@ -23,7 +23,7 @@ from beam.asgi import application
 from beam.telemetry import metrics
 from rooms import demo, relay
 from rooms.connections import connections
-from rooms.wire import RESERVED_RULE
+from rooms.protocol.messages import RESERVED_RULE
 from tests.clients import connected
 
 PUSH = "/api/v1/push_room_event"

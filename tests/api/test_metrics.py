@@ -13,8 +13,8 @@ from beam.asgi import application
 from beam.telemetry import metrics
 from rooms import figures, keys
 from rooms.figures import GAUGES
+from rooms.protocol.messages import Close, Reason
 from rooms.siblings import siblings
-from rooms.wire import Close, Reason
 from tests.clients import connected
 from tests.conftest import Serve
 from tests.processes import RedisServer, wait_until

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam.frames import read
+from rooms.protocol.ws_frames import read
 
 LIMIT = 100_000
 MOST = 64

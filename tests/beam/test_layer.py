@@ -16,8 +16,8 @@ from beam import redis
 from beam.redis.subscription_proof import Unproved
 from beam.telemetry import metrics
 from rooms import relay
-from rooms.event import Event
 from rooms.hub import Hub, group_name, hub
+from rooms.protocol.event import Event
 from tests.contracts.test_relay import FakeMember
 from tests.processes import RedisServer
 from tests.proxy import Proxy, proxy_to

@@ -14,7 +14,7 @@ from rooms.connections import connections, disconnect_event
 from rooms.diffs import diffs
 from rooms.grace import untrack
 from rooms.hub import hub
-from rooms.wire import Close
+from rooms.protocol.messages import Close
 
 
 class FixtureVerifier:

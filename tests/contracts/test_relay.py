@@ -14,10 +14,10 @@ from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
 from rooms import relay
-from rooms.event import Delivery, Event
 from rooms.hub import Held, Hub, release
+from rooms.protocol.event import Delivery, Event
+from rooms.protocol.messages import Close, Frame, Vsn, encode
 from rooms.socket import Ended, Receiver, Socket
-from rooms.wire import Close, Frame, Vsn, encode
 
 _ids = itertools.count()
 

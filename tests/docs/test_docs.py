@@ -11,7 +11,7 @@ import pytest
 from beam.config.conf import Conf
 from beam.telemetry.metrics import CLOSED, COUNTERS, HISTOGRAMS, OTHER
 from rooms.figures import GAUGES
-from rooms.wire import RESERVED, Close, Reason
+from rooms.protocol.messages import RESERVED, Close, Reason
 from tests.processes import ROOT
 
 DOCS = ROOT / "docs"

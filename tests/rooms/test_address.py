@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rooms.address import labels
+from rooms.protocol.identifiers import labels
 
 
 def test_each_recipient_is_named_once_in_order() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rooms.batch import Invalid, read, read_one, rooms_of
-from rooms.event import Event
+from rooms.protocol.event import Event
 
 BYTES = 1_000
 RECIPIENTS = 5

@@ -9,10 +9,10 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from rooms import tokens
-from rooms.address import room_topic
 from rooms.channel import Channel
 from rooms.hub import Hub, hub
 from rooms.patterns import Patterns
+from rooms.protocol.identifiers import room_topic
 from tests.clients import Client, connected
 
 INVALID = "invalid_payload"

@@ -13,10 +13,10 @@ from django.db import DatabaseError
 from presence import admission
 from presence.factory import tracker
 from rooms import closed, relay, steering
-from rooms.address import room_topic
 from rooms.hub import Hub
 from rooms.keeper import Keeper
 from rooms.models import Room
+from rooms.protocol.identifiers import room_topic
 from tests.clients import connected, until
 
 close_again = closed.close_again

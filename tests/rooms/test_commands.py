@@ -13,7 +13,7 @@ from pytest_django.fixtures import Settings
 
 from beam.config.conf import conf
 from rooms import relay
-from rooms.event import Event
+from rooms.protocol.event import Event
 from tests.processes import RedisServer
 
 

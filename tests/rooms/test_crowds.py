@@ -13,8 +13,8 @@ from pytest_django.fixtures import Settings
 from beam.telemetry import metrics
 from rooms import keys
 from rooms.connections import connections
-from rooms.handshake import client_address
 from rooms.peer import client_of, counted_as
+from rooms.protocol.handshake import client_address
 from tests.clients import Client, connected
 
 pytestmark = pytest.mark.usefixtures("running_hub")

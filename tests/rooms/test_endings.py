@@ -15,14 +15,14 @@ from pytest_django.fixtures import Settings
 
 from presence.factory import tracker
 from rooms import access, relay, tokens
-from rooms.address import room_topic
 from rooms.connections import connections
 from rooms.diffs import diffs
-from rooms.event import Event
 from rooms.hub import Hub
 from rooms.keeper import Keeper
+from rooms.protocol.event import Event
+from rooms.protocol.identifiers import room_topic
+from rooms.protocol.messages import Close
 from rooms.room import RoomChannel
-from rooms.wire import Close
 from tests.clients import Client, connected, until
 
 

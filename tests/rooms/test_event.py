@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 
 from presence.state import Diff, State, apply, by_ref, state_of
-from rooms.event import Delivery, Event, presence_diff
-from rooms.wire import Frame, Vsn, encode, prepared
+from rooms.protocol.event import Delivery, Event, presence_diff
+from rooms.protocol.messages import Frame, Vsn, encode, prepared
 from tests.rooms.test_wire import JSON, TEXT
 
 

@@ -13,8 +13,8 @@ from beam.telemetry import metrics
 from rooms import relay, tokens
 from rooms.connections import connections
 from rooms.consumer import SocketConsumer
-from rooms.limits import LONGEST_DELAY, refusal_delay
-from rooms.removal import removal
+from rooms.protocol.rate_limit import LONGEST_DELAY, refusal_delay
+from rooms.protocol.removal import removal
 from rooms.room import MAX_DEPARTED, RoomChannel
 from tests.clients import Client, connected
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms.handshake import (
+from rooms.protocol.handshake import (
     Refused,
     choose_subprotocol,
     choose_vsn,
@@ -17,7 +17,7 @@ from rooms.handshake import (
     negotiate,
     parse_params,
 )
-from rooms.wire import Vsn
+from rooms.protocol.messages import Vsn
 
 P = "base64url.bearer.phx."
 

@@ -10,8 +10,8 @@ from channels.layers import get_channel_layer
 
 from beam.telemetry import metrics
 from rooms import relay
-from rooms.event import Event
 from rooms.hub import Hub, hub
+from rooms.protocol.event import Event
 from tests.clients import connected
 
 

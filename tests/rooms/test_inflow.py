@@ -14,9 +14,9 @@ from rooms import relay
 from rooms.channel import Channel
 from rooms.connections import connections
 from rooms.consumer import SocketConsumer
-from rooms.event import Event
 from rooms.hub import Hub
-from rooms.wire import Close
+from rooms.protocol.event import Event
+from rooms.protocol.messages import Close
 from tests.clients import Client, connected, until
 
 LIMIT = 100_000

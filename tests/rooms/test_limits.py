@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms.limits import STREAK_SECONDS, Pace, Streak, Streaks, is_short
+from rooms.protocol.rate_limit import STREAK_SECONDS, Pace, Streak, Streaks, is_short
 
 
 def test_a_burst_is_free_and_what_is_above_waits() -> None:

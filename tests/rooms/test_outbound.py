@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms.outbound import CEILING, MOST_PONGS, PROGRESS, Backlog
+from rooms.protocol.backlog import CEILING, MOST_PONGS, PROGRESS, Backlog
 
 LIMIT = 1_000
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from presence.state import Diff, Meta, State, apply, metas_of, state_of
-from rooms.event import Delivery, Event
-from rooms.parts import joins_of, presence_diffs, state_parts
-from rooms.wire import Frame, RawJson, Vsn, encode
+from rooms.protocol.event import Delivery, Event
+from rooms.protocol.messages import Frame, RawJson, Vsn, encode
+from rooms.protocol.presence_parts import joins_of, presence_diffs, state_parts
 
 MOST = 400
 

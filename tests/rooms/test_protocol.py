@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rooms.protocol import (
+from rooms.protocol.connection import (
     Connection,
     Ignore,
     Join,
@@ -16,7 +16,7 @@ from rooms.protocol import (
     Send,
     channel_join_ref,
 )
-from rooms.wire import Frame
+from rooms.protocol.messages import Frame
 
 
 def joined(*topics: str, join_ref: Any = "1", **fields: Any) -> Connection:

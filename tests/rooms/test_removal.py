@@ -13,13 +13,13 @@ from pytest_django.fixtures import Settings
 from presence import admission
 from presence.factory import tracker
 from rooms import relay, steering, tokens
-from rooms.address import room_topic
 from rooms.channel import Refused
 from rooms.connections import disconnect_event
 from rooms.hub import Hub, hub
-from rooms.limits import LONGEST_DELAY
+from rooms.protocol.identifiers import room_topic
+from rooms.protocol.messages import Reason
+from rooms.protocol.rate_limit import LONGEST_DELAY
 from rooms.room import MAX_LATE, RoomChannel
-from rooms.wire import Reason
 from tests.clients import Client, connected, until
 
 ADA = admission.group("ada")

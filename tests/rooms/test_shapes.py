@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rooms.shapes import json_type, not_an_object
+from rooms.protocol.json_types import json_type, not_an_object
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms.wire import (
+from rooms.protocol.messages import (
     PREFIXES,
     RESERVED,
     RESERVED_RULE,

@@ -12,10 +12,10 @@ from beam.config.conf import conf
 from beam.management import api_client
 from beam.redis import startup_check
 from rooms import relay
-from rooms.address import room_topic
 from rooms.batch import event_name
-from rooms.event import Event
-from rooms.wire import BadFrame, loads
+from rooms.protocol.event import Event
+from rooms.protocol.identifiers import room_topic
+from rooms.protocol.messages import BadFrame, loads
 
 
 class Command(BaseCommand):

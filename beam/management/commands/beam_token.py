@@ -9,9 +9,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from beam.config.conf import conf
-from rooms import address, grants, tokens
-from rooms.address import room_topic
-from rooms.wire import BadFrame, loads
+from rooms import grants, tokens
+from rooms.protocol import identifiers
+from rooms.protocol.identifiers import room_topic
+from rooms.protocol.messages import BadFrame, loads
 
 HOUR = 3_600
 # A hundred years.
@@ -68,7 +69,7 @@ class Command(BaseCommand):
 
 def _user_id(text: str) -> str:
     try:
-        return address.user_id(text)
+        return identifiers.user_id(text)
     except ValueError as error:
         raise CommandError(f"{text!r}: {error}") from None
 

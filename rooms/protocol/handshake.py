@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from beam.config.origins import is_allowed
-from rooms.wire import Vsn
+from rooms.protocol.messages import Vsn
 
 TOKEN_PREFIX = "base64url.bearer.phx."  # noqa: S105 - a prefix, no secret
 SUBPROTOCOLS = ("phoenix",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rooms.event import Event
+from rooms.protocol.event import Event
 
 # Heard by the members' channels, told to no client.
 REMOVE: Final = "beam_remove"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from rooms.wire import Frame, Reason, reply
+from rooms.protocol.messages import Frame, Reason, reply
 
 CRASHED: Final = {"reason": "channel_crash"}
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 
 from presence.state import Diff, merge
-from rooms.wire import Frame, Vsn, dumps, encode, is_binary, prepared
+from rooms.protocol.messages import Frame, Vsn, dumps, encode, is_binary, prepared
 
 MESSAGE_TYPE: Final = "beam.event"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rooms.shapes import json_type
+from rooms.protocol.json_types import json_type
 
 MAX_ROOM_ID = 200
 MAX_USER_ID = 200

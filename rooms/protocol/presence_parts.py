@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from presence.state import Diff, Meta, State, metas_of, state_of
-from rooms.event import Event, presence_diff
-from rooms.wire import RawJson, dumps
+from rooms.protocol.event import Event, presence_diff
+from rooms.protocol.messages import RawJson, dumps
 
 T = TypeVar("T")
 
