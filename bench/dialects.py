@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from rooms import tokens
+from rooms.auth import jwt_tokens
 
 BODY_BYTES = 100
 TTL = 3_600
@@ -58,10 +58,10 @@ class Phoenix:
 
     def __post_init__(self) -> None:
         # Before anything is measured: signing is the backend's work.
-        self.room_token = tokens.mint_room(self.room, TTL)
+        self.room_token = jwt_tokens.mint_room(self.room, TTL)
 
     def url(self, base: str) -> str:
-        token = tokens.mint_user(f"u{self.member}", TTL)
+        token = jwt_tokens.mint_user(f"u{self.member}", TTL)
         return f"{base}/socket/websocket?vsn=2.0.0&user_token={token}"
 
     def hello(self) -> list[bytes]:

@@ -16,7 +16,8 @@ import orjson
 from beam.config.conf import conf
 from beam.telemetry import metrics
 from presence.state import State
-from rooms import grants, relay
+from rooms import relay
+from rooms.auth import grants
 from rooms.hub import Held, hub
 from rooms.inbox import OVERHEAD, Inbox, Item, Message, Work, weigh
 from rooms.protocol.connection import channel_join_ref

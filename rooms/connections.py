@@ -9,7 +9,7 @@ import orjson
 
 from beam.config.conf import conf
 from rooms import overrides
-from rooms.grants import Identity
+from rooms.auth.grants import Identity
 from rooms.hub import CONTROL_TOPIC, hub
 from rooms.protocol.event import Delivery, Event
 from rooms.protocol.messages import Close

@@ -21,14 +21,15 @@ from beam.config.conf import conf
 from beam.redis import RedisError
 from beam.telemetry import metrics
 from presence.state import State
-from rooms import access, grants, reports
+from rooms import reports
+from rooms.auth import grants, verifier
+from rooms.auth.client_ip import client_of, counted_as
 from rooms.channel import NULL, TURN, Channel, Refused
 from rooms.connections import connections
 from rooms.hub import hub, release
 from rooms.inbox import weigh
 from rooms.keeper import keeper
 from rooms.patterns import Patterns, patterns
-from rooms.peer import client_of, counted_as
 from rooms.protocol import messages
 from rooms.protocol.connection import (
     Connection,
@@ -214,7 +215,7 @@ class SocketConsumer(AsyncConsumer):
         shake = negotiated(scope, conf().allowed_origins)
         token = shake.params.get("user_token") or shake.auth_token
         try:
-            self.identity = await access.identify(token)
+            self.identity = await verifier.identify(token)
         except grants.Unauthorized as refusal:
             raise HandshakeRefused(str(refusal), "token") from None
         except grants.BackendAway:

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from rooms import tokens
+from rooms.auth import jwt_tokens
 from rooms.protocol import identifiers
 from rooms.protocol.identifiers import room_topic
 
@@ -31,8 +31,8 @@ def token(request: HttpRequest) -> JsonResponse:
         return _refuse(str(error))
     return JsonResponse(
         {
-            "user_token": tokens.mint_user(user_id, TOKEN_SECONDS),
-            "room_token": tokens.mint_room(room_id, TOKEN_SECONDS),
+            "user_token": jwt_tokens.mint_user(user_id, TOKEN_SECONDS),
+            "room_token": jwt_tokens.mint_room(room_id, TOKEN_SECONDS),
         }
     )
 

@@ -18,8 +18,8 @@ from django.http.response import HttpResponseBase
 
 from beam.telemetry import metrics
 from beam.telemetry.logs import Flood
+from rooms.auth.client_ip import client_of, counted_as
 from rooms.guesses import guesses
-from rooms.peer import client_of, counted_as
 
 logger = logging.getLogger(__name__)
 

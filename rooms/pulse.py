@@ -23,9 +23,9 @@ from presence import factory
 from presence.tracker import ALONE
 from rooms import figures, forgetting, overrides, relay
 from rooms.activity import activity, gather
+from rooms.auth.api_keys import keyring
 from rooms.figures import Figures
 from rooms.hub import hub
-from rooms.keys import keyring
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic
 from rooms.registry import registry

@@ -18,8 +18,9 @@ from presence import admission
 from presence.factory import tracker
 from presence.state import Diff, Snapshot, State, metas_of
 from presence.tracker import NotTracked
-from rooms import access, grants, relay, reports
+from rooms import relay, reports
 from rooms.activity import gathered
+from rooms.auth import grants, verifier
 from rooms.channel import Channel, Refused
 from rooms.diffs import diffs
 from rooms.grace import graces, untrack
@@ -86,7 +87,7 @@ class RoomChannel(Channel):
         user_id = self.owner.identity.user_id
         try:
             token = payload["room_token"]
-            self.grant = await access.enter(token, room_id, self.owner.identity)
+            self.grant = await verifier.enter(token, room_id, self.owner.identity)
         except grants.Unauthorized as error:
             raise _unauthorized(error) from None
         except grants.BackendAway:
@@ -235,7 +236,7 @@ class RoomChannel(Channel):
         token = payload.get("access_token")
         room_id, identity = self.topic.removeprefix("room:"), self.owner.identity
         try:
-            self.grant = await access.enter(token, room_id, identity)
+            self.grant = await verifier.enter(token, room_id, identity)
         except grants.Unauthorized as error:
             self._refuse_token(ref, _unauthorized(error))
             return

@@ -25,9 +25,9 @@ from django.middleware.csrf import CsrfViewMiddleware
 
 from beam.redis import RedisError
 from rooms import relay
+from rooms.auth.grants import Identity
 from rooms.connections import logged_out_event
 from rooms.consumer import Receive, SocketConsumer, negotiated
-from rooms.grants import Identity
 from rooms.hub import hub
 from rooms.protocol.handshake import Handshake
 from rooms.protocol.handshake import Refused as HandshakeRefused

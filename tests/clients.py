@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from channels.testing import WebsocketCommunicator
 
 from beam.asgi import application
-from rooms import tokens
+from rooms.auth import jwt_tokens
 
 REFUSED = object()
 
@@ -23,7 +23,7 @@ class Client:
     def __init__(self, user_id: str = "ada", **query: str) -> None:
         self.user_id = user_id
         if not query:
-            query = {"user_token": tokens.mint_user(user_id, 60)}
+            query = {"user_token": jwt_tokens.mint_user(user_id, 60)}
         path = "/socket/websocket?" + urlencode({"vsn": "2.0.0", **query})
         self.wire = WebsocketCommunicator(application, path)
         self._refs = itertools.count(1)
@@ -92,7 +92,7 @@ class Client:
 
     async def try_join(self, room_id: str, **payload: Any) -> Any:
         """Join with a good token unless told otherwise: the reply's payload."""
-        token = {"room_token": tokens.mint_room(room_id, 60), "session_id": "1"}
+        token = {"room_token": jwt_tokens.mint_room(room_id, 60), "session_id": "1"}
         return await self.ask(f"room:{room_id}", "phx_join", token | payload)
 
     async def join(self, room_id: str, **payload: Any) -> Any:

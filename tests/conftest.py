@@ -94,7 +94,7 @@ async def running_hub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
         "rooms.keeper.close_again",
         "rooms.overrides.load",
         "rooms.registry.registry.write",
-        "rooms.keys.keyring.write",
+        "rooms.auth.api_keys.keyring.write",
     ):
         monkeypatch.setattr(asks, _nothing)
     connections.failing.clear()

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from rooms import tokens
+from rooms.auth import jwt_tokens
 from tests.processes import Server
 
 TEXT, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A
@@ -62,7 +62,7 @@ class RawClient:
         """Ask for a connection, and do not wait for the answer."""
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         client = cls(reader, writer)
-        token = quote(tokens.mint_user(user_id, 600))
+        token = quote(jwt_tokens.mint_user(user_id, 600))
         key = base64.b64encode(os.urandom(16)).decode()
         writer.write(
             f"GET /socket/websocket?vsn=2.0.0&user_token={token} HTTP/1.1\r\n"
@@ -87,7 +87,7 @@ class RawClient:
 
     def join(self, room_id: str, **payload: Any) -> None:
         """Ask to join; the answers are among the frames."""
-        token = {"room_token": tokens.mint_room(room_id, 600), "session_id": "1"}
+        token = {"room_token": jwt_tokens.mint_room(room_id, 600), "session_id": "1"}
         self.send("1", "1", f"room:{room_id}", "phx_join", token | payload)
 
     async def frame(self) -> RawFrame:

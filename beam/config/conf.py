@@ -45,7 +45,7 @@ class Conf:
     backend_cache_seconds: float = 30.0
     backend_failures: int = 5
     backend_pause: float = 5.0
-    verifier: str = "rooms.access.default_verifier"
+    verifier: str = "rooms.auth.verifier.default_verifier"
     # None: any origin. Empty: the host that was asked.
     allowed_origins: tuple[str, ...] | None = ()
     redis_url: str = ""

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from rooms import keys
+from rooms.auth import api_keys
 from rooms.models import ApiKey
 
 
@@ -19,7 +19,7 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
     """A new key: a name and what it may do."""
 
     scopes = forms.MultipleChoiceField(
-        choices=[(scope, scope) for scope in keys.SCOPES],
+        choices=[(scope, scope) for scope in api_keys.SCOPES],
         widget=forms.CheckboxSelectMultiple,
         help_text="What the key may do; less is safer.",
     )
@@ -73,9 +73,9 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def save_model(
         self, request: HttpRequest, obj: Any, form: Any, change: bool
     ) -> None:
-        """Make the key; what it is comes from `rooms.keys`."""
+        """Make the key; what it is comes from `rooms.auth.api_keys`."""
         if not change:
-            made, text = keys.make(obj.name, form.cleaned_data["scopes"])
+            made, text = api_keys.make(obj.name, form.cleaned_data["scopes"])
             obj.pk, obj.created = made.pk, made.created
             obj.shown = text
 
@@ -113,11 +113,9 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if chosen and "confirmed" not in request.POST:
             return self._ask_first(request, chosen)
         for key in chosen:
-            keys.revoke(key.name)
+            api_keys.revoke(key.name)
             self.log_change(request, key, "Revoked.")
-        text = (
-            f"{len(chosen)} revoked: refused everywhere within {keys.KEPT_SECONDS:g} s."
-        )
+        text = f"{len(chosen)} revoked: refused everywhere within {api_keys.KEPT_SECONDS:g} s."
         messages.success(request, text)
         return None
 

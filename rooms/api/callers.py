@@ -12,7 +12,7 @@ from rest_framework.request import Request
 
 from beam.config.conf import conf
 from beam.telemetry import metrics
-from rooms.keys import SCOPES, Caller, keyring
+from rooms.auth.api_keys import SCOPES, Caller, keyring
 from rooms.protocol.rate_limit import Pace
 
 BACKEND: Final = Caller("secret", frozenset(SCOPES))

@@ -22,7 +22,7 @@ from rooms.api.view import (
     BracketMultiPartParser,
     JsonParser,
 )
-from rooms.keys import Caller
+from rooms.auth.api_keys import Caller
 from rooms.protocol.json_types import json_type, not_an_object
 from rooms.protocol.messages import RESERVED_RULE
 

@@ -24,7 +24,7 @@ from beam import redis
 from beam.config.conf import conf
 from rooms import relay
 from rooms.api.errors import KeyReused
-from rooms.keys import Caller
+from rooms.auth.api_keys import Caller
 
 HEADER: Final = "Idempotency-Key"
 MAX_KEY: Final = 255

@@ -19,8 +19,8 @@ from rest_framework.request import Request
 from beam.config.conf import conf
 from beam.telemetry import metrics
 from rooms.api.view import BackendView
+from rooms.auth.client_ip import client_of, is_in
 from rooms.figures import GAUGES, Buckets, Figures
-from rooms.peer import client_of, is_in
 from rooms.siblings import siblings
 
 LABELS = ("process",)

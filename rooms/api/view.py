@@ -25,7 +25,7 @@ from beam.telemetry import metrics
 from rooms.api import callers
 from rooms.api.errors import TooLarge, Unread
 from rooms.api.schema import Described
-from rooms.keys import Caller
+from rooms.auth.api_keys import Caller
 from rooms.protocol.handshake import Refused, assign, parse_params
 from rooms.protocol.messages import BadFrame, dumps, loads
 

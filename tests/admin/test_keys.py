@@ -8,7 +8,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
-from rooms import keys
+from rooms.auth import api_keys
 from rooms.models import ApiKey
 from tests.admin.conftest import Staff, text_of
 
@@ -30,7 +30,10 @@ def test_a_key_is_shown_once_and_works(admin_client: Client) -> None:
     key = made(admin_client)
 
     row = ApiKey.objects.get()
-    assert keys._in_force()[keys._hash(key)].scopes == {"events:write", "rooms:read"}
+    assert api_keys._in_force()[api_keys._hash(key)].scopes == {
+        "events:write",
+        "rooms:read",
+    }
     for url in (LIST, f"{LIST}{row.pk}/change/"):
         text = text_of(admin_client.get(url))
         assert "billing" in text
@@ -76,13 +79,13 @@ def test_keys_are_revoked(admin_client: Client) -> None:
     text = text_of(admin_client.post(LIST, form))
     assert "Revoke for good?" in text
     assert "never used" in text
-    assert len(keys._in_force()) == 2
+    assert len(api_keys._in_force()) == 2
     text = text_of(admin_client.post(LIST, form | {"confirmed": "1"}, follow=True))
 
     assert "1 revoked" in text
     assert "revoked 20" in text
-    assert keys._hash(key) not in keys._in_force()
-    assert len(keys._in_force()) == 1
+    assert api_keys._hash(key) not in api_keys._in_force()
+    assert len(api_keys._in_force()) == 1
 
 
 def test_keys_are_neither_changed_nor_deleted(admin_client: Client) -> None:
@@ -97,7 +100,7 @@ def test_keys_are_neither_changed_nor_deleted(admin_client: Client) -> None:
 
     assert answer.status_code == 403
     assert ApiKey.objects.get().name == "billing"
-    assert keys._hash(key) in keys._in_force()
+    assert api_keys._hash(key) in api_keys._in_force()
 
 
 def test_who_may_only_look_makes_no_key(client: Client, staff: Staff) -> None:

@@ -20,9 +20,10 @@ from pytest_django.fixtures import Settings
 
 from beam.asgi import application
 from beam.telemetry import metrics
-from rooms import keys, relay
+from rooms import relay
 from rooms.api import callers, service
 from rooms.api.errors import trouble
+from rooms.auth import api_keys
 from rooms.hub import hub
 from tests.clients import connected
 
@@ -67,7 +68,7 @@ with_id = each([r for r in REQUESTS if "/rooms/r" in r[1] or "/users/" in r[1]])
 @pytest.fixture(autouse=True)
 def fresh() -> None:
     """No key is known, no rate is used up."""
-    keys.keyring.forget()
+    api_keys.keyring.forget()
     callers._paces.clear()
 
 
@@ -143,9 +144,9 @@ async def test_who_says_nothing_good_is_a_401(
 async def test_a_key_without_the_scope_is_a_403(
     api: httpx.AsyncClient, method: str, path: str, body: Any, scope: str | None
 ) -> None:
-    create = sync_to_async(keys.create)
-    others = [known for known in keys.SCOPES if known != scope]
-    for scopes in ([scope or keys.SCOPES[0]], others):
+    create = sync_to_async(api_keys.create)
+    others = [known for known in api_keys.SCOPES if known != scope]
+    for scopes in ([scope or api_keys.SCOPES[0]], others):
         key = await create(str(scopes), scopes)
         headers = {"authorization": f"bearer {key}"}
         answer = await api.request(method, path, json=body, headers=headers)

@@ -16,8 +16,8 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
-from rooms import keys
 from rooms.api import callers
+from rooms.auth import api_keys
 from rooms.models import ApiKey
 
 pytestmark = [
@@ -25,14 +25,14 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
 ]
 
-create = sync_to_async(keys.create)
-revoke = sync_to_async(keys.revoke)
+create = sync_to_async(api_keys.create)
+revoke = sync_to_async(api_keys.revoke)
 
 
 @pytest.fixture(autouse=True)
 def fresh_keyring() -> None:
     """Nothing is known from other tests, whose clocks went on."""
-    keys.keyring.forget()
+    api_keys.keyring.forget()
     callers._paces.clear()
 
 
@@ -77,7 +77,7 @@ async def test_what_is_no_key_is_refused(async_client: AsyncClient, key: str) ->
     await create("one")
     refused = metrics.API_REFUSED.value
 
-    caller = await keys.keyring.find(key)
+    caller = await api_keys.keyring.find(key)
 
     assert caller is None
     if key.isascii():
@@ -89,13 +89,13 @@ async def test_what_is_no_key_is_refused(async_client: AsyncClient, key: str) ->
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one whenever the keys in force are read."""
     seen: list[int] = []
-    read = keys._in_force
+    read = api_keys._in_force
 
-    def counted() -> dict[str, keys.Caller]:
+    def counted() -> dict[str, api_keys.Caller]:
         seen.append(1)
         return read()
 
-    monkeypatch.setattr(keys, "_in_force", counted)
+    monkeypatch.setattr(api_keys, "_in_force", counted)
     return seen
 
 
@@ -122,7 +122,7 @@ async def test_a_key_that_another_process_revoked_is_refused_soon(
     await elsewhere(lambda: ApiKey.objects.update(revoked=timezone.now()))
 
     assert (await get(async_client, key)).status_code == 200
-    clock(keys.KEPT_SECONDS + 1)
+    clock(api_keys.KEPT_SECONDS + 1)
 
     assert (await get(async_client, key)).status_code == 401
 
@@ -145,8 +145,8 @@ async def test_unknown_keys_cost_no_look_each(
         assert (await get(async_client, f"beam_{n}")).status_code == 401
     assert len(reads) == 1
 
-    clock(keys.RETRY_SECONDS + 0.1)
-    await asyncio.gather(*(keys.keyring.find(f"beam_{n}") for n in range(20)))
+    clock(api_keys.RETRY_SECONDS + 0.1)
+    await asyncio.gather(*(api_keys.keyring.find(f"beam_{n}") for n in range(20)))
 
     assert len(reads) == 2
 
@@ -154,13 +154,13 @@ async def test_unknown_keys_cost_no_look_each(
 async def test_a_key_that_another_process_made_is_known_a_second_later(
     clock: Callable[[float], None],
 ) -> None:
-    await keys.keyring.find("beam_unknown")
-    made = ApiKey(name="new", hashed=keys._hash("beam_new"), scopes=["rooms:read"])
+    await api_keys.keyring.find("beam_unknown")
+    made = ApiKey(name="new", hashed=api_keys._hash("beam_new"), scopes=["rooms:read"])
     await elsewhere(made.save)
 
-    clock(keys.RETRY_SECONDS + 0.1)
+    clock(api_keys.RETRY_SECONDS + 0.1)
 
-    assert await keys.keyring.find("beam_new") is not None
+    assert await api_keys.keyring.find("beam_new") is not None
 
 
 async def test_known_keys_stay_good_while_the_database_is_away(
@@ -171,20 +171,20 @@ async def test_known_keys_stay_good_while_the_database_is_away(
     key = await create("one")
     await get(async_client, key)
 
-    def away() -> dict[str, keys.Caller]:
+    def away() -> dict[str, api_keys.Caller]:
         raise DatabaseError
 
-    monkeypatch.setattr(keys, "_in_force", away)
-    clock(keys.KEPT_SECONDS + 1)
+    monkeypatch.setattr(api_keys, "_in_force", away)
+    clock(api_keys.KEPT_SECONDS + 1)
 
     assert (await get(async_client, key)).status_code == 200
-    clock(keys.RETRY_SECONDS + 0.1)
+    clock(api_keys.RETRY_SECONDS + 0.1)
     assert (await get(async_client, "beam_other")).status_code == 503
 
 
 async def test_the_last_use_is_written_without_a_write_a_request() -> None:
     key = await create("one")
-    ring = keys.Keyring()
+    ring = api_keys.Keyring()
     await ring.find(key)
     await ring.find(key)
     assert (await ApiKey.objects.aget(name="one")).last_used is None
@@ -198,14 +198,14 @@ async def test_a_last_use_that_could_not_be_written_is_written_later(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = await create("one")
-    ring = keys.Keyring()
+    ring = api_keys.Keyring()
     await ring.find(key)
 
     def away(used: set[str]) -> None:
         raise DatabaseError
 
     with monkeypatch.context() as broken:
-        broken.setattr(keys, "_note", away)
+        broken.setattr(api_keys, "_note", away)
         await ring.write()
     assert "Last uses of keys wait" in caplog.text
     await ring.write()
@@ -239,7 +239,7 @@ def test_the_command_prints_a_key_once() -> None:
     [key] = out.splitlines()
     found = ApiKey.objects.get(name="backend")
     assert found.scopes == ["events:write", "rooms:read"]
-    assert keys._hash(key) == found.hashed
+    assert api_keys._hash(key) == found.hashed
     assert "not shown again" in said
 
 

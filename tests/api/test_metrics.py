@@ -11,7 +11,8 @@ from pytest_django.fixtures import Settings
 
 from beam.asgi import application
 from beam.telemetry import metrics
-from rooms import figures, keys
+from rooms import figures
+from rooms.auth import api_keys
 from rooms.figures import GAUGES
 from rooms.protocol.messages import Close, Reason
 from rooms.siblings import siblings
@@ -163,7 +164,7 @@ async def test_who_may_not_is_refused(
 
 
 async def test_a_key_needs_the_scope(async_client: AsyncClient) -> None:
-    create = sync_to_async(keys.create)
+    create = sync_to_async(api_keys.create)
     good = await create("prometheus", ["metrics:read"])
     other = await create("other", ["rooms:read"])
 

@@ -16,7 +16,8 @@ from pytest_django.fixtures import Settings
 
 from presence import admission
 from presence.factory import tracker
-from rooms import closed, tokens
+from rooms import closed
+from rooms.auth import jwt_tokens
 from rooms.hub import hub
 from rooms.models import Room
 from tests.clients import Client, connected
@@ -339,7 +340,7 @@ async def test_a_capacity_counts_who_is_present_and_no_audience(
 ) -> None:
     settings.BEAM = settings.BEAM | {"room_capacity": 1}
     ada, bob, *audience = await connected("ada", "bob", "eve", "kim")
-    watch = tokens.mint_room(room, 60, can=["push"])
+    watch = jwt_tokens.mint_room(room, 60, can=["push"])
     first = await audience[0].try_join(room, room_token=watch)
     assert first["status"] == "ok"
     await ada.join(room)

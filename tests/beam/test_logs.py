@@ -29,7 +29,7 @@ from beam.telemetry.logs import (
     LineFormatter,
     RequestFilter,
 )
-from rooms import tokens
+from rooms.auth import jwt_tokens
 from rooms.connections import connections
 from tests.clients import Client, connected, until
 from tests.conftest import Serve
@@ -389,7 +389,7 @@ def test_in_production_every_line_is_json_and_nothing_is_secret(
     beam_server: Serve,
 ) -> None:
     server = beam_server(**PRODUCTION)
-    user_token = tokens.mint_user("ada", 60)
+    user_token = jwt_tokens.mint_user("ada", 60)
     secret = {"secret": PRODUCTION["BEAM_API_SECRET"], "x-request-id": "abc-1"}
     api = f"{server.url}/api/v1"
 

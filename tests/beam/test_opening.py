@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam.server.http import MAX_HEAD, Request, handshake_query
-from rooms import tokens
+from rooms.auth import jwt_tokens
 from tests.conftest import Serve
 
 HEADERS = (
@@ -116,7 +116,7 @@ async def status(port: int, *chunks: bytes) -> bytes:
 
 async def test_every_way_to_begin_is_answered_alike(beam_server: Serve) -> None:
     port = beam_server().port
-    token = tokens.mint_user("ada", 60).encode()
+    token = jwt_tokens.mint_user("ada", 60).encode()
     good = request(b"GET /socket/websocket?user_token=" + token + b" HTTP/1.1")
     refused = request()
     keyless = request(headers=HEADERS.replace(b"Sec-WebSocket-Key", b"X-Key"))
@@ -152,7 +152,7 @@ ORIGINS = [
 
 
 async def test_origins_are_judged_by_beam_alone(beam_server: Serve) -> None:
-    token = tokens.mint_user("ada", 60).encode()
+    token = jwt_tokens.mint_user("ada", 60).encode()
     ports = {
         allowed: beam_server(BEAM_ALLOWED_ORIGINS=allowed).port
         for allowed in {allowed for _, allowed, _ in ORIGINS}

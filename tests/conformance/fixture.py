@@ -8,7 +8,8 @@ from typing import Any
 
 from presence.factory import tracker
 from presence.tracker import NotTracked
-from rooms import grants, relay
+from rooms import relay
+from rooms.auth import grants
 from rooms.channel import NULL, Channel, Refused
 from rooms.connections import connections, disconnect_event
 from rooms.diffs import diffs

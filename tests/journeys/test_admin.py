@@ -21,7 +21,7 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from rooms import tokens
+from rooms.auth import jwt_tokens
 from tests.conftest import Serve
 from tests.journeys.test_phoenix_client import arguments
 from tests.journeys.test_server import join
@@ -85,7 +85,7 @@ class Visitors:
 @asynccontextmanager
 async def visitors(server: Server, room: str = "lobby") -> AsyncIterator[Visitors]:
     """They have joined, and talk until the end."""
-    users = {name: tokens.mint_user(name, 600) for name in NAMES}
+    users = {name: jwt_tokens.mint_user(name, 600) for name in NAMES}
     process = await asyncio.create_subprocess_exec(
         find_node(),
         "visitors.mjs",

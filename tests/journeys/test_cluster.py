@@ -14,7 +14,7 @@ import pytest
 import redis
 from websockets.asyncio.client import ClientConnection
 
-from rooms import tokens
+from rooms.auth import jwt_tokens
 from tests.conftest import Serve
 from tests.journeys.test_server import event, join
 from tests.processes import RedisServer, Server, redis_server, wait_until
@@ -183,10 +183,10 @@ async def state_of(server: Server) -> dict[str, Any]:
     """`presence_state` as a member gets it who may not be present itself."""
     from websockets.asyncio.client import connect
 
-    token = tokens.mint_user("watcher", 60)
+    token = jwt_tokens.mint_user("watcher", 60)
     url = f"{server.socket_url}/websocket?vsn=2.0.0&user_token={token}"
     async with connect(url, proxy=None) as socket:
-        room_token = tokens.mint_room("r", 60, can=["push"])
+        room_token = jwt_tokens.mint_room("r", 60, can=["push"])
         payload = {"room_token": room_token, "session_id": "1"}
         await socket.send(json.dumps(["1", "1", "room:r", "phx_join", payload]))
         state: dict[str, Any] = await event(socket, "presence_state")
@@ -312,10 +312,10 @@ async def rejoin(server: Server, user_id: str) -> ClientConnection:
     """Join, and read nothing."""
     from websockets.asyncio.client import connect
 
-    token = tokens.mint_user(user_id, 60)
+    token = jwt_tokens.mint_user(user_id, 60)
     url = f"{server.socket_url}/websocket?vsn=2.0.0&user_token={token}"
     socket = await connect(url, proxy=None, ping_interval=None)
-    payload = {"room_token": tokens.mint_room("r", 60), "session_id": "1"}
+    payload = {"room_token": jwt_tokens.mint_room("r", 60), "session_id": "1"}
     await socket.send(json.dumps(["1", "1", "room:r", "phx_join", payload]))
     return socket
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from rooms import tokens
+from rooms.auth import jwt_tokens
 from tests.conftest import Serve
 from tests.journeys.test_phoenix_client import arguments
 from tests.processes import NODE_FOLDER, RedisServer, Server, find_node, wait_until
@@ -37,7 +37,7 @@ class Member(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self.transport = transport
-        payload = {"room_token": tokens.mint_room(self.room, 60), "session_id": "1"}
+        payload = {"room_token": jwt_tokens.mint_room(self.room, 60), "session_id": "1"}
         frame = ["1", "1", f"room:{self.room}", "phx_join", payload]
         transport.send(WSMsgType.TEXT, json.dumps(frame).encode())
 
@@ -69,7 +69,7 @@ async def crowd(server: Server) -> list[Member]:
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def enter(member: Member) -> None:
-        token = tokens.mint_user(f"u{member.number}", 60)
+        token = jwt_tokens.mint_user(f"u{member.number}", 60)
         url = f"{server.socket_url}/websocket?vsn=2.0.0&user_token={token}"
         async with gate:
             await ws_connect(lambda: member, url)
@@ -134,7 +134,7 @@ async def official_clients(
     server: Server, script: str, count: int = 30
 ) -> tuple[asyncio.subprocess.Process, asyncio.StreamReader, asyncio.StreamWriter]:
     """Clients in node that have joined one room; what they say, and hear."""
-    users = [tokens.mint_user(f"u{n}", 600) for n in range(count)]
+    users = [jwt_tokens.mint_user(f"u{n}", 600) for n in range(count)]
     scenario = await asyncio.create_subprocess_exec(
         find_node(),
         script,

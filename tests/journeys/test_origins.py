@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page
 
-from rooms import tokens
+from rooms.auth import jwt_tokens
 from tests.conftest import Serve
 from tests.processes import Server
 
@@ -53,7 +53,7 @@ def site() -> Iterator[str]:
 
 async def opens(page: Page, server: Server) -> list[str]:
     """What becomes of a socket of a page, and of a sandboxed frame in it."""
-    token = tokens.mint_user("ada", 60)
+    token = jwt_tokens.mint_user("ada", 60)
     url = f"{server.socket_url}/websocket?vsn=2.0.0&user_token={token}"
     frame = page.frames[-1]
     assert frame is not page.main_frame

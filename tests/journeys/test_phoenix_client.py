@@ -14,7 +14,7 @@ import httpx
 import jwt
 import pytest
 
-from rooms import tokens
+from rooms.auth import jwt_tokens
 from tests.conftest import Serve
 from tests.processes import NODE_FOLDER, Server, find_node, serve
 
@@ -32,9 +32,9 @@ def arguments(server: Server, **more: Any) -> str:
             "url": server.socket_url,
             "http": server.url,
             "room": ROOM,
-            "ada": tokens.mint_user("ada", FAR),
-            "bob": tokens.mint_user("bob", FAR),
-            "room_token": tokens.mint_room(more.get("room", ROOM), FAR),
+            "ada": jwt_tokens.mint_user("ada", FAR),
+            "bob": jwt_tokens.mint_user("bob", FAR),
+            "room_token": jwt_tokens.mint_room(more.get("room", ROOM), FAR),
         }
         | more
     )
@@ -103,11 +103,11 @@ def test_tokens_that_are_not_good_are_refused(any_server: Server) -> None:
     far = int(time.time()) + FAR
     bad = {
         "garbage": "garbage",
-        "expired": tokens.mint_room("refused", -60),
-        "other room": tokens.mint_room("other", FAR),
-        "other user": tokens.mint_room("refused", FAR, user_id="bob"),
+        "expired": jwt_tokens.mint_room("refused", -60),
+        "other room": jwt_tokens.mint_room("other", FAR),
+        "other user": jwt_tokens.mint_room("refused", FAR, user_id="bob"),
         "foreign": jwt.encode({"room_id": "refused", "exp": far}, "x" * 32, "HS256"),
-        "user token": tokens.mint_user("ada", FAR),
+        "user token": jwt_tokens.mint_user("ada", FAR),
     }
 
     got = node("refusals", arguments(any_server, tokens=bad, room="refused"))
@@ -123,7 +123,7 @@ def test_tokens_that_are_not_good_are_refused(any_server: Server) -> None:
 def test_half_an_emoji_costs_neither_the_socket_nor_the_other_rooms(
     any_server: Server,
 ) -> None:
-    more = {"other": "other", "other_token": tokens.mint_room("other", FAR)}
+    more = {"other": "other", "other_token": jwt_tokens.mint_room("other", FAR)}
 
     got = node("halves", arguments(any_server, room="halves", **more))
 
@@ -141,7 +141,7 @@ def test_a_client_that_fails_at_once_each_time_is_slowed_down(
     any_server: Server,
 ) -> None:
     # A user of its own: it is slowed down for the scenarios that follow as well.
-    users = {name: tokens.mint_user(name, FAR) for name in ("looper", "eve")}
+    users = {name: jwt_tokens.mint_user(name, FAR) for name in ("looper", "eve")}
 
     got = node("loop", arguments(any_server, room="loop", **users))
 

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from pytest_django.fixtures import Settings
 
-from rooms import access, tokens
+from rooms.auth import jwt_tokens, verifier
 from tests.conftest import Serve
 from tests.docs.test_docs import blocks
 from tests.journeys.test_server import event, join
@@ -68,8 +68,8 @@ def environment(server: Server, **changes: str) -> dict[str, str]:
     return (
         os.environ
         | {
-            "USER_TOKEN": tokens.mint_user("ada", 60),
-            "ROOM_TOKEN": tokens.mint_room("lobby", 60),
+            "USER_TOKEN": jwt_tokens.mint_user("ada", 60),
+            "ROOM_TOKEN": jwt_tokens.mint_room("lobby", 60),
             "PORT": str(server.port),
         }
         | changes
@@ -127,7 +127,7 @@ async def test_the_javascript_example_talks_to_others(
         ({"SOCKET_URL": "ws://127.0.0.1:1/socket"}, "ECONNREFUSED: no server listens"),
         ({"USER_TOKEN": "no"}, "403: USER_TOKEN is refused, see the server's log"),
         (
-            {"ROOM_TOKEN": tokens.mint_room("other", 3_600)},
+            {"ROOM_TOKEN": jwt_tokens.mint_room("other", 3_600)},
             "is for room 'other', not for",
         ),
         ({"ROOM_TOKEN": ""}, "USER_TOKEN and ROOM_TOKEN must be set"),
@@ -272,6 +272,6 @@ async def test_tokens_of_other_languages_are_good(
     )
 
     user, room = printed.split()
-    ada = await access.identify(user)
-    grant = await access.enter(room, "lobby", ada)
+    ada = await verifier.identify(user)
+    grant = await verifier.enter(room, "lobby", ada)
     assert (ada.user_id, grant.room_id, grant.user_id) == ("ada", "lobby", "ada")

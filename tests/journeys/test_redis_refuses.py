@@ -16,7 +16,7 @@ import pytest
 import redis
 from websockets.asyncio.client import connect
 
-from rooms import tokens
+from rooms.auth import jwt_tokens
 from tests.conftest import Serve
 from tests.journeys.test_cluster import QUICK, SECRET, Room, enter, pairs
 from tests.journeys.test_server import event
@@ -154,10 +154,10 @@ def members(server: Server) -> dict[str, Any] | None:
 
 async def newcomer(server: Server) -> dict[str, Any]:
     """Session -> `n` of its meta, as the next to join is told; `d` joins and goes."""
-    token = tokens.mint_user("d", 60)
+    token = jwt_tokens.mint_user("d", 60)
     url = f"{server.socket_url}/websocket?vsn=2.0.0&user_token={token}"
     async with connect(url, proxy=None) as socket:
-        payload = {"room_token": tokens.mint_room("r", 60), "session_id": "1"}
+        payload = {"room_token": jwt_tokens.mint_room("r", 60), "session_id": "1"}
         await socket.send(json.dumps(["1", "1", "room:r", "phx_join", payload]))
         state = await event(socket, "presence_state")
     return {
@@ -168,10 +168,10 @@ async def newcomer(server: Server) -> dict[str, Any]:
 
 async def refused_join(server: Server) -> Any:
     """The reply to a join while Redis refuses."""
-    token = tokens.mint_user("e", 60)
+    token = jwt_tokens.mint_user("e", 60)
     url = f"{server.socket_url}/websocket?vsn=2.0.0&user_token={token}"
     async with connect(url, proxy=None) as socket:
-        payload = {"room_token": tokens.mint_room("r", 60), "session_id": "1"}
+        payload = {"room_token": jwt_tokens.mint_room("r", 60), "session_id": "1"}
         await socket.send(json.dumps(["1", "1", "room:r", "phx_join", payload]))
         return await event(socket, "phx_reply")
 

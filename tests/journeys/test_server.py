@@ -18,7 +18,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from rooms import tokens
+from rooms.auth import jwt_tokens
 from tests.conftest import Serve
 from tests.processes import ROOT, SERVERS, Server, free_port
 
@@ -27,10 +27,10 @@ KINDS = ["beam", "daphne", "uvicorn"]
 
 async def join(server: Server, user_id: str, room_id: str) -> ClientConnection:
     """A connection whose user has joined a room and seen itself there."""
-    token = tokens.mint_user(user_id, 60)
+    token = jwt_tokens.mint_user(user_id, 60)
     url = f"{server.socket_url}/websocket?vsn=2.0.0&user_token={token}"
     client = await connect(url, max_size=None, ping_interval=None, proxy=None)
-    payload = {"room_token": tokens.mint_room(room_id, 60), "session_id": "1"}
+    payload = {"room_token": jwt_tokens.mint_room(room_id, 60), "session_id": "1"}
     await client.send(json.dumps(["1", "1", f"room:{room_id}", "phx_join", payload]))
     for name in ("phx_reply", "presence_state", "presence_diff"):
         assert json.loads(await client.recv())[3] == name
@@ -98,7 +98,7 @@ async def test_a_refused_handshake_has_its_own_status(
 ) -> None:
     server = beam_server(kind, BEAM_MAX_USER_CONNECTIONS="1")
     ada = await join(server, "ada", "r")
-    token, other = tokens.mint_user("ada", 60), tokens.mint_user("bob", 60)
+    token, other = jwt_tokens.mint_user("ada", 60), jwt_tokens.mint_user("bob", 60)
     root = server.socket_url.removesuffix("/socket")
 
     got = {
@@ -135,7 +135,7 @@ async def test_a_client_that_goes_while_its_handshake_waits_leaves_nothing(
     beam_server: Serve, kind: str
 ) -> None:
     server = beam_server(kind, BEAM_FAST_FAILURES="1")
-    token = tokens.mint_user("ada", 60)
+    token = jwt_tokens.mint_user("ada", 60)
     url = f"{server.socket_url}/websocket?vsn=2.0.0&user_token={token}"
     for _ in range(5):
         async with connect(url, proxy=None) as failing:
@@ -282,7 +282,7 @@ async def test_a_taken_port_is_said_and_exits_with_1(beam_server: Serve) -> None
 
 async def test_tokens_do_not_reach_the_log(beam_server: Serve) -> None:
     server = beam_server()
-    token = tokens.mint_user("ada", 60)
+    token = jwt_tokens.mint_user("ada", 60)
     ada = await join(server, "ada", "r")
     bad = httpx.get(f"{server.url}/socket/websocket?user_token={token}x")
     await ada.close()

@@ -25,7 +25,7 @@ from beam_client import (
 )
 from django.conf import settings as django_settings
 
-from rooms import access, grants
+from rooms.auth import grants, verifier
 from tests.conftest import Serve
 from tests.journeys.test_cluster import Room as Listener
 from tests.journeys.test_server import join
@@ -549,11 +549,11 @@ async def test_minted_tokens_are_good() -> None:
     secret = django_settings.TOKEN_SECRETS[0]
     ada = grants.Identity("ada")
 
-    assert await access.identify(mint_user("ada", secret=secret)) == ada
+    assert await verifier.identify(mint_user("ada", secret=secret)) == ada
     token = mint_room(
         "r", secret=secret, user_id="ada", can=["push"], meta={"role": "host"}, ttl=60
     )
-    grant = await access.enter(token, "r", ada)
+    grant = await verifier.enter(token, "r", ada)
     assert grant.can == {"push"}
     assert grant.meta == {"role": "host"}
 

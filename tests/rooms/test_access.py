@@ -19,7 +19,7 @@ from django.conf import settings as django_settings
 from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
-from rooms import access, decoding, grants, tokens
+from rooms.auth import grants, jwt_tokens, opaque_tokens, verifier
 
 ADA = grants.Identity("ada")
 SECRET = django_settings.TOKEN_SECRETS[0]
@@ -38,8 +38,8 @@ def forged(header: object) -> str:
 
 
 async def test_a_user_token_says_who() -> None:
-    assert await access.identify(tokens.mint_user("ada", 60)) == ADA
-    assert await access.identify(token(user_id=5)) == grants.Identity("5")
+    assert await verifier.identify(jwt_tokens.mint_user("ada", 60)) == ADA
+    assert await verifier.identify(token(user_id=5)) == grants.Identity("5")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ async def test_a_user_token_says_who() -> None:
 )
 async def test_a_user_token_that_is_not_good_is_refused(bad: object) -> None:
     with pytest.raises(grants.Unauthorized):
-        await access.identify(bad)
+        await verifier.identify(bad)
 
 
 UNUSED: list[dict[str, Any]] = [
@@ -102,8 +102,8 @@ UNUSED: list[dict[str, Any]] = [
 async def test_claims_that_decide_nothing_are_not_judged(
     unused: dict[str, Any],
 ) -> None:
-    assert await access.identify(token(user_id="ada", **unused)) == ADA
-    grant = await access.enter(token(room_id="r", **unused), "r", ADA)
+    assert await verifier.identify(token(user_id="ada", **unused)) == ADA
+    grant = await verifier.enter(token(room_id="r", **unused), "r", ADA)
     assert grant.room_id == "r"
 
 
@@ -114,9 +114,9 @@ async def test_a_number_is_an_id(settings: Settings, value: int, user_id: str) -
     settings.BEAM = settings.BEAM | {"token_user_claim": "sub"}
     ada = grants.Identity(user_id)
 
-    assert await access.identify(token(sub=value)) == ada
-    assert await access.identify(token(user_id=value)) == ada
-    grant = await access.enter(token(room_id=value, user_id=value), user_id, ada)
+    assert await verifier.identify(token(sub=value)) == ada
+    assert await verifier.identify(token(user_id=value)) == ada
+    grant = await verifier.enter(token(room_id=value, user_id=value), user_id, ada)
     assert (grant.room_id, grant.user_id) == (user_id, user_id)
 
 
@@ -124,7 +124,7 @@ NOW = time.time()
 REASONS: list[tuple[dict[str, Any], str]] = [
     ({"exp": NOW * 1_000 + 60_000}, "`exp` is after the year 9999.*milliseconds"),
     ({"exp": int(NOW * 1_000)}, "`exp` is after the year 9999.*milliseconds"),
-    ({"exp": tokens.LAST_DATE + 1}, "milliseconds"),
+    ({"exp": jwt_tokens.LAST_DATE + 1}, "milliseconds"),
     ({"exp": 10**400}, "milliseconds"),
     ({"exp": float("inf")}, "milliseconds"),
     ({"exp": float("-inf")}, "`exp` is not a number of seconds"),
@@ -152,34 +152,34 @@ async def test_a_refusal_says_what_is_wrong(
     claims: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(grants.Unauthorized, match=reason):
-        await access.identify(token(**({"user_id": "ada"} | claims)))
+        await verifier.identify(token(**({"user_id": "ada"} | claims)))
 
 
 async def test_a_refusal_names_phps_empty_array() -> None:
     with pytest.raises(grants.Unauthorized, match=r"stdClass"):
-        await access.enter(token(room_id="r", meta=[]), "r", ADA)
+        await verifier.enter(token(room_id="r", meta=[]), "r", ADA)
     with pytest.raises(grants.Unauthorized, match="is a list, not text"):
-        await access.enter(token(room_id="r", can="push"), "r", ADA)
+        await verifier.enter(token(room_id="r", can="push"), "r", ADA)
 
 
-@pytest.mark.parametrize("exp", [tokens.LAST_DATE, 4_102_444_800.5])
+@pytest.mark.parametrize("exp", [jwt_tokens.LAST_DATE, 4_102_444_800.5])
 async def test_a_date_within_the_year_9999_is_good(exp: float) -> None:
-    assert await access.identify(token(user_id="ada", exp=exp)) == ADA
-    assert (await access.enter(token(room_id="r", exp=exp), "r", ADA)).expires == exp
+    assert await verifier.identify(token(user_id="ada", exp=exp)) == ADA
+    assert (await verifier.enter(token(room_id="r", exp=exp), "r", ADA)).expires == exp
 
 
 async def test_a_refusal_names_the_setting_that_decides() -> None:
     other = token("another-secret-that-is-long-enough-for-hs256", user_id="ada")
     with pytest.raises(grants.Unauthorized, match="BEAM_TOKEN_SECRET"):
-        await access.identify(other)
+        await verifier.identify(other)
     with pytest.raises(grants.Unauthorized, match=r"room 'other', not for 'r'"):
-        await access.enter(tokens.mint_room("other", 60), "r", ADA)
+        await verifier.enter(jwt_tokens.mint_room("other", 60), "r", ADA)
     with pytest.raises(grants.Unauthorized, match=r"user 'bob', not for 'ada'"):
-        await access.enter(tokens.mint_room("r", 60, user_id="bob"), "r", ADA)
+        await verifier.enter(jwt_tokens.mint_room("r", 60, user_id="bob"), "r", ADA)
     with pytest.raises(grants.Unauthorized, match="none of HS256, ES256"):
-        await access.identify(token(SECRET * 2, "HS512", user_id="ada"))
+        await verifier.identify(token(SECRET * 2, "HS512", user_id="ada"))
     with pytest.raises(grants.Unauthorized, match="no `room_id`"):
-        await access.enter(tokens.mint_user("ada", 60), "r", ADA)
+        await verifier.enter(jwt_tokens.mint_user("ada", 60), "r", ADA)
 
 
 async def test_a_token_signed_with_a_private_key_is_refused() -> None:
@@ -187,11 +187,11 @@ async def test_a_token_signed_with_a_private_key_is_refused() -> None:
     foreign = jwt.encode({"user_id": "ada", "exp": time.time() + 60}, key, "RS256")
 
     with pytest.raises(grants.Unauthorized):
-        await access.identify(foreign)
+        await verifier.identify(foreign)
 
 
 async def test_expiry_has_a_leeway_of_30_seconds() -> None:
-    assert await access.identify(token(user_id="ada", exp=time.time() - 25)) == ADA
+    assert await verifier.identify(token(user_id="ada", exp=time.time() - 25)) == ADA
 
 
 async def test_every_secret_verifies_and_the_first_signs(settings: Settings) -> None:
@@ -199,14 +199,14 @@ async def test_every_secret_verifies_and_the_first_signs(settings: Settings) -> 
     signed_before = token(old, user_id="ada")
     settings.BEAM = settings.BEAM | {"token_secrets": (new, old)}
 
-    assert await access.identify(signed_before) == ADA
-    assert jwt.decode(tokens.mint_user("ada", 60), new, algorithms=["HS256"])
+    assert await verifier.identify(signed_before) == ADA
+    assert jwt.decode(jwt_tokens.mint_user("ada", 60), new, algorithms=["HS256"])
 
 
 async def test_a_room_token_says_which_room_and_what() -> None:
-    text = tokens.mint_room("r", 60, user_id="ada", can=["push"], meta={"x": 1})
+    text = jwt_tokens.mint_room("r", 60, user_id="ada", can=["push"], meta={"x": 1})
 
-    grant = await access.enter(text, "r", ADA)
+    grant = await verifier.enter(text, "r", ADA)
 
     assert grant.expires is not None
     assert 0 < grant.expires - time.time() <= 60
@@ -216,7 +216,7 @@ async def test_a_room_token_says_which_room_and_what() -> None:
 
 
 async def test_a_room_token_allows_everything_by_default() -> None:
-    grant = await access.enter(tokens.mint_room("r", 60), "r", ADA)
+    grant = await verifier.enter(jwt_tokens.mint_room("r", 60), "r", ADA)
 
     assert grant.can == {"push", "presence"}
 
@@ -224,10 +224,10 @@ async def test_a_room_token_allows_everything_by_default() -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        tokens.mint_user("ada", 60),
-        tokens.mint_room("other", 60),
-        tokens.mint_room("r", 60, user_id="bob"),
-        tokens.mint_room("r", -31),
+        jwt_tokens.mint_user("ada", 60),
+        jwt_tokens.mint_room("other", 60),
+        jwt_tokens.mint_room("r", 60, user_id="bob"),
+        jwt_tokens.mint_room("r", -31),
         token(room_id="r", can="push"),
         token(room_id="r", meta=[]),
         token(room_id=["r"]),
@@ -244,7 +244,7 @@ async def test_a_room_token_allows_everything_by_default() -> None:
 )
 async def test_a_room_token_that_is_not_good_is_refused(bad: object) -> None:
     with pytest.raises(grants.Unauthorized):
-        await access.enter(bad, "r", ADA)
+        await verifier.enter(bad, "r", ADA)
 
 
 REDIRECTS = (301, 302, 307, 308)
@@ -299,8 +299,8 @@ def backend_door(settings: Settings) -> Iterator[type[Backend]]:
 async def client_closed() -> Any:
     """The backend's client of this loop is closed with the test."""
     yield
-    in_force = access.verifier()
-    if isinstance(in_force, decoding.BackendVerifier):
+    in_force = verifier.verifier()
+    if isinstance(in_force, opaque_tokens.BackendVerifier):
         await in_force.close()
 
 
@@ -312,7 +312,7 @@ async def test_the_backend_is_asked_as_the_original_asked(
 ) -> None:
     backend_door.answers["t"] = (200, {"status": 200, "data": {"user_id": "ada"}})
 
-    assert await access.identify("t") == ADA
+    assert await verifier.identify("t") == ADA
     assert backend_door.requests == [
         {
             "type": "user",
@@ -329,8 +329,8 @@ async def test_a_positive_answer_is_kept_for_a_while(
     backend_door.answers["t"] = (200, {"data": {"user_id": "ada", "room_id": "r"}})
 
     for _ in range(3):
-        assert await access.identify("t") == ADA
-        assert (await access.enter("t", "r", ADA)).room_id == "r"
+        assert await verifier.identify("t") == ADA
+        assert (await verifier.enter("t", "r", ADA)).room_id == "r"
 
     assert [request["type"] for request in backend_door.requests] == ["user", "room"]
 
@@ -343,7 +343,7 @@ async def test_the_backends_refusal_is_unauthorized(
 
     for _ in range(2):
         with pytest.raises(grants.Unauthorized):
-            await access.identify("t")
+            await verifier.identify("t")
 
     assert len(backend_door.requests) == 2
 
@@ -360,7 +360,7 @@ async def test_a_backend_in_trouble_is_no_refusal(
 
     for _ in range(3):
         with pytest.raises(grants.BackendAway):
-            await access.identify("secret-token")
+            await verifier.identify("secret-token")
 
     lines = [line for line in caplog.messages if "backend" in line]
     assert len(lines) == 1
@@ -374,7 +374,7 @@ async def test_a_backends_redirect_is_named_and_not_followed(
     backend_door.answers["t"] = (status, b"")
 
     with pytest.raises(grants.BackendAway):
-        await access.identify("t")
+        await verifier.identify("t")
 
     [line] = caplog.messages
     assert line.endswith("it redirects to https://other.example")
@@ -401,7 +401,7 @@ async def test_the_log_says_what_the_backend_did_wrong(
     backend_door.answers["t"] = (200, answer)
 
     with pytest.raises(grants.BackendAway):
-        await access.identify("t")
+        await verifier.identify("t")
 
     assert reason in caplog.text
 
@@ -409,7 +409,7 @@ async def test_the_log_says_what_the_backend_did_wrong(
 async def test_a_mark_before_json_is_ignored(backend_door: type[Backend]) -> None:
     backend_door.answers["t"] = (200, b'\xef\xbb\xbf{"data": {"user_id": 42}}')
 
-    assert await access.identify("t") == grants.Identity("42")
+    assert await verifier.identify("t") == grants.Identity("42")
 
 
 async def test_a_backend_that_comes_back_is_asked_again(
@@ -418,10 +418,10 @@ async def test_a_backend_that_comes_back_is_asked_again(
     caplog.set_level("INFO")
     backend_door.answers["t"] = (500, b"")
     with pytest.raises(grants.BackendAway):
-        await access.identify("t")
+        await verifier.identify("t")
     backend_door.answers["t"] = (200, {"data": {"user_id": "ada"}})
 
-    assert await access.identify("t") == ADA
+    assert await verifier.identify("t") == ADA
     assert "The backend decodes tokens again" in caplog.messages
 
 
@@ -434,7 +434,7 @@ async def test_a_backend_that_fails_again_and_again_is_left_alone(
 
     for _ in range(5):
         with pytest.raises(grants.BackendAway):
-            await access.identify("t")
+            await verifier.identify("t")
 
     assert len(backend_door.requests) == 2
     assert metrics.DECODES_FAILED.value == failed + 2
@@ -453,22 +453,22 @@ async def test_bad_tokens_do_not_lock_out_good_ones(
 
     for _ in range(10):
         with pytest.raises(grants.BackendAway):
-            await access.identify("bad")
+            await verifier.identify("bad")
 
-    assert await access.identify("t") == ADA
+    assert await verifier.identify("t") == ADA
 
 
 async def test_an_answer_without_data_is_a_refusal(backend_door: type[Backend]) -> None:
     backend_door.answers["t"] = (200, {"status": "no such token"})
 
     with pytest.raises(grants.Unauthorized):
-        await access.identify("t")
+        await verifier.identify("t")
 
 
 async def _sooner_or_later(token: str) -> grants.Identity:
     while True:
         try:
-            return await access.identify(token)
+            return await verifier.identify(token)
         except grants.BackendAway:
             await asyncio.sleep(0.01)
 
@@ -477,19 +477,19 @@ async def test_nobody_listening_is_no_refusal(settings: Settings) -> None:
     settings.BEAM = settings.BEAM | {"backend_url": "http://127.0.0.1:1"}
 
     with pytest.raises(grants.BackendAway):
-        await access.identify("t")
+        await verifier.identify("t")
 
 
 async def test_the_cache_is_bounded(
     backend_door: type[Backend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding.BackendVerifier, "MAX_CACHED", 2)
+    monkeypatch.setattr(opaque_tokens.BackendVerifier, "MAX_CACHED", 2)
     for name in ("t1", "t2", "t3"):
         backend_door.answers[name] = (200, {"data": {"user_id": name}})
-        await access.identify(name)
+        await verifier.identify(name)
 
-    await asyncio.gather(*(access.identify(name) for name in ("t2", "t3")))
-    await access.identify("t1")
+    await asyncio.gather(*(verifier.identify(name) for name in ("t2", "t3")))
+    await verifier.identify("t1")
 
     assert [request["token"] for request in backend_door.requests] == [
         "t1", "t2", "t3", "t1",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from rooms import tokens
+from rooms.auth import jwt_tokens
 from rooms.channel import Channel
 from rooms.hub import Hub, hub
 from rooms.patterns import Patterns
@@ -32,7 +32,7 @@ def reason(reply: Any) -> str:
 
 async def test_a_joiner_gets_reply_state_and_its_own_join(room: str) -> None:
     [ada] = await connected("ada")
-    token = {"room_token": tokens.mint_room(room, 60), "session_id": 7}
+    token = {"room_token": jwt_tokens.mint_room(room, 60), "session_id": 7}
 
     await ada.send("1", "1", f"room:{room}", "phx_join", token)
 
@@ -287,7 +287,7 @@ async def test_session_ids_may_be_numbers(room: str) -> None:
 )
 async def test_a_room_id_that_is_none_is_refused(backend: str, room_id: str) -> None:
     [ada] = await connected("ada")
-    token = tokens.mint_room(room_id or "x", 60)
+    token = jwt_tokens.mint_room(room_id or "x", 60)
 
     reply = await ada.try_join(room_id, room_token=token)
 
@@ -314,7 +314,7 @@ async def test_room_ids_of_any_script_work(
 
 async def test_a_token_without_push_only_listens(room: str) -> None:
     ada, bob = await connected("ada", "bob")
-    token = tokens.mint_room(room, 60, can=["presence"])
+    token = jwt_tokens.mint_room(room, 60, can=["presence"])
     await ada.join(room, room_token=token)
     await bob.join(room)
 
@@ -328,7 +328,7 @@ async def test_a_token_without_push_only_listens(room: str) -> None:
 async def test_a_token_without_presence_sees_and_is_not_seen(room: str) -> None:
     ghost, bob = await connected("ghost", "bob")
     await bob.join(room)
-    token = tokens.mint_room(room, 60, can=["push"])
+    token = jwt_tokens.mint_room(room, 60, can=["push"])
 
     reply = await ghost.try_join(room, room_token=token)
 
@@ -341,7 +341,7 @@ async def test_a_token_without_presence_sees_and_is_not_seen(room: str) -> None:
 
 async def test_the_tokens_meta_wins_over_the_clients(room: str) -> None:
     ada, bob = await connected("ada", "bob")
-    token = tokens.mint_room(room, 60, meta={"role": "owner"})
+    token = jwt_tokens.mint_room(room, 60, meta={"role": "owner"})
     mine = {"role": "forged", "name": "Ada", "online_at": "0", "phx_ref": "forged"}
     await ada.join(room, room_token=token, meta=mine)
 
@@ -354,7 +354,7 @@ async def test_the_tokens_meta_wins_over_the_clients(room: str) -> None:
 
 async def test_presence_update_replaces_the_meta_in_one_diff(room: str) -> None:
     ada, bob = await connected("ada", "bob")
-    token = tokens.mint_room(room, 60, meta={"role": "owner"})
+    token = jwt_tokens.mint_room(room, 60, meta={"role": "owner"})
     await ada.join(room, room_token=token, meta={"mood": "ok"})
     state = await bob.join(room)
     [before] = state["ada:1"]["metas"]
@@ -486,7 +486,7 @@ async def test_no_diff_comes_before_the_state_nor_repeats_it(room: str) -> None:
         await client.join(room)
 
     for client in many[6:]:
-        token = {"room_token": tokens.mint_room(room, 60), "session_id": "1"}
+        token = {"room_token": jwt_tokens.mint_room(room, 60), "session_id": "1"}
         await client.send("j", "1", f"room:{room}", "phx_join", token)
     reply = await late.try_join(room)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rooms.circuit import Circuit
+from rooms.auth.upstream import Circuit
 
 
 def broken() -> Circuit:

@@ -18,7 +18,8 @@ from pytest_django.fixtures import Settings
 from beam.asgi import application
 from beam.redis import RedisError
 from beam.telemetry import log_summary, metrics
-from rooms import grants, relay, tokens
+from rooms import relay
+from rooms.auth import grants, jwt_tokens
 from rooms.connections import connections, disconnect_event
 from rooms.consumer import SocketConsumer
 from rooms.hub import Hub
@@ -32,7 +33,7 @@ ROOM_TOKEN = "this is a room token, where a user token belongs"
 
 def join_payload(room_id: str) -> dict[str, str]:
     """What a good join of a room says."""
-    return {"room_token": tokens.mint_room(room_id, 60), "session_id": "1"}
+    return {"room_token": jwt_tokens.mint_room(room_id, 60), "session_id": "1"}
 
 
 def subprotocols(token: str) -> list[str]:
@@ -47,8 +48,8 @@ def subprotocols(token: str) -> list[str]:
         {"vsn": "2.0.0"},
         {"user_token": ""},
         {"user_token": "garbage"},
-        {"user_token": tokens.mint_user("ada", -60)},
-        {"user_token": tokens.mint_room("r", 60, user_id="ada")},
+        {"user_token": jwt_tokens.mint_user("ada", -60)},
+        {"user_token": jwt_tokens.mint_room("r", 60, user_id="ada")},
         {"user_token": "x" * 20_000},
     ],
 )
@@ -63,7 +64,7 @@ async def test_auth_token_is_taken_in_place_of_user_token() -> None:
     wire = WebsocketCommunicator(
         application,
         "/socket/websocket?vsn=2.0.0",
-        subprotocols=subprotocols(tokens.mint_user("ada", 60)),
+        subprotocols=subprotocols(jwt_tokens.mint_user("ada", 60)),
     )
 
     assert await wire.connect() == (True, "phoenix")
@@ -74,7 +75,7 @@ async def test_another_origin_is_refused_where_origins_are_checked(
     settings: Settings,
 ) -> None:
     settings.BEAM = settings.BEAM | {"allowed_origins": ()}
-    path = f"/socket/websocket?user_token={tokens.mint_user('ada', 60)}"
+    path = f"/socket/websocket?user_token={jwt_tokens.mint_user('ada', 60)}"
     ours = [(b"host", b"beam.test:5000"), (b"origin", b"https://beam.test")]
     other = [(b"host", b"beam.test:5000"), (b"origin", b"https://evil.test")]
 
@@ -98,7 +99,7 @@ async def test_another_origin_is_refused_where_origins_are_checked(
 )
 async def test_slashes_are_forgiven(path: str) -> None:
     wire = WebsocketCommunicator(
-        application, f"{path}?user_token={tokens.mint_user('ada', 60)}"
+        application, f"{path}?user_token={jwt_tokens.mint_user('ada', 60)}"
     )
     # The communicator takes what is behind two slashes for a host.
     wire.scope["path"] = path
@@ -110,7 +111,7 @@ async def test_slashes_are_forgiven(path: str) -> None:
 @pytest.mark.parametrize("path", ["/socket", "/Socket/websocket", "/other/websocket"])
 async def test_there_is_no_socket_elsewhere(path: str) -> None:
     wire = WebsocketCommunicator(
-        application, f"{path}?user_token={tokens.mint_user('ada', 60)}"
+        application, f"{path}?user_token={jwt_tokens.mint_user('ada', 60)}"
     )
 
     assert not (await wire.connect())[0]
@@ -131,7 +132,7 @@ async def refusal(path: str) -> tuple[Any, dict[bytes, bytes]]:
 
 def mount(**query: str) -> str:
     """The socket's path with ada's token."""
-    token = {"user_token": tokens.mint_user("ada", 60)}
+    token = {"user_token": jwt_tokens.mint_user("ada", 60)}
     return "/socket/websocket?" + urlencode(token | query)
 
 
@@ -202,7 +203,7 @@ async def plain(method: str, query: bytes) -> tuple[int, bytes]:
 
 
 async def test_without_an_upgrade_the_checks_come_first() -> None:
-    good = b"user_token=" + tokens.mint_user("ada", 60).encode()
+    good = b"user_token=" + jwt_tokens.mint_user("ada", 60).encode()
 
     assert await plain("GET", b"user_token=bad") == (403, b"")
     assert (await plain("GET", good))[0] == 400
@@ -297,7 +298,7 @@ def envelopes(vsn: str, event: str, payload: str, topic: str = "room:odd") -> st
 async def test_a_value_that_is_not_json_is_refused_and_the_socket_lives(
     vsn: str, value: str, topic: str, event: str, payload: str
 ) -> None:
-    token = tokens.mint_user("ada", 60)
+    token = jwt_tokens.mint_user("ada", 60)
     ada = await Client("ada", user_token=token, vsn=vsn).connect()
     await ada.send_as(vsn, "j", "1", "room:odd", "phx_join", join_payload("odd"))
     ok = await ada.answer("1")
@@ -389,7 +390,7 @@ async def test_a_connection_that_joined_nothing_is_disconnected_too() -> None:
 
 
 async def test_a_silent_client_is_closed_with_1002() -> None:
-    path = f"/?vsn=2.0.0&user_token={tokens.mint_user('ada', 60)}"
+    path = f"/?vsn=2.0.0&user_token={jwt_tokens.mint_user('ada', 60)}"
     app = SocketConsumer.as_asgi(idle_timeout=0.15)
     wire = WebsocketCommunicator(app, path)
     await wire.connect()
@@ -444,7 +445,7 @@ async def test_a_refusal_is_counted_by_its_reason(
     _one = await connected("ada")
     settings.BEAM = settings.BEAM | more
     before = dict(metrics.REFUSED.reasons)
-    token = tokens.mint_user("ada", 60)
+    token = jwt_tokens.mint_user("ada", 60)
     text = "&".join(
         f"{name}={value}" for name, value in ({"user_token": token} | query).items()
     )
@@ -498,7 +499,7 @@ async def test_a_join_of_an_unknown_topic_is_unmatched() -> None:
     assert reply["response"] == {"reason": "unmatched topic"}
 
 
-class AwayVerifier(tokens.JwtVerifier):
+class AwayVerifier(jwt_tokens.JwtVerifier):
     """A backend that answers for users and is away for rooms."""
 
     async def room(self, token: str) -> grants.RoomGrant:
@@ -552,7 +553,7 @@ async def test_why_connects_are_refused_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "rooms.reports")
-    foreign = tokens.mint_room("lobby", 60)
+    foreign = jwt_tokens.mint_room("lobby", 60)
 
     assert await Client("ada", vsn="8.0.0").is_refused()
     assert await Client("ada", user_token="no").is_refused()
@@ -583,9 +584,11 @@ def bad_tokens() -> dict[str, str]:
     """Room tokens that are refused in `lobby`, by why."""
     foreign = jwt.encode({"room_id": "lobby", "exp": 2e9}, "x" * 32, "HS256")
     return {
-        "the token is for room 'other', not for 'lobby'": tokens.mint_room("other", 60),
-        "the token expired ": tokens.mint_room("lobby", -90),
-        "the token is for user 'bob', not for 'ada'": tokens.mint_room(
+        "the token is for room 'other', not for 'lobby'": jwt_tokens.mint_room(
+            "other", 60
+        ),
+        "the token expired ": jwt_tokens.mint_room("lobby", -90),
+        "the token is for user 'bob', not for 'ada'": jwt_tokens.mint_room(
             "lobby", 60, user_id="bob"
         ),
         "the token is not signed with BEAM_TOKEN_SECRET": foreign,
@@ -625,7 +628,7 @@ async def test_why_a_new_token_is_refused_is_logged_and_said_to_developers(
     caplog.set_level(logging.INFO, "rooms.reports")
     [ada] = await connected("ada")
     await ada.join("lobby")
-    token = tokens.mint_room("other", 60)
+    token = jwt_tokens.mint_room("other", 60)
 
     reply = await ada.ask("room:lobby", "access_token", {"access_token": token})
 
@@ -641,7 +644,7 @@ async def test_tokens_are_not_logged(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    token = tokens.mint_user("ada", -60)
+    token = jwt_tokens.mint_user("ada", -60)
 
     await Client("ada", user_token=token).is_refused()
 

@@ -11,9 +11,9 @@ from django.test import AsyncClient
 from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
-from rooms import keys
+from rooms.auth import api_keys
+from rooms.auth.client_ip import client_of, counted_as
 from rooms.connections import connections
-from rooms.peer import client_of, counted_as
 from rooms.protocol.handshake import client_address
 from tests.clients import Client, connected
 
@@ -142,7 +142,7 @@ async def test_requests_beyond_the_rate_are_a_429_for_each_key_by_itself(
     async_client: AsyncClient, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"api_rate": 0.5, "api_burst": 2}
-    key = await sync_to_async(keys.create)("other")
+    key = await sync_to_async(api_keys.create)("other")
 
     async def ask(**headers: Any) -> Any:
         return await async_client.get("/api/v1/health", headers=headers)

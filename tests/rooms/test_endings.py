@@ -14,7 +14,8 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from presence.factory import tracker
-from rooms import access, relay, tokens
+from rooms import relay
+from rooms.auth import jwt_tokens, verifier
 from rooms.connections import connections
 from rooms.diffs import diffs
 from rooms.hub import Hub
@@ -98,7 +99,7 @@ def end(request: pytest.FixtureRequest) -> Any:
 async def join(client: Client, room: str, ref: str = "1", **more: Any) -> None:
     """Send a join, without waiting for the answer."""
     can = more.pop("can", None)
-    token = tokens.mint_room(room, 60, can=can)
+    token = jwt_tokens.mint_room(room, 60, can=can)
     payload = {"room_token": token, "session_id": "1"} | more
     await client.send(ref, ref, room_topic(room), "phx_join", payload)
 
@@ -139,7 +140,7 @@ async def assert_nothing_is_left(
 
 
 POINTS: dict[str, Callable[[], tuple[Any, str]]] = {
-    "token": lambda: (access, "enter"),
+    "token": lambda: (verifier, "enter"),
     "closed rooms": lambda: (Keeper, "closed_known"),
     "track": lambda: (type(tracker()), "track"),
     "joined": lambda: (RoomChannel, "joined"),
@@ -299,8 +300,8 @@ async def test_while_a_new_token_is_checked(
     ada, bob = await connected("ada", "bob")
     await bob.join(room)
     await ada.join(room)
-    gate.hold(access, "enter")
-    token = tokens.mint_room(room, 60, can=["push"])
+    gate.hold(verifier, "enter")
+    token = jwt_tokens.mint_room(room, 60, can=["push"])
 
     await ada.send("j", "2", room_topic(room), "access_token", {"access_token": token})
     await gate.reached()

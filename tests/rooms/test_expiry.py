@@ -10,7 +10,8 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
-from rooms import relay, tokens
+from rooms import relay
+from rooms.auth import jwt_tokens
 from rooms.connections import connections
 from rooms.consumer import SocketConsumer
 from rooms.protocol.rate_limit import LONGEST_DELAY, refusal_delay
@@ -31,7 +32,7 @@ async def member(seconds: float, **payload: object) -> Client:
     """In the room `r` with a token for some whole seconds."""
     [ada] = await connected("ada")
     # `exp` has no fractions: the next second is the least.
-    token = tokens.mint_room("r", seconds, user_id="ada")
+    token = jwt_tokens.mint_room("r", seconds, user_id="ada")
     await ada.join("r", room_token=token, **payload)
     return ada
 
@@ -54,7 +55,7 @@ async def test_a_member_is_told_and_removed_after_the_grace() -> None:
 async def test_a_new_token_in_time_keeps_the_member_in() -> None:
     ada = await member(1.5)
     await ada.wire.receive_from(timeout=5)
-    fresh = tokens.mint_room("r", 60, can=["push"])
+    fresh = jwt_tokens.mint_room("r", 60, can=["push"])
 
     reply = await ada.ask("room:r", "access_token", {"access_token": fresh})
 
@@ -67,7 +68,8 @@ async def test_a_new_token_in_time_keeps_the_member_in() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [None, "x.y.z", tokens.mint_room("other", 60), tokens.mint_user("ada", 60)]
+    "bad",
+    [None, "x.y.z", jwt_tokens.mint_room("other", 60), jwt_tokens.mint_user("ada", 60)],
 )
 async def test_a_new_token_that_is_not_good_changes_nothing(bad: object) -> None:
     ada = await member(60)
@@ -119,7 +121,7 @@ async def test_a_new_token_without_presence_takes_the_member_out_of_it() -> None
     ada = await member(60)
     [bob] = await connected("bob")
     assert set(await bob.join("r")) == {"ada:1"}
-    fresh = tokens.mint_room("r", 60, can=["push"])
+    fresh = jwt_tokens.mint_room("r", 60, can=["push"])
 
     reply = await ada.ask("room:r", "access_token", {"access_token": fresh})
 
@@ -139,7 +141,7 @@ async def test_who_is_removed_while_joining_is_told_once(
 
     monkeypatch.setattr(RoomChannel, "_track", slowly)
     [ada] = await connected("ada")
-    token = tokens.mint_room("r", 1, user_id="ada")
+    token = jwt_tokens.mint_room("r", 1, user_id="ada")
     reply = await ada.try_join("r", room_token=token)
 
     assert reply["status"] == "ok"

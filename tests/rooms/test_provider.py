@@ -25,10 +25,10 @@ from pytest_django.fixtures import Settings
 
 from beam.config.public_keys import BadKey, from_jwk, from_pem
 from beam.telemetry import metrics
-from rooms import access, grants, tokens
-from rooms.failures import BadAnswer
-from rooms.jwks import Jwks, ProviderAway
-from rooms.outgoing import fetch, is_downgrade
+from rooms.auth import grants, jwt_tokens, verifier
+from rooms.auth.failures import BadAnswer
+from rooms.auth.http_client import fetch, is_downgrade
+from rooms.auth.jwks import Jwks, ProviderAway
 
 ADA = grants.Identity("ada")
 SECRET = django_settings.TOKEN_SECRETS[0]
@@ -96,17 +96,17 @@ async def test_every_usual_algorithm_is_verified(
 ) -> None:
     configure(token_public_key=pem(KEYS[algorithm]).replace("\n", "\\n"))
 
-    assert await access.identify(token(algorithm, user_id="ada")) == ADA
-    grant = await access.enter(token(algorithm, room_id="r"), "r", ADA)
+    assert await verifier.identify(token(algorithm, user_id="ada")) == ADA
+    grant = await verifier.enter(token(algorithm, room_id="r"), "r", ADA)
     assert grant.room_id == "r"
 
 
 async def test_own_tokens_are_good_beside(configure: Callable[..., None]) -> None:
     configure(token_public_key=pem(RSA) + pem(KEYS["ES256"]))
 
-    assert await access.identify(tokens.mint_user("ada", 60)) == ADA
+    assert await verifier.identify(jwt_tokens.mint_user("ada", 60)) == ADA
     for algorithm in ("RS256", "ES256"):
-        assert await access.identify(token(algorithm, user_id="ada")) == ADA
+        assert await verifier.identify(token(algorithm, user_id="ada")) == ADA
 
 
 @pytest.mark.parametrize(
@@ -129,12 +129,12 @@ async def test_what_the_provider_did_not_sign_is_refused(
     configure(token_public_key=pem(RSA))
 
     with pytest.raises(grants.Unauthorized):
-        await access.identify(bad)
+        await verifier.identify(bad)
 
 
 async def test_without_a_public_key_no_such_token_is_good() -> None:
     with pytest.raises(grants.Unauthorized):
-        await access.identify(token("RS256", user_id="ada"))
+        await verifier.identify(token("RS256", user_id="ada"))
 
 
 async def test_issuer_audience_and_claim_names(configure: Callable[..., None]) -> None:
@@ -150,34 +150,34 @@ async def test_issuer_audience_and_claim_names(configure: Callable[..., None]) -
         "aud": ["beam", "other"],
     }
 
-    assert await access.identify(token("RS256", **good)) == ADA
-    assert await access.identify(tokens.mint_user("ada", 60)) == ADA
+    assert await verifier.identify(token("RS256", **good)) == ADA
+    assert await verifier.identify(jwt_tokens.mint_user("ada", 60)) == ADA
     for wrong in ({"iss": "https://evil.example"}, {"aud": "other"}, {"sub": None}):
         with pytest.raises(grants.Unauthorized):
-            await access.identify(token("RS256", **(good | wrong)))
+            await verifier.identify(token("RS256", **(good | wrong)))
     for missing in ("iss", "aud"):
         rest = {name: value for name, value in good.items() if name != missing}
         with pytest.raises(grants.Unauthorized):
-            await access.identify(token("RS256", **rest))
+            await verifier.identify(token("RS256", **rest))
 
 
 async def test_a_numeric_subject_is_a_user(configure: Callable[..., None]) -> None:
     configure(token_public_key=pem(RSA), token_user_claim="sub")
     claims: dict[str, Any] = {"sub": 42, "jti": 7, "iat": None}
 
-    assert await access.identify(token("RS256", **claims)) == grants.Identity("42")
+    assert await verifier.identify(token("RS256", **claims)) == grants.Identity("42")
 
 
 async def test_what_no_key_fits_is_said(configure: Callable[..., None]) -> None:
     with pytest.raises(grants.Unauthorized, match="BEAM_TOKEN_PUBLIC_KEY"):
-        await access.identify(token("RS256", user_id="ada"))
+        await verifier.identify(token("RS256", user_id="ada"))
     configure(token_public_key=pem(RSA), token_issuer="https://id.example")
     with pytest.raises(grants.Unauthorized, match="no public key"):
-        await access.identify(token("ES256", user_id="ada"))
+        await verifier.identify(token("ES256", user_id="ada"))
     with pytest.raises(grants.Unauthorized, match="token_issuer"):
-        await access.identify(token("RS256", user_id="ada", iss="https://other"))
+        await verifier.identify(token("RS256", user_id="ada", iss="https://other"))
     with pytest.raises(grants.Unauthorized, match="no `iss`"):
-        await access.identify(token("RS256", user_id="ada"))
+        await verifier.identify(token("RS256", user_id="ada"))
 
 
 class Provider:
@@ -249,18 +249,20 @@ async def test_published_keys_are_asked_for_once(provider: Provider) -> None:
     provider.publish("ES256", "b")
 
     for algorithm, kid in (("RS256", "a"), ("ES256", "b"), ("RS256", "a")):
-        assert await access.identify(token(algorithm, None, kid, user_id="ada")) == ADA
+        assert (
+            await verifier.identify(token(algorithm, None, kid, user_id="ada")) == ADA
+        )
 
     assert provider.asked == 1
 
 
 async def test_an_unknown_key_id_asks_anew(provider: Provider) -> None:
     provider.publish("RS256", "old")
-    await access.identify(token("RS256", None, "old", user_id="ada"))
+    await verifier.identify(token("RS256", None, "old", user_id="ada"))
     provider.publish("ES256", "new")
     await asyncio.sleep(0.002)
 
-    assert await access.identify(token("ES256", None, "new", user_id="ada")) == ADA
+    assert await verifier.identify(token("ES256", None, "new", user_id="ada")) == ADA
     assert provider.asked == 2
 
 
@@ -272,7 +274,7 @@ async def test_unknown_key_ids_ask_no_more_often_than_they_may(
 
     for n in range(5):
         with pytest.raises(grants.Unauthorized):
-            await access.identify(token("RS256", None, f"made up {n}", user_id="ada"))
+            await verifier.identify(token("RS256", None, f"made up {n}", user_id="ada"))
 
     assert provider.asked == 1
 
@@ -300,7 +302,7 @@ async def test_while_the_provider_is_away_its_keys_stay_good(
     configure(jwks_seconds=0.001)
     provider.publish("RS256", "a")
     text = token("RS256", None, "a", user_id="ada")
-    in_force = access.verifier()
+    in_force = verifier.verifier()
     await in_force.user(text)
     provider.status, provider.body = status, body
 
@@ -309,7 +311,7 @@ async def test_while_the_provider_is_away_its_keys_stay_good(
         assert await in_force.user(text) == ADA
 
     assert provider.asked == 4
-    assert [line.name for line in caplog.records].count("rooms.jwks") == 1
+    assert [line.name for line in caplog.records].count("rooms.auth.jwks") == 1
 
 
 @pytest.mark.parametrize(
@@ -338,9 +340,9 @@ async def test_the_log_names_the_host_and_the_kind_of_failure(
     caplog.set_level(logging.INFO)
 
     with pytest.raises(grants.BackendAway):
-        await access.identify(token("RS256", user_id="ada"))
+        await verifier.identify(token("RS256", user_id="ada"))
 
-    [line] = [one for one in caplog.records if one.name == "rooms.jwks"]
+    [line] = [one for one in caplog.records if one.name == "rooms.auth.jwks"]
     assert line.getMessage().startswith(
         f"The JWKS of 127.0.0.1 cannot be fetched: {told}"
     )
@@ -356,7 +358,7 @@ async def test_a_provider_that_never_answered_is_no_refusal(
     provider.status, provider.body = status, body
 
     with pytest.raises(grants.BackendAway):
-        await access.identify(token("RS256", user_id="ada"))
+        await verifier.identify(token("RS256", user_id="ada"))
 
 
 class Clock:
@@ -420,7 +422,7 @@ async def test_joins_at_once_share_one_fetch(
     provider.publish("RS256", "a")
     provider.status = status
     text = token("RS256", None, "a", user_id="ada")
-    in_force = access.verifier()
+    in_force = verifier.verifier()
 
     found = await asyncio.gather(
         *(in_force.user(text) for _ in range(50)), return_exceptions=True
@@ -441,7 +443,7 @@ async def test_a_provider_that_trickles_holds_nobody_up(
 
     async with asyncio.timeout(5):
         with pytest.raises(grants.BackendAway):
-            await access.identify(token("RS256", None, "a", user_id="ada"))
+            await verifier.identify(token("RS256", None, "a", user_id="ada"))
 
 
 async def test_redirects_are_followed(provider: Provider) -> None:
@@ -496,9 +498,9 @@ async def test_a_published_key_is_for_what_it_says(provider: Provider) -> None:
         token("ES256", None, "b", user_id="ada"),
     ):
         with pytest.raises(grants.Unauthorized):
-            await access.identify(bad)
+            await verifier.identify(bad)
     good = token("RS512", None, "a", user_id="ada")
-    assert await access.identify(good) == ADA
+    assert await verifier.identify(good) == ADA
 
 
 @pytest.mark.parametrize(
@@ -524,9 +526,9 @@ async def test_a_broken_key_spoils_no_other(
     provider.publish("ES256", "b")
 
     good = token("ES256", None, "b", user_id="ada")
-    assert await access.identify(good) == ADA
+    assert await verifier.identify(good) == ADA
     with pytest.raises(grants.Unauthorized):
-        await access.identify(token("RS256", None, "a", user_id="ada"))
+        await verifier.identify(token("RS256", None, "a", user_id="ada"))
 
 
 async def test_a_key_without_an_id_is_for_every_token(provider: Provider) -> None:
@@ -534,12 +536,12 @@ async def test_a_key_without_an_id_is_for_every_token(provider: Provider) -> Non
     provider.publish("ES256", None)
 
     for kid in (None, "b"):
-        assert await access.identify(token("ES256", None, kid, user_id="ada")) == ADA
+        assert await verifier.identify(token("ES256", None, kid, user_id="ada")) == ADA
     with pytest.raises(grants.Unauthorized):
-        await access.identify(token("RS256", None, "b", user_id="ada"))
+        await verifier.identify(token("RS256", None, "b", user_id="ada"))
     other = ec.generate_private_key(ec.SECP256R1())
     with pytest.raises(grants.Unauthorized):
-        await access.identify(token("ES256", other, "b", user_id="ada"))
+        await verifier.identify(token("ES256", other, "b", user_id="ada"))
 
 
 async def test_a_provider_without_key_ids_is_not_asked_for_one(
@@ -550,7 +552,7 @@ async def test_a_provider_without_key_ids_is_not_asked_for_one(
     for n in range(3):
         await asyncio.sleep(0.002)
         text = token("ES256", None, f"made up {n}", user_id="ada")
-        assert await access.identify(text) == ADA
+        assert await verifier.identify(text) == ADA
 
     assert provider.asked == 1
 
@@ -558,12 +560,12 @@ async def test_a_provider_without_key_ids_is_not_asked_for_one(
 async def test_a_key_beside_one_without_an_id_is_asked_for(provider: Provider) -> None:
     provider.publish("ES256", None)
     provider.publish("RS512", "old")
-    await access.identify(token("ES256", user_id="ada"))
+    await verifier.identify(token("ES256", user_id="ada"))
     provider.publish("RS256", "new")
     await asyncio.sleep(0.002)
 
     text = token("RS256", None, "new", user_id="ada")
-    assert await access.identify(text) == ADA
+    assert await verifier.identify(text) == ADA
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 from asgiref.sync import sync_to_async
 from pytest_django.fixtures import Settings
 
-from rooms import keys
 from rooms import pulse as pulse_module
 from rooms.activity import activity, gather, gathered
+from rooms.auth import api_keys
 from rooms.figures import Figures
 from rooms.models import Room
 from rooms.pulse import Pulse
@@ -27,10 +27,10 @@ async def test_what_waits_is_written_at_the_end(
     registry = Registry()
     monkeypatch.setattr(pulse_module, "registry", registry)
     gather()
-    row, key = await sync_to_async(keys.make)("billing", keys.SCOPES)
+    row, key = await sync_to_async(api_keys.make)("billing", api_keys.SCOPES)
     pulse = Pulse()
     pulse.start()
-    await keys.keyring.find(key)
+    await api_keys.keyring.find(key)
     registry.joined("r-pulse")
     gathered.note_sent("room:r-pulse", "changed", "key:billing")
 

@@ -12,7 +12,8 @@ from pytest_django.fixtures import Settings
 
 from presence import admission
 from presence.factory import tracker
-from rooms import relay, steering, tokens
+from rooms import relay, steering
+from rooms.auth import jwt_tokens
 from rooms.channel import Refused
 from rooms.connections import disconnect_event
 from rooms.hub import Hub, hub
@@ -64,7 +65,7 @@ def slow(backend: str, running_hub: Hub, settings: Settings) -> Iterator[None]:
 
 async def is_joining(client: Client, room: str) -> None:
     """The client is in presence, and its join hangs."""
-    token = tokens.mint_room(room, 60)
+    token = jwt_tokens.mint_room(room, 60)
     join = {"room_token": token, "session_id": "1", "hang": True}
     await client.send("j", "1", room_topic(room), "phx_join", join)
     await until_present(room, 1)
@@ -170,7 +171,7 @@ async def test_answers_to_bad_tokens_are_overtaken_by_other_answers(room: str) -
     for n in range(4):
         bad = {"access_token": "x.y.z"}
         await ada.send("j", f"bad-{n}", room_topic(room), "access_token", bad)
-    good = {"access_token": tokens.mint_room(room, 60)}
+    good = {"access_token": jwt_tokens.mint_room(room, 60)}
     await ada.send("j", "good", room_topic(room), "access_token", good)
 
     answers = [(await ada.get())[1] for _ in range(5)]
@@ -251,7 +252,7 @@ async def test_a_join_that_fails_late_leaves_no_change_of_presence_untold(
         answer = await ada.try_join(room, refuse=True)
         assert answer["response"] == {"reason": "forbidden"}
     else:
-        token = tokens.mint_room(room, 60)
+        token = jwt_tokens.mint_room(room, 60)
         join = {"room_token": token, "session_id": "1", "hang": True}
         await ada.send("j", "1", topic, "phx_join", join)
         await until_present(room, 2)

@@ -8,7 +8,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
-from rooms import tokens
+from rooms.auth import jwt_tokens
 from rooms.channel import NULL, Channel
 from rooms.hub import Hub
 from tests.clients import Client, connected
@@ -56,7 +56,7 @@ def odd(settings: Settings) -> None:
 async def old_client() -> Client:
     """A connection with serializer V1."""
     return await Client(
-        "ada", user_token=tokens.mint_user("ada", 60), vsn="1.0.0"
+        "ada", user_token=jwt_tokens.mint_user("ada", 60), vsn="1.0.0"
     ).connect()
 
 
@@ -69,7 +69,9 @@ async def old_client() -> Client:
 async def test_not_given_and_null_differ(
     status: str, given: str | None, response: Any, vsn: str
 ) -> None:
-    ada = await Client("ada", user_token=tokens.mint_user("ada", 60), vsn=vsn).connect()
+    ada = await Client(
+        "ada", user_token=jwt_tokens.mint_user("ada", 60), vsn=vsn
+    ).connect()
     await ada.send_as(vsn, "1", "1", "odd:1", "phx_join", {"answer": "nothing"})
     await ada.answer("1")
 
@@ -96,7 +98,9 @@ async def test_not_given_and_null_differ(
 async def test_a_join_is_answered_with_what_it_returned(
     answer: str, response: Any, vsn: str
 ) -> None:
-    ada = await Client("ada", user_token=tokens.mint_user("ada", 60), vsn=vsn).connect()
+    ada = await Client(
+        "ada", user_token=jwt_tokens.mint_user("ada", 60), vsn=vsn
+    ).connect()
 
     await ada.send_as(vsn, "1", "1", "odd:1", "phx_join", {"answer": answer})
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from rooms import tokens
+from rooms.auth import jwt_tokens
 from tests.stress.client import Client
 from tests.stress.ledger import STEADY_SECONDS, Ledger, Membership, Outage, judge
 from tests.stress.world import LEASE_SECONDS, REDIS_TIMEOUT, Look, World
@@ -282,5 +282,5 @@ def _is_here(membership: Membership, now: float) -> bool | None:
 def token(user: str, room: str | None) -> str:
     """A user's token, or one for a room."""
     if room is None:
-        return tokens.mint_user(user, 3_600)
-    return tokens.mint_room(room, 3_600)
+        return jwt_tokens.mint_user(user, 3_600)
+    return jwt_tokens.mint_room(room, 3_600)

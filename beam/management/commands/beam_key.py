@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError
 
-from rooms import keys
+from rooms.auth import api_keys
 from rooms.models import ApiKey
 
 
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         create.add_argument("name")
         create.add_argument(
             "--scopes",
-            default=",".join(keys.SCOPES),
+            default=",".join(api_keys.SCOPES),
             help="what it may do, separated by commas; default: %(default)s",
         )
         doing.add_parser("list", help="names, scopes, when made and used")
@@ -37,11 +37,11 @@ class Command(BaseCommand):
             self._create(options["name"], options["scopes"])
         elif doing == "list":
             self._list()
-        elif not keys.revoke(options["name"]):
+        elif not api_keys.revoke(options["name"]):
             raise CommandError(f"There is no key {options['name']!r} in force.")
         else:
             self.stderr.write(
-                f"Revoked. Processes refuse it within {keys.KEPT_SECONDS:g} s."
+                f"Revoked. Processes refuse it within {api_keys.KEPT_SECONDS:g} s."
             )
 
     def _create(self, name: str, scopes: str) -> None:
@@ -49,9 +49,9 @@ class Command(BaseCommand):
             raise CommandError("A key needs a name.")
         wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
         try:
-            key = keys.create(name, wanted)
-        except keys.UnknownScope as error:
-            known = ", ".join(keys.SCOPES)
+            key = api_keys.create(name, wanted)
+        except api_keys.UnknownScope as error:
+            known = ", ".join(api_keys.SCOPES)
             raise CommandError(f"{error}; there are {known}.") from None
         except IntegrityError:
             message = f"There is, or was, a key {name!r} already; choose another name."

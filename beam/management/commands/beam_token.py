@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from beam.config.conf import conf
-from rooms import grants, tokens
+from rooms.auth import grants, jwt_tokens
 from rooms.protocol import identifiers
 from rooms.protocol.identifiers import room_topic
 from rooms.protocol.messages import BadFrame, loads
@@ -50,7 +50,7 @@ class Command(BaseCommand):
         self.stdout.write(mint(options))
 
     def _user(self, options: dict[str, Any]) -> str:
-        return tokens.mint_user(_user_id(options["id"]), options["ttl"])
+        return jwt_tokens.mint_user(_user_id(options["id"]), options["ttl"])
 
     def _room(self, options: dict[str, Any]) -> str:
         try:
@@ -58,7 +58,7 @@ class Command(BaseCommand):
         except ValueError as error:
             raise CommandError(f"{options['id']!r}: {error}") from None
         user = options["user"]
-        return tokens.mint_room(
+        return jwt_tokens.mint_room(
             options["id"],
             options["ttl"],
             user_id=None if user is None else _user_id(user),

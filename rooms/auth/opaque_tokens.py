@@ -14,10 +14,10 @@ import httpx
 
 from beam.config.conf import conf
 from beam.telemetry import metrics
-from rooms import outgoing
-from rooms.circuit import Circuit
-from rooms.failures import BadAnswer, kind
-from rooms.grants import BackendAway, Identity, RoomGrant, id_of
+from rooms.auth import http_client
+from rooms.auth.failures import BadAnswer, kind
+from rooms.auth.grants import BackendAway, Identity, RoomGrant, id_of
+from rooms.auth.upstream import Circuit
 from rooms.protocol.json_types import json_type
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class BackendVerifier:
             json={"type": kind, "token": token},
             headers={"oorja-secret": conf().api_secrets[0]},
         )
-        return await outgoing.ask(client, request, conf().backend_timeout)
+        return await http_client.ask(client, request, conf().backend_timeout)
 
     def _failed(self, error: Exception) -> None:
         """A backend that answers is asked again: it may be the token's fault."""
@@ -120,7 +120,7 @@ class BackendVerifier:
 
 def _data_of(text: bytes) -> object:
     """`data` of an answer. Raises `BadAnswer`."""
-    found = outgoing.json_of(text)
+    found = http_client.json_of(text)
     if not isinstance(found, dict):
         raise BadAnswer(f"its answer is {json_type(found)}, not an object with `data`")
     return found.get("data")

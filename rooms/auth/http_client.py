@@ -9,7 +9,7 @@ from typing import Any, Final
 import httpx
 import orjson
 
-from rooms.failures import BadAnswer
+from rooms.auth.failures import BadAnswer
 
 MAX_BYTES: Final = 1_048_576
 """How large an answer may be."""

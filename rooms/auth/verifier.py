@@ -1,7 +1,7 @@
 """Owns who somebody is and what they may do: tokens in, grants out.
 
-Tokens are JWTs (`rooms.tokens`), or they are opaque and the backend decodes
-them (`rooms.decoding`). Nothing here logs a token.
+Tokens are JWTs (`rooms.auth.jwt_tokens`), or they are opaque and the backend decodes
+them (`rooms.auth.opaque_tokens`). Nothing here logs a token.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from beam.config.conf import conf
-from rooms.decoding import BackendVerifier
-from rooms.grants import Identity, RoomGrant, Unauthorized, Verifier
-from rooms.tokens import JwtVerifier
+from rooms.auth.grants import Identity, RoomGrant, Unauthorized, Verifier
+from rooms.auth.jwt_tokens import JwtVerifier
+from rooms.auth.opaque_tokens import BackendVerifier
 
 MAX_TOKEN: Final = 16_384
 

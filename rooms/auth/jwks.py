@@ -19,8 +19,8 @@ import httpx
 from beam.config.conf import conf
 from beam.config.public_keys import BadKey, PublicKey, from_jwk
 from beam.telemetry import metrics
-from rooms import outgoing
-from rooms.failures import BadAnswer, host, kind
+from rooms.auth import http_client
+from rooms.auth.failures import BadAnswer, host, kind
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Jwks:
         seconds = conf().backend_timeout
         try:
             async with httpx.AsyncClient(timeout=seconds) as client:
-                text = await outgoing.fetch(client, self._url, seconds)
+                text = await http_client.fetch(client, self._url, seconds)
             keys = _keys_of(text)
         except UNREACHABLE as error:
             self._failed(error)
@@ -108,7 +108,7 @@ class Jwks:
 
 def _keys_of(text: bytes) -> list[PublicKey]:
     """The usable keys of a JWKS. Raises `BadAnswer`."""
-    found = outgoing.json_of(text)
+    found = http_client.json_of(text)
     listed = found.get("keys") if isinstance(found, dict) else None
     if not isinstance(listed, list):
         raise BadAnswer("its answer is not a JWKS: an object with a list `keys`")

@@ -16,8 +16,15 @@ from jwt.algorithms import HMACAlgorithm
 from beam.config import public_keys
 from beam.config.conf import conf
 from beam.config.public_keys import PublicKey
-from rooms.grants import VERBS, BackendAway, Identity, RoomGrant, Unauthorized, id_of
-from rooms.jwks import Jwks, ProviderAway
+from rooms.auth.grants import (
+    VERBS,
+    BackendAway,
+    Identity,
+    RoomGrant,
+    Unauthorized,
+    id_of,
+)
+from rooms.auth.jwks import Jwks, ProviderAway
 from rooms.protocol.json_types import json_type, not_an_object
 
 ALGORITHM: Final = "HS256"
