@@ -16,15 +16,15 @@ import orjson
 from beam.config.conf import conf
 from beam.telemetry import metrics
 from presence.state import State
-from rooms import relay
 from rooms.auth import grants
-from rooms.hub import Held, hub
-from rooms.inbox import OVERHEAD, Inbox, Item, Message, Work, weigh
+from rooms.messaging import publisher
+from rooms.messaging.hub import Held, hub
+from rooms.messaging.inbox import OVERHEAD, Inbox, Item, Message, Work, weigh
+from rooms.messaging.outbound import Socket
 from rooms.protocol.connection import channel_join_ref
 from rooms.protocol.event import Delivery, Event
 from rooms.protocol.messages import Frame, Reason, is_of_phoenix, reply
 from rooms.protocol.presence_parts import joins_of, state_parts
-from rooms.socket import Socket
 
 logger = logging.getLogger(__name__)
 
@@ -203,7 +203,7 @@ class Channel:
         _check(event, payload)
         skip = None if to_self else self.id
         message = Event(topic=self.topic, name=event, payload=payload, skip=skip)
-        await relay.publish_and_deliver(message)
+        await publisher.publish_and_deliver(message)
 
     def stop(self) -> None:
         """End the channel: the client gets `phx_close`."""

@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from presence import admission
 from presence.factory import tracker
-from rooms import relay
-from rooms.diffs import diffs
+from rooms.messaging import publisher
+from rooms.messaging.presence_diffs import diffs
 from rooms.models import Room
 from rooms.protocol.identifiers import room_topic
 from rooms.protocol.messages import Reason
@@ -83,7 +83,7 @@ async def close_again() -> bool:
     sizes = await tracker().sizes(topics) if topics else []
     for topic, size in zip(topics, sizes, strict=True):
         if size.entries:
-            await relay.published(removal(topic, Reason.ROOM_CLOSED))
+            await publisher.published(removal(topic, Reason.ROOM_CLOSED))
             diffs().publish(topic, await tracker().evict(topic, admission.EVERYBODY))
     return True
 

@@ -25,10 +25,18 @@ from rooms import reports
 from rooms.auth import grants, verifier
 from rooms.auth.client_ip import client_of, counted_as
 from rooms.channel import NULL, TURN, Channel, Refused
-from rooms.connections import connections
-from rooms.hub import hub, release
-from rooms.inbox import weigh
 from rooms.keeper import keeper
+from rooms.messaging.connections import connections
+from rooms.messaging.hub import hub, release
+from rooms.messaging.inbox import weigh
+from rooms.messaging.outbound import (
+    CLOSED_BY_CLIENT,
+    EXTENSION,
+    LOST,
+    AsgiSocket,
+    PreparedSocket,
+    Socket,
+)
 from rooms.patterns import Patterns, patterns
 from rooms.protocol import messages
 from rooms.protocol.connection import (
@@ -57,14 +65,6 @@ from rooms.protocol.rate_limit import (
     is_short,
     may_stay,
     refusal_delay,
-)
-from rooms.socket import (
-    CLOSED_BY_CLIENT,
-    EXTENSION,
-    LOST,
-    AsgiSocket,
-    PreparedSocket,
-    Socket,
 )
 
 # What a message costs of the inbound rate.
@@ -306,7 +306,7 @@ class SocketConsumer(AsyncConsumer):
         self._timer = loop.call_later(left + 0.001, self._watch)
 
     def take(self, data: str | bytes) -> float:
-        """Handle one message of the client: see `rooms.socket.Receiver`."""
+        """Handle one message of the client: see `rooms.messaging.outbound.Receiver`."""
         if self._ended:
             return 0.0
         self._handle(data)

@@ -16,8 +16,8 @@ from typing import Any
 from beam import redis
 from beam.config.conf import conf
 from beam.telemetry import metrics
-from rooms.connections import connections
-from rooms.hub import hub
+from rooms.messaging.connections import connections
+from rooms.messaging.hub import hub
 
 STARTED = time.time()
 _PAGES = Path("/proc/self/statm")

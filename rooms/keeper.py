@@ -24,12 +24,13 @@ from presence.cluster import Cluster, Watch, in_parts
 from presence.leases import Leases
 from presence.state import Diff, Snapshot
 from presence.tracker import ALONE
-from rooms import figures, relay
+from rooms import figures
 from rooms.closed import close_again
-from rooms.connections import connections
-from rooms.diffs import diffs
-from rooms.grace import ERRORS, graces
-from rooms.hub import hub
+from rooms.messaging import publisher
+from rooms.messaging.connections import connections
+from rooms.messaging.grace_period import ERRORS, graces
+from rooms.messaging.hub import hub
+from rooms.messaging.presence_diffs import diffs
 from rooms.pulse import pulse
 
 logger = logging.getLogger(__name__)
@@ -185,7 +186,7 @@ class Keeper:
         while goes_on():
             try:
                 await self._turn()
-            except (*ERRORS, relay.Unavailable) as error:
+            except (*ERRORS, publisher.Unavailable) as error:
                 # The link knows, and tells in one line.
                 logger.debug("The keeper waits: %r", error)
                 await asyncio.sleep(FIRST_DELAY)

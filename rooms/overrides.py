@@ -9,8 +9,9 @@ from typing import Any, Final
 from channels.db import database_sync_to_async
 from django.db import Error as DatabaseError
 
-from rooms import policy, relay
-from rooms.hub import CONTROL_TOPIC
+from rooms import policy
+from rooms.messaging import publisher
+from rooms.messaging.hub import CONTROL_TOPIC
 from rooms.models import Room
 from rooms.protocol.event import Event
 from rooms.registry import registry
@@ -35,7 +36,7 @@ async def load() -> None:
 
 async def tell() -> None:
     """Have every process load anew. Raises `relay.Unavailable`."""
-    await relay.published(Event(topic=CONTROL_TOPIC, name=CHANGED, payload={}))
+    await publisher.published(Event(topic=CONTROL_TOPIC, name=CHANGED, payload={}))
 
 
 async def forget(room_ids: Sequence[str]) -> None:
@@ -47,7 +48,7 @@ async def forget(room_ids: Sequence[str]) -> None:
     for at in range(0, len(room_ids), AT_ONCE):
         payload = {FORGOTTEN: room_ids[at : at + AT_ONCE]}
         event = Event(topic=CONTROL_TOPIC, name=CHANGED, payload=payload)
-        await relay.published(event)
+        await publisher.published(event)
 
 
 async def hear(payload: dict[str, Any]) -> None:

@@ -21,11 +21,12 @@ from beam.loops import goes_on
 from beam.telemetry import log_summary
 from presence import factory
 from presence.tracker import ALONE
-from rooms import figures, forgetting, overrides, relay
+from rooms import figures, forgetting, overrides
 from rooms.activity import activity, gather
 from rooms.auth.api_keys import keyring
 from rooms.figures import Figures
-from rooms.hub import hub
+from rooms.messaging import publisher
+from rooms.messaging.hub import hub
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic
 from rooms.registry import registry
@@ -42,7 +43,7 @@ FORGET_SECONDS: Final = 3_600.0
 FIRST_FORGET_SECONDS: Final = 120.0
 # What admins hear: no client may join it.
 LIVE_TOPIC: Final = "$beam:live"
-AWAY = (redis.RedisError, OSError, relay.Unavailable)
+AWAY = (redis.RedisError, OSError, publisher.Unavailable)
 
 RATES: Final = {
     "joins": ("joins",),
@@ -144,7 +145,9 @@ class Pulse:
             recorder.put_back(warnings)
             raise
         payload = {"point": point, "warnings": warnings}
-        await relay.published(Event(topic=LIVE_TOPIC, name="figures", payload=payload))
+        await publisher.published(
+            Event(topic=LIVE_TOPIC, name="figures", payload=payload)
+        )
 
 
 def _lives(room_id: str) -> bool:

@@ -18,15 +18,16 @@ from presence import admission
 from presence.factory import tracker
 from presence.state import Diff, Snapshot, State, metas_of
 from presence.tracker import NotTracked
-from rooms import relay, reports
+from rooms import reports
 from rooms.activity import gathered
 from rooms.auth import grants, verifier
 from rooms.channel import Channel, Refused
-from rooms.diffs import diffs
-from rooms.grace import graces, untrack
-from rooms.hub import hub, release
-from rooms.inbox import Work
 from rooms.keeper import keeper
+from rooms.messaging import publisher
+from rooms.messaging.grace_period import graces, untrack
+from rooms.messaging.hub import hub, release
+from rooms.messaging.inbox import Work
+from rooms.messaging.presence_diffs import diffs
 from rooms.policy import Policy, policy_for
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import (
@@ -63,8 +64,8 @@ class RoomChannel(Channel):
     _ref: str | None = None
     _diff: Diff | None = None
     _own: State
-    _road: relay.Relay
-    _sent: relay.Sent | None = None
+    _road: publisher.Relay
+    _sent: publisher.Sent | None = None
     _unanswered: list[Any]
     _expiry: asyncio.TimerHandle | None = None
     _refused = 0
@@ -108,7 +109,7 @@ class RoomChannel(Channel):
 
     async def _enter(self, meta: dict[str, Any]) -> None:
         """Subscribe first, then read; whoever may not be present only reads."""
-        self._road = relay.relay()
+        self._road = publisher.relay()
         try:
             await self.subscribe()
             if "presence" not in self.grant.can:
@@ -329,7 +330,7 @@ class RoomChannel(Channel):
         else:
             super().leave(partial(_after, sent, done), size)
 
-    def _relayed(self, refs: list[Any], sent: relay.Sent) -> None:
+    def _relayed(self, refs: list[Any], sent: publisher.Sent) -> None:
         if self.stopped or sent.cancelled():
             return
         for ref in refs:
@@ -386,7 +387,7 @@ def _unauthorized(error: grants.Unauthorized) -> Refused:
     return Refused(Reason.UNAUTHORIZED, why if settings.DEBUG else "", why=why)
 
 
-async def _after(sent: relay.Sent, done: Work) -> None:
+async def _after(sent: publisher.Sent, done: Work) -> None:
     await asyncio.wait([sent])
     done()
 

@@ -18,8 +18,8 @@ from typing import Final
 import orjson
 
 from rooms import figures
-from rooms.connections import connections
 from rooms.figures import Figures
+from rooms.messaging.connections import connections
 
 logger = logging.getLogger(__name__)
 

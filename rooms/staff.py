@@ -24,11 +24,11 @@ from django.db import Error as DatabaseError
 from django.middleware.csrf import CsrfViewMiddleware
 
 from beam.redis import RedisError
-from rooms import relay
 from rooms.auth.grants import Identity
-from rooms.connections import logged_out_event
 from rooms.consumer import Receive, SocketConsumer, negotiated
-from rooms.hub import hub
+from rooms.messaging import publisher
+from rooms.messaging.connections import logged_out_event
+from rooms.messaging.hub import hub
 from rooms.protocol.handshake import Handshake
 from rooms.protocol.handshake import Refused as HandshakeRefused
 from rooms.protocol.messages import Close, Frame
@@ -135,8 +135,8 @@ def _tell_logout(request: Any, **_: Any) -> None:
     """End what an admin watches with the login, in every process."""
     key = getattr(getattr(request, "session", None), "session_key", None)
     if key and isinstance(request, ASGIRequest):
-        with suppress(RedisError, OSError, relay.Unavailable):
-            async_to_sync(relay.published)(logged_out_event(digest(key)))
+        with suppress(RedisError, OSError, publisher.Unavailable):
+            async_to_sync(publisher.published)(logged_out_event(digest(key)))
 
 
 user_logged_out.connect(_tell_logout)

@@ -9,10 +9,11 @@ from typing import Any
 from presence import admission
 from presence.factory import tracker
 from presence.state import metas_of
-from rooms import closed, relay
+from rooms import closed
 from rooms.activity import gathered
-from rooms.connections import disconnect_event
-from rooms.grace import evict
+from rooms.messaging import publisher
+from rooms.messaging.connections import disconnect_event
+from rooms.messaging.grace_period import evict
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic
 from rooms.protocol.messages import Reason
@@ -38,7 +39,7 @@ async def remove(
         await tracker().shut(topic, bar, block_seconds)
     present = {key for key, _ in metas_of((await tracker().list(topic)).state)}
     label = f"{'session' if bar.kind == 'key' else 'user'}:{bar.name}"
-    await relay.published(removal(topic, reason, (label,)))
+    await publisher.published(removal(topic, reason, (label,)))
     await evict(topic, bar)
     if bar.kind == "key":
         return sorted(present & {bar.name})
@@ -64,7 +65,7 @@ async def close_all(room_ids: Sequence[str]) -> None:
     await closed.shut(*room_ids)
     topics = [room_topic(room_id) for room_id in room_ids]
     removals = [removal(topic, Reason.ROOM_CLOSED) for topic in topics]
-    await asyncio.gather(*map(relay.published, removals))
+    await asyncio.gather(*map(publisher.published, removals))
     await asyncio.gather(*(evict(topic, admission.EVERYBODY) for topic in topics))
     await closed.write_down(*room_ids)
 
@@ -78,10 +79,10 @@ async def let_in(room_id: str, *bars: admission.Bar) -> None:
 async def send(room_id: str, name: str, payload: dict[str, Any], by: str) -> None:
     """Send an event to everybody in a room. `by`: who did. Raises `Unavailable`."""
     event = Event(topic=room_topic(room_id), name=name, payload=payload)
-    await relay.published(event)
+    await publisher.published(event)
     gathered.note_sent(event.topic, name, by)
 
 
 async def disconnect(user_id: str) -> None:
     """Close every connection of a user with 1001. Raises `relay.Unavailable`."""
-    await relay.published(disconnect_event(user_id))
+    await publisher.published(disconnect_event(user_id))

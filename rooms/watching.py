@@ -17,8 +17,8 @@ from presence.factory import tracker
 from presence.state import State
 from rooms.activity import MAX_SENT, Record, activity, gathered
 from rooms.channel import Channel, Refused
-from rooms.hub import hub
 from rooms.keeper import processes
+from rooms.messaging.hub import hub
 from rooms.patterns import Patterns
 from rooms.protocol import identifiers
 from rooms.protocol.messages import Reason

@@ -15,9 +15,9 @@ from pytest_django.fixtures import Settings
 
 from beam import redis
 from beam.telemetry import log_summary
-from rooms.connections import connections
-from rooms.hub import Hub, hub
 from rooms.keeper import keeper
+from rooms.messaging.connections import connections
+from rooms.messaging.hub import Hub, hub
 from tests.processes import RedisServer, Server, redis_server, serve
 
 Serve = Callable[..., Server]

@@ -49,15 +49,15 @@ from beam.server.http import OpeningFactory
 from beam.server.supervisor import BACKLOG, READY, cannot_listen
 from beam.telemetry import metrics
 from rooms import reports
-from rooms.connections import connections
 from rooms.consumer import HTTP_RESPONSE
-from rooms.diffs import diffs
-from rooms.hub import hub
 from rooms.keeper import keeper
+from rooms.messaging.connections import connections
+from rooms.messaging.hub import hub
+from rooms.messaging.outbound import CLOSED_BY_CLIENT, EXTENSION, LOST, Ended, Receiver
+from rooms.messaging.presence_diffs import diffs
 from rooms.protocol.backlog import Backlog
 from rooms.protocol.messages import Close
 from rooms.protocol.ws_frames import read
-from rooms.socket import CLOSED_BY_CLIENT, EXTENSION, LOST, Ended, Receiver
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ READ = {"origin": "header Origin", "malformed": "request"}
 
 
 class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
-    """daphne's WebSocket; is also the `rooms.socket.FrameWriter` of its scope."""
+    """daphne's WebSocket; is also the `rooms.messaging.outbound.FrameWriter` of its scope."""
 
     _heard = 0.0
     _unread = b""
@@ -153,7 +153,7 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
             self._resuming = twisted_loop.call_later(seconds, self._resume)
 
     def resume(self) -> None:
-        """See `rooms.socket.FrameWriter`."""
+        """See `rooms.messaging.outbound.FrameWriter`."""
         if self._stalled:
             self._stalled = False
             self._pause(0.0)
@@ -177,7 +177,7 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
             self._pause(wait)
 
     def listen(self, receiver: Receiver, ended: Ended) -> None:
-        """See `rooms.socket.FrameWriter`."""
+        """See `rooms.messaging.outbound.FrameWriter`."""
         self._receiver, self._ended = receiver, ended
         self._forget_the_handshake()
         for message in self.application_queue.take():
@@ -230,17 +230,17 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         return LOST if self.remoteCloseCode is None else CLOSED_BY_CLIENT
 
     def idle_for(self) -> float:
-        """See `rooms.socket.FrameWriter`."""
+        """See `rooms.messaging.outbound.FrameWriter`."""
         return _now() - self._heard
 
     def is_behind(self) -> bool:
-        """See `rooms.socket.FrameWriter`."""
+        """See `rooms.messaging.outbound.FrameWriter`."""
         return self._backlog is not None and self._queued() > conf().outbound_limit
 
     def write(self, data: bytes) -> bool:
         """Send finished frames: at once where nothing is queued, else behind it.
 
-        See `rooms.socket.FrameWriter`.
+        See `rooms.messaging.outbound.FrameWriter`.
         """
         if self.state != self.STATE_OPEN:
             return False
@@ -344,7 +344,7 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         return int(held + transport._tempDataLen)
 
     def close(self, code: int) -> None:
-        """See `rooms.socket.FrameWriter`."""
+        """See `rooms.messaging.outbound.FrameWriter`."""
         if self.state == self.STATE_OPEN:
             # `sendClose` knows applications' codes only (3000 and above).
             self.sendCloseFrame(code=int(code))

@@ -14,11 +14,11 @@ from django.http import HttpRequest
 from beam.redis import RedisError
 from presence import topic_index
 from presence.factory import tracker
-from rooms import relay
 from rooms.activity import Record, activity
+from rooms.messaging import publisher
 from rooms.protocol.identifiers import room_topic
 
-AWAY = (RedisError, OSError, relay.Unavailable)
+AWAY = (RedisError, OSError, publisher.Unavailable)
 MISSING = "Redis is away: live figures are missing, and nothing can be steered."
 UNDONE = "Redis is away: it was not done."
 UNTOLD = "Redis is away: it holds in every process within a minute."

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from beam import database, redis
 from beam.telemetry import metrics
-from rooms import relay
+from rooms.messaging import publisher
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ CODES = {
     429: "rate_limited",
     503: "unavailable",
 }
-AWAY = (redis.RedisError, OSError, relay.Unavailable)
+AWAY = (redis.RedisError, OSError, publisher.Unavailable)
 
 
 QUIET_SECONDS = 10.0

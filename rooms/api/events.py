@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from beam.config.conf import conf
 from beam.telemetry import metrics
-from rooms import batch, relay
+from rooms import batch
 from rooms.activity import gathered
 from rooms.api.errors import summary
 from rooms.api.fields import EventName, Payload, RoomId
@@ -23,6 +23,7 @@ from rooms.api.view import (
     JsonParser,
 )
 from rooms.auth.api_keys import Caller
+from rooms.messaging import publisher
 from rooms.protocol.json_types import json_type, not_an_object
 from rooms.protocol.messages import RESERVED_RULE
 
@@ -73,7 +74,7 @@ class PushRoomEvent(BackendView):
             event = batch.read_one(body)
         except batch.Invalid as error:
             raise exceptions.ValidationError(_reasons(error)) from None
-        await relay.published(event)
+        await publisher.published(event)
         gathered.note_sent(event.topic, event.name, self.caller.name)
         return Response()
 
@@ -163,7 +164,7 @@ class Events(BackendView):
             raise exceptions.ValidationError({"events": [message]})
         results = await _publish_all(items, self.caller)
         if all(result is UNAVAILABLE for result in results):
-            raise relay.Unavailable
+            raise publisher.Unavailable
         return Response({"results": results})
 
 
@@ -198,11 +199,13 @@ async def _publish_all(items: list[Any], caller: Caller) -> list[dict[str, Any]]
     ]
 
 
-def _start(item: Any, limit: int, caller: Caller) -> dict[str, Any] | list[relay.Sent]:
+def _start(
+    item: Any, limit: int, caller: Caller
+) -> dict[str, Any] | list[publisher.Sent]:
     """An item's error, or what is under way of it."""
     try:
         events = batch.read(item, limit, conf().max_recipients)
-        sent = [relay.publish(event) for event in events]
+        sent = [publisher.publish(event) for event in events]
         for event in events:
             gathered.note_sent(event.topic, event.name, caller.name)
     except batch.Invalid as error:
@@ -219,10 +222,10 @@ def _reasons(error: batch.Invalid) -> dict[str, list[str]]:
     return {name: [text] for name, text in error.fields.items()}
 
 
-async def _outcome(sent: list[relay.Sent]) -> dict[str, Any]:
+async def _outcome(sent: list[publisher.Sent]) -> dict[str, Any]:
     try:
         for future in sent:
             await future
-    except relay.Unavailable:
+    except publisher.Unavailable:
         return UNAVAILABLE
     return OK

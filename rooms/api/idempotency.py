@@ -22,9 +22,9 @@ from rest_framework.response import Response
 
 from beam import redis
 from beam.config.conf import conf
-from rooms import relay
 from rooms.api.errors import KeyReused
 from rooms.auth.api_keys import Caller
+from rooms.messaging import publisher
 
 HEADER: Final = "Idempotency-Key"
 MAX_KEY: Final = 255
@@ -81,7 +81,7 @@ async def _claim(name: str, body: str) -> list[Any] | None:
             answer: list[Any] = found["answer"]
             return answer
         if time.monotonic() > deadline:
-            raise relay.Unavailable
+            raise publisher.Unavailable
         await asyncio.sleep(LOOK_SECONDS)
     return None
 

@@ -18,10 +18,11 @@ from pytest_django.fixtures import Settings
 from beam import redis
 from beam.asgi import application
 from beam.telemetry import metrics
-from rooms import figures, relay
+from rooms import figures
 from rooms.activity import activity, gather, gathered
-from rooms.connections import disconnect_event
-from rooms.hub import hub
+from rooms.messaging import publisher
+from rooms.messaging.connections import disconnect_event
+from rooms.messaging.hub import hub
 from rooms.protocol.messages import Close
 from rooms.pulse import LIVE_TOPIC, TELL_BEATS, TELL_SECONDS, Pulse
 from rooms.steps import SUMMED
@@ -298,7 +299,7 @@ async def test_a_user_of_the_same_name_is_another(admin: AsyncClient) -> None:
     eve = await watching(admin, "room:r")
     [client] = await connected("admin:root")
 
-    await relay.published(disconnect_event("admin:root"))
+    await publisher.published(disconnect_event("admin:root"))
 
     assert await client.closed_with() == Close.GOING_AWAY
     assert (await eve.ask("room:r", "room", {}))["status"] == "ok"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rooms.hub import Hub
+from rooms.messaging.hub import Hub
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from django.test import AsyncClient
 
 from beam import redis
-from rooms.hub import Hub
+from rooms.messaging.hub import Hub
 from tests.api.test_steering import REQUESTS, SECRET
 
 EVENTS = [("POST", "push_room_event"), ("POST", "events"), ("GET", "processes")]

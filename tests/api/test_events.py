@@ -21,8 +21,9 @@ from pytest_django.fixtures import Settings
 from beam import database
 from beam.asgi import application
 from beam.telemetry import metrics
-from rooms import demo, relay
-from rooms.connections import connections
+from rooms import demo
+from rooms.messaging import publisher
+from rooms.messaging.connections import connections
 from rooms.protocol.messages import RESERVED_RULE
 from tests.clients import connected
 
@@ -293,9 +294,9 @@ async def test_a_layer_that_is_away_is_a_503(
     async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(event: Any) -> None:
-        raise relay.Unavailable("away")
+        raise publisher.Unavailable("away")
 
-    monkeypatch.setattr(relay, "published", refuse)
+    monkeypatch.setattr(publisher, "published", refuse)
 
     answer = await post(async_client, {"room_id": "doc"})
 
@@ -610,10 +611,10 @@ async def test_a_batch_that_nobody_takes_is_answered_with_503(
 ) -> None:
     def refuse(event: Any) -> Any:
         failed = asyncio.get_running_loop().create_future()
-        failed.set_exception(relay.Unavailable())
+        failed.set_exception(publisher.Unavailable())
         return failed
 
-    monkeypatch.setattr(relay, "publish", refuse)
+    monkeypatch.setattr(publisher, "publish", refuse)
 
     answer = await post_events(async_client, {"room_id": "a"}, {"room_id": "b"})
     mixed = await post_events(async_client, {"room_id": "a"}, {"room_id": ""})

@@ -20,11 +20,11 @@ from pytest_django.fixtures import Settings
 
 from beam.asgi import application
 from beam.telemetry import metrics
-from rooms import relay
 from rooms.api import callers, service
 from rooms.api.errors import trouble
 from rooms.auth import api_keys
-from rooms.hub import hub
+from rooms.messaging import publisher
+from rooms.messaging.hub import hub
 from tests.clients import connected
 
 pytestmark = [
@@ -730,10 +730,10 @@ async def test_trouble_is_one_line_and_not_one_a_request(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def away(*_: Any) -> None:
-        raise relay.Unavailable
+        raise publisher.Unavailable
 
     monkeypatch.setattr(trouble, "_quiet_until", 0.0)
-    monkeypatch.setattr(relay, "published", away)
+    monkeypatch.setattr(publisher, "published", away)
 
     for _ in range(3):
         answer = await api.post("/api/v1/push_room_event", json=EVENT, headers=SECRET)

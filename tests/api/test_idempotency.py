@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from django.test import AsyncClient
 
-from rooms import relay
 from rooms.api import events, idempotency
+from rooms.messaging import publisher
 from tests.api.test_steering import SECRET
 from tests.clients import connected
 
@@ -121,7 +121,7 @@ async def test_what_failed_may_be_tried_again(
     async_client: AsyncClient, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
-        raise relay.Unavailable
+        raise publisher.Unavailable
 
     with monkeypatch.context() as patch:
         patch.setattr(events, "_publish_all", fail)

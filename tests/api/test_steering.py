@@ -18,7 +18,7 @@ from presence import admission
 from presence.factory import tracker
 from rooms import closed
 from rooms.auth import jwt_tokens
-from rooms.hub import hub
+from rooms.messaging.hub import hub
 from rooms.models import Room
 from tests.clients import Client, connected
 

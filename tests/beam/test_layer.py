@@ -15,8 +15,8 @@ from pytest_django.fixtures import Settings
 from beam import redis
 from beam.redis.subscription_proof import Unproved
 from beam.telemetry import metrics
-from rooms import relay
-from rooms.hub import Hub, group_name, hub
+from rooms.messaging import publisher
+from rooms.messaging.hub import Hub, group_name, hub
 from rooms.protocol.event import Event
 from tests.contracts.test_relay import FakeMember
 from tests.processes import RedisServer
@@ -186,7 +186,7 @@ def renewed() -> Any:
 
 async def say(number: int) -> None:
     """Publish to the member's topic; Redis took it."""
-    await relay.published(Event(topic="t", name="e", payload={"n": number}))
+    await publisher.published(Event(topic="t", name="e", payload={"n": number}))
 
 
 def heard(shard: Any) -> list[int]:

@@ -30,7 +30,7 @@ from beam.telemetry.logs import (
     RequestFilter,
 )
 from rooms.auth import jwt_tokens
-from rooms.connections import connections
+from rooms.messaging.connections import connections
 from tests.clients import Client, connected, until
 from tests.conftest import Serve
 from tests.processes import ROOT, Server

@@ -8,13 +8,13 @@ from typing import Any
 
 from presence.factory import tracker
 from presence.tracker import NotTracked
-from rooms import relay
 from rooms.auth import grants
 from rooms.channel import NULL, Channel, Refused
-from rooms.connections import connections, disconnect_event
-from rooms.diffs import diffs
-from rooms.grace import untrack
-from rooms.hub import hub
+from rooms.messaging import publisher
+from rooms.messaging.connections import connections, disconnect_event
+from rooms.messaging.grace_period import untrack
+from rooms.messaging.hub import hub
+from rooms.messaging.presence_diffs import diffs
 from rooms.protocol.messages import Close
 
 
@@ -185,7 +185,7 @@ class FixtureChannel(Channel):
         self.push("presence_state", (await tracker().list(self.topic)).state)
 
     async def on_disconnect_user(self, payload: Any, ref: Any) -> None:
-        await relay.published(disconnect_event(payload["id"]))
+        await publisher.published(disconnect_event(payload["id"]))
 
     def on_drain(self, payload: Any, ref: Any) -> None:
         for connection in connections.everyone():

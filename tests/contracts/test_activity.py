@@ -19,7 +19,7 @@ from rooms.activity import (
     Gathered,
     activity,
 )
-from rooms.hub import Hub
+from rooms.messaging.hub import Hub
 
 # The beginning of a minute.
 NOON = 1_789_992_000.0

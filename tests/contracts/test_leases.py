@@ -9,7 +9,7 @@ import pytest
 
 from beam import redis
 from presence.leases import FORGOTTEN, Beat, Leases
-from rooms.hub import Hub
+from rooms.messaging.hub import Hub
 
 SECONDS = 10.0
 RENEW = 3.0

@@ -13,11 +13,11 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
-from rooms import relay
-from rooms.hub import Held, Hub, release
+from rooms.messaging import publisher
+from rooms.messaging.hub import Held, Hub, release
+from rooms.messaging.outbound import Ended, Receiver, Socket
 from rooms.protocol.event import Delivery, Event
 from rooms.protocol.messages import Close, Frame, Vsn, encode
-from rooms.socket import Ended, Receiver, Socket
 
 _ids = itertools.count()
 
@@ -102,7 +102,7 @@ async def send(topic: str, payload: Any, **fields: Any) -> None:
     """Publish, and wait until this process has delivered."""
     name = fields.pop("name", "msg")
     event = Event(topic=topic, name=name, payload=payload, **fields)
-    await relay.publish_and_deliver(event)
+    await publisher.publish_and_deliver(event)
 
 
 async def test_an_event_reaches_every_member_of_its_topic_only(
@@ -146,7 +146,7 @@ async def test_events_of_one_publisher_keep_their_order(
     await running_hub.attach(member)
 
     for n in range(300):
-        relay.publish(Event(topic=topic, name="msg", payload={"n": n}))
+        publisher.publish(Event(topic=topic, name="msg", payload={"n": n}))
     await send(topic, {"n": 300})
 
     assert [payload["n"] for payload in member.fake.got] == list(range(301))
@@ -159,7 +159,7 @@ async def test_the_skipped_member_alone_is_left_out(
     await running_hub.attach(sender)
     await running_hub.attach(other)
 
-    relay.publish(Event(topic=topic, name="msg", payload={"n": 1}, skip=sender.id))
+    publisher.publish(Event(topic=topic, name="msg", payload={"n": 1}, skip=sender.id))
     await send(topic, {"n": 2})
 
     assert sender.fake.got == [{"n": 2}]
@@ -337,14 +337,14 @@ async def test_a_layer_that_is_away_refuses_and_is_counted(
         return sent
 
     event = Event(topic=topic, name="msg", payload={})
-    await relay.published(event)
-    [mine] = [found for loop, found in relay._relays.items() if loop.is_running()]
+    await publisher.published(event)
+    [mine] = [found for loop, found in publisher._relays.items() if loop.is_running()]
     monkeypatch.setattr(mine._layer, "group_send", away, raising=False)
     monkeypatch.setattr(mine._layer, "publish", failed, raising=False)
     before = metrics.UNPUBLISHED.value
 
-    with pytest.raises(relay.Unavailable):
-        await relay.published(event)
+    with pytest.raises(publisher.Unavailable):
+        await publisher.published(event)
 
     assert metrics.UNPUBLISHED.value == before + 1
     assert caplog.messages == ["The channel layer refuses events: ConnectionError"]

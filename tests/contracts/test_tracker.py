@@ -16,7 +16,7 @@ from presence.factory import shared, tracker
 from presence.redis_tracker import RedisTracker
 from presence.state import State, apply, by_ref
 from presence.tracker import ALONE, NotTracked, Tracker
-from rooms.hub import Hub
+from rooms.messaging.hub import Hub
 
 
 @pytest.fixture

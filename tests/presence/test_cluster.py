@@ -12,7 +12,7 @@ from presence.cluster import Cluster
 from presence.leases import Leases
 from presence.redis_tracker import RedisTracker
 from presence.state import Diff
-from rooms.hub import Hub
+from rooms.messaging.hub import Hub
 
 LEASE = 10.0
 RENEW = 3.0

@@ -10,7 +10,7 @@ from pytest_django.fixtures import Settings
 
 from rooms.auth import jwt_tokens
 from rooms.channel import Channel
-from rooms.hub import Hub, hub
+from rooms.messaging.hub import Hub, hub
 from rooms.patterns import Patterns
 from rooms.protocol.identifiers import room_topic
 from tests.clients import Client, connected

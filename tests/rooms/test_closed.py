@@ -12,9 +12,10 @@ from django.db import DatabaseError
 
 from presence import admission
 from presence.factory import tracker
-from rooms import closed, relay, steering
-from rooms.hub import Hub
+from rooms import closed, steering
 from rooms.keeper import Keeper
+from rooms.messaging import publisher
+from rooms.messaging.hub import Hub
 from rooms.models import Room
 from rooms.protocol.identifiers import room_topic
 from tests.clients import connected, until
@@ -110,7 +111,7 @@ async def test_gates_that_may_be_lost_are_shut_again(
 async def test_a_removal_that_was_not_relayed_is_tried_again(
     running_hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ends = iter([relay.Unavailable("away"), None])
+    ends = iter([publisher.Unavailable("away"), None])
     asked: list[bool] = []
 
     async def close_some() -> bool:
@@ -124,7 +125,7 @@ async def test_a_removal_that_was_not_relayed_is_tried_again(
     keeper = Keeper()
     keeper._cluster = Weather(True, True)  # type: ignore[assignment]
     keeper._gap = True
-    with pytest.raises(relay.Unavailable):
+    with pytest.raises(publisher.Unavailable):
         await keeper._renew()
     await keeper._renew()
 

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
 from beam.config.conf import conf
-from rooms import relay
+from rooms.messaging import publisher
 from rooms.protocol.event import Event
 from tests.processes import RedisServer
 
@@ -164,10 +164,10 @@ def test_a_layer_that_is_away_is_said(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, shared_redis: RedisServer
 ) -> None:
     async def refuse(event: Event) -> None:
-        raise relay.Unavailable("the channel layer is away")
+        raise publisher.Unavailable("the channel layer is away")
 
     settings.BEAM = settings.BEAM | {"redis_url": shared_redis.url}
-    monkeypatch.setattr(relay, "published", refuse)
+    monkeypatch.setattr(publisher, "published", refuse)
 
     with pytest.raises(CommandError, match="channel layer is away"):
         run("beam_send", "r", "e", "{}")

@@ -18,11 +18,11 @@ from pytest_django.fixtures import Settings
 from beam.asgi import application
 from beam.redis import RedisError
 from beam.telemetry import log_summary, metrics
-from rooms import relay
 from rooms.auth import grants, jwt_tokens
-from rooms.connections import connections, disconnect_event
 from rooms.consumer import SocketConsumer
-from rooms.hub import Hub
+from rooms.messaging import publisher
+from rooms.messaging.connections import connections, disconnect_event
+from rooms.messaging.hub import Hub
 from rooms.room import RoomChannel
 from tests.clients import Client, connected
 
@@ -373,7 +373,7 @@ async def test_a_user_is_disconnected_everywhere_with_1001() -> None:
     await asyncio.gather(one.join("gone"), two.join("gone", session_id="2"))
     await bob.join("gone")
 
-    await relay.published(disconnect_event("ada"))
+    await publisher.published(disconnect_event("ada"))
 
     assert [await client.closed_with() for client in (one, two)] == [1001, 1001]
     left: set[str] = set()
@@ -384,7 +384,7 @@ async def test_a_user_is_disconnected_everywhere_with_1001() -> None:
 async def test_a_connection_that_joined_nothing_is_disconnected_too() -> None:
     [ada] = await connected("ada")
 
-    await relay.published(disconnect_event("ada"))
+    await publisher.published(disconnect_event("ada"))
 
     assert await ada.closed_with() == 1001
 

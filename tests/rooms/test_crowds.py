@@ -13,7 +13,7 @@ from pytest_django.fixtures import Settings
 from beam.telemetry import metrics
 from rooms.auth import api_keys
 from rooms.auth.client_ip import client_of, counted_as
-from rooms.connections import connections
+from rooms.messaging.connections import connections
 from rooms.protocol.handshake import client_address
 from tests.clients import Client, connected
 

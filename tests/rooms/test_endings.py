@@ -14,12 +14,12 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from presence.factory import tracker
-from rooms import relay
 from rooms.auth import jwt_tokens, verifier
-from rooms.connections import connections
-from rooms.diffs import diffs
-from rooms.hub import Hub
 from rooms.keeper import Keeper
+from rooms.messaging import publisher
+from rooms.messaging.connections import connections
+from rooms.messaging.hub import Hub
+from rooms.messaging.presence_diffs import diffs
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic
 from rooms.protocol.messages import Close
@@ -106,7 +106,7 @@ async def join(client: Client, room: str, ref: str = "1", **more: Any) -> None:
 
 async def presence_of(bob: Client, room: str) -> dict[str, int]:
     """What bob believes by all diffs until now: metas by session."""
-    await relay.published(Event(topic=room_topic(room), name="proof", payload={}))
+    await publisher.published(Event(topic=room_topic(room), name="proof", payload={}))
     seen: dict[str, int] = {}
     while (frame := await bob.get())[3] != "proof":
         if frame[3] == "presence_diff":

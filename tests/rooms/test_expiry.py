@@ -10,10 +10,10 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
-from rooms import relay
 from rooms.auth import jwt_tokens
-from rooms.connections import connections
 from rooms.consumer import SocketConsumer
+from rooms.messaging import publisher
+from rooms.messaging.connections import connections
 from rooms.protocol.rate_limit import LONGEST_DELAY, refusal_delay
 from rooms.protocol.removal import removal
 from rooms.room import MAX_DEPARTED, RoomChannel
@@ -136,7 +136,7 @@ async def test_who_is_removed_while_joining_is_told_once(
 
     async def slowly(channel: RoomChannel, meta: dict[str, Any]) -> Any:
         before = await track(channel, meta)
-        await relay.publish_and_deliver(removal("room:r", "rude"))
+        await publisher.publish_and_deliver(removal("room:r", "rude"))
         return before
 
     monkeypatch.setattr(RoomChannel, "_track", slowly)

@@ -12,8 +12,8 @@ from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
 from rooms.channel import Channel
-from rooms.connections import connections
-from rooms.hub import Hub
+from rooms.messaging.connections import connections
+from rooms.messaging.hub import Hub
 from tests.clients import Client, connected, until
 
 FREE = 2

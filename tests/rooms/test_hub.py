@@ -9,8 +9,8 @@ import pytest
 from channels.layers import get_channel_layer
 
 from beam.telemetry import metrics
-from rooms import relay
-from rooms.hub import Hub, hub
+from rooms.messaging import publisher
+from rooms.messaging.hub import Hub, hub
 from rooms.protocol.event import Event
 from tests.clients import connected
 
@@ -35,17 +35,21 @@ async def test_a_mailbox_that_cannot_be_read_is_read_again(
     [ada] = await connected("ada")
     await ada.join("r")
 
-    with caplog.at_level(logging.INFO, "rooms.hub"):
+    with caplog.at_level(logging.INFO, "rooms.messaging.hub"):
         for n in range(2):
             event = Event(topic="room:r", name="changed", payload={"n": n})
-            sent = relay.publish(event)
+            sent = publisher.publish(event)
             assert sent is not None
             await sent
             assert await ada.event("changed") == {"n": n}
 
     assert hub().alive
     assert metrics.MAILBOX_ERRORS.value == before + 2
-    told = [record.message for record in caplog.records if record.name == "rooms.hub"]
+    told = [
+        record.message
+        for record in caplog.records
+        if record.name == "rooms.messaging.hub"
+    ]
     assert told == [
         "Cannot read the hub's mailbox: OSError",
         "The hub's mailbox is read again",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rooms.inbox import Inbox, Item, weigh
+from rooms.messaging.inbox import Inbox, Item, weigh
 
 
 def test_items_come_back_in_order_and_are_counted_by_their_origin() -> None:

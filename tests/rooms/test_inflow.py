@@ -10,11 +10,11 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
-from rooms import relay
 from rooms.channel import Channel
-from rooms.connections import connections
 from rooms.consumer import SocketConsumer
-from rooms.hub import Hub
+from rooms.messaging import publisher
+from rooms.messaging.connections import connections
+from rooms.messaging.hub import Hub
 from rooms.protocol.event import Event
 from rooms.protocol.messages import Close
 from tests.clients import Client, connected, until
@@ -168,7 +168,7 @@ async def test_a_channel_too_slow_for_intercepted_events_ends() -> None:
     event = Event(topic="slow:1", name="intercepted", payload={"x": "y" * 10_000})
 
     for _ in range(15):
-        await relay.publish_and_deliver(event)
+        await publisher.publish_and_deliver(event)
 
     assert await ada.event("phx_error") == {"reason": "channel_crash"}
     assert metrics.OVERFLOWS.value == overflows + 1
@@ -185,7 +185,7 @@ async def test_a_join_too_slow_for_the_events_of_its_topic_ends() -> None:
 
     # Four times the limit, and more.
     for _ in range(50):
-        await relay.publish_and_deliver(event)
+        await publisher.publish_and_deliver(event)
     Slow.go_on.set()
 
     assert await refs_of(ada, 1) == ["join"]

@@ -12,11 +12,12 @@ from pytest_django.fixtures import Settings
 
 from presence import admission
 from presence.factory import tracker
-from rooms import relay, steering
+from rooms import steering
 from rooms.auth import jwt_tokens
 from rooms.channel import Refused
-from rooms.connections import disconnect_event
-from rooms.hub import Hub, hub
+from rooms.messaging import publisher
+from rooms.messaging.connections import disconnect_event
+from rooms.messaging.hub import Hub, hub
 from rooms.protocol.identifiers import room_topic
 from rooms.protocol.messages import Reason
 from rooms.protocol.rate_limit import LONGEST_DELAY
@@ -158,7 +159,7 @@ async def test_a_user_that_is_disconnected_during_a_join_leaves_presence(
     [ada] = await connected("ada")
     await is_joining(ada, room)
 
-    await relay.published(disconnect_event("ada"))
+    await publisher.published(disconnect_event("ada"))
 
     assert await ada.closed_with() == 1001
     await until_present(room, 0)
@@ -233,7 +234,7 @@ async def test_a_user_that_is_disconnected_gets_no_grace_period(room: str) -> No
     [ada] = await connected("ada")
     await ada.join(room)
 
-    await relay.published(disconnect_event("ada"))
+    await publisher.published(disconnect_event("ada"))
 
     assert await ada.closed_with() == 1001
     await hub().settle()

@@ -10,7 +10,7 @@ from pytest_django.fixtures import Settings
 from beam.telemetry import metrics
 from rooms.auth import jwt_tokens
 from rooms.channel import NULL, Channel
-from rooms.hub import Hub
+from rooms.messaging.hub import Hub
 from tests.clients import Client, connected
 
 VALUES: dict[str, Any] = {

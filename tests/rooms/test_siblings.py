@@ -10,7 +10,7 @@ import pytest
 
 from beam.telemetry import metrics
 from rooms import figures
-from rooms.connections import connections
+from rooms.messaging.connections import connections
 from rooms.pulse import Pulse
 from rooms.siblings import OLD_SECONDS, STALE_SECONDS, Siblings
 

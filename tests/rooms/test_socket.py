@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from beam.telemetry import metrics
+from rooms.messaging.outbound import AsgiSocket, Ended, PreparedSocket, Receiver
 from rooms.protocol.event import Delivery, Event
 from rooms.protocol.messages import Close, Frame, Vsn
-from rooms.socket import AsgiSocket, Ended, PreparedSocket, Receiver
 from tests.clients import until
 
 

@@ -11,8 +11,8 @@ from django.core.management.base import BaseCommand, CommandError
 from beam.config.conf import conf
 from beam.management import api_client
 from beam.redis import startup_check
-from rooms import relay
 from rooms.batch import event_name
+from rooms.messaging import publisher
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic
 from rooms.protocol.messages import BadFrame, loads
@@ -67,6 +67,6 @@ async def _publish(event: Event) -> None:
     try:
         # First: in one line, with the address of Redis.
         await startup_check.reach()
-        await relay.published(event)
-    except (startup_check.Unreachable, relay.Unavailable) as error:
+        await publisher.published(event)
+    except (startup_check.Unreachable, publisher.Unavailable) as error:
         raise CommandError(f"Not sent: {error}") from None

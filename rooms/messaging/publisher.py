@@ -20,7 +20,7 @@ from channels.layers import get_channel_layer
 
 from beam import redis
 from beam.telemetry import metrics
-from rooms.hub import group_name, hub
+from rooms.messaging.hub import group_name, hub
 from rooms.protocol.event import Event
 
 logger = logging.getLogger(__name__)

@@ -10,11 +10,11 @@ import orjson
 from beam.config.conf import conf
 from rooms import overrides
 from rooms.auth.grants import Identity
-from rooms.hub import CONTROL_TOPIC, hub
+from rooms.messaging.hub import CONTROL_TOPIC, hub
+from rooms.messaging.outbound import Socket
 from rooms.protocol.event import Delivery, Event
 from rooms.protocol.messages import Close
 from rooms.protocol.rate_limit import Streaks
-from rooms.socket import Socket
 
 DISCONNECT: Final = "disconnect"
 LOGGED_OUT: Final = "logged_out"

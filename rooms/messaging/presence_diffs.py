@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from beam.config.conf import conf
 from presence.state import Diff
-from rooms import relay
+from rooms.messaging import publisher
 from rooms.protocol.presence_parts import presence_diffs
 
 
@@ -44,11 +44,11 @@ class Diffs:
             self._open(topic)
             self._send(topic, parts)
 
-    def _send(self, topic: str, parts: list[Diff]) -> list[relay.Sent]:
+    def _send(self, topic: str, parts: list[Diff]) -> list[publisher.Sent]:
         # Those who changed first may have come here last.
         changes = sorted(parts, key=lambda part: part.version)
         events = presence_diffs(topic, changes, conf().max_presence_bytes)
-        return [*filter(None, map(relay.publish, events))]
+        return [*filter(None, map(publisher.publish, events))]
 
     async def flush(self) -> None:
         """Send what waits; returns when the layer took it, or could not."""

@@ -9,8 +9,8 @@ from beam import redis
 from beam.telemetry import metrics
 from presence.admission import Bar
 from presence.factory import tracker
-from rooms.diffs import diffs
-from rooms.hub import hub
+from rooms.messaging.hub import hub
+from rooms.messaging.presence_diffs import diffs
 
 ERRORS = (redis.RedisError, OSError)
 

@@ -29,10 +29,10 @@ from beam.telemetry import metrics
 from beam.telemetry.logs import whereabouts
 from presence.state import Diff, Snapshot
 from presence.version_log import Following
+from rooms.messaging.outbound import Socket, join_prepared
 from rooms.protocol.backlog import CEILING
 from rooms.protocol.event import Delivery, Event
 from rooms.protocol.messages import Vsn
-from rooms.socket import Socket, join_prepared
 
 logger = logging.getLogger(__name__)
 
