@@ -25,13 +25,13 @@ from presence.leases import Leases
 from presence.state import Diff, Snapshot
 from presence.tracker import ALONE
 from rooms import figures
-from rooms.closed import close_again
 from rooms.messaging import publisher
 from rooms.messaging.connections import connections
 from rooms.messaging.grace_period import ERRORS, graces
 from rooms.messaging.hub import hub
 from rooms.messaging.presence_diffs import diffs
 from rooms.pulse import pulse
+from rooms.records.closed_rooms import close_again
 
 logger = logging.getLogger(__name__)
 

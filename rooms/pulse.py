@@ -21,7 +21,7 @@ from beam.loops import goes_on
 from beam.telemetry import log_summary
 from presence import factory
 from presence.tracker import ALONE
-from rooms import figures, forgetting, overrides
+from rooms import figures
 from rooms.activity import activity, gather
 from rooms.auth.api_keys import keyring
 from rooms.figures import Figures
@@ -29,7 +29,8 @@ from rooms.messaging import publisher
 from rooms.messaging.hub import hub
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic
-from rooms.registry import registry
+from rooms.records import cleanup, room_overrides
+from rooms.records.room_rows import registry
 from rooms.siblings import siblings
 from rooms.troubles import ERRORS, grown, recorder
 
@@ -122,7 +123,7 @@ class Pulse:
     async def write(self) -> None:
         """Write down, and read, what is due."""
         if self._writes % SLOW_BEATS == 0:
-            await overrides.load()
+            await room_overrides.load()
             await keyring.write()
         self._writes += 1
         await registry.write(_lives)
@@ -131,7 +132,7 @@ class Pulse:
         """Delete rows that are of no use any more, once an hour."""
         if self._loop.time() >= self._forget_at:
             self._forget_at = self._loop.time() + FORGET_SECONDS
-            await forgetting.run()
+            await cleanup.run()
 
     async def _tell(self, now: Figures) -> None:
         """Tell admins, unless Redis is away: warnings wait, figures do not."""

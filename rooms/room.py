@@ -28,7 +28,6 @@ from rooms.messaging.grace_period import graces, untrack
 from rooms.messaging.hub import hub, release
 from rooms.messaging.inbox import Work
 from rooms.messaging.presence_diffs import diffs
-from rooms.policy import Policy, policy_for
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import (
     MAX_SESSION_ID,
@@ -39,7 +38,8 @@ from rooms.protocol.identifiers import (
 from rooms.protocol.messages import RESERVED_RULE, Reason, is_reserved
 from rooms.protocol.rate_limit import LONGEST_DELAY, is_short, refusal_delay
 from rooms.protocol.removal import REMOVE
-from rooms.registry import registry
+from rooms.records.room_policy import Policy, policy_for
+from rooms.records.room_rows import registry
 
 MAX_DEPARTED = 16
 # Answers to bad tokens that may wait in one channel.

@@ -9,7 +9,6 @@ from typing import Any
 from presence import admission
 from presence.factory import tracker
 from presence.state import metas_of
-from rooms import closed
 from rooms.activity import gathered
 from rooms.messaging import publisher
 from rooms.messaging.connections import disconnect_event
@@ -18,6 +17,7 @@ from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic
 from rooms.protocol.messages import Reason
 from rooms.protocol.removal import removal
+from rooms.records import closed_rooms
 
 REMOVED = "removed"
 
@@ -62,12 +62,12 @@ async def close_all(room_ids: Sequence[str]) -> None:
     The database comes last, and may be unavailable: the rooms are empty by then.
     Raises `relay.Unavailable`, `RedisError`, `DatabaseError`.
     """
-    await closed.shut(*room_ids)
+    await closed_rooms.shut(*room_ids)
     topics = [room_topic(room_id) for room_id in room_ids]
     removals = [removal(topic, Reason.ROOM_CLOSED) for topic in topics]
     await asyncio.gather(*map(publisher.published, removals))
     await asyncio.gather(*(evict(topic, admission.EVERYBODY) for topic in topics))
-    await closed.write_down(*room_ids)
+    await closed_rooms.write_down(*room_ids)
 
 
 async def let_in(room_id: str, *bars: admission.Bar) -> None:

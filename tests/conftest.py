@@ -92,8 +92,8 @@ async def running_hub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
     """This loop's hub, started; stopped with its layer and clients."""
     for asks in (
         "rooms.keeper.close_again",
-        "rooms.overrides.load",
-        "rooms.registry.registry.write",
+        "rooms.records.room_overrides.load",
+        "rooms.records.room_rows.registry.write",
         "rooms.auth.api_keys.keyring.write",
     ):
         monkeypatch.setattr(asks, _nothing)

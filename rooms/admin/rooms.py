@@ -21,11 +21,11 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.timesince import timesince
 
-from rooms import overrides
 from rooms.admin import now
 from rooms.admin.steer import SteeredAdmin
 from rooms.models import Room
 from rooms.protocol.identifiers import room_topic
+from rooms.records import room_overrides
 
 UNKNOWN: Final = now.Figures()
 # Live rooms that get a row when the list shows them.
@@ -193,7 +193,7 @@ class RoomAdmin(SteeredAdmin):
 
     @admin.display(description="last joined", ordering="last_joined")
     def joined(self, room: Room) -> str:
-        """To the hour: see `rooms.registry`."""
+        """To the hour: see `rooms.records.room_rows`."""
         if room.last_joined is None:
             return "never"
         return f"{timesince(room.last_joined, depth=1)} ago"
@@ -263,7 +263,9 @@ class RoomAdmin(SteeredAdmin):
     ) -> None:
         """Every process is told what is set now: once it can be read."""
         super().save_model(request, obj, form, change)
-        transaction.on_commit(partial(now.ask, request, overrides.tell, now.UNTOLD))
+        transaction.on_commit(
+            partial(now.ask, request, room_overrides.tell, now.UNTOLD)
+        )
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """A room that is closed stays: to forget it would open it."""
@@ -284,7 +286,7 @@ class RoomAdmin(SteeredAdmin):
     @staticmethod
     def _forget(request: HttpRequest, room_ids: list[str]) -> None:
         """Have every process forget rooms once they are deleted."""
-        forgotten = partial(overrides.forget, room_ids)
+        forgotten = partial(room_overrides.forget, room_ids)
         transaction.on_commit(partial(now.ask, request, forgotten, now.UNTOLD))
 
 

@@ -16,11 +16,12 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from presence import admission
-from rooms import closed, steering
+from rooms import steering
 from rooms.admin import now
 from rooms.admin.forms import LetInForm, RemoveForm, SendForm
 from rooms.models import Room
 from rooms.protocol import identifiers
+from rooms.records import closed_rooms
 
 STEER: Final = "rooms.steer_room"
 # Rooms that are closed or opened in one step.
@@ -89,7 +90,7 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def _open(self, request: HttpRequest, room: Room) -> HttpResponse:
         async def open_again() -> str:
-            await closed.open_again(room.room_id)
+            await closed_rooms.open_again(room.room_id)
             return "Opened."
 
         return self._ask_first(
@@ -222,7 +223,7 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Joins are let in again."""
 
         async def open_all(room_ids: Sequence[str]) -> None:
-            await closed.open_again(*room_ids)
+            await closed_rooms.open_again(*room_ids)
 
         self._do_all(request, queryset, open_all, "Opened.")
 

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from presence import admission, topic_index
 from presence.factory import tracker
 from presence.state import State
-from rooms import closed, steering
+from rooms import steering
 from rooms.api.errors import HistoryOff
 from rooms.api.fields import (
     WHOLE_NUMBER,
@@ -25,9 +25,10 @@ from rooms.api.fields import (
 )
 from rooms.api.schema import BODY, NAME, ROOM, USER, describe, shape
 from rooms.api.view import BackendView
-from rooms.policy import policy_for
 from rooms.protocol.identifiers import room_topic
 from rooms.protocol.json_types import not_an_object
+from rooms.records import closed_rooms
+from rooms.records.room_policy import policy_for
 
 STEM = "room:"
 LISTED = {
@@ -352,7 +353,7 @@ class Open(BackendView):
     )
     async def post(self, request: Request, room_id: str) -> Response:
         """200: the room as it is now."""
-        await closed.open_again(room_id_of(room_id))
+        await closed_rooms.open_again(room_id_of(room_id))
         self.note("%s was opened", room_id, room_id=room_id)
         return Response(await _room(room_id))
 

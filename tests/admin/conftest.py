@@ -12,7 +12,7 @@ from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.test import AsyncClient
 
-from rooms import policy
+from rooms.records import room_policy
 
 Staff = Callable[..., User]
 
@@ -44,7 +44,7 @@ def nothing_set() -> Iterator[None]:
     """What a test sets for rooms is forgotten, and what it knew of its tables."""
     ContentType.objects.clear_cache()
     yield
-    policy.set_own({})
+    room_policy.set_own({})
 
 
 def text_of(answer: Any) -> str:

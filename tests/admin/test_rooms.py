@@ -18,13 +18,13 @@ from pytest_django.fixtures import Settings
 
 from beam import redis
 from presence.factory import tracker
-from rooms import overrides
 from rooms.activity import activity, gather, gathered
 from rooms.admin import now
 from rooms.models import Room
-from rooms.policy import Policy, policy_for
 from rooms.protocol.identifiers import room_topic
-from rooms.registry import registry
+from rooms.records import room_overrides
+from rooms.records.room_policy import Policy, policy_for
+from rooms.records.room_rows import registry
 from tests.admin.conftest import Staff, text_of
 from tests.clients import Client as Member
 from tests.clients import connected, until
@@ -33,7 +33,7 @@ LIST = "/admin/rooms/room/"
 CPU_SECONDS = 0.3
 
 pytestmark = pytest.mark.django_db(transaction=True)
-load, write = overrides.load, registry.write
+load, write = room_overrides.load, registry.write
 
 
 @pytest.fixture
@@ -313,7 +313,7 @@ async def test_the_form_says_what_a_capacity_counts(admin: AsyncClient) -> None:
 async def test_what_is_set_holds_at_once(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(overrides, "load", load)
+    monkeypatch.setattr(room_overrides, "load", load)
     one = await room()
     ada, bob = await connected("ada", "bob")
 
@@ -429,7 +429,7 @@ async def test_processes_are_told_when_what_is_set_can_be_read(
     within: list[bool] = []
 
     def ask(request: Any, what: Any, away: str = "") -> None:
-        if what is overrides.tell:
+        if what is room_overrides.tell:
             within.append(connection.in_atomic_block)
 
     monkeypatch.setattr(now, "ask", ask)
@@ -589,10 +589,10 @@ async def test_a_room_that_is_deleted_is_forgotten_by_all(
 ) -> None:
     settings.BEAM = settings.BEAM | {"room_row_seconds": 0.0}
     monkeypatch.setattr(registry, "_young", {})
-    monkeypatch.setattr(overrides, "load", load)
+    monkeypatch.setattr(room_overrides, "load", load)
     one = await room(capacity=1)
     _client = await connected("ada")
-    await overrides.load()
+    await room_overrides.load()
     registry.joined("r")
     monkeypatch.setattr(registry, "write", write)
     await registry.write()

@@ -16,10 +16,10 @@ from pytest_django.fixtures import Settings
 
 from presence import admission
 from presence.factory import tracker
-from rooms import closed
 from rooms.auth import jwt_tokens
 from rooms.messaging.hub import hub
 from rooms.models import Room
+from rooms.records import closed_rooms
 from tests.clients import Client, connected
 
 SECRET = {"secret": django_settings.API_SECRETS[0]}
@@ -262,7 +262,7 @@ async def test_a_room_is_emptied_while_the_database_is_unavailable(
     [ada] = await connected("ada")
     await ada.join(room)
     with monkeypatch.context() as unavailable:
-        unavailable.setattr(closed, "_mark", fail)
+        unavailable.setattr(closed_rooms, "_mark", fail)
         answer = await post(async_client, at(room, "/close"))
 
     assert answer.status_code == 503
@@ -300,12 +300,12 @@ async def test_a_closed_room_stays_closed_where_its_gate_is_lost(
     topic = f"room:{room}"
     await tracker().open(topic, admission.EVERYBODY)
 
-    await closed.close_again()
+    await closed_rooms.close_again()
 
     assert await tracker().is_shut(topic, admission.EVERYBODY)
     assert await Room.objects.filter(room_id=room, closed=True).acount() == 1
     await post(async_client, at(room, "/open"))
-    await closed.close_again()
+    await closed_rooms.close_again()
     assert not await tracker().is_shut(topic, admission.EVERYBODY)
 
 

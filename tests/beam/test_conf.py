@@ -10,7 +10,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from beam.config.conf import KINDS, POLICIES, RANGES, Conf, check_settings, conf
-from rooms.policy import Policy
+from rooms.records.room_policy import Policy
 
 PEM = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"
 NUMBERS = {

@@ -12,15 +12,16 @@ from django.db import DatabaseError
 
 from presence import admission
 from presence.factory import tracker
-from rooms import closed, steering
+from rooms import steering
 from rooms.keeper import Keeper
 from rooms.messaging import publisher
 from rooms.messaging.hub import Hub
 from rooms.models import Room
 from rooms.protocol.identifiers import room_topic
+from rooms.records import closed_rooms
 from tests.clients import connected, until
 
-close_again = closed.close_again
+close_again = closed_rooms.close_again
 
 
 async def test_a_join_waits_until_it_is_known_which_rooms_are_closed(
@@ -169,11 +170,11 @@ async def test_a_database_that_is_away_is_logged_once(
     def away() -> list[str]:
         raise DatabaseError("connection refused\n\tIs the server running?")
 
-    caplog.set_level("INFO", "rooms.closed")
-    monkeypatch.setattr(closed, "_closed", away)
+    caplog.set_level("INFO", "rooms.records.closed_rooms")
+    monkeypatch.setattr(closed_rooms, "_closed", away)
     for _ in range(3):
         assert not await close_again()
-    monkeypatch.setattr(closed, "_closed", list)
+    monkeypatch.setattr(closed_rooms, "_closed", list)
     for _ in range(2):
         assert await close_again()
 
@@ -186,7 +187,7 @@ async def test_a_database_that_is_away_is_logged_once(
 @pytest.mark.django_db(transaction=True)
 async def test_what_is_marked_is_found(running_hub: Hub) -> None:
     await steering.close_all(["a", "b"])
-    assert await sync_to_async(closed._closed)() == ["a", "b"]
+    assert await sync_to_async(closed_rooms._closed)() == ["a", "b"]
 
-    await closed.open_again("a")
-    assert await sync_to_async(closed._closed)() == ["b"]
+    await closed_rooms.open_again("a")
+    assert await sync_to_async(closed_rooms._closed)() == ["b"]

@@ -16,8 +16,8 @@ from redis import Redis
 from beam.config.conf import conf
 from beam.telemetry import metrics
 from presence import factory as backends
-from rooms import forgetting
 from rooms.models import Room
+from rooms.records import cleanup
 from tests.clients import connected, until
 from tests.processes import RedisServer
 
@@ -44,7 +44,7 @@ async def test_what_was_not_joined_for_long_is_forgotten() -> None:
     await add("new", conf().forget_days - 1)
     await add("closed", conf().forget_days + 1, closed=True)
 
-    await forgetting.run()
+    await cleanup.run()
 
     assert await rooms() == ["closed", "here", "new"]
     assert metrics.ROOMS_FORGOTTEN.value == before + 1
@@ -57,7 +57,7 @@ async def test_rows_are_bounded_and_those_that_are_set_stay(settings: Settings) 
     for days in range(5):
         await add(f"r{days}", days)
 
-    await forgetting.run()
+    await cleanup.run()
 
     assert await rooms() == ["r0", "r1", "set"]
 
@@ -65,8 +65,8 @@ async def test_rows_are_bounded_and_those_that_are_set_stay(settings: Settings) 
 @pytest.fixture
 def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three rows are read, and two deleted, at once."""
-    monkeypatch.setattr(forgetting, "MOST", 3)
-    monkeypatch.setattr(forgetting, "AT_ONCE", 2)
+    monkeypatch.setattr(cleanup, "MOST", 3)
+    monkeypatch.setattr(cleanup, "AT_ONCE", 2)
 
 
 @pytest.mark.usefixtures("running_hub", "few_at_once")
@@ -76,9 +76,9 @@ async def test_a_run_has_an_end(
     settings.BEAM = settings.BEAM | {"forget_days": 1}
     for n in range(5):
         await add(f"r{n}", 10 + n)
-    monkeypatch.setattr(forgetting, "RUN_SECONDS", 0.0)
+    monkeypatch.setattr(cleanup, "RUN_SECONDS", 0.0)
 
-    await forgetting.run()
+    await cleanup.run()
 
     # The oldest first; the next run goes on.
     assert await rooms() == ["r0", "r1"]
@@ -100,7 +100,7 @@ async def test_rows_are_bounded_whatever_is_written_and_lives(
     for n in range(20):
         await add(f"gone{n}", 10)
 
-    await forgetting.run()
+    await cleanup.run()
 
     assert await rooms() == [f"live{n}" for n in range(4)]
 
@@ -114,11 +114,11 @@ async def test_one_process_of_the_cluster_does_it(
     with Redis.from_url(shared_redis.url) as client:
         client.delete(f"{conf().redis_prefix}:forgetting")
     await add("first", 100)
-    await forgetting.run()
+    await cleanup.run()
     assert await rooms() == []
 
     await add("second", 100)
-    await forgetting.run()
+    await cleanup.run()
 
     assert await rooms() == ["second"]
 
@@ -134,7 +134,7 @@ async def test_logins_that_ended_are_deleted() -> None:
     await sync_to_async(login)(-10)
     good = await sync_to_async(login)(1_000)
 
-    await forgetting.run()
+    await cleanup.run()
 
     found = [one.session_key async for one in Session.objects.all()]
     assert found == [good]

@@ -9,12 +9,12 @@ import pytest
 from django.db import DatabaseError
 from pytest_django.fixtures import Settings
 
-from rooms import overrides, policy
 from rooms.models import Room
-from rooms.policy import policy_for
+from rooms.records import room_overrides, room_policy
+from rooms.records.room_policy import policy_for
 from tests.clients import connected, until
 
-load = overrides.load
+load = room_overrides.load
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def nothing_set() -> Iterator[None]:
     """Nothing is left for other tests."""
     yield
-    policy.set_own({})
+    room_policy.set_own({})
 
 
 async def test_what_is_set_wins_over_the_settings(settings: Settings) -> None:
@@ -37,9 +37,9 @@ async def test_what_is_set_wins_over_the_settings(settings: Settings) -> None:
 
     await load()
 
-    assert policy_for("x1") == policy.Policy(presence_grace=1.5, capacity=2)
-    assert policy_for("x2") == policy.Policy(presence_grace=0.0, capacity=5)
-    assert policy_for("x3") == policy.Policy(presence_grace=1.5, capacity=5)
+    assert policy_for("x1") == room_policy.Policy(presence_grace=1.5, capacity=2)
+    assert policy_for("x2") == room_policy.Policy(presence_grace=0.0, capacity=5)
+    assert policy_for("x3") == room_policy.Policy(presence_grace=1.5, capacity=5)
     assert policy_for("y").capacity == 7
 
 
@@ -62,7 +62,7 @@ async def test_what_was_known_stays_while_the_database_is_away(
     def away() -> None:
         raise DatabaseError
 
-    monkeypatch.setattr(overrides, "_set", away)
+    monkeypatch.setattr(room_overrides, "_set", away)
     with caplog.at_level(logging.WARNING):
         await load()
 
@@ -74,11 +74,11 @@ async def test_what_was_known_stays_while_the_database_is_away(
 async def test_a_change_is_told_to_every_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(overrides, "load", load)
+    monkeypatch.setattr(room_overrides, "load", load)
     ada, bob = await connected("ada", "bob")
     await Room.objects.acreate(room_id="r", capacity=1)
 
-    await overrides.tell()
+    await room_overrides.tell()
     await ada.join("r")
 
     await until(lambda: policy_for("r").capacity == 1)

@@ -14,7 +14,7 @@ from rooms.auth import api_keys
 from rooms.figures import Figures
 from rooms.models import Room
 from rooms.pulse import Pulse
-from rooms.registry import Registry, registry
+from rooms.records.room_rows import Registry, registry
 from tests.clients import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,7 +58,7 @@ async def test_a_database_that_hangs_holds_up_no_figures(
     written: list[Figures] = []
     held = asyncio.Event()
     monkeypatch.setattr(pulse_module, "BEAT_SECONDS", 0.01)
-    monkeypatch.setattr("rooms.overrides.load", held.wait)
+    monkeypatch.setattr("rooms.records.room_overrides.load", held.wait)
     monkeypatch.setattr("rooms.siblings.siblings.write", written.append)
     pulse = Pulse()
 
@@ -78,7 +78,7 @@ async def test_rows_are_forgotten_once_an_hour(
         nonlocal runs
         runs += 1
 
-    monkeypatch.setattr("rooms.forgetting.run", run)
+    monkeypatch.setattr("rooms.records.cleanup.run", run)
     pulse = Pulse()
     pulse.start()
     try:

@@ -11,9 +11,9 @@ from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
-from rooms import registry as module
 from rooms.models import Room
-from rooms.registry import Registry
+from rooms.records import room_rows as module
+from rooms.records.room_rows import Registry
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from beam import redis
 from beam.config.conf import conf
 from beam.redis import startup_check
-from rooms import forgetting
+from rooms.records import cleanup
 
 AT_ONCE = 500
 
@@ -30,7 +30,7 @@ class Command(BaseCommand):
         """Raises `CommandError` where Redis is away: who is in cannot be told."""
         if options["days"] < 1:
             raise CommandError("--days is 1 or more: a stay is noted once an hour.")
-        old = forgetting.old(options["days"])
+        old = cleanup.old(options["days"])
         ids = list(old.values_list("room_id", flat=True))
         try:
             empty = async_to_sync(_empty)(ids)
@@ -52,6 +52,6 @@ async def _empty(room_ids: list[str]) -> list[str]:
         return room_ids
     await startup_check.reach()
     try:
-        return await forgetting.empty(room_ids)
+        return await cleanup.empty(room_ids)
     finally:
         await redis.close()

@@ -9,12 +9,12 @@ from typing import Any, Final
 from channels.db import database_sync_to_async
 from django.db import Error as DatabaseError
 
-from rooms import policy
 from rooms.messaging import publisher
 from rooms.messaging.hub import CONTROL_TOPIC
 from rooms.models import Room
 from rooms.protocol.event import Event
-from rooms.registry import registry
+from rooms.records import room_policy
+from rooms.records.room_rows import registry
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ AT_ONCE: Final = 500
 async def load() -> None:
     """Know what is set. While the database is away, what was known stays."""
     try:
-        policy.set_own(await database_sync_to_async(_set)())
+        room_policy.set_own(await database_sync_to_async(_set)())
     except DatabaseError as error:
         text = "Cannot tell what is set for rooms (manage.py migrate?): %s"
         logger.warning(text, type(error).__name__)
