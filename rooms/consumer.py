@@ -21,7 +21,6 @@ from beam.config.conf import conf
 from beam.redis import RedisError
 from beam.telemetry import metrics
 from presence.state import State
-from rooms import reports
 from rooms.auth import grants, verifier
 from rooms.auth.client_ip import client_of, counted_as
 from rooms.channel import NULL, TURN, Channel, Refused
@@ -37,6 +36,7 @@ from rooms.messaging.outbound import (
     PreparedSocket,
     Socket,
 )
+from rooms.monitoring import client_log
 from rooms.patterns import Patterns, patterns
 from rooms.protocol import messages
 from rooms.protocol.connection import (
@@ -207,7 +207,7 @@ class SocketConsumer(AsyncConsumer):
             message = f"a service is unavailable: {type(error).__name__}"
             raise HandshakeRefused(message, "unavailable") from None
         except Exception as error:  # noqa: BLE001 - a verifier may raise anything
-            reports.crashed("A connect request could not be judged", error)
+            client_log.crashed("A connect request could not be judged", error)
             raise HandshakeRefused("it could not be judged", "failed") from None
 
     async def authenticate(self, scope: Any) -> Handshake:
@@ -289,7 +289,9 @@ class SocketConsumer(AsyncConsumer):
         self.departed.clear()
         self._go_on()
         seconds = time.monotonic() - self._began
-        reports.connection_ended(self.identity.user_id, self.address, seconds, reason)
+        client_log.connection_ended(
+            self.identity.user_id, self.address, seconds, reason
+        )
 
     def _note_failure(self, reason: str) -> None:
         now = time.monotonic()
@@ -344,7 +346,7 @@ class SocketConsumer(AsyncConsumer):
         try:
             self._read(data)
         except Exception as error:  # noqa: BLE001 - a bug ends this connection only
-            reports.crashed("A connection failed", error)
+            client_log.crashed("A connection failed", error)
             self.close(Close.BAD_FRAME, "failed")
 
     def _read(self, data: str | bytes) -> None:
@@ -382,7 +384,7 @@ class SocketConsumer(AsyncConsumer):
         self._say_no(refusal)
         if refusal.is_join and type(frame.topic) is str:
             user_id = self.identity.user_id
-            reports.join_refused(frame.topic, user_id, reason, message)
+            client_log.join_refused(frame.topic, user_id, reason, message)
             replaced = self._channels.get(frame.topic)
             if replaced is not None:
                 self.ended(replaced)
@@ -566,7 +568,7 @@ class SocketConsumer(AsyncConsumer):
 
 def _refused(refusal: HandshakeRefused, scope: Any) -> None:
     metrics.REFUSED.count(refusal.reason)
-    reports.connect_refused(refusal.reason, str(refusal), _address(scope))
+    client_log.connect_refused(refusal.reason, str(refusal), _address(scope))
 
 
 def _why(code: int | None) -> str:
@@ -600,7 +602,7 @@ def _part(channel: Channel, *, lost: bool = False) -> None:
 
 def _log_crash(channel: Channel, error: Exception) -> None:
     metrics.CRASHES.value += 1
-    reports.crashed(f"{type(channel).__name__} crashed", error)
+    client_log.crashed(f"{type(channel).__name__} crashed", error)
 
 
 def _written(channel: Channel, response: Any) -> Any:
@@ -619,7 +621,7 @@ async def _run_join(channel: Channel, payload: Any) -> tuple[Any, bool]:
     try:
         return _written(channel, await channel.join(payload)), True
     except Refused as refusal:
-        reports.join_refused(
+        client_log.join_refused(
             channel.topic, channel.owner.identity.user_id, refusal.reason, refusal.why
         )
         return refusal.response, False
@@ -627,7 +629,7 @@ async def _run_join(channel: Channel, payload: Any) -> tuple[Any, bool]:
         channel.close()
         raise
     except Exception as error:  # noqa: BLE001 - a channel may raise anything
-        reports.crashed(f"A join of {type(channel).__name__} crashed", error)
+        client_log.crashed(f"A join of {type(channel).__name__} crashed", error)
         metrics.CRASHES.value += 1
         return {"reason": Reason.JOIN_CRASHED}, False
 

@@ -24,13 +24,13 @@ from presence.cluster import Cluster, Watch, in_parts
 from presence.leases import Leases
 from presence.state import Diff, Snapshot
 from presence.tracker import ALONE
-from rooms import figures
 from rooms.messaging import publisher
 from rooms.messaging.connections import connections
 from rooms.messaging.grace_period import ERRORS, graces
 from rooms.messaging.hub import hub
 from rooms.messaging.presence_diffs import diffs
-from rooms.pulse import pulse
+from rooms.monitoring import process_stats
+from rooms.monitoring.reporter import pulse
 from rooms.records.closed_rooms import close_again
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ SOON = 0.001
 
 def describe() -> dict[str, Any]:
     """What this process tells the others of itself."""
-    return figures.who() | {"sockets": len(connections), "rooms": hub().rooms()}
+    return process_stats.who() | {"sockets": len(connections), "rooms": hub().rooms()}
 
 
 async def processes() -> list[dict[str, Any]]:

@@ -18,8 +18,6 @@ from presence import admission
 from presence.factory import tracker
 from presence.state import Diff, Snapshot, State, metas_of
 from presence.tracker import NotTracked
-from rooms import reports
-from rooms.activity import gathered
 from rooms.auth import grants, verifier
 from rooms.channel import Channel, Refused
 from rooms.keeper import keeper
@@ -28,6 +26,8 @@ from rooms.messaging.grace_period import graces, untrack
 from rooms.messaging.hub import hub, release
 from rooms.messaging.inbox import Work
 from rooms.messaging.presence_diffs import diffs
+from rooms.monitoring import client_log
+from rooms.monitoring.activity import gathered
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import (
     MAX_SESSION_ID,
@@ -253,7 +253,7 @@ class RoomChannel(Channel):
         """Answer a bad token: each one in a row later, and nothing waits for it."""
         self._refused += 1
         user_id = self.owner.identity.user_id
-        reports.token_refused(self.topic, user_id, refusal.reason, refusal.why)
+        client_log.token_refused(self.topic, user_id, refusal.reason, refusal.why)
         delay = refusal_delay(self._refused)
         if not delay or not is_short(ref):
             self._refuse(ref, refusal)

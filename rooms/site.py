@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from rooms import logins
-from rooms.pulse import LIVE_TOPIC, TELL_SECONDS
+from rooms.monitoring.reporter import LIVE_TOPIC, TELL_SECONDS
 from rooms.staff import may_watch
 from rooms.steps import SILENT_STEPS
 

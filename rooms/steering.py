@@ -9,10 +9,10 @@ from typing import Any
 from presence import admission
 from presence.factory import tracker
 from presence.state import metas_of
-from rooms.activity import gathered
 from rooms.messaging import publisher
 from rooms.messaging.connections import disconnect_event
 from rooms.messaging.grace_period import evict
+from rooms.monitoring.activity import gathered
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic
 from rooms.protocol.messages import Reason

@@ -15,15 +15,15 @@ from beam.redis import RedisError
 from presence import admission
 from presence.factory import tracker
 from presence.state import State
-from rooms.activity import MAX_SENT, Record, activity, gathered
 from rooms.channel import Channel, Refused
 from rooms.keeper import processes
 from rooms.messaging.hub import hub
+from rooms.monitoring.activity import MAX_SENT, Record, activity, gathered
+from rooms.monitoring.reporter import LIVE_TOPIC, TELL_SECONDS
 from rooms.patterns import Patterns
 from rooms.protocol import identifiers
 from rooms.protocol.messages import Reason
 from rooms.protocol.removal import REMOVE
-from rooms.pulse import LIVE_TOPIC, TELL_SECONDS
 from rooms.steps import recent, step_of, sums
 
 BUSIEST: Final = 10

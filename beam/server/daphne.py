@@ -48,13 +48,13 @@ from beam.server import twisted_log
 from beam.server.http import OpeningFactory
 from beam.server.supervisor import BACKLOG, READY, cannot_listen
 from beam.telemetry import metrics
-from rooms import reports
 from rooms.consumer import HTTP_RESPONSE
 from rooms.keeper import keeper
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import hub
 from rooms.messaging.outbound import CLOSED_BY_CLIENT, EXTENSION, LOST, Ended, Receiver
 from rooms.messaging.presence_diffs import diffs
+from rooms.monitoring import client_log
 from rooms.protocol.backlog import Backlog
 from rooms.protocol.messages import Close
 from rooms.protocol.ws_frames import read
@@ -124,7 +124,7 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         if len(self.data) > MOST_EARLY:
             metrics.REFUSED.count("malformed")
             why = "the client sends messages and does not wait for the answer"
-            reports.connect_refused("malformed", why, "")
+            client_log.connect_refused("malformed", why, "")
             self.transport.abortConnection()
 
     def _read(self, receiver: Receiver, data: bytes) -> None:
@@ -395,7 +395,7 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
             kind = "origin" if is_origin else "malformed"
             metrics.REFUSED.count(kind)
             # Without autobahn's words, which quote the request.
-            reports.connect_refused(kind, f"the {READ[kind]} cannot be read", "")
+            client_log.connect_refused(kind, f"the {READ[kind]} cannot be read", "")
         code = 403 if is_origin else code
         if self._refusal is not None:
             code = self._refusal["status"]

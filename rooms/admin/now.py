@@ -14,8 +14,8 @@ from django.http import HttpRequest
 from beam.redis import RedisError
 from presence import topic_index
 from presence.factory import tracker
-from rooms.activity import Record, activity
 from rooms.messaging import publisher
+from rooms.monitoring.activity import Record, activity
 from rooms.protocol.identifiers import room_topic
 
 AWAY = (RedisError, OSError, publisher.Unavailable)

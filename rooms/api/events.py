@@ -11,7 +11,6 @@ from rest_framework.response import Response
 from beam.config.conf import conf
 from beam.telemetry import metrics
 from rooms import batch
-from rooms.activity import gathered
 from rooms.api.errors import summary
 from rooms.api.fields import EventName, Payload, RoomId
 from rooms.api.idempotency import once
@@ -24,6 +23,7 @@ from rooms.api.view import (
 )
 from rooms.auth.api_keys import Caller
 from rooms.messaging import publisher
+from rooms.monitoring.activity import gathered
 from rooms.protocol.json_types import json_type, not_an_object
 from rooms.protocol.messages import RESERVED_RULE
 

@@ -20,8 +20,8 @@ from beam.config.conf import conf
 from beam.telemetry import metrics
 from rooms.api.view import BackendView
 from rooms.auth.client_ip import client_of, is_in
-from rooms.figures import GAUGES, Buckets, Figures
-from rooms.siblings import siblings
+from rooms.monitoring.process_stats import GAUGES, Buckets, Figures
+from rooms.monitoring.shared_stats import siblings
 
 LABELS = ("process",)
 REASON = "reason"

@@ -18,9 +18,9 @@ from pytest_django.fixtures import Settings
 
 from beam import redis
 from presence.factory import tracker
-from rooms.activity import activity, gather, gathered
 from rooms.admin import now
 from rooms.models import Room
+from rooms.monitoring.activity import activity, gather, gathered
 from rooms.protocol.identifiers import room_topic
 from rooms.records import room_overrides
 from rooms.records.room_policy import Policy, policy_for

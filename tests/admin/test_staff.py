@@ -18,15 +18,15 @@ from pytest_django.fixtures import Settings
 from beam import redis
 from beam.asgi import application
 from beam.telemetry import metrics
-from rooms import figures
-from rooms.activity import activity, gather, gathered
 from rooms.messaging import publisher
 from rooms.messaging.connections import disconnect_event
 from rooms.messaging.hub import hub
+from rooms.monitoring import process_stats
+from rooms.monitoring.activity import activity, gather, gathered
+from rooms.monitoring.reporter import LIVE_TOPIC, TELL_BEATS, TELL_SECONDS, Pulse
+from rooms.monitoring.warnings import recorder
 from rooms.protocol.messages import Close
-from rooms.pulse import LIVE_TOPIC, TELL_BEATS, TELL_SECONDS, Pulse
 from rooms.steps import SUMMED
-from rooms.troubles import recorder
 from tests.admin.conftest import Staff
 from tests.clients import Client, connected
 from tests.processes import ROOT
@@ -283,12 +283,12 @@ async def test_who_watches_is_in_no_figure(
     admin: AsyncClient, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"max_user_connections": 1}
-    before = figures.take()
+    before = process_stats.take()
 
     eve, _other = [await watching(admin, f"room:{name}") for name in "ab"]
     await eve.ask("room:a", "room", {})
 
-    after = figures.take()
+    after = process_stats.take()
     for name in ("connections", "members", "topics"):
         assert after.gauges[name] == before.gauges[name], name
     for name in ("connections_opened", "frames_in", "joins"):

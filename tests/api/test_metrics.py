@@ -11,11 +11,11 @@ from pytest_django.fixtures import Settings
 
 from beam.asgi import application
 from beam.telemetry import metrics
-from rooms import figures
 from rooms.auth import api_keys
-from rooms.figures import GAUGES
+from rooms.monitoring import process_stats
+from rooms.monitoring.process_stats import GAUGES
+from rooms.monitoring.shared_stats import siblings
 from rooms.protocol.messages import Close, Reason
-from rooms.siblings import siblings
 from tests.clients import connected
 from tests.conftest import Serve
 from tests.processes import RedisServer, wait_until
@@ -235,8 +235,8 @@ async def test_a_socket_for_ipv6_too_knows_who_is_allowed(
 async def test_what_a_process_of_another_version_does_not_tell_is_missing(
     async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = figures.take()
-    old = figures.Figures(own.at, {"joins": 7.0}, {"connections": 3.0})
+    own = process_stats.take()
+    old = process_stats.Figures(own.at, {"joins": 7.0}, {"connections": 3.0})
     monkeypatch.setattr(siblings, "everyone", lambda: {"1": own, "2": old})
 
     found = await scrape(async_client)

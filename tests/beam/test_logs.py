@@ -330,12 +330,14 @@ async def test_what_a_stranger_can_have_written_is_short(
 
 @pytest.mark.usefixtures("running_hub")
 async def test_a_connection_has_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "rooms.reports")
+    caplog.set_level(logging.INFO, "rooms.monitoring.client_log")
     [ada] = await connected("ada")
     await ada.join("r")
     await ada.close()
 
-    [line] = [one for one in caplog.records if one.name == "rooms.reports"]
+    [line] = [
+        one for one in caplog.records if one.name == "rooms.monitoring.client_log"
+    ]
     assert re.fullmatch(
         r"Connection of ada ended after \d\.\d s: closed_by_client", line.getMessage()
     )
@@ -349,7 +351,7 @@ async def test_many_that_leave_at_once_do_not_flood_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     clients = await connected(*(f"u{n}" for n in range(60)))
-    caplog.set_level(logging.DEBUG, "rooms.reports")
+    caplog.set_level(logging.DEBUG, "rooms.monitoring.client_log")
 
     for client in clients:
         await client.wire.send_input({"type": "websocket.disconnect", "code": 1000})
@@ -368,7 +370,7 @@ async def test_many_that_leave_at_once_do_not_flood_the_log(
 async def test_the_line_says_why_beam_ended_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.INFO, "rooms.reports")
+    caplog.set_level(logging.INFO, "rooms.monitoring.client_log")
     client: Client
     [client] = await connected("ada")
 

@@ -9,7 +9,8 @@ import pytest
 from beam import redis
 from beam.config.conf import conf
 from beam.telemetry import metrics
-from rooms.activity import (
+from rooms.messaging.hub import Hub
+from rooms.monitoring.activity import (
     KEPT_SECONDS,
     MAX_COUNTED,
     MAX_SENT,
@@ -19,7 +20,6 @@ from rooms.activity import (
     Gathered,
     activity,
 )
-from rooms.messaging.hub import Hub
 
 # The beginning of a minute.
 NOON = 1_789_992_000.0

@@ -10,7 +10,7 @@ import pytest
 
 from beam.config.conf import Conf
 from beam.telemetry.metrics import CLOSED, COUNTERS, HISTOGRAMS, OTHER
-from rooms.figures import GAUGES
+from rooms.monitoring.process_stats import GAUGES
 from rooms.protocol.messages import RESERVED, Close, Reason
 from tests.processes import ROOT
 

@@ -17,7 +17,7 @@ from playwright.async_api import (
     expect,
 )
 
-from rooms.pulse import TELL_SECONDS
+from rooms.monitoring.reporter import TELL_SECONDS
 from rooms.steps import SUMMED, step_of
 from tests.clients import until
 from tests.conftest import Serve

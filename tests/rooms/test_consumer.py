@@ -462,7 +462,7 @@ async def test_a_channel_that_raises_at_the_end_costs_the_others_nothing(
         if channel.topic == "room:b":
             raise RuntimeError("no end")
 
-    caplog.set_level(logging.INFO, "rooms.reports")
+    caplog.set_level(logging.INFO, "rooms.monitoring.client_log")
     monkeypatch.setattr(RoomChannel, "terminate", terminate)
     open_before, members_before = len(connections), running_hub.members
     crashes = metrics.CRASHES.value
@@ -552,7 +552,7 @@ async def test_nobody_connects_while_the_backend_is_away(settings: Settings) -> 
 async def test_why_connects_are_refused_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.INFO, "rooms.reports")
+    caplog.set_level(logging.INFO, "rooms.monitoring.client_log")
     foreign = jwt_tokens.mint_room("lobby", 60)
 
     assert await Client("ada", vsn="8.0.0").is_refused()
@@ -570,7 +570,7 @@ async def test_why_connects_are_refused_is_logged(
 async def test_connects_that_are_refused_do_not_flood_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.INFO, "rooms.reports")
+    caplog.set_level(logging.INFO, "rooms.monitoring.client_log")
 
     for _ in range(40):
         assert await Client("ada", user_token="no").is_refused()
@@ -603,7 +603,7 @@ async def test_why_joins_are_refused_is_logged_and_said_to_developers(
     debug: bool,
 ) -> None:
     settings.DEBUG = debug
-    caplog.set_level(logging.DEBUG, "rooms.reports")
+    caplog.set_level(logging.DEBUG, "rooms.monitoring.client_log")
     [ada] = await connected("ada")
 
     for why, token in bad_tokens().items():
@@ -625,7 +625,7 @@ async def test_why_a_new_token_is_refused_is_logged_and_said_to_developers(
     debug: bool,
 ) -> None:
     settings.DEBUG = debug
-    caplog.set_level(logging.INFO, "rooms.reports")
+    caplog.set_level(logging.INFO, "rooms.monitoring.client_log")
     [ada] = await connected("ada")
     await ada.join("lobby")
     token = jwt_tokens.mint_room("other", 60)

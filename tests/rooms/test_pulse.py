@@ -8,12 +8,12 @@ import pytest
 from asgiref.sync import sync_to_async
 from pytest_django.fixtures import Settings
 
-from rooms import pulse as pulse_module
-from rooms.activity import activity, gather, gathered
 from rooms.auth import api_keys
-from rooms.figures import Figures
 from rooms.models import Room
-from rooms.pulse import Pulse
+from rooms.monitoring import reporter as pulse_module
+from rooms.monitoring.activity import activity, gather, gathered
+from rooms.monitoring.process_stats import Figures
+from rooms.monitoring.reporter import Pulse
 from rooms.records.room_rows import Registry, registry
 from tests.clients import until
 
@@ -59,7 +59,7 @@ async def test_a_database_that_hangs_holds_up_no_figures(
     held = asyncio.Event()
     monkeypatch.setattr(pulse_module, "BEAT_SECONDS", 0.01)
     monkeypatch.setattr("rooms.records.room_overrides.load", held.wait)
-    monkeypatch.setattr("rooms.siblings.siblings.write", written.append)
+    monkeypatch.setattr("rooms.monitoring.shared_stats.siblings.write", written.append)
     pulse = Pulse()
 
     pulse.start()

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from rooms import reports
+from rooms.monitoring import client_log
 
 
 @pytest.mark.parametrize(
@@ -21,9 +21,9 @@ from rooms import reports
 def test_a_topic_is_written_on_one_line(
     topic: str, shown: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, "rooms.reports")
+    caplog.set_level(logging.DEBUG, "rooms.monitoring.client_log")
 
-    reports.join_refused(topic, topic, "unauthorized", "")
+    client_log.join_refused(topic, topic, "unauthorized", "")
 
     [line] = caplog.records
     assert line.getMessage() == f"Refused {shown} to join {shown}: unauthorized"
@@ -31,8 +31,8 @@ def test_a_topic_is_written_on_one_line(
 
 
 def test_a_long_topic_is_cut(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "rooms.reports")
+    caplog.set_level(logging.DEBUG, "rooms.monitoring.client_log")
 
-    reports.join_refused("room:" + "a" * 60_000, "ada", "invalid_room_id", "")
+    client_log.join_refused("room:" + "a" * 60_000, "ada", "invalid_room_id", "")
 
     assert len(caplog.messages[0]) < 400

@@ -9,10 +9,10 @@ import orjson
 import pytest
 
 from beam.telemetry import metrics
-from rooms import figures
 from rooms.messaging.connections import connections
-from rooms.pulse import Pulse
-from rooms.siblings import OLD_SECONDS, STALE_SECONDS, Siblings
+from rooms.monitoring import process_stats
+from rooms.monitoring.reporter import Pulse
+from rooms.monitoring.shared_stats import OLD_SECONDS, STALE_SECONDS, Siblings
 
 pytestmark = pytest.mark.usefixtures("running_hub")
 
@@ -36,7 +36,7 @@ async def test_siblings_see_each_other(tmp_path: Path) -> None:
     first, second = joined(tmp_path, 1), joined(tmp_path, 2)
     assert set(first.everyone()) == {"1"}
 
-    second.write(figures.take())
+    second.write(process_stats.take())
 
     assert set(first.everyone()) == {"1", "2"}
     assert set(second.everyone()) == {"2"}
@@ -45,7 +45,7 @@ async def test_siblings_see_each_other(tmp_path: Path) -> None:
 async def test_whoever_is_asked_tells_the_same(tmp_path: Path) -> None:
     both = joined(tmp_path, 1), joined(tmp_path, 2)
     for one in both:
-        one.write(figures.take())
+        one.write(process_stats.take())
 
     metrics.JOINS.value += 1
 
@@ -56,7 +56,7 @@ async def test_whoever_is_asked_tells_the_same(tmp_path: Path) -> None:
 async def test_figures_come_back_as_they_were(tmp_path: Path) -> None:
     metrics.LATENCY.observe(0.003)
     first, second = joined(tmp_path, 1), joined(tmp_path, 2)
-    own = figures.take()
+    own = process_stats.take()
 
     first.write(own)
 
@@ -65,7 +65,7 @@ async def test_figures_come_back_as_they_were(tmp_path: Path) -> None:
 
 async def test_a_sibling_that_is_silent_is_gone(tmp_path: Path) -> None:
     first, second = joined(tmp_path, 1), joined(tmp_path, 2)
-    old = figures.take()
+    old = process_stats.take()
     old.at -= STALE_SECONDS + 1
 
     second.write(old)
@@ -77,13 +77,13 @@ async def test_who_drains_goes_on_beside_the_successor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, new, other = joined(tmp_path, 1), joined(tmp_path, 1), joined(tmp_path, 2)
-    old.write(figures.take())
-    started = figures.take()
+    old.write(process_stats.take())
+    started = process_stats.take()
     started.gauges["start_time_seconds"] += 60
     new.write(started)
 
     monkeypatch.setattr(connections, "draining", True)
-    old.write(figures.take())
+    old.write(process_stats.take())
 
     told = other.everyone()
     assert {"1", "1-old"} <= set(told)
@@ -95,14 +95,14 @@ async def test_who_drains_without_a_successor_is_not_counted_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = joined(tmp_path, 1)
-    old.write(figures.take())
+    old.write(process_stats.take())
     assert set(old.everyone()) == {"1"}
 
     monkeypatch.setattr(connections, "draining", True)
-    old.write(figures.take())
+    old.write(process_stats.take())
 
     assert set(old.everyone()) == {"1-old"}
-    old.write(figures.take())
+    old.write(process_stats.take())
     assert set(old.everyone()) == {"1-old"}
 
 
@@ -112,7 +112,7 @@ async def test_the_last_figures_of_who_drained_stay_for_a_minute(
 ) -> None:
     old, other = joined(tmp_path, 1), joined(tmp_path, 2)
     monkeypatch.setattr(connections, "draining", True)
-    last = figures.take()
+    last = process_stats.take()
     last.at -= OLD_SECONDS + passed
 
     old.write(last)
@@ -125,7 +125,7 @@ async def test_the_last_beat_of_a_process_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine, other = joined(tmp_path, 1), joined(tmp_path, 2)
-    monkeypatch.setattr("rooms.pulse.siblings", mine)
+    monkeypatch.setattr("rooms.monitoring.reporter.siblings", mine)
     pulse = Pulse()
     pulse.start()
     metrics.CLOSED.value += 1
@@ -139,7 +139,7 @@ async def test_a_process_of_another_version_is_understood_as_far_as_it_can_be(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = joined(tmp_path, 1)
-    told = asdict(figures.take())
+    told = asdict(process_stats.take())
     told["counters"] = {"joins": 7, "unheard_of": 1, "frames_in": "many"}
     told |= {"gauges": None, "more": {}}
     latency = told["histograms"]["delivery_latency_seconds"]
@@ -169,7 +169,10 @@ async def test_a_process_of_another_version_is_understood_as_far_as_it_can_be(
 async def test_a_histogram_of_another_kind_is_left_out(
     tmp_path: Path, histogram: object
 ) -> None:
-    told = {"at": figures.take().at, "histograms": {metrics.LATENCY.name: histogram}}
+    told = {
+        "at": process_stats.take().at,
+        "histograms": {metrics.LATENCY.name: histogram},
+    }
     (tmp_path / "2.json").write_bytes(orjson.dumps(told))
 
     assert joined(tmp_path, 1).everyone()["2"].histograms == {}
@@ -196,7 +199,7 @@ async def test_a_folder_that_is_gone_is_warned_of_once(
     first = joined(tmp_path / "gone", 1)
 
     for _ in range(3):
-        first.write(figures.take())
+        first.write(process_stats.take())
 
     assert caplog.text.count("do not see my figures") == 1
     assert set(first.everyone()) == {"1"}

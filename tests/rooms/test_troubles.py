@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from beam.telemetry import metrics
-from rooms.figures import Figures
-from rooms.troubles import ERRORS, MAX_KEPT, TEXTS, Recorder, grown
+from rooms.monitoring.process_stats import Figures
+from rooms.monitoring.warnings import ERRORS, MAX_KEPT, TEXTS, Recorder, grown
 
 
 def noted(recorder: Recorder, *names: str) -> None:

@@ -18,8 +18,8 @@ from beam import database
 from beam.config import command_line, environment
 from beam.config.conf import conf
 from beam.redis import startup_check
-from rooms.figures import supervised
-from rooms.siblings import siblings
+from rooms.monitoring.process_stats import supervised
+from rooms.monitoring.shared_stats import siblings
 
 logger = logging.getLogger(__name__)
 

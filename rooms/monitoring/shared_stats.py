@@ -17,9 +17,9 @@ from typing import Final
 
 import orjson
 
-from rooms import figures
-from rooms.figures import Figures
 from rooms.messaging.connections import connections
+from rooms.monitoring import process_stats
+from rooms.monitoring.process_stats import Figures
 
 logger = logging.getLogger(__name__)
 
@@ -80,12 +80,16 @@ class Siblings:
             for file in sorted(self._folder.glob("*.json")):
                 if (told := self._read(file)) is not None:
                     found[file.stem] = told
-        return found if self._label in found else found | {self._label: figures.take()}
+        return (
+            found
+            if self._label in found
+            else found | {self._label: process_stats.take()}
+        )
 
     def _read(self, file: Path) -> Figures | None:
         """What a process told; None where it is gone, or cannot be understood."""
         try:
-            told = figures.from_json(orjson.loads(file.read_bytes()))
+            told = process_stats.from_json(orjson.loads(file.read_bytes()))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError) as error:

@@ -21,18 +21,18 @@ from beam.loops import goes_on
 from beam.telemetry import log_summary
 from presence import factory
 from presence.tracker import ALONE
-from rooms import figures
-from rooms.activity import activity, gather
 from rooms.auth.api_keys import keyring
-from rooms.figures import Figures
 from rooms.messaging import publisher
 from rooms.messaging.hub import hub
+from rooms.monitoring import process_stats
+from rooms.monitoring.activity import activity, gather
+from rooms.monitoring.process_stats import Figures
+from rooms.monitoring.shared_stats import siblings
+from rooms.monitoring.warnings import ERRORS, grown, recorder
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic
 from rooms.records import cleanup, room_overrides
 from rooms.records.room_rows import registry
-from rooms.siblings import siblings
-from rooms.troubles import ERRORS, grown, recorder
 
 logger = logging.getLogger(__name__)
 
@@ -66,14 +66,14 @@ class Pulse:
         if not self._tasks:
             self._begin()
             self._tasks = [
-                self._loop.create_task(self._run(self.beat, figures.lag)),
+                self._loop.create_task(self._run(self.beat, process_stats.lag)),
                 self._loop.create_task(self._run(self.write)),
                 self._loop.create_task(self._run(self.forget)),
             ]
 
     def _begin(self) -> None:
         recorder.install()
-        self._told = figures.take()
+        self._told = process_stats.take()
         self._beats = self._writes = 0
         # Not all processes at once, nor each of many starts.
         pause = FIRST_FORGET_SECONDS * random.uniform(1.0, 3.0)  # noqa: S311
@@ -88,16 +88,16 @@ class Pulse:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         log_summary.flush()
-        siblings.write(figures.take())
+        siblings.write(process_stats.take())
         try:
-            await self._tell(figures.take())
+            await self._tell(process_stats.take())
         except AWAY as error:
             logger.debug("The last beat was not told: %r", error)
         await registry.write(_lives)
         await keyring.write()
 
     async def _run(
-        self, beat: Callable[[], Awaitable[None]], lag: figures.Lag | None = None
+        self, beat: Callable[[], Awaitable[None]], lag: process_stats.Lag | None = None
     ) -> None:
         while goes_on():
             try:
@@ -114,7 +114,7 @@ class Pulse:
 
     async def beat(self) -> None:
         """Tell what is due. Raises `RedisError`, `OSError`, `Unavailable`."""
-        now = figures.take()
+        now = process_stats.take()
         siblings.write(now)
         self._beats += 1
         if self._beats % TELL_BEATS == 0:
@@ -167,7 +167,7 @@ def _point(before: Figures, now: Figures) -> dict[str, Any]:
     return {
         "at": round(now.at, 2),
         "process": factory.shared()[1].process if shared else ALONE,
-        **figures.who(),
+        **process_stats.who(),
         "connections": now.gauges["connections"],
         "members": now.gauges["members"],
         "topics": now.gauges["topics"],

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rooms.figures import Figures
+from rooms.monitoring.process_stats import Figures
 
 LOGGERS: Final = ("beam", "rooms", "presence")
 MAX_KEPT: Final = 50
