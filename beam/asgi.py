@@ -27,7 +27,7 @@ from beam.server.api_handler import ApiHandler
 from beam.server.pages import PageHandler, StaticFiles
 from beam.telemetry import metrics
 from beam.telemetry.logs import Send, identify
-from rooms.consumer import SocketConsumer, deny, plain_http
+from rooms.channels.consumer import SocketConsumer, deny, plain_http
 from rooms.protocol.handshake import Refused
 from rooms.staff import staff_application
 

@@ -25,7 +25,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 
 from beam.redis import RedisError
 from rooms.auth.grants import Identity
-from rooms.consumer import Receive, SocketConsumer, negotiated
+from rooms.channels.consumer import Receive, SocketConsumer, negotiated
 from rooms.messaging import publisher
 from rooms.messaging.connections import logged_out_event
 from rooms.messaging.hub import hub

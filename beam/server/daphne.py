@@ -48,7 +48,7 @@ from beam.server import twisted_log
 from beam.server.http import OpeningFactory
 from beam.server.supervisor import BACKLOG, READY, cannot_listen
 from beam.telemetry import metrics
-from rooms.consumer import HTTP_RESPONSE
+from rooms.channels.consumer import HTTP_RESPONSE
 from rooms.keeper import keeper
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import hub

@@ -18,7 +18,7 @@ NUMBERS = {
     for item in fields(Conf)
     if isinstance(item.default, int | float)
 }
-NO_CHANNEL = {"x:*": "rooms.channel.Missing"}
+NO_CHANNEL = {"x:*": "rooms.channels.base.Missing"}
 
 
 @pytest.fixture(autouse=True)
@@ -170,7 +170,7 @@ def test_what_cannot_be_is_an_error(
         {"token_jwks_url": "https://[::1]:8443/keys?tenant=a"},
         {"token_user_claim": "sub", "token_room_claim": "room"},
         {"room_policies": {"a-*": {"capacity": 0}, "b": {"presence_grace": 2}}},
-        {"channels": {"x:*": "rooms.room.RoomChannel"}},
+        {"channels": {"x:*": "rooms.channels.room.RoomChannel"}},
     ],
 )
 def test_what_can_be_is_no_error(settings: Settings, given: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ import os
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.conformance.settings")
 
 from beam.asgi import Application
-from rooms.consumer import SocketConsumer
+from rooms.channels.consumer import SocketConsumer
 
 application = Application(
     {

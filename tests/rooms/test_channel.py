@@ -9,9 +9,9 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from rooms.auth import jwt_tokens
-from rooms.channel import Channel
+from rooms.channels.base import Channel
+from rooms.channels.router import Patterns
 from rooms.messaging.hub import Hub, hub
-from rooms.patterns import Patterns
 from rooms.protocol.identifiers import room_topic
 from tests.clients import Client, connected
 
@@ -449,7 +449,7 @@ async def test_a_member_leaves_presence_by_every_way_out(
     elif how == "close":
         await ada.close()
     else:
-        from rooms.room import RoomChannel
+        from rooms.channels.room import RoomChannel
 
         def boom(*args: Any) -> None:
             raise RuntimeError("a bug")

@@ -19,11 +19,11 @@ from beam.asgi import application
 from beam.redis import RedisError
 from beam.telemetry import log_summary, metrics
 from rooms.auth import grants, jwt_tokens
-from rooms.consumer import SocketConsumer
+from rooms.channels.consumer import SocketConsumer
+from rooms.channels.room import RoomChannel
 from rooms.messaging import publisher
 from rooms.messaging.connections import connections, disconnect_event
 from rooms.messaging.hub import Hub
-from rooms.room import RoomChannel
 from tests.clients import Client, connected
 
 pytestmark = pytest.mark.usefixtures("running_hub")
@@ -669,7 +669,7 @@ LONG = "x" * 600
 async def test_what_a_channel_would_keep_of_its_join_is_bounded(
     settings: Settings, join_ref: Any, ref: Any, topic: str
 ) -> None:
-    channels = {"own:*": "rooms.channel.Channel"}
+    channels = {"own:*": "rooms.channels.base.Channel"}
     settings.BEAM = settings.BEAM | {"channels": channels}
     [ada] = await connected("ada")
 

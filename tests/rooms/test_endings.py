@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 
 from presence.factory import tracker
 from rooms.auth import jwt_tokens, verifier
+from rooms.channels.room import RoomChannel
 from rooms.keeper import Keeper
 from rooms.messaging import publisher
 from rooms.messaging.connections import connections
@@ -23,7 +24,6 @@ from rooms.messaging.presence_diffs import diffs
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic
 from rooms.protocol.messages import Close
-from rooms.room import RoomChannel
 from tests.clients import Client, connected, until
 
 

@@ -11,12 +11,12 @@ from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
 from rooms.auth import jwt_tokens
-from rooms.consumer import SocketConsumer
+from rooms.channels.consumer import SocketConsumer
+from rooms.channels.room import MAX_DEPARTED, RoomChannel
 from rooms.messaging import publisher
 from rooms.messaging.connections import connections
 from rooms.protocol.rate_limit import LONGEST_DELAY, refusal_delay
 from rooms.protocol.removal import removal
-from rooms.room import MAX_DEPARTED, RoomChannel
 from tests.clients import Client, connected
 
 pytestmark = pytest.mark.usefixtures("running_hub")

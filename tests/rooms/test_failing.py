@@ -11,7 +11,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
-from rooms.channel import Channel
+from rooms.channels.base import Channel
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import Hub
 from tests.clients import Client, connected, until
@@ -200,7 +200,7 @@ async def test_a_channel_that_a_refused_join_replaced_is_closed_at_once() -> Non
 
 
 async def test_only_so_many_answers_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rooms.consumer.MOST_LATE", 2)
+    monkeypatch.setattr("rooms.channels.consumer.MOST_LATE", 2)
     [ada] = await connected("ada")
 
     for n in range(FREE + 3):

@@ -10,8 +10,8 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
-from rooms.channel import Channel
-from rooms.consumer import SocketConsumer
+from rooms.channels.base import Channel
+from rooms.channels.consumer import SocketConsumer
 from rooms.messaging import publisher
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import Hub

@@ -14,14 +14,14 @@ from presence import admission
 from presence.factory import tracker
 from rooms import steering
 from rooms.auth import jwt_tokens
-from rooms.channel import Refused
+from rooms.channels.base import Refused
+from rooms.channels.room import MAX_LATE, RoomChannel
 from rooms.messaging import publisher
 from rooms.messaging.connections import disconnect_event
 from rooms.messaging.hub import Hub, hub
 from rooms.protocol.identifiers import room_topic
 from rooms.protocol.messages import Reason
 from rooms.protocol.rate_limit import LONGEST_DELAY
-from rooms.room import MAX_LATE, RoomChannel
 from tests.clients import Client, connected, until
 
 ADA = admission.group("ada")

@@ -23,7 +23,8 @@ from beam.telemetry import metrics
 from presence.state import State
 from rooms.auth import grants, verifier
 from rooms.auth.client_ip import client_of, counted_as
-from rooms.channel import NULL, TURN, Channel, Refused
+from rooms.channels.base import NULL, TURN, Channel, Refused
+from rooms.channels.router import Patterns, patterns
 from rooms.keeper import keeper
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import hub, release
@@ -37,7 +38,6 @@ from rooms.messaging.outbound import (
     Socket,
 )
 from rooms.monitoring import client_log
-from rooms.patterns import Patterns, patterns
 from rooms.protocol import messages
 from rooms.protocol.connection import (
     Connection,
@@ -323,7 +323,7 @@ class SocketConsumer(AsyncConsumer):
         return wait
 
     def waits(self, size: int) -> None:
-        """See `rooms.channel.Owner`. Reading goes on when half of it is done."""
+        """See `rooms.channels.base.Owner`. Reading goes on when half of it is done."""
         self._waiting += size
         if self._paused and self._waiting <= self._conf.inbound_limit // 2:
             self._go_on()
@@ -362,7 +362,7 @@ class SocketConsumer(AsyncConsumer):
             self._step(frame, data)
 
     def decode(self, data: str | bytes) -> Frame:
-        """See `rooms.channel.Owner`. Raises `BadFrame`."""
+        """See `rooms.channels.base.Owner`. Raises `BadFrame`."""
         return messages.decode(data, self.socket.vsn, self._conf.max_message_depth)
 
     def _answer_bad(self, error: BadFrame) -> None:
@@ -538,18 +538,18 @@ class SocketConsumer(AsyncConsumer):
         release(channel)
 
     def ended(self, channel: Channel) -> None:
-        """See `rooms.channel.Owner`."""
+        """See `rooms.channels.base.Owner`."""
         if self._forget(channel):
             self.socket.send(self._connection.end(channel.topic))
             _part(channel)
 
     def crashed(self, channel: Channel, error: Exception) -> None:
-        """See `rooms.channel.Owner`."""
+        """See `rooms.channels.base.Owner`."""
         _log_crash(channel, error)
         self._fail(channel)
 
     def overflowed(self, channel: Channel) -> None:
-        """See `rooms.channel.Owner`."""
+        """See `rooms.channels.base.Owner`."""
         self._fail(channel)
 
     def _fail(self, channel: Channel) -> None:

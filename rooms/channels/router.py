@@ -13,8 +13,8 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from beam.config.conf import conf
-from rooms.channel import Channel
-from rooms.room import RoomChannel
+from rooms.channels.base import Channel
+from rooms.channels.room import RoomChannel
 
 
 class Patterns:
