@@ -17,13 +17,13 @@ from presence.factory import tracker
 from presence.state import State
 from rooms.channels.base import Channel, Refused
 from rooms.channels.router import Patterns
-from rooms.keeper import processes
 from rooms.messaging.hub import hub
 from rooms.monitoring.activity import MAX_SENT, Record, activity, gathered
 from rooms.monitoring.reporter import LIVE_TOPIC, TELL_SECONDS
 from rooms.protocol import identifiers
 from rooms.protocol.messages import Reason
 from rooms.protocol.removal import REMOVE
+from rooms.runtime import processes
 from rooms.steps import recent, step_of, sums
 
 BUSIEST: Final = 10

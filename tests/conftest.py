@@ -15,9 +15,9 @@ from pytest_django.fixtures import Settings
 
 from beam import redis
 from beam.telemetry import log_summary
-from rooms.keeper import keeper
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import Hub, hub
+from rooms.runtime import keeper
 from tests.processes import RedisServer, Server, redis_server, serve
 
 Serve = Callable[..., Server]
@@ -91,7 +91,7 @@ async def _nothing(*_: object) -> bool:
 async def running_hub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
     """This loop's hub, started; stopped with its layer and clients."""
     for asks in (
-        "rooms.keeper.close_again",
+        "rooms.runtime.close_again",
         "rooms.records.room_overrides.load",
         "rooms.records.room_rows.registry.write",
         "rooms.auth.api_keys.keyring.write",

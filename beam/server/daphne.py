@@ -49,7 +49,6 @@ from beam.server.http import OpeningFactory
 from beam.server.supervisor import BACKLOG, READY, cannot_listen
 from beam.telemetry import metrics
 from rooms.channels.consumer import HTTP_RESPONSE
-from rooms.keeper import keeper
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import hub
 from rooms.messaging.outbound import CLOSED_BY_CLIENT, EXTENSION, LOST, Ended, Receiver
@@ -58,6 +57,7 @@ from rooms.monitoring import client_log
 from rooms.protocol.backlog import Backlog
 from rooms.protocol.messages import Close
 from rooms.protocol.ws_frames import read
+from rooms.runtime import keeper
 
 logger = logging.getLogger(__name__)
 

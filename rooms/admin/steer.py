@@ -16,7 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from presence import admission
-from rooms import steering
+from rooms import moderation
 from rooms.admin import now
 from rooms.admin.forms import LetInForm, RemoveForm, SendForm
 from rooms.models import Room
@@ -77,7 +77,7 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def _close(self, request: HttpRequest, room: Room) -> HttpResponse:
         async def close() -> str:
-            return f"Closed; sessions in it: {await steering.close(room.room_id)}."
+            return f"Closed; sessions in it: {await moderation.close(room.room_id)}."
 
         return self._ask_first(
             request,
@@ -132,7 +132,7 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         who = form.cleaned_data["who"]
 
         async def let_in() -> str:
-            await steering.let_in(
+            await moderation.let_in(
                 room.room_id, admission.group(who), admission.key(who)
             )
             return f"Let {who} in again."
@@ -143,7 +143,7 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         user_id = _named(identifiers.user_id, request.GET.get("user"))
 
         async def disconnect() -> str:
-            await steering.disconnect(user_id)
+            await moderation.disconnect(user_id)
             return f"Disconnected {user_id} everywhere."
 
         return self._ask_first(
@@ -172,7 +172,7 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         by = f"admin:{request.user.get_username()}"
 
         async def send() -> str:
-            await steering.send(room.room_id, event, payload, by)
+            await moderation.send(room.room_id, event, payload, by)
             return f"Sent {event}."
 
         return self._done(request, room, send)
@@ -215,7 +215,7 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """After asking: their members are removed."""
         if "confirmed" not in request.POST:
             return self._confirm_many(request, queryset)
-        self._do_all(request, queryset, steering.close_all, "Closed.")
+        self._do_all(request, queryset, moderation.close_all, "Closed.")
         return None
 
     @admin.action(description="Open the selected rooms again", permissions=["steer"])
@@ -280,7 +280,7 @@ async def _removed(
     bar = admission.group(user_id) if everywhere else admission.key(session)
     who = f"user {user_id}" if everywhere else session
     try:
-        gone = await steering.remove(
+        gone = await moderation.remove(
             room_id, bar, reason=reason, block_seconds=float(block_seconds)
         )
     except admission.TooManyBars:

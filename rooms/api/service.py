@@ -15,9 +15,9 @@ from beam.config.conf import conf
 from rooms.api.errors import other_method
 from rooms.api.schema import describe, shape
 from rooms.api.view import BackendView
-from rooms.keeper import keeper, processes
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import hub
+from rooms.runtime import keeper, processes
 
 
 class Processes(BackendView):

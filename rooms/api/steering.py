@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from presence import admission, topic_index
 from presence.factory import tracker
 from presence.state import State
-from rooms import steering
+from rooms import moderation
 from rooms.api.errors import HistoryOff
 from rooms.api.fields import (
     WHOLE_NUMBER,
@@ -220,7 +220,7 @@ class Removal(serializers.Serializer):  # type: ignore[type-arg]
 
     user_id = UserId(required=False)
     session = Session(required=False)
-    reason = serializers.CharField(default=steering.REMOVED, max_length=MAX_REASON)
+    reason = serializers.CharField(default=moderation.REMOVED, max_length=MAX_REASON)
     block_seconds = Seconds(default=0.0, min_value=0.0, max_value=MAX_BLOCK_SECONDS)
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -294,7 +294,7 @@ class Remove(BackendView):
             else admission.key(given["session"])
         )
         try:
-            removed = await steering.remove(
+            removed = await moderation.remove(
                 room_id_of(room_id),
                 bar,
                 reason=given["reason"],
@@ -332,7 +332,7 @@ class Close(BackendView):
     )
     async def post(self, request: Request, room_id: str) -> Response:
         """200: how many members were removed."""
-        removed = await steering.close(room_id_of(room_id))
+        removed = await moderation.close(room_id_of(room_id))
         self.note("%s was closed", room_id, room_id=room_id)
         return Response({"removed": removed})
 
@@ -373,7 +373,7 @@ class Disconnect(BackendView):
     )
     async def post(self, request: Request, user_id: str) -> Response:
         """200: every process was told."""
-        await steering.disconnect(user_id_of(user_id))
+        await moderation.disconnect(user_id_of(user_id))
         self.note("%s was disconnected", user_id, user=user_id)
         return Response({})
 

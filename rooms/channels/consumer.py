@@ -25,7 +25,6 @@ from rooms.auth import grants, verifier
 from rooms.auth.client_ip import client_of, counted_as
 from rooms.channels.base import NULL, TURN, Channel, Refused
 from rooms.channels.router import Patterns, patterns
-from rooms.keeper import keeper
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import hub, release
 from rooms.messaging.inbox import weigh
@@ -66,6 +65,7 @@ from rooms.protocol.rate_limit import (
     may_stay,
     refusal_delay,
 )
+from rooms.runtime import keeper
 
 # What a message costs of the inbound rate.
 UNIT_BYTES = 1_024

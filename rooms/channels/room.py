@@ -20,7 +20,6 @@ from presence.state import Diff, Snapshot, State, metas_of
 from presence.tracker import NotTracked
 from rooms.auth import grants, verifier
 from rooms.channels.base import Channel, Refused
-from rooms.keeper import keeper
 from rooms.messaging import publisher
 from rooms.messaging.grace_period import graces, untrack
 from rooms.messaging.hub import hub, release
@@ -40,6 +39,7 @@ from rooms.protocol.rate_limit import LONGEST_DELAY, is_short, refusal_delay
 from rooms.protocol.removal import REMOVE
 from rooms.records.room_policy import Policy, policy_for
 from rooms.records.room_rows import registry
+from rooms.runtime import keeper
 
 MAX_DEPARTED = 16
 # Answers to bad tokens that may wait in one channel.

@@ -12,13 +12,13 @@ from django.db import DatabaseError
 
 from presence import admission
 from presence.factory import tracker
-from rooms import steering
-from rooms.keeper import Keeper
+from rooms import moderation
 from rooms.messaging import publisher
 from rooms.messaging.hub import Hub
 from rooms.models import Room
 from rooms.protocol.identifiers import room_topic
 from rooms.records import closed_rooms
+from rooms.runtime import Keeper
 from tests.clients import connected, until
 
 close_again = closed_rooms.close_again
@@ -35,7 +35,7 @@ async def test_a_join_waits_until_it_is_known_which_rooms_are_closed(
         await tracker().shut(room_topic("r"), admission.EVERYBODY)
         return True
 
-    monkeypatch.setattr("rooms.keeper.close_again", slowly)
+    monkeypatch.setattr("rooms.runtime.close_again", slowly)
     [ada] = await connected("ada")
     join = asyncio.create_task(ada.try_join("r"))
     await asked.wait()
@@ -54,8 +54,8 @@ async def test_a_database_that_cannot_tell_is_asked_again(
         asked.append(next(answers))
         return asked[-1]
 
-    monkeypatch.setattr("rooms.keeper.ASK_SECONDS", 0.01)
-    monkeypatch.setattr("rooms.keeper.close_again", sometimes)
+    monkeypatch.setattr("rooms.runtime.ASK_SECONDS", 0.01)
+    monkeypatch.setattr("rooms.runtime.close_again", sometimes)
     [ada] = await connected("ada")
     # Nobody is kept out for want of a database.
     await ada.join("r")
@@ -98,7 +98,7 @@ async def test_gates_that_may_be_lost_are_shut_again(
         times += 1
         return True
 
-    monkeypatch.setattr("rooms.keeper.close_again", count)
+    monkeypatch.setattr("rooms.runtime.close_again", count)
     keeper = Keeper()
     keeper._cluster = Weather(*answers)  # type: ignore[assignment]
     keeper._gap = True
@@ -122,7 +122,7 @@ async def test_a_removal_that_was_not_relayed_is_tried_again(
             raise error
         return True
 
-    monkeypatch.setattr("rooms.keeper.close_again", close_some)
+    monkeypatch.setattr("rooms.runtime.close_again", close_some)
     keeper = Keeper()
     keeper._cluster = Weather(True, True)  # type: ignore[assignment]
     keeper._gap = True
@@ -142,7 +142,7 @@ async def test_while_redis_is_away_a_room_stays_as_it_is(
 
     monkeypatch.setattr(tracker(), "shut", away)
     with pytest.raises(OSError, match="away"):
-        await steering.close_all(["a", "b"])
+        await moderation.close_all(["a", "b"])
 
     assert not await Room.objects.aexists()
 
@@ -186,7 +186,7 @@ async def test_a_database_that_is_away_is_logged_once(
 
 @pytest.mark.django_db(transaction=True)
 async def test_what_is_marked_is_found(running_hub: Hub) -> None:
-    await steering.close_all(["a", "b"])
+    await moderation.close_all(["a", "b"])
     assert await sync_to_async(closed_rooms._closed)() == ["a", "b"]
 
     await closed_rooms.open_again("a")

@@ -16,7 +16,6 @@ from pytest_django.fixtures import Settings
 from presence.factory import tracker
 from rooms.auth import jwt_tokens, verifier
 from rooms.channels.room import RoomChannel
-from rooms.keeper import Keeper
 from rooms.messaging import publisher
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import Hub
@@ -24,6 +23,7 @@ from rooms.messaging.presence_diffs import diffs
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic
 from rooms.protocol.messages import Close
+from rooms.runtime import Keeper
 from tests.clients import Client, connected, until
 
 

@@ -11,8 +11,8 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError
 
 from beam import redis
 from presence import factory
-from rooms.keeper import keeper
 from rooms.messaging.hub import Hub
+from rooms.runtime import keeper
 from tests.clients import until
 
 RENEW = 0.2

@@ -12,7 +12,7 @@ from pytest_django.fixtures import Settings
 
 from presence import admission
 from presence.factory import tracker
-from rooms import steering
+from rooms import moderation
 from rooms.auth import jwt_tokens
 from rooms.channels.base import Refused
 from rooms.channels.room import MAX_LATE, RoomChannel
@@ -100,7 +100,7 @@ async def test_bad_tokens_that_wait_for_an_answer_delay_no_removal(room: str) ->
         bad = {"access_token": "x.y.z"}
         await ada.send("j", str(n), room_topic(room), "access_token", bad)
 
-    removed = await steering.remove(room, ADA)
+    removed = await moderation.remove(room, ADA)
 
     assert removed == ["ada:1"]
     await is_out(ada, room)
@@ -113,7 +113,7 @@ async def test_a_handler_that_hangs_delays_no_removal(room: str) -> None:
     for event in ("hang", "new_msg", "phx_leave"):
         await ada.send("j", event, room_topic(room), event, {"broadcast": True})
 
-    assert await steering.remove(room, ADA) == ["ada:1"]
+    assert await moderation.remove(room, ADA) == ["ada:1"]
 
     await is_out(ada, room)
 
@@ -133,7 +133,7 @@ async def test_a_presence_update_that_waits_delays_no_removal(
     await ada.send("j", "1", room_topic(room), "presence_update", {"meta": {}})
     await asked.wait()
 
-    assert await steering.remove(room, ADA) == ["ada:1"]
+    assert await moderation.remove(room, ADA) == ["ada:1"]
 
     await is_out(ada, room)
 
@@ -145,7 +145,7 @@ async def test_a_member_that_never_finishes_its_join_leaves_presence(
     [ada] = await connected("ada")
     await is_joining(ada, room)
 
-    assert await steering.remove(room, ADA) == ["ada:1"]
+    assert await moderation.remove(room, ADA) == ["ada:1"]
 
     await until_present(room, 0)
     Slow.over.set()
@@ -210,7 +210,7 @@ async def test_a_member_that_lost_its_connection_is_removed_too(room: str) -> No
     await hub().settle()
     assert "ada:1" in await sessions(room)
 
-    assert await steering.remove(room, ADA) == ["ada:1"]
+    assert await moderation.remove(room, ADA) == ["ada:1"]
 
     assert list((await bob.event("presence_diff"))["leaves"]) == ["ada:1"]
     assert await sessions(room) == ["bob:1"]
