@@ -6,7 +6,7 @@ from django.conf import settings
 from django.urls import path, re_path, register_converter
 
 from rooms import demo
-from rooms.api import description, events, prometheus, service, steering
+from rooms.api import events, health, openapi_texts, prometheus, rooms
 from rooms.api.errors import not_found
 
 
@@ -29,26 +29,26 @@ register_converter(Segment, "id")
 ROOM = "api/v1/rooms/<id:room_id>"
 
 urlpatterns = [
-    path("healthz", service.healthz),
-    path("readyz", service.readyz),
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
     path("metrics", prometheus.Metrics.as_view()),
     path("api/v1/push_room_event", events.PushRoomEvent.as_view()),
     path("api/v1/events", events.Events.as_view()),
-    path("api/v1/processes", service.Processes.as_view()),
-    path("api/v1/health", service.Health.as_view()),
-    path("api/v1/rooms", steering.Rooms.as_view()),
-    path(ROOM, steering.Room.as_view()),
-    path(f"{ROOM}/presence", steering.Presence.as_view()),
-    path(f"{ROOM}/remove", steering.Remove.as_view()),
-    path(f"{ROOM}/close", steering.Close.as_view()),
-    path(f"{ROOM}/open", steering.Open.as_view()),
-    path(f"{ROOM}/history", steering.History.as_view()),
-    path("api/v1/users/<id:user_id>/disconnect", steering.Disconnect.as_view()),
+    path("api/v1/processes", health.Processes.as_view()),
+    path("api/v1/health", health.Health.as_view()),
+    path("api/v1/rooms", rooms.Rooms.as_view()),
+    path(ROOM, rooms.Room.as_view()),
+    path(f"{ROOM}/presence", rooms.Presence.as_view()),
+    path(f"{ROOM}/remove", rooms.Remove.as_view()),
+    path(f"{ROOM}/close", rooms.Close.as_view()),
+    path(f"{ROOM}/open", rooms.Open.as_view()),
+    path(f"{ROOM}/history", rooms.History.as_view()),
+    path("api/v1/users/<id:user_id>/disconnect", rooms.Disconnect.as_view()),
 ]
 
 urlpatterns += [
-    path("api/schema", description.schema, name="schema"),
-    path("api/docs", description.docs, name="docs"),
+    path("api/schema", openapi_texts.schema, name="schema"),
+    path("api/docs", openapi_texts.docs, name="docs"),
     # Also with DEBUG=1, where Django would show a page.
     re_path(r"^api(/|$)", not_found),
 ]

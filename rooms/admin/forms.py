@@ -9,7 +9,7 @@ import orjson
 from django import forms
 
 from beam.config.conf import conf
-from rooms import batch
+from rooms.api import event_parser
 from rooms.protocol import identifiers
 from rooms.protocol.messages import BadFrame, loads
 
@@ -59,7 +59,7 @@ class LetInForm(forms.Form):
 class SendForm(forms.Form):
     """Send an event to everybody in a room."""
 
-    event = forms.CharField(max_length=batch.MAX_EVENT_NAME, initial="new_msg")
+    event = forms.CharField(max_length=event_parser.MAX_EVENT_NAME, initial="new_msg")
     payload = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 8, "cols": 60, "spellcheck": "false"}),
         initial='{"text": ""}',
@@ -69,7 +69,7 @@ class SendForm(forms.Form):
     def clean_event(self) -> str:
         """Raises `ValidationError` for a reserved name."""
         try:
-            return batch.event_name(self.cleaned_data["event"])
+            return event_parser.event_name(self.cleaned_data["event"])
         except ValueError as error:
             raise forms.ValidationError(str(error)) from None
 

@@ -10,11 +10,11 @@ from rest_framework.response import Response
 
 from beam.config.conf import conf
 from beam.telemetry import metrics
-from rooms import batch
+from rooms.api import event_parser
 from rooms.api.errors import summary
 from rooms.api.fields import EventName, Payload, RoomId
 from rooms.api.idempotency import once
-from rooms.api.schema import BODY, IDEMPOTENCY, describe, shape
+from rooms.api.openapi import BODY, IDEMPOTENCY, describe, shape
 from rooms.api.view import (
     BackendView,
     BracketFormParser,
@@ -37,7 +37,7 @@ class BatchParser(JsonParser):
 
 
 class RoomEvent(serializers.Serializer):  # type: ignore[type-arg]
-    """The body of `push_room_event`, as it is described; `rooms.batch` reads it.
+    """The body of `push_room_event`, as it is described; `rooms.api.event_parser` reads it.
 
     A serializer copies its fields for each request: half of the request's time.
     """
@@ -71,8 +71,8 @@ class PushRoomEvent(BackendView):
         if not isinstance(body, dict):
             raise exceptions.ParseError(not_an_object("the body", body))
         try:
-            event = batch.read_one(body)
-        except batch.Invalid as error:
+            event = event_parser.read_one(body)
+        except event_parser.Invalid as error:
             raise exceptions.ValidationError(_reasons(error)) from None
         await publisher.published(event)
         gathered.note_sent(event.topic, event.name, self.caller.name)
@@ -91,7 +91,7 @@ INVALID = {
 
 
 class Item(serializers.Serializer):  # type: ignore[type-arg]
-    """An event of a batch, as it is described; `rooms.batch` reads it."""
+    """An event of a batch, as it is described; `rooms.api.event_parser` reads it."""
 
     room_id = RoomId(required=False)
     room_ids = serializers.ListField(child=RoomId(), required=False, min_length=1)
@@ -159,7 +159,7 @@ class Events(BackendView):
     async def _post(self, request: Request) -> Response:
         items = _items(request.data)
         most = conf().max_batch_rooms
-        if sum(map(batch.rooms_of, items)) > most:
+        if sum(map(event_parser.rooms_of, items)) > most:
             message = f"a batch reaches at most {most} rooms"
             raise exceptions.ValidationError({"events": [message]})
         results = await _publish_all(items, self.caller)
@@ -204,11 +204,11 @@ def _start(
 ) -> dict[str, Any] | list[publisher.Sent]:
     """An item's error, or what is under way of it."""
     try:
-        events = batch.read(item, limit, conf().max_recipients)
+        events = event_parser.read(item, limit, conf().max_recipients)
         sent = [publisher.publish(event) for event in events]
         for event in events:
             gathered.note_sent(event.topic, event.name, caller.name)
-    except batch.Invalid as error:
+    except event_parser.Invalid as error:
         metrics.ITEMS_REFUSED.value += 1
         fields = _reasons(error)
         message = f"the item is not valid: {summary(fields)}"
@@ -217,7 +217,7 @@ def _start(
     return [future for future in sent if future is not None]
 
 
-def _reasons(error: batch.Invalid) -> dict[str, list[str]]:
+def _reasons(error: event_parser.Invalid) -> dict[str, list[str]]:
     """In the form of all refusals: a list for each field."""
     return {name: [text] for name, text in error.fields.items()}
 

@@ -9,8 +9,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from rooms import batch
-from rooms.api.schema import NAME
+from rooms.api import event_parser
+from rooms.api.openapi import NAME
 from rooms.protocol import identifiers
 from rooms.protocol.json_types import json_type, not_an_object
 from rooms.protocol.messages import is_reserved
@@ -87,7 +87,7 @@ class EventName(serializers.CharField):
     def to_internal_value(self, data: Any) -> str:
         """Raises `ValidationError` for what is no text, or reserved."""
         try:
-            return batch.event_name(data)
+            return event_parser.event_name(data)
         except ValueError as error:
             reserved = isinstance(data, str) and is_reserved(data)
             code = "reserved_event" if reserved else "invalid"

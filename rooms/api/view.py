@@ -22,9 +22,9 @@ from rest_framework.views import APIView
 
 from beam.config.conf import conf
 from beam.telemetry import metrics
-from rooms.api import callers
+from rooms.api import authentication
 from rooms.api.errors import TooLarge, Unread
-from rooms.api.schema import Described
+from rooms.api.openapi import Described
 from rooms.auth.api_keys import Caller
 from rooms.protocol.handshake import Refused, assign, parse_params
 from rooms.protocol.messages import BadFrame, dumps, loads
@@ -168,15 +168,15 @@ class BackendView(APIView):
         method = str(request.method).lower()
         if method == "options":
             _refuse_preflight(request)
-        self.caller = await callers.identify(request)
+        self.caller = await authentication.identify(request)
         if method not in METHODS or not hasattr(self, method):
             raise exceptions.MethodNotAllowed(
                 method, f"this path takes {', '.join(self.allowed_methods)}"
             )
-        callers.limit(self.caller)
+        authentication.limit(self.caller)
         if method == "options":
             return Response()
-        callers.permit(self.caller, self.scope)
+        authentication.permit(self.caller, self.scope)
         self._check_body(request)
         handler = getattr(self, method)
         response: HttpResponse = await handler(request, *self.args, **self.kwargs)

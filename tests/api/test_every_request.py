@@ -20,7 +20,7 @@ from pytest_django.fixtures import Settings
 
 from beam.asgi import application
 from beam.telemetry import metrics
-from rooms.api import callers, service
+from rooms.api import authentication, health
 from rooms.api.errors import trouble
 from rooms.auth import api_keys
 from rooms.messaging import publisher
@@ -69,7 +69,7 @@ with_id = each([r for r in REQUESTS if "/rooms/r" in r[1] or "/users/" in r[1]])
 def fresh() -> None:
     """No key is known, no rate is used up."""
     api_keys.keyring.forget()
-    callers._paces.clear()
+    authentication._paces.clear()
 
 
 @pytest.fixture
@@ -713,7 +713,7 @@ async def test_a_bug_is_a_500_in_the_same_shape(
     async def fail() -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(service, "processes", fail)
+    monkeypatch.setattr(health, "processes", fail)
     failed = metrics.API_FAILED.value
 
     answer = await api.get("/api/v1/processes", headers=SECRET)

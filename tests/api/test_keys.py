@@ -16,7 +16,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
-from rooms.api import callers
+from rooms.api import authentication
 from rooms.auth import api_keys
 from rooms.models import ApiKey
 
@@ -33,7 +33,7 @@ revoke = sync_to_async(api_keys.revoke)
 def fresh_keyring() -> None:
     """Nothing is known from other tests, whose clocks went on."""
     api_keys.keyring.forget()
-    callers._paces.clear()
+    authentication._paces.clear()
 
 
 def bearer(key: str) -> dict[str, str]:

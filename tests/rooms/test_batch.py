@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms.batch import Invalid, read, read_one, rooms_of
+from rooms.api.event_parser import Invalid, read, read_one, rooms_of
 from rooms.protocol.event import Event
 
 BYTES = 1_000

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from beam.config.conf import conf
 from beam.management import api_client
 from beam.redis import startup_check
-from rooms.batch import event_name
+from rooms.api.event_parser import event_name
 from rooms.messaging import publisher
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic

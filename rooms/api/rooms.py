@@ -23,7 +23,7 @@ from rooms.api.fields import (
     room_id_of,
     user_id_of,
 )
-from rooms.api.schema import BODY, NAME, ROOM, USER, describe, shape
+from rooms.api.openapi import BODY, NAME, ROOM, USER, describe, shape
 from rooms.api.view import BackendView
 from rooms.protocol.identifiers import room_topic
 from rooms.protocol.json_types import not_an_object

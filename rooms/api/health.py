@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from beam import database, redis
 from beam.config.conf import conf
 from rooms.api.errors import other_method
-from rooms.api.schema import describe, shape
+from rooms.api.openapi import describe, shape
 from rooms.api.view import BackendView
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import hub
