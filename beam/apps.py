@@ -1,5 +1,7 @@
 """The apps of the project: the commands of Beam, and Django admin with its site."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
 
@@ -13,4 +15,14 @@ class BeamConfig(AppConfig):
 class BeamAdminConfig(AdminConfig):
     """Django admin, with the live view."""
 
-    default_site = "rooms.site.BeamAdminSite"
+    default_site = "rooms.admin.site.BeamAdminSite"
+
+    def ready(self) -> None:
+        """Register Beam's pages.
+
+        Not where `rooms.admin` is imported: the site is in that package, and would be
+        made twice.
+        """
+        super().ready()
+        for pages in ("rooms.admin.keys", "rooms.admin.rooms"):
+            import_module(pages)

@@ -27,9 +27,9 @@ from beam.server.api_handler import ApiHandler
 from beam.server.pages import PageHandler, StaticFiles
 from beam.telemetry import metrics
 from beam.telemetry.logs import Send, identify
+from rooms.admin.consumer import staff_application
 from rooms.channels.consumer import SocketConsumer, deny, plain_http
 from rooms.protocol.handshake import Refused
-from rooms.staff import staff_application
 
 logger = logging.getLogger(__name__)
 

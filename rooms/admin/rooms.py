@@ -21,13 +21,13 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.timesince import timesince
 
-from rooms.admin import now
-from rooms.admin.steer import SteeredAdmin
+from rooms.admin import live_data
+from rooms.admin.actions import SteeredAdmin
 from rooms.models import Room
 from rooms.protocol.identifiers import room_topic
 from rooms.records import room_overrides
 
-UNKNOWN: Final = now.Figures()
+UNKNOWN: Final = live_data.Figures()
 # Live rooms that get a row when the list shows them.
 AT_ONCE: Final = 1_000
 
@@ -40,7 +40,7 @@ class Figured(ChangeList):
         super().get_results(request)
         self.result_list = rows = list(self.result_list)
         ids = [room.room_id for room in rows]
-        figures = now.ask(request, partial(now.figures, ids)) or {}
+        figures = live_data.ask(request, partial(live_data.figures, ids)) or {}
         for room in rows:
             room.now = figures.get(room.room_id, UNKNOWN)
 
@@ -63,7 +63,7 @@ class StateFilter(admin.SimpleListFilter):
             return queryset
         if self.value() == "closed":
             return queryset.filter(closed=True)
-        found = now.ask(request, now.live_room_ids)
+        found = live_data.ask(request, live_data.live_room_ids)
         if found is None:
             return queryset.none()
         live = _rows_of(found)
@@ -100,7 +100,7 @@ def _find(request: HttpRequest, room_id: str) -> Room | None:
         room_topic(room_id)
     except ValueError:
         return None
-    found = now.ask(request, partial(now.figures, [room_id])) or {}
+    found = live_data.ask(request, partial(live_data.figures, [room_id])) or {}
     figures = found.get(room_id, UNKNOWN)
     if not figures.sessions and not figures.per_minute:
         return None
@@ -235,8 +235,8 @@ class RoomAdmin(SteeredAdmin):
         room: Room | None = self.get_object(request, unquote(object_id))
         if room is None:
             return super().change_view(request, object_id, form_url, extra_context)
-        told = now.ask(request, partial(now.inside, room.room_id))
-        found = told or now.Inside()
+        told = live_data.ask(request, partial(live_data.inside, room.room_id))
+        found = told or live_data.Inside()
         context = {
             "title": f"Room {room}",
             "subtitle": None,
@@ -264,7 +264,7 @@ class RoomAdmin(SteeredAdmin):
         """Every process is told what is set now: once it can be read."""
         super().save_model(request, obj, form, change)
         transaction.on_commit(
-            partial(now.ask, request, room_overrides.tell, now.UNTOLD)
+            partial(live_data.ask, request, room_overrides.tell, live_data.UNTOLD)
         )
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
@@ -287,7 +287,9 @@ class RoomAdmin(SteeredAdmin):
     def _forget(request: HttpRequest, room_ids: list[str]) -> None:
         """Have every process forget rooms once they are deleted."""
         forgotten = partial(room_overrides.forget, room_ids)
-        transaction.on_commit(partial(now.ask, request, forgotten, now.UNTOLD))
+        transaction.on_commit(
+            partial(live_data.ask, request, forgotten, live_data.UNTOLD)
+        )
 
 
 def _badge(state: str) -> str:

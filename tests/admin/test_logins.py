@@ -13,9 +13,9 @@ from pytest_django.fixtures import Settings
 
 from beam.config.conf import conf
 from beam.telemetry import metrics
-from rooms import guesses as module
-from rooms import logins
-from rooms.guesses import Guesses
+from rooms.admin import login_limits as module
+from rooms.admin import logins
+from rooms.admin.login_limits import Guesses
 
 pytestmark = pytest.mark.django_db
 LOGIN = "/admin/login/"

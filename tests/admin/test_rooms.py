@@ -18,7 +18,7 @@ from pytest_django.fixtures import Settings
 
 from beam import redis
 from presence.factory import tracker
-from rooms.admin import now
+from rooms.admin import live_data
 from rooms.models import Room
 from rooms.monitoring.activity import activity, gather, gathered
 from rooms.protocol.identifiers import room_topic
@@ -432,7 +432,7 @@ async def test_processes_are_told_when_what_is_set_can_be_read(
         if what is room_overrides.tell:
             within.append(connection.in_atomic_block)
 
-    monkeypatch.setattr(now, "ask", ask)
+    monkeypatch.setattr(live_data, "ask", ask)
     await post(admin, page(one), capacity="1", presence_grace="")
 
     assert within == [False]

@@ -18,6 +18,7 @@ from pytest_django.fixtures import Settings
 from beam import redis
 from beam.asgi import application
 from beam.telemetry import metrics
+from rooms.admin.time_series import SUMMED
 from rooms.messaging import publisher
 from rooms.messaging.connections import disconnect_event
 from rooms.messaging.hub import hub
@@ -26,7 +27,6 @@ from rooms.monitoring.activity import activity, gather, gathered
 from rooms.monitoring.reporter import LIVE_TOPIC, TELL_BEATS, TELL_SECONDS, Pulse
 from rooms.monitoring.warnings import recorder
 from rooms.protocol.messages import Close
-from rooms.steps import SUMMED
 from tests.admin.conftest import Staff
 from tests.clients import Client, connected
 from tests.processes import ROOT
@@ -246,7 +246,7 @@ async def test_who_may_watch_no_more_is_sent_away(
     monkeypatch: pytest.MonkeyPatch,
     lost: str,
 ) -> None:
-    monkeypatch.setattr("rooms.staff.RECHECK_SECONDS", 0.02)
+    monkeypatch.setattr("rooms.admin.consumer.RECHECK_SECONDS", 0.02)
     user = await sync_to_async(staff)("view_room")
     await async_client.aforce_login(user)
     eve = await watching(async_client, "room:r")

@@ -17,8 +17,8 @@ from playwright.async_api import (
     expect,
 )
 
+from rooms.admin.time_series import SUMMED, step_of
 from rooms.monitoring.reporter import TELL_SECONDS
-from rooms.steps import SUMMED, step_of
 from tests.clients import until
 from tests.conftest import Serve
 from tests.journeys.test_admin import HEADERS, log_in, manage, sessions

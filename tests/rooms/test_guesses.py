@@ -9,8 +9,8 @@ from contextlib import ExitStack
 import pytest
 
 from beam.config.conf import conf
-from rooms import guesses as module
-from rooms.guesses import Guesses
+from rooms.admin import login_limits as module
+from rooms.admin.login_limits import Guesses
 from tests.processes import wait_until
 
 PAUSE = conf().login_pause

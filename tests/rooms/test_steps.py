@@ -8,7 +8,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms.steps import RECENT, SILENT_STEPS, SUMMED, recent, step_of, sums
+from rooms.admin.time_series import RECENT, SILENT_STEPS, SUMMED, recent, step_of, sums
 
 SECONDS = 5.0
 FIRST = 1_000

@@ -11,10 +11,10 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
-from rooms import logins
+from rooms.admin import logins
+from rooms.admin.consumer import may_watch
+from rooms.admin.time_series import SILENT_STEPS
 from rooms.monitoring.reporter import LIVE_TOPIC, TELL_SECONDS
-from rooms.staff import may_watch
-from rooms.steps import SILENT_STEPS
 
 
 class BeamAdminSite(admin.AdminSite):

@@ -17,7 +17,7 @@ from django.urls import path, reverse
 
 from presence import admission
 from rooms import moderation
-from rooms.admin import now
+from rooms.admin import live_data
 from rooms.admin.forms import LetInForm, RemoveForm, SendForm
 from rooms.models import Room
 from rooms.protocol import identifiers
@@ -198,7 +198,7 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def _done(self, request: HttpRequest, room: Room, work: Work) -> HttpResponse:
         """Do it, write it down, go back to the room."""
-        text = now.ask(request, work, now.UNDONE)
+        text = live_data.ask(request, work, live_data.UNDONE)
         if text:
             self.log_change(request, room, text)
             messages.success(request, text)
@@ -249,7 +249,7 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self, request: HttpRequest, queryset: QuerySet[Room]
     ) -> HttpResponse:
         ids = list(queryset.values_list("room_id", flat=True))
-        figures = now.ask(request, partial(now.figures, ids))
+        figures = live_data.ask(request, partial(live_data.figures, ids))
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -306,4 +306,4 @@ def _did(request: HttpRequest, work: Callable[[], Awaitable[None]]) -> bool:
         await work()
         return True
 
-    return now.ask(request, done, now.UNDONE) is True
+    return live_data.ask(request, done, live_data.UNDONE) is True

@@ -1,7 +1,7 @@
 """Owns the WebSocket door of admins: they watch, by Django's own session.
 
 `/admin/live/websocket` is for the pages of Django admin. Who is logged in there
-and may view rooms hears what `rooms.watching` tells.
+and may view rooms hears what `rooms.admin.channels` tells.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from django.db import Error as DatabaseError
 from django.middleware.csrf import CsrfViewMiddleware
 
 from beam.redis import RedisError
+from rooms.admin.channels import PATTERNS
 from rooms.auth.grants import Identity
 from rooms.channels.consumer import Receive, SocketConsumer, negotiated
 from rooms.messaging import publisher
@@ -32,7 +33,6 @@ from rooms.messaging.hub import hub
 from rooms.protocol.handshake import Handshake
 from rooms.protocol.handshake import Refused as HandshakeRefused
 from rooms.protocol.messages import Close, Frame
-from rooms.watching import PATTERNS
 
 # One of them is enough: whoever may change rooms may look at them.
 PERMISSIONS: Final = ("rooms.view_room", "rooms.change_room")

@@ -1,4 +1,4 @@
-"""The admin's forms that check a password, within the limits of `rooms.guesses`."""
+"""The admin's forms that check a password, within the limits of `rooms.admin.login_limits`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from django.http.response import HttpResponseBase
 
 from beam.telemetry import metrics
 from beam.telemetry.logs import Flood
+from rooms.admin.login_limits import guesses
 from rooms.auth.client_ip import client_of, counted_as
-from rooms.guesses import guesses
 
 logger = logging.getLogger(__name__)
 

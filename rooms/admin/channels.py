@@ -15,6 +15,7 @@ from beam.redis import RedisError
 from presence import admission
 from presence.factory import tracker
 from presence.state import State
+from rooms.admin.time_series import recent, step_of, sums
 from rooms.channels.base import Channel, Refused
 from rooms.channels.router import Patterns
 from rooms.messaging.hub import hub
@@ -24,7 +25,6 @@ from rooms.protocol import identifiers
 from rooms.protocol.messages import Reason
 from rooms.protocol.removal import REMOVE
 from rooms.runtime import processes
-from rooms.steps import recent, step_of, sums
 
 BUSIEST: Final = 10
 
