@@ -12,10 +12,10 @@ import httpx
 import psutil
 import pytest
 
-from tests.api.test_metrics import SECRET, values
 from tests.conftest import Serve
 from tests.journeys.test_server import close_code, event, join
 from tests.processes import ROOT, RedisServer, Server, needs_ipv6, wait_until
+from tests.rooms.api.test_prometheus import SECRET, values
 
 pytestmark = pytest.mark.redis
 

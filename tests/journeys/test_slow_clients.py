@@ -11,7 +11,7 @@ import pytest
 from tests.clients import until
 from tests.conftest import Serve
 from tests.journeys.conftest import Connect
-from tests.journeys.test_weather import rss
+from tests.journeys.test_overload import rss
 from tests.processes import Server
 from tests.raw import RawClient, close_code
 

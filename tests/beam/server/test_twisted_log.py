@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from beam.server import twisted_log
 from beam.telemetry import metrics
-from tests.beam.test_logs import PRODUCTION, lines
+from tests.beam.telemetry.test_logs import PRODUCTION, lines
 from tests.conftest import Serve
 
 SECRET = {"secret": PRODUCTION["BEAM_API_SECRET"]}

@@ -25,9 +25,9 @@ from rooms.protocol.identifiers import room_topic
 from rooms.records import room_overrides
 from rooms.records.room_policy import Policy, policy_for
 from rooms.records.room_rows import registry
-from tests.admin.conftest import Staff, text_of
 from tests.clients import Client as Member
 from tests.clients import connected, until
+from tests.rooms.admin.conftest import Staff, text_of
 
 LIST = "/admin/rooms/room/"
 CPU_SECONDS = 0.3

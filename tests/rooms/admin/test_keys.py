@@ -10,7 +10,7 @@ from django.test import Client
 
 from rooms.auth import api_keys
 from rooms.models import ApiKey
-from tests.admin.conftest import Staff, text_of
+from tests.rooms.admin.conftest import Staff, text_of
 
 LIST = "/admin/rooms/apikey/"
 

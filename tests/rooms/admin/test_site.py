@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from tests.admin.conftest import Staff, text_of
+from tests.rooms.admin.conftest import Staff, text_of
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from django.test import AsyncClient
 
 from beam import redis
 from rooms.messaging.hub import Hub
-from tests.api.test_steering import REQUESTS, SECRET
+from tests.rooms.api.test_rooms import REQUESTS, SECRET
 
 EVENTS = [("POST", "push_room_event"), ("POST", "events"), ("GET", "processes")]
 BODY = {

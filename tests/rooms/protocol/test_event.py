@@ -12,7 +12,7 @@ from hypothesis import given
 from presence.state import Diff, State, apply, by_ref, state_of
 from rooms.protocol.event import Delivery, Event, presence_diff
 from rooms.protocol.messages import Frame, Vsn, encode, prepared
-from tests.rooms.test_wire import JSON, TEXT
+from tests.rooms.protocol.test_serializer import JSON, TEXT
 
 
 def arrive(**fields: Any) -> Delivery:

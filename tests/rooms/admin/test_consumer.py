@@ -27,9 +27,9 @@ from rooms.monitoring.activity import activity, gather, gathered
 from rooms.monitoring.reporter import LIVE_TOPIC, TELL_BEATS, TELL_SECONDS, Pulse
 from rooms.monitoring.warnings import recorder
 from rooms.protocol.messages import Close
-from tests.admin.conftest import Staff
 from tests.clients import Client, connected
 from tests.processes import ROOT
+from tests.rooms.admin.conftest import Staff
 
 PATH = "/admin/live/websocket?vsn=2.0.0"
 

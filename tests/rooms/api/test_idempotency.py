@@ -13,8 +13,8 @@ from django.test import AsyncClient
 
 from rooms.api import events, idempotency
 from rooms.messaging import publisher
-from tests.api.test_steering import SECRET
 from tests.clients import connected
+from tests.rooms.api.test_rooms import SECRET
 
 pytestmark = [
     pytest.mark.usefixtures("own"),
