@@ -77,7 +77,7 @@ READ = {"origin": "header Origin", "malformed": "request"}
 
 
 class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
-    """daphne's WebSocket; is also the `rooms.messaging.outbound.FrameWriter` of its scope."""
+    """daphne's WebSocket, and the frame writer of its scope: `FrameWriter`."""
 
     _heard = 0.0
     _unread = b""
@@ -270,7 +270,7 @@ class FrameProtocol(WebSocketProtocol):  # type: ignore[misc]
         return True
 
     def _watch_backlog(self) -> None:
-        """Look after a period whether the client reads: see `rooms.protocol.backlog`."""
+        """Look after a period whether the client reads: `rooms.protocol.backlog`."""
         if self._looking is not None:
             self._looking.cancel()
         self._backlog = Backlog(

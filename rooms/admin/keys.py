@@ -115,7 +115,8 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         for key in chosen:
             api_keys.revoke(key.name)
             self.log_change(request, key, "Revoked.")
-        text = f"{len(chosen)} revoked: refused everywhere within {api_keys.KEPT_SECONDS:g} s."
+        seconds = api_keys.KEPT_SECONDS
+        text = f"{len(chosen)} revoked: refused everywhere within {seconds:g} s."
         messages.success(request, text)
         return None
 

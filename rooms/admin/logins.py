@@ -1,4 +1,4 @@
-"""The admin's forms that check a password, within the limits of `rooms.admin.login_limits`."""
+"""The admin's forms that check a password, within the limits of `login_limits`."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class BatchParser(JsonParser):
 
 
 class RoomEvent(serializers.Serializer):  # type: ignore[type-arg]
-    """The body of `push_room_event`, as it is described; `rooms.api.event_parser` reads it.
+    """The body of `push_room_event`, as it is described; `event_parser` reads it.
 
     A serializer copies its fields for each request: half of the request's time.
     """
