@@ -13,6 +13,7 @@ import random
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import orjson
 from channels.layers import get_channel_layer
 
 from beam import redis
@@ -31,6 +32,8 @@ from rooms.messaging.hub import hub
 from rooms.messaging.presence_diffs import diffs
 from rooms.monitoring import process_stats
 from rooms.monitoring.reporter import pulse
+from rooms.protocol.event import Delivery
+from rooms.records import room_overrides
 from rooms.records.closed_rooms import close_again
 
 logger = logging.getLogger(__name__)
@@ -68,6 +71,14 @@ def _tell(topic: str, change: Diff) -> None:
     diffs().publish(topic, change)
 
 
+def _on_control(delivery: Delivery) -> None:
+    """Do what an event of the control topic says."""
+    if delivery.name == room_overrides.CHANGED:
+        hub().spawn(room_overrides.hear(orjson.loads(delivery.payload)))
+    else:
+        connections.hear(delivery)
+
+
 class Keeper:
     """One event loop's part in the cluster. Idle where there is no Redis."""
 
@@ -91,7 +102,7 @@ class Keeper:
             return
         self._started = True
         mine = hub()
-        mine.on_control = connections.hear
+        mine.on_control = _on_control
         if not mine.alive:
             mine.spawn(mine.start())
         pulse().start()

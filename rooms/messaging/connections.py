@@ -9,12 +9,11 @@ import orjson
 
 from beam.config.conf import conf
 from rooms.auth.grants import Identity
-from rooms.messaging.hub import CONTROL_TOPIC, hub
+from rooms.messaging.hub import CONTROL_TOPIC
 from rooms.messaging.outbound import Socket
 from rooms.protocol.event import Delivery, Event
 from rooms.protocol.messages import Close
 from rooms.protocol.rate_limit import Streaks
-from rooms.records import room_overrides
 
 DISCONNECT: Final = "disconnect"
 LOGGED_OUT: Final = "logged_out"
@@ -99,10 +98,8 @@ class Connections:
         return [*clients, *self._of_staff]
 
     def hear(self, delivery: Delivery) -> None:
-        """Do what an event of the control topic says."""
-        if delivery.name == room_overrides.CHANGED:
-            hub().spawn(room_overrides.hear(orjson.loads(delivery.payload)))
-        elif delivery.name == DISCONNECT:
+        """Close what an event of the control topic names."""
+        if delivery.name == DISCONNECT:
             user_id = orjson.loads(delivery.payload)["user_id"]
             for connection in list(self._by_user.get(user_id, ())):
                 connection.close(Close.GOING_AWAY)
