@@ -1,1 +1,1 @@
-"""Relay: rooms, their members and the road of every event."""
+"""Rooms, their members and their messages."""

@@ -1,0 +1,1 @@
+"""What is configured: settings, the environment, and their checks."""

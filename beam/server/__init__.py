@@ -1,0 +1,1 @@
+"""The server: daphne with Beam's protocol, limits and way to stop."""

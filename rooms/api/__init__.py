@@ -1,1 +1,1 @@
-"""The HTTP door for backends: DRF views, in the event loop that serves the sockets."""
+"""The REST API: DRF views in the event loop that serves the sockets."""

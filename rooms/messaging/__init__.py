@@ -1,0 +1,1 @@
+"""Delivery: the publish path, the hub, and the output of each socket."""

@@ -1,0 +1,1 @@
+"""Statistics, recent events, warnings, and log lines that clients cause."""

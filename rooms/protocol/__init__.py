@@ -1,0 +1,1 @@
+"""The pure core: frames, serializers and rules. No asyncio, Django or Redis."""

@@ -9,7 +9,7 @@ from typing import Any
 from presence.factory import tracker
 from presence.tracker import NotTracked
 from rooms.auth import grants
-from rooms.channels.base import NULL, Channel, Refused
+from rooms.channels import NULL, Channel, Refused
 from rooms.messaging import publisher
 from rooms.messaging.connections import connections, disconnect_event
 from rooms.messaging.grace_period import untrack
