@@ -1,8 +1,63 @@
-"""What background tasks share."""
+"""One object per event loop, and one per `settings.BEAM`.
+
+A process has one event loop, but each test has its own. State that belongs to a
+loop ends with it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+from django.core.signals import setting_changed
+
+T = TypeVar("T")
+
+
+class PerLoop(Generic[T]):
+    """A function without arguments whose result is kept for each event loop.
+
+    Made by `@per_loop`. A call outside an event loop raises `RuntimeError`.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        """`made`: what was made, by loop."""
+        self._make = make
+        self.made: WeakKeyDictionary[asyncio.AbstractEventLoop, T] = WeakKeyDictionary()
+
+    def __call__(self) -> T:
+        """The object of the running loop; made at the first call."""
+        loop = asyncio.get_running_loop()
+        if (made := self.made.get(loop)) is None:
+            made = self.made[loop] = self._make()
+        return made
+
+    def pop(self) -> T | None:
+        """Forget the object of the running loop, and return it if there was one."""
+        return self.made.pop(asyncio.get_running_loop(), None)
+
+
+def per_loop(make: Callable[[], T]) -> PerLoop[T]:
+    """Decorator: keep the result of a function for each event loop."""
+    made = PerLoop(make)
+    made.__doc__ = make.__doc__
+    return made
+
+
+def per_settings(make: Callable[[], T]) -> Callable[[], T]:
+    """Decorator: keep the result of a function until `settings.BEAM` changes."""
+    kept = cache(make)
+
+    def forget(*, setting: str, **_: Any) -> None:
+        if setting == "BEAM":
+            kept.cache_clear()
+
+    # Not weakly: nothing else refers to the receiver.
+    setting_changed.connect(forget, weak=False)
+    return kept
 
 
 def goes_on() -> bool:

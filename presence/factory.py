@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from weakref import WeakKeyDictionary
-
 from beam import redis
 from beam.config.conf import conf
+from beam.loops import per_loop
 from presence.leases import Leases
 from presence.redis_tracker import RedisTracker
 from presence.tracker import LocalTracker, Tracker
-
-_local: WeakKeyDictionary[asyncio.AbstractEventLoop, LocalTracker]
-_local = WeakKeyDictionary()
-_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[RedisTracker, Leases]]
-_shared = WeakKeyDictionary()
 
 
 def tracker() -> Tracker:
@@ -22,20 +15,16 @@ def tracker() -> Tracker:
     return shared()[0] if conf().redis_url else local()
 
 
+@per_loop
 def local() -> LocalTracker:
     """The running loop's tracker of one process."""
-    loop = asyncio.get_running_loop()
-    if loop not in _local:
-        _local[loop] = LocalTracker()
-    return _local[loop]
+    return LocalTracker()
 
 
+@per_loop
 def shared() -> tuple[RedisTracker, Leases]:
     """The running loop's tracker in Redis, and its lease there."""
-    loop = asyncio.get_running_loop()
-    if loop not in _shared:
-        batch, prefix = redis.batch(), conf().redis_prefix
-        leases = Leases(batch, prefix, conf().lease_seconds, conf().lease_renew)
-        tracker = RedisTracker(batch, prefix, lambda: leases.process, leases.check)
-        _shared[loop] = tracker, leases
-    return _shared[loop]
+    batch, prefix = redis.batch(), conf().redis_prefix
+    leases = Leases(batch, prefix, conf().lease_seconds, conf().lease_renew)
+    tracker = RedisTracker(batch, prefix, lambda: leases.process, leases.check)
+    return tracker, leases

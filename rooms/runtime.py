@@ -11,14 +11,13 @@ import logging
 import math
 import random
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import orjson
 from channels.layers import get_channel_layer
 
 from beam import redis
 from beam.config.conf import conf
-from beam.loops import goes_on
+from beam.loops import goes_on, per_loop
 from beam.telemetry import metrics
 from presence import factory
 from presence.cluster import Cluster, Watch, in_parts
@@ -309,12 +308,7 @@ async def _any_of(event: asyncio.Event, seconds: float) -> None:
         pass
 
 
-_keepers: WeakKeyDictionary[asyncio.AbstractEventLoop, Keeper] = WeakKeyDictionary()
-
-
+@per_loop
 def keeper() -> Keeper:
     """The running loop's keeper."""
-    loop = asyncio.get_running_loop()
-    if loop not in _keepers:
-        _keepers[loop] = Keeper()
-    return _keepers[loop]
+    return Keeper()

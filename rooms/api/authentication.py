@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hmac
 import time
-from typing import Any, Final
+from typing import Final
 
-from django.core.signals import setting_changed
 from rest_framework import exceptions
 from rest_framework.request import Request
 
 from beam.config.conf import conf
+from beam.loops import per_settings
 from beam.telemetry import metrics
 from rooms.auth.api_keys import SCOPES, Caller, keyring
 from rooms.protocol.rate_limit import Pace
@@ -57,21 +57,17 @@ def permit(caller: Caller, scope: str | None) -> None:
 
 def limit(caller: Caller) -> None:
     """Raises `Throttled` above `api_rate`, and counts it."""
-    if len(_paces) > MAX_PACES:
-        _paces.clear()
-    if (pace := _paces.get(caller.name)) is None:
-        pace = _paces[caller.name] = Pace(conf().api_rate, conf().api_burst)
+    paces = _paces()
+    if len(paces) > MAX_PACES:
+        paces.clear()
+    if (pace := paces.get(caller.name)) is None:
+        pace = paces[caller.name] = Pace(conf().api_rate, conf().api_burst)
     if wait := pace.ask(1, time.monotonic()):
         metrics.API_LIMITED.value += 1
         raise exceptions.Throttled(wait)
 
 
-_paces: dict[str, Pace] = {}
-
-
-def _forget(*, setting: str, **_: Any) -> None:
-    if setting == "BEAM":
-        _paces.clear()
-
-
-setting_changed.connect(_forget)
+@per_settings
+def _paces() -> dict[str, Pace]:
+    """The pace of each caller, by its name."""
+    return {}

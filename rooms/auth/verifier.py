@@ -6,13 +6,12 @@ them (`rooms.auth.opaque_tokens`). Nothing here logs a token.
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any, Final
+from typing import Final
 
-from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from beam.config.conf import conf
+from beam.loops import per_settings
 from rooms.auth.grants import Identity, RoomGrant, Unauthorized, Verifier
 from rooms.auth.jwt_tokens import JwtVerifier
 from rooms.auth.opaque_tokens import BackendVerifier
@@ -58,16 +57,8 @@ def default_verifier() -> Verifier:
     return BackendVerifier() if conf().backend_url else JwtVerifier()
 
 
-@cache
+@per_settings
 def verifier() -> Verifier:
     """The verifier in force."""
     made: Verifier = import_string(conf().verifier)()
     return made
-
-
-def _forget(*, setting: str, **_: Any) -> None:
-    if setting == "BEAM":
-        verifier.cache_clear()
-
-
-setting_changed.connect(_forget)

@@ -10,14 +10,14 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
-from functools import cache, partial
+from functools import partial
 from typing import Any, Final
 
 from channels.consumer import AsyncConsumer
-from django.core.signals import setting_changed
 from django.db import Error as DatabaseError
 
 from beam.config.conf import conf
+from beam.loops import per_settings
 from beam.redis import RedisError
 from beam.telemetry import metrics
 from presence.state import State
@@ -634,18 +634,10 @@ async def _run_join(channel: Channel, payload: Any) -> tuple[Any, bool]:
         return {"reason": Reason.JOIN_CRASHED}, False
 
 
-@cache
+@per_settings
 def _joins() -> Pace:
     """How many joins this process lets in."""
     return Pace(conf().join_rate, conf().join_burst)
-
-
-def _forget(*, setting: str, **_: Any) -> None:
-    if setting == "BEAM":
-        _joins.cache_clear()
-
-
-setting_changed.connect(_forget)
 
 
 def _address(scope: Any) -> str:

@@ -6,13 +6,10 @@ project adds classes in `settings.BEAM["channels"]`.
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
-from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from beam.config.conf import conf
+from beam.loops import per_settings
 from rooms.channels.base import Channel
 from rooms.channels.room import RoomChannel
 
@@ -36,16 +33,8 @@ class Patterns:
 OWN_CHANNELS: dict[str, type[Channel]] = {"room:*": RoomChannel}
 
 
-@cache
+@per_settings
 def patterns() -> Patterns:
     """Beam's own channels, then those of the project."""
     added = {name: import_string(path) for name, path in conf().channels.items()}
     return Patterns(OWN_CHANNELS | added)
-
-
-def _forget(*, setting: str, **_: Any) -> None:
-    if setting == "BEAM":
-        patterns.cache_clear()
-
-
-setting_changed.connect(_forget)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from weakref import WeakKeyDictionary
 
 from beam import redis
+from beam.loops import per_loop
 from beam.telemetry import metrics
 from presence.admission import Bar
 from presence.factory import tracker
@@ -75,12 +75,7 @@ class Graces:
         return max(left, default=0.0)
 
 
-_graces: WeakKeyDictionary[asyncio.AbstractEventLoop, Graces] = WeakKeyDictionary()
-
-
+@per_loop
 def graces() -> Graces:
     """The running loop's grace periods."""
-    loop = asyncio.get_running_loop()
-    if loop not in _graces:
-        _graces[loop] = Graces()
-    return _graces[loop]
+    return Graces()

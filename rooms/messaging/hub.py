@@ -18,12 +18,11 @@ from functools import partial
 from hashlib import blake2b
 from time import time
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
 
 from beam.config.conf import conf
-from beam.loops import goes_on
+from beam.loops import goes_on, per_loop
 from beam.redis.channel_layer import unbundle
 from beam.telemetry import metrics
 from beam.telemetry.logs import whereabouts
@@ -505,12 +504,7 @@ def _write_to_all(topic: Topic, run: Sequence[Delivery]) -> None:
             socket.deliver(run, joined[vsn])
 
 
-_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
-
-
+@per_loop
 def hub() -> Hub:
     """The running loop's hub."""
-    loop = asyncio.get_running_loop()
-    if loop not in _hubs:
-        _hubs[loop] = Hub()
-    return _hubs[loop]
+    return Hub()

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from itertools import chain
-from weakref import WeakKeyDictionary
 
 from beam.config.conf import conf
+from beam.loops import per_loop
 from presence.state import Diff
 from rooms.messaging import publisher
 from rooms.protocol.presence_parts import presence_diffs
@@ -57,12 +57,7 @@ class Diffs:
         await asyncio.gather(*chain.from_iterable(sent), return_exceptions=True)
 
 
-_diffs: WeakKeyDictionary[asyncio.AbstractEventLoop, Diffs] = WeakKeyDictionary()
-
-
+@per_loop
 def diffs() -> Diffs:
     """The running loop's windows."""
-    loop = asyncio.get_running_loop()
-    if loop not in _diffs:
-        _diffs[loop] = Diffs()
-    return _diffs[loop]
+    return Diffs()

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from time import time
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
 
 from beam import redis
+from beam.loops import per_loop
 from beam.telemetry import metrics
 from rooms.messaging.hub import group_name, hub
 from rooms.protocol.event import Event
@@ -141,15 +141,10 @@ def _retrieve(sent: Sent) -> None:
         sent.exception()
 
 
-_relays: WeakKeyDictionary[asyncio.AbstractEventLoop, Relay] = WeakKeyDictionary()
-
-
+@per_loop
 def relay() -> Relay:
     """The running loop's relay."""
-    loop = asyncio.get_running_loop()
-    if loop not in _relays:
-        _relays[loop] = Relay()
-    return _relays[loop]
+    return Relay()
 
 
 def publish(event: Event) -> Sent | None:

@@ -8,7 +8,6 @@ written for a message. Two back ends behind one interface: in process, or Redis.
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import time
 from collections import Counter, OrderedDict, defaultdict, deque
@@ -16,12 +15,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, Protocol
-from weakref import WeakKeyDictionary
 
 import orjson
 
 from beam import redis
 from beam.config.conf import conf
+from beam.loops import per_loop
 from beam.telemetry import metrics
 
 KEPT_SECONDS: Final = 900.0
@@ -260,15 +259,11 @@ def gather() -> Gathered:
     return taken
 
 
-_local: WeakKeyDictionary[asyncio.AbstractEventLoop, LocalActivity]
-_local = WeakKeyDictionary()
+_local = per_loop(LocalActivity)
 
 
 def activity() -> Activity:
     """The running loop's back end: Redis where `REDIS_URL` is set."""
     if conf().redis_url:
         return RedisActivity(redis.batch(), conf().redis_prefix)
-    loop = asyncio.get_running_loop()
-    if loop not in _local:
-        _local[loop] = LocalActivity()
-    return _local[loop]
+    return _local()

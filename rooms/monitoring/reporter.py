@@ -13,11 +13,10 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from beam import redis
 from beam.config.conf import conf
-from beam.loops import goes_on
+from beam.loops import goes_on, per_loop
 from beam.telemetry import log_summary
 from presence import factory
 from presence.tracker import ALONE
@@ -178,12 +177,7 @@ def _point(before: Figures, now: Figures) -> dict[str, Any]:
     }
 
 
-_pulses: WeakKeyDictionary[asyncio.AbstractEventLoop, Pulse] = WeakKeyDictionary()
-
-
+@per_loop
 def pulse() -> Pulse:
     """The running loop's pulse."""
-    loop = asyncio.get_running_loop()
-    if loop not in _pulses:
-        _pulses[loop] = Pulse()
-    return _pulses[loop]
+    return Pulse()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from functools import cache
 from typing import Any, Final
 
-from django.core.signals import setting_changed
-
 from beam.config.conf import Conf, conf
+from beam.loops import per_settings
 from presence.admission import Limits
 
 _DEFAULT: Final = Conf()
@@ -34,7 +32,7 @@ class Policy:
         return Limits(self.capacity, self.user_sessions, self.presence_bytes)
 
 
-@cache
+@per_settings
 def _policies() -> tuple[Policy, tuple[tuple[str, Policy], ...]]:
     default: dict[str, Any] = {
         "presence_grace": conf().presence_grace,
@@ -62,11 +60,3 @@ def set_own(rooms: dict[str, dict[str, Any]]) -> None:
 
 
 _own: dict[str, dict[str, Any]] = {}
-
-
-def _forget(*, setting: str, **_: Any) -> None:
-    if setting == "BEAM":
-        _policies.cache_clear()
-
-
-setting_changed.connect(_forget)

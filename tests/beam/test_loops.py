@@ -1,10 +1,13 @@
-"""Background tasks end when they are cancelled, whatever a library does."""
+"""Objects of a loop and of the settings; background tasks that end."""
 
 from __future__ import annotations
 
 import asyncio
 
-from beam.loops import goes_on
+import pytest
+from pytest_django.fixtures import Settings
+
+from beam.loops import PerLoop, goes_on, per_loop, per_settings
 
 
 async def test_a_task_ends_whose_cancellation_was_replaced_by_an_error() -> None:
@@ -31,3 +34,35 @@ async def test_a_task_ends_whose_cancellation_was_replaced_by_an_error() -> None
     task.cancel()
 
     assert await asyncio.wait_for(task, 1) == 1
+
+
+async def test_a_loop_has_one_object_of_its_own() -> None:
+    made = per_loop(object)
+
+    mine = made()
+
+    assert made() is mine
+    assert await asyncio.to_thread(asyncio.run, called(made)) is not mine
+    assert made.pop() is mine
+    assert made() is not mine
+
+
+async def called(made: PerLoop[object]) -> object:
+    return made()
+
+
+def test_without_a_loop_there_is_no_object() -> None:
+    with pytest.raises(RuntimeError):
+        per_loop(object)()
+
+
+def test_an_object_of_the_settings_is_made_again_when_they_change(
+    settings: Settings,
+) -> None:
+    made = per_settings(object)
+    before = made()
+    assert made() is before
+
+    settings.BEAM = {**settings.BEAM}
+
+    assert made() is not before

@@ -338,7 +338,8 @@ async def test_a_layer_that_is_away_refuses_and_is_counted(
 
     event = Event(topic=topic, name="msg", payload={})
     await publisher.published(event)
-    [mine] = [found for loop, found in publisher._relays.items() if loop.is_running()]
+    made = publisher.relay.made.items()
+    [mine] = [found for loop, found in made if loop.is_running()]
     monkeypatch.setattr(mine._layer, "group_send", away, raising=False)
     monkeypatch.setattr(mine._layer, "publish", failed, raising=False)
     before = metrics.UNPUBLISHED.value

@@ -33,7 +33,7 @@ revoke = sync_to_async(api_keys.revoke)
 def fresh_keyring() -> None:
     """Nothing is known from other tests, whose clocks went on."""
     api_keys.keyring.forget()
-    authentication._paces.clear()
+    authentication._paces().clear()
 
 
 def bearer(key: str) -> dict[str, str]:

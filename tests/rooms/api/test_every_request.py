@@ -69,7 +69,7 @@ with_id = each([r for r in REQUESTS if "/rooms/r" in r[1] or "/users/" in r[1]])
 def fresh() -> None:
     """No key is known, no rate is used up."""
     api_keys.keyring.forget()
-    authentication._paces.clear()
+    authentication._paces().clear()
 
 
 @pytest.fixture
