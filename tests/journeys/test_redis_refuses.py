@@ -302,6 +302,7 @@ class Proxy:
         self.to = port
         self.port = 0
         self._pumps: list[asyncio.Task[None]] = []
+        self._accepting: set[asyncio.Task[Any]] = set()
         self._writers: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> Proxy:
@@ -311,6 +312,9 @@ class Proxy:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        # One that was just accepted is not among the pumps yet.
+        await asyncio.sleep(0)
+        await asyncio.gather(*self._accepting, return_exceptions=True)
         for pump in self._pumps:
             pump.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)
@@ -322,8 +326,11 @@ class Proxy:
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        self._writers.append(writer)
+        if (task := asyncio.current_task()) is not None:
+            self._accepting.add(task)
         there = await asyncio.open_connection("127.0.0.1", self.to)
-        self._writers += [writer, there[1]]
+        self._writers.append(there[1])
         for pump in (self._pump(reader, there[1]), self._pump(there[0], writer)):
             self._pumps.append(asyncio.create_task(pump))
 
