@@ -114,11 +114,18 @@ class Proxy:
         line.close()
 
     async def end(self) -> None:
-        """Cut everything."""
+        """Cut everything. Returns when all connections are closed."""
+        # One that was just accepted has no line yet.
+        await asyncio.sleep(0)
         for line in self.lines:
             line.thaw()
             line.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        writers = [writer for line in self.lines for writer in line.writers]
+        for writer in writers:
+            writer.transport.abort()
+        closed = (writer.wait_closed() for writer in writers)
+        await asyncio.gather(*closed, return_exceptions=True)
 
 
 @asynccontextmanager
