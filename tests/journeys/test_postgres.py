@@ -24,6 +24,10 @@ from tests.processes import ROOT, RedisServer, Server, free_port, wait_until
 DATABASE = "beam"
 PASSWORD = "a-password-of-tests"
 PAGES = 200
+# Default of `max_pages`: pages served at once, each with one connection. A backend of
+# PostgreSQL whose client has closed the connection is listed until it has exited, so
+# as many again may show while they are replaced.
+MOST_CONNECTIONS = 2 * 8
 LIST = "/admin/rooms/room/"
 SECRET = {"secret": "dev-secret"}
 Manage = Callable[..., subprocess.CompletedProcess[str]]
@@ -129,7 +133,7 @@ async def test_pages_take_few_connections_and_keep_none(
             found = await statuses(client, LIST, PAGES)
 
     assert found == {200}
-    assert max(seen) <= 10
+    assert max(seen) <= MOST_CONNECTIONS
     wait_until(lambda: migrated.clients(DATABASE) <= 2, "connections are closed", 2)
 
 
@@ -146,7 +150,7 @@ async def test_strangers_with_a_cookie_take_few_connections(
             found = await statuses(client, "/admin/", PAGES)
 
     assert found == {302}
-    assert max(seen) <= 10
+    assert max(seen) <= MOST_CONNECTIONS
     wait_until(lambda: migrated.clients(DATABASE) <= 2, "connections are closed", 2)
 
 
@@ -164,7 +168,7 @@ async def test_clients_that_disconnect_leave_no_connection_open(
                 await asyncio.gather(*asking, return_exceptions=True)
             assert (await client.get(LIST)).status_code == 200
 
-    assert max(seen) <= 10
+    assert max(seen) <= MOST_CONNECTIONS
     wait_until(lambda: migrated.clients(DATABASE) <= 2, "connections are closed", 2)
 
 
