@@ -1,0 +1,34 @@
+"""The word list finds words in prose, and leaves code alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.docs.wording import find
+
+LISTED = {"anew": "again", "of late": "recently"}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "lines"),
+    [
+        ("a.md", "Begins anew.\n\nOf late,\nanew.\n", [1, 3, 4]),
+        ("a.md", "The option `anew` and\n```\nanew\n```\n", []),
+        ("a.py", '"""Begins\n\nanew."""\n', [3]),
+        ("a.py", "x = 1  # begins anew\n", [1]),
+        ("a.py", 'anew = settings["anew"]\n', []),
+        ("a.py", 'log("It begins %s anew", x)\n', [1]),
+        ("a.lua", "-- begins anew\n", [1]),
+        ("a.md", "renewed, anew-ish\n", []),
+    ],
+)
+def test_listed_words_are_found_in_prose_only(
+    file: str, text: str, lines: list[int]
+) -> None:
+    assert [found.line for found in find(file, text, LISTED)] == lines
+
+
+def test_a_report_names_what_to_write() -> None:
+    (found,) = find("docs/a.md", "Begins anew.", LISTED)
+
+    assert str(found) == "docs/a.md:1: 'anew'; write: again"
