@@ -109,8 +109,12 @@ class RedisTracker:
         args = [ref, process, held.group, held.body, key, *limits]
         try:
             answer = await self._call(self._track, topic, args)
-            if len(answer) == 1:
-                raise Shut(answer[0].decode())
+            *found, there = answer
+            if there and (len(found) == 1 or found[3]):
+                # `reconcile` added an entry that this process does not hold.
+                self._doubtful.add(topic)
+            if len(found) == 1:
+                raise Shut(found[0].decode())
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
                 # Nobody waits, and Redis may still do it.
@@ -118,7 +122,7 @@ class RedisTracker:
             self._let_go(topic, ref)
             self._leave_index(topic)
             raise
-        before, version, bodies, taken = answer
+        before, version, bodies, taken = found
         snapshot = Snapshot(_state(bodies), before)
         if not taken:
             return Tracked(ref, Diff(state_of([(key, meta)]), {}, version), snapshot)

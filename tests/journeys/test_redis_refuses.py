@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -167,15 +166,6 @@ async def newcomer(server: Server) -> dict[str, Any]:
     }
 
 
-async def is_shown(server: Server, known: dict[str, list[int]]) -> None:
-    """Wait until the next to join sees just that, not the one who joined before."""
-    seen = await newcomer(server)
-    deadline = time.monotonic() + RECOVERY_SECONDS
-    while seen != known:
-        assert time.monotonic() < deadline, seen
-        seen = await newcomer(server)
-
-
 async def refused_join(server: Server) -> Any:
     """The reply to a join while Redis refuses."""
     token = jwt_tokens.mint_user("e", 60)
@@ -246,7 +236,7 @@ async def presence_is_exact(
     for server in servers:
         await eventually(partial(ready, server), "ready")
         await eventually(partial(has, server, known), "exact")
-        await is_shown(server, known)
+        assert await newcomer(server) == known
     for room in rooms:
         await room.until(lambda room=room: room.here == [*known], "exact", 10)
 

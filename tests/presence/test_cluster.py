@@ -8,6 +8,7 @@ import secrets
 import pytest
 
 from beam import redis
+from presence.admission import Limits, Shut
 from presence.cluster import Cluster
 from presence.leases import Leases
 from presence.redis_tracker import RedisTracker
@@ -122,3 +123,69 @@ async def test_who_joins_while_redis_is_told_a_script_is_not_taken_out(
     assert not change
     state = (await one.tracker.list("room:shared")).state
     assert sorted(state) == ["ada:1", "bob:1"]
+
+
+async def forget_how_to_track(process: Process) -> None:
+    """Redis knows how to reconcile, and no other script."""
+    await redis.client().script_flush()
+    await process.tracker.reconcile("room:shared", process.leases.process)
+
+
+async def test_who_is_put_back_while_it_joins_is_not_in_the_state_before(
+    pair: tuple[str, Process, Process],
+) -> None:
+    _, one, _ = pair
+    await one.tracker.track("room:shared", "ada:1", {}, "ada")
+    await forget_how_to_track(one)
+
+    tracked, change = await asyncio.gather(
+        one.tracker.track("room:shared", "bob:1", {}, "bob", Limits(2, 1, 0)),
+        one.tracker.reconcile("room:shared", one.leases.process),
+    )
+
+    assert list(change.joins) == ["bob:1"]
+    assert list(tracked.before.state) == ["ada:1"]
+    assert tracked.diff.version > change.version
+    assert await one.tracker.sizes(["room:shared"]) == [(2, 2)]
+    assert one.tracker.doubtful() == []
+
+
+async def test_who_is_put_back_and_refused_is_taken_out_again(
+    pair: tuple[str, Process, Process],
+) -> None:
+    _, one, _ = pair
+    await one.tracker.track("room:shared", "ada:1", {}, "ada")
+    await forget_how_to_track(one)
+
+    refused, change = await asyncio.gather(
+        one.tracker.track("room:shared", "bob:1", {}, "bob", Limits(1, 0, 0)),
+        one.tracker.reconcile("room:shared", one.leases.process),
+        return_exceptions=True,
+    )
+    await one.renew(1)
+
+    assert isinstance(refused, Shut)
+    assert isinstance(change, Diff)
+    assert list(change.joins) == ["bob:1"]
+    assert [list(diff.leaves) for _, diff in one.told] == [["bob:1"]]
+    assert list((await one.tracker.list("room:shared")).state) == ["ada:1"]
+
+
+async def test_who_is_put_back_and_takes_over_its_session_is_there_once(
+    pair: tuple[str, Process, Process],
+) -> None:
+    _, one, _ = pair
+    first = await one.tracker.track("room:shared", "ada:1", {}, "ada")
+    await one.tracker.leave("room:shared", first.ref)
+    await forget_how_to_track(one)
+
+    again, _ = await asyncio.gather(
+        one.tracker.track("room:shared", "ada:1", {}, "ada"),
+        one.tracker.reconcile("room:shared", one.leases.process),
+    )
+    await one.renew(1)
+
+    assert again.ref == first.ref
+    state = (await one.tracker.list("room:shared")).state
+    assert [meta["phx_ref"] for meta in state["ada:1"]["metas"]] == [first.ref]
+    assert await one.tracker.sizes(["room:shared"]) == [(1, 1)]
