@@ -76,7 +76,7 @@ class Conf:
     room_row_seconds: float = 60.0
     room_rows: int = 100_000
     forget_days: int = 30
-    max_pages: int = 8
+    max_pages: int = 6
     login_attempts: int = 5
     login_pause: float = 60.0
     max_channels: int = 100
