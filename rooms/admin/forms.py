@@ -11,7 +11,8 @@ from django import forms
 from beam.config.conf import conf
 from rooms.api import event_parser
 from rooms.protocol import identifiers
-from rooms.protocol.messages import BadFrame, loads
+from rooms.protocol.json_text import loads
+from rooms.protocol.messages import BadFrame
 
 BLOCKS: Final = (
     (0, "may come back at once"),

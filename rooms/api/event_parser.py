@@ -6,9 +6,10 @@ from functools import partial
 from typing import Any, Final
 
 from rooms.protocol.event import Event
+from rooms.protocol.event_names import RESERVED_RULE, is_reserved
 from rooms.protocol.identifiers import labels, room_topic
+from rooms.protocol.json_text import dumps
 from rooms.protocol.json_types import json_type, not_an_object
-from rooms.protocol.messages import RESERVED_RULE, dumps, is_reserved
 
 MAX_EVENT_NAME: Final = 200
 # Members that do not exist: so many are named in the answer.

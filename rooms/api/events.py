@@ -24,8 +24,8 @@ from rooms.api.view import (
 from rooms.auth.api_keys import Caller
 from rooms.messaging import publisher
 from rooms.monitoring.activity import gathered
+from rooms.protocol.event_names import RESERVED_RULE
 from rooms.protocol.json_types import json_type, not_an_object
-from rooms.protocol.messages import RESERVED_RULE
 
 CHANGED = {"room_id": "lobby", "event": "changed", "payload": {"rev": 3}}
 

@@ -12,8 +12,8 @@ from rest_framework import serializers
 from rooms.api import event_parser
 from rooms.api.openapi import NAME
 from rooms.protocol import identifiers
+from rooms.protocol.event_names import is_reserved
 from rooms.protocol.json_types import json_type, not_an_object
-from rooms.protocol.messages import is_reserved
 
 
 class _Id(serializers.CharField):

@@ -27,7 +27,8 @@ from rooms.api.errors import TooLarge, Unread
 from rooms.api.openapi import Described
 from rooms.auth.api_keys import Caller
 from rooms.protocol.handshake import Refused, assign, parse_params
-from rooms.protocol.messages import BadFrame, dumps, loads
+from rooms.protocol.json_text import dumps, loads
+from rooms.protocol.messages import BadFrame
 
 
 class JsonRenderer(BaseRenderer):

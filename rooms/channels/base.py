@@ -23,7 +23,8 @@ from rooms.messaging.inbox import OVERHEAD, Inbox, Item, Message, Work, weigh
 from rooms.messaging.outbound import Socket
 from rooms.protocol.connection import channel_join_ref
 from rooms.protocol.event import Delivery, Event
-from rooms.protocol.messages import Frame, Reason, is_of_phoenix, reply
+from rooms.protocol.event_names import is_of_phoenix
+from rooms.protocol.messages import Frame, Reason, reply
 from rooms.protocol.presence_parts import joins_of, state_parts
 
 logger = logging.getLogger(__name__)

@@ -37,7 +37,7 @@ from rooms.messaging.outbound import (
     Socket,
 )
 from rooms.monitoring import client_log
-from rooms.protocol import messages
+from rooms.protocol import serializer
 from rooms.protocol.connection import (
     Connection,
     Join,
@@ -56,6 +56,7 @@ from rooms.protocol.messages import (
     Frame,
     InvalidValue,
     Reason,
+    reply,
 )
 from rooms.protocol.rate_limit import (
     LARGEST_KEPT_REF,
@@ -363,7 +364,7 @@ class SocketConsumer(AsyncConsumer):
 
     def decode(self, data: str | bytes) -> Frame:
         """See `rooms.channels.base.Owner`. Raises `BadFrame`."""
-        return messages.decode(data, self.socket.vsn, self._conf.max_message_depth)
+        return serializer.decode(data, self.socket.vsn, self._conf.max_message_depth)
 
     def _answer_bad(self, error: BadFrame) -> None:
         """Refuse a message that cannot be used, or close the socket if it must be."""
@@ -440,8 +441,8 @@ class SocketConsumer(AsyncConsumer):
                 metrics.STALE.value += 1
 
     def _leave(self, channel: Channel, data: str | bytes) -> None:
-        reply = messages.reply(self.decode(data), "ok", {}, channel.join_ref)
-        self.socket.send((reply,))
+        answer = reply(self.decode(data), "ok", {}, channel.join_ref)
+        self.socket.send((answer,))
         self.ended(channel)
 
     def _joined(self, task: asyncio.Task[None]) -> None:
@@ -612,7 +613,7 @@ def _written(channel: Channel, response: Any) -> Any:
     body = None if response is NULL else response
     if body != {}:
         frame = Frame(None, None, channel.topic, "phx_reply", None)
-        messages.encode(messages.reply(frame, "ok", body, None), channel.socket.vsn)
+        serializer.encode(reply(frame, "ok", body, None), channel.socket.vsn)
     return body
 
 

@@ -28,13 +28,14 @@ from rooms.messaging.presence_diffs import diffs
 from rooms.monitoring import client_log
 from rooms.monitoring.activity import gathered
 from rooms.protocol.event import Event
+from rooms.protocol.event_names import RESERVED_RULE, is_reserved
 from rooms.protocol.identifiers import (
     MAX_SESSION_ID,
     check_characters,
     labels,
     room_topic,
 )
-from rooms.protocol.messages import RESERVED_RULE, Reason, is_reserved
+from rooms.protocol.messages import Reason
 from rooms.protocol.rate_limit import LONGEST_DELAY, is_short, refusal_delay
 from rooms.protocol.removal import REMOVE
 from rooms.records.room_policy import Policy, policy_for

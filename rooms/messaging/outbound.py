@@ -16,7 +16,9 @@ from typing import Any, Protocol
 from beam.telemetry import metrics
 from rooms.protocol.backlog import Backlog
 from rooms.protocol.event import Delivery
-from rooms.protocol.messages import Close, Frame, Vsn, encode, is_binary, prepared
+from rooms.protocol.messages import Close, Frame, Vsn
+from rooms.protocol.serializer import encode, is_binary
+from rooms.protocol.ws_frames import prepared
 
 EXTENSION = "rooms.protocol.ws_frames"
 

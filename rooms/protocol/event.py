@@ -14,7 +14,10 @@ from typing import Any, Final
 import orjson
 
 from presence.state import Diff, merge
-from rooms.protocol.messages import Frame, Vsn, dumps, encode, is_binary, prepared
+from rooms.protocol.json_text import dumps
+from rooms.protocol.messages import Frame, Vsn
+from rooms.protocol.serializer import encode, is_binary
+from rooms.protocol.ws_frames import prepared
 
 MESSAGE_TYPE: Final = "beam.event"
 

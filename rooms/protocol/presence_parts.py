@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from presence.state import Diff, Meta, State, metas_of, state_of
 from rooms.protocol.event import Event, presence_diff
-from rooms.protocol.messages import RawJson, dumps
+from rooms.protocol.json_text import RawJson, dumps
 
 T = TypeVar("T")
 

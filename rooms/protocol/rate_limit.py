@@ -6,7 +6,7 @@ import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from rooms.protocol.messages import dumps
+from rooms.protocol.json_text import dumps
 
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0

@@ -74,3 +74,16 @@ def _unmasked(payload: bytes, mask: bytes) -> bytes:
     key = int.from_bytes((mask * (size // 4 + 1))[:size], "little")
     plain = int.from_bytes(payload, "little") ^ key
     return plain.to_bytes(size, "little")
+
+
+def prepared(data: bytes, binary: bool) -> bytes:
+    """A finished server-to-client WebSocket frame (RFC 6455 section 5.2).
+
+    Unmasked, uncompressed, unfragmented: the same bytes for every recipient.
+    """
+    first, size = b"\x82" if binary else b"\x81", len(data)
+    if size < 126:
+        return first + bytes((size,)) + data
+    if size < 65_536:
+        return first + b"\x7e" + size.to_bytes(2, "big") + data
+    return first + b"\x7f" + size.to_bytes(8, "big") + data

@@ -17,7 +17,8 @@ from rooms.messaging import publisher
 from rooms.messaging.hub import Held, Hub, release
 from rooms.messaging.outbound import Ended, Receiver, Socket
 from rooms.protocol.event import Delivery, Event
-from rooms.protocol.messages import Close, Frame, Vsn, encode
+from rooms.protocol.messages import Close, Frame, Vsn
+from rooms.protocol.serializer import encode
 
 _ids = itertools.count()
 

@@ -11,7 +11,8 @@ import pytest
 from beam.config.conf import Conf
 from beam.telemetry.metrics import CLOSED, COUNTERS, HISTOGRAMS, OTHER
 from rooms.monitoring.process_stats import GAUGES
-from rooms.protocol.messages import RESERVED, Close, Reason
+from rooms.protocol.event_names import RESERVED
+from rooms.protocol.messages import Close, Reason
 from tests.processes import ROOT
 
 DOCS = ROOT / "docs"

@@ -15,7 +15,8 @@ from rooms.api.event_parser import event_name
 from rooms.messaging import publisher
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic
-from rooms.protocol.messages import BadFrame, loads
+from rooms.protocol.json_text import loads
+from rooms.protocol.messages import BadFrame
 
 
 class Command(BaseCommand):

@@ -12,7 +12,8 @@ from beam.config.conf import conf
 from rooms.auth import grants, jwt_tokens
 from rooms.protocol import identifiers
 from rooms.protocol.identifiers import room_topic
-from rooms.protocol.messages import BadFrame, loads
+from rooms.protocol.json_text import loads
+from rooms.protocol.messages import BadFrame
 
 HOUR = 3_600
 # A hundred years.

@@ -24,7 +24,7 @@ from beam.telemetry import metrics
 from rooms import demo
 from rooms.messaging import publisher
 from rooms.messaging.connections import connections
-from rooms.protocol.messages import RESERVED_RULE
+from rooms.protocol.event_names import RESERVED_RULE
 from tests.clients import connected
 
 PUSH = "/api/v1/push_room_event"

@@ -11,7 +11,9 @@ from hypothesis import given
 
 from presence.state import Diff, State, apply, by_ref, state_of
 from rooms.protocol.event import Delivery, Event, presence_diff
-from rooms.protocol.messages import Frame, Vsn, encode, prepared
+from rooms.protocol.messages import Frame, Vsn
+from rooms.protocol.serializer import encode
+from rooms.protocol.ws_frames import prepared
 from tests.rooms.protocol.test_serializer import JSON, TEXT
 
 

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from presence.state import Diff, Meta, State, apply, metas_of, state_of
 from rooms.protocol.event import Delivery, Event
-from rooms.protocol.messages import Frame, RawJson, Vsn, encode
+from rooms.protocol.json_text import RawJson
+from rooms.protocol.messages import Frame, Vsn
 from rooms.protocol.presence_parts import joins_of, presence_diffs, state_parts
+from rooms.protocol.serializer import encode
 
 MOST = 400
 

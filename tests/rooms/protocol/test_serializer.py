@@ -10,26 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rooms.protocol.json_text import NotJson, dumps, loads
 from rooms.protocol.messages import (
-    PREFIXES,
-    RESERVED,
-    RESERVED_RULE,
     Answerable,
     BadFrame,
     Frame,
     InvalidValue,
-    NotJson,
     TooDeep,
     Vsn,
-    decode,
-    dumps,
-    encode,
-    is_binary,
-    is_reserved,
-    loads,
-    prepared,
     reply,
 )
+from rooms.protocol.serializer import decode, encode, is_binary
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 SCALARS: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers() | TEXT
@@ -484,86 +475,3 @@ def test_what_json_cannot_say_is_null_or_refused(bad: float) -> None:
     assert dumps(bad) == b"null"
     with pytest.raises(ValueError, match="not JSON compliant"):
         dumps([bad, 2**70])
-
-
-@given(st.binary(max_size=300), st.booleans())
-def test_a_prepared_frame_is_one_whole_websocket_frame(
-    data: bytes,
-    binary: bool,
-) -> None:
-    assert _unframe(prepared(data, binary)) == (2 if binary else 1, data)
-
-
-@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536, 70_000])
-def test_every_length_form_is_written(size: int) -> None:
-    assert _unframe(prepared(b"x" * size, False)) == (1, b"x" * size)
-
-
-def _unframe(raw: bytes) -> tuple[int, bytes]:
-    """Opcode and payload of one unmasked final frame (RFC 6455 section 5.2)."""
-    assert raw[0] & 0xF0 == 0x80
-    size, at = raw[1], 2
-    if size in (126, 127):
-        at = 4 if size == 126 else 10
-        size = int.from_bytes(raw[2:at], "big")
-    assert len(raw) == at + size
-    return raw[0] & 0x0F, raw[at:]
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "phx_join",
-        "phx_",
-        "PHX_JOIN",
-        "Phx_close",
-        " phx_close",
-        "chan_reply_8",
-        "chan_reply_",
-        "chan_reply",
-        "chan_reply8",
-        "CHAN_REPLY_8",
-        "\tchan_reply_8",
-        "chan_reply_8,x",
-        "beam_gap",
-        "BEAM_gap",
-        "presence_state",
-        "presence_diff",
-        "Presence_Diff",
-        "presence_diff ",
-        'presence_diff,{"joins"',
-        "presence_state\0",
-        "presence_update",
-        "access_token",
-        "acce\u017f\u017f_to\u212aen",
-        "token_expired",
-    ],
-)
-def test_reserved_names_are_known_in_any_spelling(name: str) -> None:
-    assert is_reserved(name)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "new_msg",
-        "typing",
-        "presence",
-        "presence_stately",
-        "presence_diff_seen",
-        "presence_state:mine",
-        "my_phx_join",
-        "a,phx_join",
-        "chan_rep",
-        "channel_reply",
-        "beam",
-        "heartbeat",
-        "",
-    ],
-)
-def test_other_names_are_free(name: str) -> None:
-    assert not is_reserved(name)
-
-
-def test_the_rule_names_everything_that_is_reserved() -> None:
-    assert all(name in RESERVED_RULE for name in (*PREFIXES, *RESERVED))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms.protocol.ws_frames import read
+from rooms.protocol.ws_frames import prepared, read
 
 LIMIT = 100_000
 MOST = 64
@@ -93,3 +93,27 @@ def test_no_more_are_read_than_asked_for() -> None:
     got = read(b"".join(frames), LIMIT, 2)
 
     assert got == (["0", "1"], len(frames[0] + frames[1]), False)
+
+
+@given(st.binary(max_size=300), st.booleans())
+def test_a_prepared_frame_is_one_whole_websocket_frame(
+    data: bytes,
+    binary: bool,
+) -> None:
+    assert _unframe(prepared(data, binary)) == (2 if binary else 1, data)
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536, 70_000])
+def test_every_length_form_is_written(size: int) -> None:
+    assert _unframe(prepared(b"x" * size, False)) == (1, b"x" * size)
+
+
+def _unframe(raw: bytes) -> tuple[int, bytes]:
+    """Opcode and payload of one unmasked final frame (RFC 6455 section 5.2)."""
+    assert raw[0] & 0xF0 == 0x80
+    size, at = raw[1], 2
+    if size in (126, 127):
+        at = 4 if size == 126 else 10
+        size = int.from_bytes(raw[2:at], "big")
+    assert len(raw) == at + size
+    return raw[0] & 0x0F, raw[at:]
