@@ -26,9 +26,9 @@ from rooms.api import authentication
 from rooms.api.errors import TooLarge, Unread
 from rooms.api.openapi import Described
 from rooms.auth.api_keys import Caller
-from rooms.protocol.handshake import Refused, assign, parse_params
 from rooms.protocol.json_text import dumps, loads
 from rooms.protocol.messages import BadFrame
+from rooms.protocol.query_params import InvalidParams, assign, parse_params
 
 
 class JsonRenderer(BaseRenderer):
@@ -67,7 +67,7 @@ class BracketFormParser(BaseParser):
         """Raises `ParseError` for what is no form."""
         try:
             return parse_params(_form_of(stream.read()))
-        except Refused as error:
+        except InvalidParams as error:
             raise exceptions.ParseError(str(error)) from None
 
 
@@ -94,7 +94,7 @@ class BracketMultiPartParser(MultiPartParser):
         try:
             for key, value in form.data.items():
                 assign(params, key, str(value))
-        except Refused as error:
+        except InvalidParams as error:
             raise exceptions.ParseError(str(error)) from None
         return params
 

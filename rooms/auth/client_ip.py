@@ -5,7 +5,6 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from beam.config.conf import conf, networks
-from rooms.protocol.handshake import client_address
 
 # What one household or machine is given: an address of it is no limit.
 IPV6_PREFIX = 64
@@ -22,6 +21,26 @@ def client_of(peer: str, forwarded: str) -> str:
         peer = client_address(peer, forwarded, proxies)
     found = _parsed(peer)
     return peer if found is None else str(found)
+
+
+def client_address(peer: str, forwarded: str, proxies: int) -> str:
+    """The address of a client behind so many proxies of one's own.
+
+    `forwarded`: `X-Forwarded-For`, to which each proxy adds who came to it. What
+    stands before the places of the own proxies is the client's word, and not
+    believed.
+    """
+    hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
+    if not 0 < proxies <= len(hops):
+        return peer
+    return _without_port(hops[-proxies])
+
+
+def _without_port(hop: str) -> str:
+    """`1.2.3.4:80` and `[::1]:80` as some proxies write them."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
 
 
 def is_in(address: str, text: str) -> bool:

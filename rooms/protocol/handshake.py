@@ -10,15 +10,13 @@ import binascii
 import re
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
 
 from beam.config.origins import is_allowed
 from rooms.protocol.messages import Vsn
+from rooms.protocol.query_params import InvalidParams, parse_params
 
 TOKEN_PREFIX = "base64url.bearer.phx."  # noqa: S105 - a prefix, no secret
 SUBPROTOCOLS = ("phoenix",)
-MAX_PARAMS = 200
-MAX_NESTING = 8
 LONGEST_ORIGIN = 100
 
 _SEMVER = re.compile(
@@ -27,7 +25,6 @@ _SEMVER = re.compile(
     r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?",
     re.ASCII,
 )
-_KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 
 
 # Some clients never come back after 403: it is for what will not change.
@@ -89,7 +86,10 @@ def negotiate(
         raise _origin_refused(origin, allowed)
     auth_token, rest = extract_token(offered)
     subprotocol = choose_subprotocol(rest)
-    params = parse_params(query)
+    try:
+        params = parse_params(query)
+    except InvalidParams as error:
+        raise Refused(str(error)) from None
     return Handshake(choose_vsn(params), params, auth_token, subprotocol)
 
 
@@ -144,72 +144,3 @@ def choose_vsn(params: dict[str, Any]) -> Vsn:
     if minor != "0" or major not in ("1", "2") or (pre and patch == "0"):
         raise Refused("vsn is not supported", "vsn")
     return Vsn(major)
-
-
-def parse_params(query: bytes) -> dict[str, Any]:
-    """A query string as Plug reads it: `a[b]=1` nests, `a[]=1` is a list.
-
-    Empty pairs (`a=1&&b=2`) are skipped, of a repeated key the last wins.
-    Raises `Refused` for invalid UTF-8 or far too many params.
-    """
-    params: dict[str, Any] = {}
-    pairs = [pair for pair in query.split(b"&") if pair]
-    if len(pairs) > MAX_PARAMS:
-        raise Refused("too many params")
-    for pair in pairs:
-        key, _, value = pair.partition(b"=")
-        assign(params, _text(key), _text(value))
-    return params
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return unquote_to_bytes(raw.replace(b"+", b" ")).decode()
-    except UnicodeDecodeError:
-        raise Refused("query is not UTF-8") from None
-
-
-def assign(params: dict[str, Any], key: str, value: str) -> None:
-    """Put a pair where its brackets say, as Plug does. Raises `Refused`."""
-    match = _KEY.fullmatch(key)
-    if match is None:
-        params[key] = value
-        return
-    name, rest = match.groups()
-    steps = rest[1:-1].split("][") if rest else []
-    if len(steps) > MAX_NESTING:
-        raise Refused("params nested too deeply")
-    place = params
-    for step in steps:
-        if step == "":
-            # `a[]=1`: what would follow a list's brackets has no meaning here.
-            place[name] = [*_as(list, place.get(name)), value]
-            return
-        inner: dict[str, Any] = _as(dict, place.get(name))
-        place[name] = inner
-        place, name = inner, step
-    place[name] = value
-
-
-def _as(kind: type, value: Any) -> Any:
-    return value if isinstance(value, kind) else kind()
-
-
-def client_address(peer: str, forwarded: str, proxies: int) -> str:
-    """The address of a client behind so many proxies of one's own.
-
-    `forwarded`: `X-Forwarded-For`, to which each proxy adds who came to it. What
-    stands before the places of the own proxies is the client's word, and not
-    believed.
-    """
-    hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
-    if not 0 < proxies <= len(hops):
-        return peer
-    return _without_port(hops[-proxies])
-
-
-def _without_port(hop: str) -> str:
-    """`1.2.3.4:80` and `[::1]:80` as some proxies write them."""
-    if hop.startswith("["):
-        return hop[1:].partition("]")[0]
-    return hop.partition(":")[0] if hop.count(":") == 1 else hop
