@@ -16,7 +16,7 @@ from presence import admission
 from presence.factory import tracker
 from presence.state import State
 from rooms.admin.time_series import recent, step_of, sums
-from rooms.channels.base import Channel, Refused
+from rooms.channels.channel import Channel, Refused
 from rooms.channels.router import Patterns
 from rooms.messaging.hub import hub
 from rooms.monitoring.activity import MAX_SENT, Record, activity, gathered

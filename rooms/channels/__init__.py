@@ -1,5 +1,5 @@
 """Channels: what a joined topic does. `Channel` is public, with what it raises."""
 
-from rooms.channels.base import NULL, Channel, Refused
+from rooms.channels.channel import NULL, Channel, Refused
 
 __all__ = ["NULL", "Channel", "Refused"]

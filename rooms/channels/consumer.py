@@ -23,7 +23,7 @@ from beam.telemetry import metrics
 from presence.state import State
 from rooms.auth import grants, verifier
 from rooms.auth.client_ip import client_of, counted_as
-from rooms.channels.base import NULL, TURN, Channel, Refused
+from rooms.channels.channel import NULL, TURN, Channel, Refused
 from rooms.channels.router import Patterns, patterns
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import hub, release
@@ -324,7 +324,7 @@ class SocketConsumer(AsyncConsumer):
         return wait
 
     def waits(self, size: int) -> None:
-        """See `rooms.channels.base.Owner`. Reading goes on when half of it is done."""
+        """See `Owner`. Reading goes on when half of it is done."""
         self._waiting += size
         if self._paused and self._waiting <= self._conf.inbound_limit // 2:
             self._go_on()
@@ -363,7 +363,7 @@ class SocketConsumer(AsyncConsumer):
             self._step(frame, data)
 
     def decode(self, data: str | bytes) -> Frame:
-        """See `rooms.channels.base.Owner`. Raises `BadFrame`."""
+        """See `rooms.channels.channel.Owner`. Raises `BadFrame`."""
         return serializer.decode(data, self.socket.vsn, self._conf.max_message_depth)
 
     def _answer_bad(self, error: BadFrame) -> None:
@@ -539,18 +539,18 @@ class SocketConsumer(AsyncConsumer):
         release(channel)
 
     def ended(self, channel: Channel) -> None:
-        """See `rooms.channels.base.Owner`."""
+        """See `rooms.channels.channel.Owner`."""
         if self._forget(channel):
             self.socket.send(self._connection.end(channel.topic))
             _part(channel)
 
     def crashed(self, channel: Channel, error: Exception) -> None:
-        """See `rooms.channels.base.Owner`."""
+        """See `rooms.channels.channel.Owner`."""
         _log_crash(channel, error)
         self._fail(channel)
 
     def overflowed(self, channel: Channel) -> None:
-        """See `rooms.channels.base.Owner`."""
+        """See `rooms.channels.channel.Owner`."""
         self._fail(channel)
 
     def _fail(self, channel: Channel) -> None:

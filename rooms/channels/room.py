@@ -19,7 +19,7 @@ from presence.factory import tracker
 from presence.state import Diff, Snapshot, State, metas_of
 from presence.tracker import NotTracked
 from rooms.auth import grants, verifier
-from rooms.channels.base import Channel, Refused
+from rooms.channels.channel import Channel, Refused
 from rooms.messaging import publisher
 from rooms.messaging.grace_period import graces, untrack
 from rooms.messaging.hub import hub, release

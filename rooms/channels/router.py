@@ -10,7 +10,7 @@ from django.utils.module_loading import import_string
 
 from beam.config.conf import conf
 from beam.loops import per_settings
-from rooms.channels.base import Channel
+from rooms.channels.channel import Channel
 from rooms.channels.room import RoomChannel
 
 

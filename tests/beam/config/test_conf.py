@@ -18,7 +18,7 @@ NUMBERS = {
     for item in fields(Conf)
     if isinstance(item.default, int | float)
 }
-NO_CHANNEL = {"x:*": "rooms.channels.base.Missing"}
+NO_CHANNEL = {"x:*": "rooms.channels.channel.Missing"}
 
 
 @pytest.fixture(autouse=True)

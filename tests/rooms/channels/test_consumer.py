@@ -669,7 +669,7 @@ LONG = "x" * 600
 async def test_what_a_channel_would_keep_of_its_join_is_bounded(
     settings: Settings, join_ref: Any, ref: Any, topic: str
 ) -> None:
-    channels = {"own:*": "rooms.channels.base.Channel"}
+    channels = {"own:*": "rooms.channels.channel.Channel"}
     settings.BEAM = settings.BEAM | {"channels": channels}
     [ada] = await connected("ada")
 

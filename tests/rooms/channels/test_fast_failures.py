@@ -11,7 +11,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
-from rooms.channels.base import Channel
+from rooms.channels.channel import Channel
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import Hub
 from tests.clients import Client, connected, until

@@ -10,7 +10,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
-from rooms.channels.base import Channel
+from rooms.channels.channel import Channel
 from rooms.channels.consumer import SocketConsumer
 from rooms.messaging import publisher
 from rooms.messaging.connections import connections

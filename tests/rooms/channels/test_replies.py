@@ -9,7 +9,7 @@ from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
 from rooms.auth import jwt_tokens
-from rooms.channels.base import NULL, Channel
+from rooms.channels.channel import NULL, Channel
 from rooms.messaging.hub import Hub
 from tests.clients import Client, connected
 

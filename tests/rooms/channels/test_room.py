@@ -9,7 +9,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from rooms.auth import jwt_tokens
-from rooms.channels.base import Channel
+from rooms.channels.channel import Channel
 from rooms.channels.router import Patterns
 from rooms.messaging.hub import Hub, hub
 from rooms.protocol.identifiers import room_topic
