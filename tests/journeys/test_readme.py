@@ -87,7 +87,7 @@ async def test_the_javascript_example_shows_a_message_by_itself(
     assert example.stdout is not None
 
     printed = ""
-    while "heard:" not in printed or "[ 'ada:1', 'ada:2' ]" not in printed:
+    while "received:" not in printed or "[ 'ada:1', 'ada:2' ]" not in printed:
         line = await asyncio.wait_for(example.stdout.readline(), 20)
         assert line, printed
         printed += line.decode()
