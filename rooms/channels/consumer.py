@@ -38,34 +38,13 @@ from rooms.messaging.outbound import (
 )
 from rooms.monitoring import client_log
 from rooms.protocol import serializer
-from rooms.protocol.connection import (
-    Connection,
-    Join,
-    Leave,
-    Push,
-    Refuse,
-    Send,
-    refuse,
-)
+from rooms.protocol.connection import Connection, Limits
 from rooms.protocol.handshake import Handshake, negotiate
 from rooms.protocol.handshake import Refused as HandshakeRefused
-from rooms.protocol.messages import (
-    Answerable,
-    BadFrame,
-    Close,
-    Frame,
-    InvalidValue,
-    Reason,
-    reply,
-)
-from rooms.protocol.rate_limit import (
-    LARGEST_KEPT_REF,
-    Pace,
-    Streak,
-    is_short,
-    may_stay,
-    refusal_delay,
-)
+from rooms.protocol.messages import Close, Frame, Reason, reply
+from rooms.protocol.rate_limit import Pace, Streak, refusal_delay
+from rooms.protocol.size_limits import is_short_frame
+from rooms.protocol.step import CloseSocket, Ignore, Join, Leave, Push, Refuse, Send
 from rooms.runtime import keeper
 
 # What a message costs of the inbound rate.
@@ -74,12 +53,6 @@ JOIN_UNITS = 10
 CRASHED = "channel_crash"
 # How often a join looks whether its client has read what it got before.
 BEHIND_SECONDS = 0.02
-# Characters of a topic that an answer may wait with.
-LONGEST_TOPIC = 300
-TOO_LONG = (
-    f"a topic that is joined has at most {LONGEST_TOPIC} characters, "
-    f"its refs at most {LARGEST_KEPT_REF} bytes"
-)
 # Ends that the client caused. If they come soon it will cause them again.
 FAILURES = frozenset(
     {
@@ -145,10 +118,7 @@ class SocketConsumer(AsyncConsumer):
         self._waiting = 0
         self._paused = False
         self._patterns: Patterns = patterns()
-        self._connection = Connection(
-            matches=lambda topic: self._patterns.find(topic) is not None,
-            max_channels=self._conf.max_channels,
-        )
+        self._connection: Connection
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection to its end."""
@@ -163,6 +133,7 @@ class SocketConsumer(AsyncConsumer):
         self.params, self.auth_token = shake.params, shake.auth_token
         await send({"type": "websocket.accept", "subprotocol": shake.subprotocol})
         self.socket = _socket(scope, send, shake)
+        self._connection = Connection(shake.vsn, self._patterns.matches, limits())
         await self._serve(receive)
 
     async def admit(self, scope: Any) -> Handshake:
@@ -352,52 +323,44 @@ class SocketConsumer(AsyncConsumer):
 
     def _read(self, data: str | bytes) -> None:
         metrics.FRAMES_IN.value += self.counts
-        try:
-            frame = self.decode(data)
-        except BadFrame as error:
-            self._answer_bad(error)
-            return
-        if len(data) > self._conf.max_message_bytes:
-            self._refuse(frame, Reason.MESSAGE_TOO_LARGE)
-        else:
-            self._step(frame, data)
+        match self._connection.receive_data(data):
+            case Push(frame):
+                self._channels[frame.topic].handle(frame, data)
+            case Send(frames):
+                self.socket.send(frames)
+            case Join(frame):
+                self._pace.spend(JOIN_UNITS - 1, time.monotonic())
+                self._joining = hub().spawn(self._join(frame))
+                self._joining.add_done_callback(self._joined)
+            case Leave(frame):
+                channel = self._channels[frame.topic]
+                channel.leave(partial(self._leave, channel, data), weigh(data))
+            case Refuse() as refusal:
+                self._refuse(refusal)
+            case CloseSocket(code):
+                metrics.BAD_FRAMES.value += 1
+                self.close(code)
+            case Ignore():
+                metrics.STALE.value += 1
 
     def decode(self, data: str | bytes) -> Frame:
-        """See `rooms.channels.channel.Owner`. Raises `BadFrame`."""
-        return serializer.decode(data, self.socket.vsn, self._conf.max_message_depth)
+        """See `rooms.channels.channel.Owner`."""
+        return self._connection.decode(data)
 
-    def _answer_bad(self, error: BadFrame) -> None:
-        """Refuse a message that cannot be used, or close the socket if it must be."""
-        by_the_book = self._conf.strict_json and isinstance(error, InvalidValue)
-        if by_the_book or not isinstance(error, Answerable):
-            metrics.BAD_FRAMES.value += 1
-            self.close(Close.BAD_FRAME)
+    def _refuse(self, refusal: Refuse) -> None:
+        if not refusal.is_join:
+            metrics.MESSAGES_REFUSED.count(refusal.reason)
+            self.socket.send((refusal.reply,))
             return
-        message = str(error) if isinstance(error, InvalidValue) else ""
-        self._refuse(error.frame, error.reason, message)
-
-    def _refuse(self, frame: Frame, reason: Reason, message: str = "") -> None:
-        """Refuse a message that was not looked at.
-
-        As after any second join that is refused, the first channel is gone.
-        """
-        refusal = refuse(frame, reason, frame.join_ref, message)
-        self._say_no(refusal)
-        if refusal.is_join and type(frame.topic) is str:
+        metrics.JOINS_REFUSED.count(refusal.reason)
+        self._pace.spend(JOIN_UNITS - 1, time.monotonic())
+        self._answer((refusal.reply,), self._failed(refusal.reason), "join")
+        topic = refusal.reply.topic
+        if type(topic) is str:
             user_id = self.identity.user_id
-            client_log.join_refused(frame.topic, user_id, reason, message)
-            replaced = self._channels.get(frame.topic)
-            if replaced is not None:
-                self.ended(replaced)
-
-    def _say_no(self, refusal: Refuse) -> None:
-        counter = metrics.JOINS_REFUSED if refusal.is_join else metrics.MESSAGES_REFUSED
-        counter.count(refusal.reason)
-        if refusal.is_join:
-            self._pace.spend(JOIN_UNITS - 1, time.monotonic())
-            self._answer(refusal.frames, self._failed(refusal.reason), "join")
-        else:
-            self.socket.send(refusal.frames)
+            client_log.join_refused(topic, user_id, refusal.reason, refusal.message)
+        if refusal.replaces:
+            self.ended(self._channels[topic])
 
     def _failed(self, reason: str) -> float:
         """A join failed, or a channel: seconds that its answer waits."""
@@ -411,7 +374,7 @@ class SocketConsumer(AsyncConsumer):
 
     def _answer(self, frames: tuple[Frame, ...], delay: float, kind: str) -> None:
         """Send the answer to a failure, now or later."""
-        may_wait = self._late < MOST_LATE and all(map(_may_wait, frames))
+        may_wait = self._late < MOST_LATE and all(map(is_short_frame, frames))
         if not delay or not may_wait:
             self.socket.send(frames)
             return
@@ -419,26 +382,6 @@ class SocketConsumer(AsyncConsumer):
         metrics.DELAYED.count(kind)
         loop = asyncio.get_running_loop()
         loop.call_later(delay, self._answer_late, frames, kind)
-
-    def _step(self, frame: Frame, data: str | bytes) -> None:
-        match self._connection.receive(frame):
-            case Send(frames):
-                self.socket.send(frames)
-            case Refuse() as refusal:
-                self._say_no(refusal)
-            case Push(frame):
-                self._channels[frame.topic].handle(frame, data)
-            case Join(frame) if not _may_stay(frame):
-                self._refuse(frame, Reason.INVALID_PAYLOAD, TOO_LONG)
-            case Join(frame):
-                self._pace.spend(JOIN_UNITS - 1, time.monotonic())
-                self._joining = hub().spawn(self._join(frame))
-                self._joining.add_done_callback(self._joined)
-            case Leave(frame):
-                channel = self._channels[frame.topic]
-                channel.leave(partial(self._leave, channel, data), weigh(data))
-            case _:
-                metrics.STALE.value += 1
 
     def _leave(self, channel: Channel, data: str | bytes) -> None:
         answer = reply(self.decode(data), "ok", {}, channel.join_ref)
@@ -579,19 +522,6 @@ def _why(code: int | None) -> str:
     return Close(code).name.lower() if code in set(Close) else LOST
 
 
-def _may_stay(join: Frame) -> bool:
-    """Whether a channel may keep the topic and refs of its join."""
-    # A room's channel refuses a long one by a reason of its own.
-    is_short_topic = len(join.topic) <= LONGEST_TOPIC or join.topic.startswith("room:")
-    return is_short_topic and may_stay(join.join_ref) and may_stay(join.ref)
-
-
-def _may_wait(frame: Frame) -> bool:
-    """Whether a late answer takes little memory until then."""
-    short = is_short(frame.ref) and is_short(frame.join_ref)
-    return short and type(frame.topic) is str and len(frame.topic) <= LONGEST_TOPIC
-
-
 def _part(channel: Channel, *, lost: bool = False) -> None:
     """End a channel. One that raises costs the others nothing."""
     for end in (partial(channel.close, lost=lost), channel.terminate):
@@ -633,6 +563,17 @@ async def _run_join(channel: Channel, payload: Any) -> tuple[Any, bool]:
         client_log.crashed(f"A join of {type(channel).__name__} crashed", error)
         metrics.CRASHES.value += 1
         return {"reason": Reason.JOIN_CRASHED}, False
+
+
+@per_settings
+def limits() -> Limits:
+    """What one connection may send."""
+    return Limits(
+        conf().max_channels,
+        conf().max_message_bytes,
+        conf().max_message_depth,
+        bool(conf().strict_json),
+    )
 
 
 @per_settings

@@ -36,8 +36,9 @@ from rooms.protocol.identifiers import (
     room_topic,
 )
 from rooms.protocol.messages import Reason
-from rooms.protocol.rate_limit import LONGEST_DELAY, is_short, refusal_delay
+from rooms.protocol.rate_limit import LONGEST_DELAY, refusal_delay
 from rooms.protocol.removal import REMOVE
+from rooms.protocol.size_limits import is_short_ref
 from rooms.records.room_policy import Policy, policy_for
 from rooms.records.room_rows import registry
 from rooms.runtime import keeper
@@ -256,7 +257,7 @@ class RoomChannel(Channel):
         user_id = self.owner.identity.user_id
         client_log.token_refused(self.topic, user_id, refusal.reason, refusal.why)
         delay = refusal_delay(self._refused)
-        if not delay or not is_short(ref):
+        if not delay or not is_short_ref(ref):
             self._refuse(ref, refusal)
             return
         self._late += 1

@@ -29,6 +29,10 @@ class Patterns:
                 return found
         return None
 
+    def matches(self, topic: str) -> bool:
+        """Whether a topic has a class."""
+        return self.find(topic) is not None
+
 
 OWN_CHANNELS: dict[str, type[Channel]] = {"room:*": RoomChannel}
 

@@ -1,7 +1,8 @@
-"""Owns the channel rules of one connection: a frame in, a `Step` out.
+"""The rules of one connection: a message of the client in, a `Step` out.
 
-Sections 3 and 8 of the Phoenix wire protocol. `Connection` names what is to
-be done; the consumer does it and tells the connection how it ended. Pure.
+Sections 3 and 8 of the Phoenix wire protocol. `Connection` decodes a message,
+checks it and returns what is to be done. `rooms.channels` does it, and reports
+which joins were accepted and which channels ended. Pure.
 """
 
 from __future__ import annotations
@@ -10,72 +11,88 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from rooms.protocol.messages import Frame, Reason, reply
+from rooms.protocol.json_text import DEEPEST
+from rooms.protocol.messages import (
+    Answerable,
+    BadFrame,
+    Close,
+    Frame,
+    InvalidValue,
+    Reason,
+    Vsn,
+    reply,
+)
+from rooms.protocol.serializer import decode
+from rooms.protocol.size_limits import LARGEST_KEPT_REF, LONGEST_TOPIC, can_be_joined
+from rooms.protocol.step import (
+    IGNORE,
+    CloseSocket,
+    Join,
+    Leave,
+    Push,
+    Refuse,
+    Send,
+    Step,
+)
 
 CRASHED: Final = {"reason": "channel_crash"}
+TOO_LONG: Final = (
+    f"a topic that is joined has at most {LONGEST_TOPIC} characters, "
+    f"its refs at most {LARGEST_KEPT_REF} bytes"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Send:
-    """Write these frames; nothing else happens."""
+class Limits:
+    """What one connection may send; each is a setting.
 
-    frames: tuple[Frame, ...]
+    `max_message_bytes` counts characters of text messages. `max_message_depth`
+    counts levels of nesting in a payload. With `strict_json` a value that is not
+    valid JSON closes the socket, as in Phoenix; otherwise the message is refused.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """Write these frames, which say no."""
-
-    frames: tuple[Frame, ...]
-    reason: Reason
-    is_join: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Join:
-    """Run the join. `replaces`: this connection's channel of the topic ends first."""
-
-    frame: Frame
-    replaces: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Leave:
-    """Hand the leave to the channel of the topic, behind what waits there."""
-
-    frame: Frame
-
-
-@dataclass(frozen=True, slots=True)
-class Push:
-    """Hand the event to the channel of the topic."""
-
-    frame: Frame
-
-
-@dataclass(frozen=True, slots=True)
-class Ignore:
-    """A stale frame: dropped in silence."""
-
-
-Step = Send | Refuse | Join | Leave | Push | Ignore
-IGNORE: Final = Ignore()
+    max_channels: int = 100
+    max_message_bytes: int = 65_536
+    max_message_depth: int = DEEPEST
+    strict_json: bool = False
 
 
 @dataclass(slots=True)
 class Connection:
-    """The protocol state of one socket: which topics it joined, and as what.
+    """The protocol state of one socket: its serializer, and the topics it joined.
 
     `joined` maps a topic to the join_ref exactly as it was sent, null
-    included. Only the methods below change it. `matches` tells whether a topic
+    included. Only the methods below change it. `matches` returns whether a topic
     has a channel at all.
     """
 
+    vsn: Vsn
     matches: Callable[[str], bool]
-    max_channels: int = 100
+    limits: Limits = Limits()
     joined: dict[str, Any] = field(default_factory=dict)
 
-    def receive(self, frame: Frame) -> Step:
+    def receive_data(self, data: str | bytes) -> Step:
+        """What one message of the client asks for; text is `str`, binary `bytes`.
+
+        Never raises. A message that cannot be used is refused if its topic and
+        refs can be read; otherwise the socket is closed with 1011.
+        """
+        limits = self.limits
+        try:
+            frame = decode(data, self.vsn, limits.max_message_depth)
+        except Answerable as error:
+            return self._refuse_invalid(error)
+        except BadFrame:
+            return CloseSocket(Close.BAD_FRAME)
+        if len(data) > limits.max_message_bytes:
+            return self._refuse(frame, Reason.MESSAGE_TOO_LARGE, frame.join_ref)
+        return self.receive_frame(frame)
+
+    def decode(self, data: str | bytes) -> Frame:
+        """The frame of a message that `receive_data` has accepted before."""
+        return decode(data, self.vsn, self.limits.max_message_depth)
+
+    def receive_frame(self, frame: Frame) -> Step:
         """What a frame of the client asks for (section 3, first rule that fits)."""
         match frame:
             case Frame(topic="phoenix", event="heartbeat"):
@@ -85,15 +102,38 @@ class Connection:
             case Frame(event="phx_leave"):
                 return self._leave(frame)
         if not self._is_joined(frame.topic):
-            return refuse(frame, Reason.UNMATCHED_TOPIC, None)
+            return self._refuse(frame, Reason.UNMATCHED_TOPIC, None)
         return IGNORE if self._is_stale(frame) else Push(frame)
+
+    def _refuse_invalid(self, error: Answerable) -> Step:
+        if not isinstance(error, InvalidValue):
+            message = ""
+        elif self.limits.strict_json:
+            return CloseSocket(Close.BAD_FRAME)
+        else:
+            message = str(error)
+        frame = error.frame
+        return self._refuse(frame, error.reason, frame.join_ref, message)
+
+    def _refuse(
+        self, frame: Frame, reason: Reason, join_ref: Any, message: str = ""
+    ) -> Refuse:
+        """`message`: for developers; empty if the reason says enough."""
+        response = {"reason": reason} | ({"message": message} if message else {})
+        answer = reply(frame, "error", response, join_ref)
+        is_join = frame.event == "phx_join"
+        replaces = is_join and self._is_joined(frame.topic)
+        return Refuse(answer, reason, is_join, message, replaces)
 
     def _join(self, frame: Frame) -> Step:
         if not self.matches(frame.topic):
-            return refuse(frame, Reason.UNMATCHED_TOPIC, None)
+            return self._refuse(frame, Reason.UNMATCHED_TOPIC, None)
         replaces = frame.topic in self.joined
-        if not replaces and len(self.joined) >= self.max_channels:
-            return refuse(frame, Reason.TOO_MANY_CHANNELS, frame.join_ref)
+        if not replaces and len(self.joined) >= self.limits.max_channels:
+            return self._refuse(frame, Reason.TOO_MANY_CHANNELS, frame.join_ref)
+        if not can_be_joined(frame):
+            reason = Reason.INVALID_PAYLOAD
+            return self._refuse(frame, reason, frame.join_ref, TOO_LONG)
         return Join(frame, replaces)
 
     def _leave(self, frame: Frame) -> Step:
@@ -102,34 +142,34 @@ class Connection:
         return IGNORE if self._is_stale(frame) else Leave(frame)
 
     def _is_joined(self, topic: Any) -> bool:
-        # Any JSON value may come as a topic; lists and objects do not hash.
+        # Any JSON value may come as a topic; lists and objects cannot be hashed.
         return type(topic) is str and topic in self.joined
 
     def _is_stale(self, frame: Frame) -> bool:
-        """Null fits always, all else if it is equal, with type (Phoenix 1.8.12)."""
+        """Whether a join_ref is not null and not equal in value and type (Phoenix)."""
         sent, known = frame.join_ref, self.joined[frame.topic]
         if sent is None:
             return False
         return type(sent) is not type(known) or bool(sent != known)
 
     def end(self, topic: str) -> tuple[Frame, ...]:
-        """The channel ended in order: the topic is free, the client is told."""
+        """The channel ended in order: the frames that close it."""
         join_ref = self.joined.pop(topic)
         return (Frame(join_ref, join_ref, topic, "phx_close", {}),)
 
     def crash(self, topic: str) -> tuple[Frame, ...]:
-        """The channel raised: the topic is free, the client will rejoin."""
+        """The channel failed: the frames after which its client rejoins."""
         join_ref = self.joined.pop(topic)
         return (Frame(join_ref, join_ref, topic, "phx_error", CRASHED),)
 
     def accept(self, join: Frame, response: Any) -> tuple[Frame, ...]:
-        """The join went well: its reply, then the close of the one it replaced."""
+        """The join was accepted: its reply, and the close of a channel it replaced."""
         closed = self._replaced(join.topic)
         self.joined[join.topic] = join.join_ref
         return (reply(join, "ok", response, join.join_ref), *closed)
 
     def reject(self, join: Frame, response: Any) -> tuple[Frame, ...]:
-        """The join was refused; a channel it replaced is gone all the same."""
+        """The join was refused: its reply, and the close of a channel it replaced."""
         closed = self._replaced(join.topic)
         return (reply(join, "error", response, join.join_ref), *closed)
 
@@ -137,13 +177,6 @@ class Connection:
         return self.end(topic) if topic in self.joined else ()
 
 
-def refuse(frame: Frame, reason: Reason, join_ref: Any, message: str = "") -> Refuse:
-    """An error reply: the reason and, if there is one, a message for developers."""
-    response = {"reason": reason, "message": message} if message else {"reason": reason}
-    answer = reply(frame, "error", response, join_ref)
-    return Refuse((answer,), reason, is_join=frame.event == "phx_join")
-
-
 def channel_join_ref(join: Frame) -> Any:
-    """What a channel puts into its own pushes and replies (section 3.3)."""
+    """The join_ref of the pushes and replies of a channel (section 3.3)."""
     return join.ref if join.join_ref is None else join.join_ref

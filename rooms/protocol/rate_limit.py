@@ -6,15 +6,8 @@ import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from rooms.protocol.json_text import dumps
-
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0
-# Characters of a ref that may wait.
-LONGEST_REF = 64
-LARGEST_REF = 2**63
-# Bytes as JSON of a ref that stays.
-LARGEST_KEPT_REF = 512
 
 
 def refusal_delay(refused: int) -> float:
@@ -87,20 +80,6 @@ class Streaks:
     def clear(self) -> None:
         """Forget all."""
         self._known.clear()
-
-
-def is_short(ref: object) -> bool:
-    """Whether a ref may wait in memory for a late answer: clients send such ones."""
-    if isinstance(ref, str):
-        return len(ref) <= LONGEST_REF
-    if isinstance(ref, int):
-        return -LARGEST_REF < ref < LARGEST_REF
-    return ref is None or isinstance(ref, float)
-
-
-def may_stay(ref: object) -> bool:
-    """Whether a ref may stay in memory for as long as its channel is joined."""
-    return is_short(ref) or len(dumps(ref)) <= LARGEST_KEPT_REF
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms.protocol.rate_limit import STREAK_SECONDS, Pace, Streak, Streaks, is_short
+from rooms.protocol.rate_limit import STREAK_SECONDS, Pace, Streak, Streaks
 
 
 def test_a_burst_is_free_and_what_is_above_waits() -> None:
@@ -62,16 +62,6 @@ def test_what_was_refused_may_come_after_the_wait_it_was_told() -> None:
     assert 0 < wait <= 0.1
     assert pace.ask(1, wait * 0.9) > 0
     assert pace.ask(1, wait + 1e-9) == 0.0
-
-
-@pytest.mark.parametrize("ref", [None, "1", "x" * 64, 7, -1.5, True])
-def test_refs_of_clients_may_wait(ref: object) -> None:
-    assert is_short(ref)
-
-
-@pytest.mark.parametrize("ref", ["x" * 65, 2**64, -(10**4_000), [], {}, ["1"]])
-def test_refs_that_take_much_memory_may_not_wait(ref: object) -> None:
-    assert not is_short(ref)
 
 
 def test_the_first_failures_are_free_and_the_next_wait_longer_and_longer() -> None:
