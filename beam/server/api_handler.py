@@ -1,41 +1,44 @@
-"""Owns the short way of a request to the API's views.
+"""Calls the API's views in the event loop, without middleware and signals.
 
-Django's own handler leaves the event loop for each middleware, signal and the
-end of a response, a thread each time. What backends ask needs none of them:
-DRF's views answer in the loop. All other paths take Django's way.
+Django's own handler leaves the event loop for each middleware, for each signal and
+at the end of a response, each time for a thread. The API needs none of them. All
+other paths are served by Django's handler.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.handlers.exception import convert_exception_to_response
-from django.http import HttpResponse
-from django.urls import set_script_prefix, set_urlconf
+from django.http import HttpRequest, HttpResponse
+from django.urls import resolve, set_script_prefix, set_urlconf
 
 from beam.server.body_limit import TooLarge, check_length, limit, refuse
+
+View = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
 class ApiHandler(ASGIHandler):
     """Django's request, URLs, views and error pages; no middleware, no signals."""
 
+    def __init__(self, view: View | None = None) -> None:
+        """`view`: what answers every request; by default the view at its path."""
+        super().__init__()
+        self._answer: Any = convert_exception_to_response(view or _call_view)
+
     def load_middleware(self, is_async: bool = False) -> None:
-        """None: the view is the chain."""
-        self._view_middleware: list[Any] = []
-        self._template_response_middleware: list[Any] = []
-        self._exception_middleware: list[Any] = []
-        self._middleware_chain = convert_exception_to_response(
-            self._get_response_async  # type: ignore[attr-defined]
-        )
+        """Load none."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
         try:
-            # Before anything is received: that alone invites a client to send.
+            # First of all: to receive already asks the client to send its body.
             check_length(scope["headers"])
             body = await self.read_body(receive)
         except RequestAborted:
@@ -47,13 +50,12 @@ class ApiHandler(ASGIHandler):
             set_script_prefix(get_script_prefix(scope))
             set_urlconf(settings.ROOT_URLCONF)
             request, refused = self.create_request(scope, body)
-            # The one or the other is there.
+            # Exactly one of the two is not None.
             response: Any = refused
             if request is not None:
-                # In chunks none is named, and DRF would not look for a body.
+                # A chunked body has no length, and DRF would not look for a body.
                 request.META["CONTENT_LENGTH"] = str(len(body.getvalue()))
-                chain: Any = self._middleware_chain
-                response = await chain(request)
+                response = await self._answer(request)
             response["Content-Length"] = len(response.content)
             await self.send_response(response, send)
         finally:
@@ -75,9 +77,18 @@ class ApiHandler(ASGIHandler):
         return body
 
 
+async def _call_view(request: HttpRequest) -> HttpResponse:
+    """The response of the view at the request's path. Raises `Http404`."""
+    request.resolver_match = match = resolve(request.path_info)
+    response: Any = match.func(request, *match.args, **match.kwargs)
+    if isawaitable(response):
+        response = await response
+    return cast(HttpResponse, response)
+
+
 def _refusal() -> HttpResponse:
     response = HttpResponse(refuse(), "application/json", 413)
     response["Content-Length"] = str(len(response.content))
-    # What is left of the body is not to be taken for another request.
+    # The rest of the body must not be read as another request.
     response["Connection"] = "close"
     return response

@@ -113,6 +113,7 @@ class HttpChannel(HTTPChannel):
 
     _refused = False
     _spare = LINGER_BYTES
+    _lingering: Any = None
 
     def headerReceived(self, line: bytes) -> bool:  # noqa: N802 - Twisted's name
         """See Twisted's `HTTPChannel`, which fails at a length of 5,000 digits."""
@@ -160,8 +161,19 @@ class HttpChannel(HTTPChannel):
         twisted.transport.unregisterProducer()
         twisted.transport.write(_refusal())
         twisted.transport.loseWriteConnection()
-        # Twisted cancels it when the client goes.
-        self._abortingCall = twisted.callLater(LINGER_SECONDS, self.forceAbortClient)
+        self._lingering = twisted.callLater(LINGER_SECONDS, self._abort)
+
+    def _abort(self) -> None:
+        self._lingering = None
+        transport: Any = self.transport
+        transport.abortConnection()
+
+    def connectionLost(self, reason: Any = None) -> None:  # noqa: N802 - Twisted's name
+        """The client disconnected, or was disconnected."""
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
 
     def _drop(self, data: bytes) -> None:
         """A client that is nearly done may say the rest; then reading stops."""

@@ -51,7 +51,7 @@ async def once(request: Request, caller: Caller, produce: Produce) -> Response:
         message = f"1 to {MAX_KEY} characters"
         raise exceptions.ValidationError({HEADER: [message]})
     name = _digest(f"{caller.name}\n{request.path}\n{key}".encode())
-    body = _digest(request._request.body)
+    body = _digest(request.body)
     if (kept := await _claim(name, body)) is not None:
         return Response(*kept)
     try:

@@ -185,7 +185,7 @@ class BackendView(APIView):
 
     def _check_body(self, request: Request) -> None:
         """Raises `TooLarge`, and `Unread` for a body that is compressed."""
-        size = len(request._request.body)
+        size = len(request.body)
         if size > self.max_bytes:
             raise TooLarge(f"the body has at most {self.max_bytes} bytes")
         coding = request.headers.get("content-encoding", "").strip().lower()

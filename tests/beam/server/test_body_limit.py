@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from pytest_django.fixtures import Settings
 
 from beam.server.api_handler import ApiHandler
@@ -87,7 +87,7 @@ class Exchange:
         """Part of the answer."""
         self.sent.append(message)
 
-    async def ask(self, handler: ApiHandler) -> None:
+    async def run(self, handler: ApiHandler) -> None:
         """Have the request served."""
         await handler(self.scope, self.receive, self.send)
 
@@ -97,18 +97,16 @@ class Exchange:
         return int(self.sent[0]["status"])
 
 
-class Listener(ApiHandler):
-    """The road to the views, with one that keeps what it is asked."""
+class Recorder:
+    """A handler with one view, and what that view received: lengths and bodies."""
 
-    def load_middleware(self, is_async: bool = False) -> None:
-        """The view is the chain."""
-        self.seen: list[tuple[str, bytes]] = []
+    def __init__(self) -> None:
+        self.received: list[tuple[str, bytes]] = []
+        self.handler = ApiHandler(self._record)
 
-        async def view(request: Any) -> HttpResponse:
-            self.seen.append((request.META["CONTENT_LENGTH"], request.body))
-            return HttpResponse()
-
-        self._middleware_chain = view
+    async def _record(self, request: HttpRequest) -> HttpResponse:
+        self.received.append((request.META["CONTENT_LENGTH"], request.body))
+        return HttpResponse()
 
 
 @pytest.mark.parametrize(
@@ -125,30 +123,30 @@ class Listener(ApiHandler):
 async def test_a_view_knows_the_length_of_every_body(
     parts: list[bytes], headers: dict[str, str]
 ) -> None:
-    handler, body = Listener(), b"".join(parts)
+    recorder, body = Recorder(), b"".join(parts)
 
-    await Exchange(*parts, **headers).ask(handler)
+    await Exchange(*parts, **headers).run(recorder.handler)
 
-    assert handler.seen == [(str(len(body)), body)]
+    assert recorder.received == [(str(len(body)), body)]
 
 
 async def test_a_body_at_the_limit_reaches_the_view() -> None:
-    handler = Listener()
+    recorder = Recorder()
     exchange = Exchange(b"x" * (LIMIT - 1), b"y")
 
-    await exchange.ask(handler)
+    await exchange.run(recorder.handler)
 
     assert exchange.status == 200
-    assert [size for size, _ in handler.seen] == [str(LIMIT)]
+    assert [size for size, _ in recorder.received] == [str(LIMIT)]
 
 
 async def test_a_body_is_read_up_to_the_limit() -> None:
-    handler, before = Listener(), metrics.BODIES_REFUSED.value
+    recorder, before = Recorder(), metrics.BODIES_REFUSED.value
     exchange = Exchange(*[b"x" * 100_000] * 1_000)
 
-    await exchange.ask(handler)
+    await exchange.run(recorder.handler)
 
-    assert handler.seen == []
+    assert recorder.received == []
     assert len(exchange.parts) == 1_000 - (LIMIT // 100_000 + 1)
     start, body = exchange.sent
     assert start["status"] == 413
@@ -161,20 +159,20 @@ async def test_a_body_is_read_up_to_the_limit() -> None:
 
 
 async def test_a_body_of_a_length_over_the_limit_is_not_read() -> None:
-    handler = Listener()
+    recorder = Recorder()
     exchange = Exchange(b"x", b"y", content_length=str(LIMIT + 1))
 
-    await exchange.ask(handler)
+    await exchange.run(recorder.handler)
 
-    assert handler.seen == []
+    assert recorder.received == []
     assert exchange.parts == [b"x", b"y"]
     assert exchange.status == 413
 
 
 async def test_a_client_that_goes_amid_its_body_is_not_answered() -> None:
-    handler = Listener()
+    recorder = Recorder()
     exchange = Exchange()
 
-    await exchange.ask(handler)
+    await exchange.run(recorder.handler)
 
-    assert handler.seen == exchange.sent == []
+    assert recorder.received == exchange.sent == []
