@@ -6,8 +6,9 @@ from beam import redis
 from beam.config.conf import conf
 from beam.loops import per_loop
 from presence.leases import Leases
+from presence.local_tracker import LocalTracker
 from presence.redis_tracker import RedisTracker
-from presence.tracker import LocalTracker, Tracker
+from presence.tracker import Tracker
 
 
 def tracker() -> Tracker:

@@ -20,17 +20,9 @@ import orjson
 from beam import redis
 from presence import admission
 from presence.admission import UNLIMITED, Bar, Limits, Shut
+from presence.entry import body_of, meta_of, new_ref
 from presence.state import Diff, Meta, Snapshot, sealed, state_of
-from presence.tracker import (
-    Left,
-    NotTracked,
-    Size,
-    Tracked,
-    Updated,
-    body_of,
-    meta_of,
-    new_ref,
-)
+from presence.tracker import Left, NotTracked, Size, Tracked, Updated
 
 SCANNED_AT_ONCE = 1_000
 # What `leave.lua` answers for a key that may not enter any more.

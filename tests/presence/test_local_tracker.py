@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from presence import admission
-from presence.tracker import FEWEST_SWEPT, LocalTracker
+from presence.local_tracker import FEWEST_SWEPT, LocalTracker
 
 
 async def test_bars_that_ended_are_forgotten(clock: Callable[[float], None]) -> None:

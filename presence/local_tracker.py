@@ -1,0 +1,226 @@
+"""Owns presence of one process, in memory."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from presence import admission
+from presence.admission import UNLIMITED, Bar, Limits, Shut
+from presence.entry import body_of, new_ref
+from presence.state import Diff, Meta, Snapshot, sealed, state_of
+from presence.tracker import ALONE, Left, NotTracked, Size, Tracked, Updated
+
+# Topics with bars before those that ended are looked for.
+FEWEST_SWEPT: Final = 1_000
+
+
+class _Entry(NamedTuple):
+    key: str
+    meta: Meta
+    group: str
+    size: int
+
+    @classmethod
+    def of(cls, key: str, meta: Meta, group: str) -> _Entry:
+        return cls(key, meta, group, len(body_of(key, meta)))
+
+
+class _Counts:
+    """What a topic has: entries by group, and bytes."""
+
+    def __init__(self) -> None:
+        self.by_group: Counter[str] = Counter()
+        self.entries = self.size = 0
+
+    def add(self, entry: _Entry, sign: int) -> None:
+        self.entries += sign
+        self.size += sign * entry.size
+        self.by_group[entry.group] += sign
+        if not self.by_group[entry.group]:
+            del self.by_group[entry.group]
+
+    def check(self, entry: _Entry, limits: Limits) -> None:
+        """Raises `Shut` if there is no room for one more entry."""
+        if 0 < limits.entries <= self.entries:
+            raise Shut(admission.FULL)
+        if 0 < limits.of_group <= self.by_group[entry.group]:
+            raise Shut(admission.GROUP_FULL)
+        if 0 < limits.size < self.size + entry.size:
+            raise Shut(admission.TOO_LARGE)
+
+
+class LocalTracker:
+    """Presence of one process, in memory."""
+
+    def __init__(self) -> None:
+        self._topics: dict[str, dict[str, _Entry]] = {}
+        self._counts: dict[str, _Counts] = {}
+        self._leaving: dict[str, dict[str, str]] = {}
+        self._bars: dict[str, dict[Bar, float]] = {}
+        self._sweep_at = FEWEST_SWEPT
+        self._version = time.time_ns() // 1_000
+
+    async def track(
+        self,
+        topic: str,
+        key: str,
+        meta: Meta,
+        group: str = "",
+        limits: Limits = UNLIMITED,
+    ) -> Tracked:
+        await self.admit(topic, key, group)
+        before = await self.list(topic)
+        if (ref := self._take_over(topic, key)) is not None:
+            return Tracked(ref, Diff(version=before.version), before)
+        ref = new_ref()
+        entry = _Entry.of(key, sealed(meta, ref), group)
+        counts = self._counts.get(topic) or _Counts()
+        counts.check(entry, limits)
+        self._add(topic, ref, entry)
+        return Tracked(ref, Diff(_state([entry]), {}, self._next()), before)
+
+    def _add(self, topic: str, ref: str, entry: _Entry) -> None:
+        self._topics.setdefault(topic, {})[ref] = entry
+        self._counts.setdefault(topic, _Counts()).add(entry, 1)
+
+    def _remove(self, topic: str, ref: str) -> _Entry:
+        entry = self._topics[topic].pop(ref)
+        self._stay(topic, ref)
+        if self._topics[topic]:
+            self._counts[topic].add(entry, -1)
+        else:
+            del self._topics[topic], self._counts[topic]
+        return entry
+
+    def _take_over(self, topic: str, key: str) -> str | None:
+        leaving = self._leaving.get(topic, {})
+        ref = next((ref for ref, known in leaving.items() if known == key), None)
+        if ref is not None:
+            self._stay(topic, ref)
+        return ref
+
+    def _stay(self, topic: str, ref: str) -> None:
+        if topic in self._leaving:
+            self._leaving[topic].pop(ref, None)
+            if not self._leaving[topic]:
+                del self._leaving[topic]
+
+    async def update(
+        self, topic: str, ref: str, meta: Meta, limits: Limits = UNLIMITED
+    ) -> Updated:
+        if ref not in self._topics.get(topic, {}):
+            raise NotTracked(ref)
+        old, fresh = self._topics[topic][ref], new_ref()
+        new = _Entry.of(old.key, sealed(meta, fresh, ref), old.group)
+        growth = new.size - old.size
+        if growth > 0 and 0 < limits.size < self._counts[topic].size + growth:
+            raise Shut(admission.TOO_LARGE)
+        self._add(topic, fresh, new)
+        self._remove(topic, ref)
+        return Updated(fresh, Diff(_state([new]), _state([old]), self._next()))
+
+    async def untrack(self, topic: str, refs: Iterable[str]) -> Diff:
+        gone = [
+            self._remove(topic, ref)
+            for ref in refs
+            if ref in self._topics.get(topic, {})
+        ]
+        return Diff({}, _state(gone), self._next()) if gone else Diff()
+
+    async def leave(self, topic: str, ref: str) -> Left:
+        if (entry := self._topics.get(topic, {}).get(ref)) is None:
+            return Left(ref)
+        self._leaving.setdefault(topic, {})[ref] = entry.key
+        try:
+            await self.admit(topic, entry.key, entry.group)
+        except Shut:
+            return Left(ref, barred=True)
+        return Left(ref)
+
+    async def expire(self, topic: str, ref: str) -> Diff:
+        if ref not in self._leaving.get(topic, {}):
+            return Diff()
+        return await self.untrack(topic, [ref])
+
+    async def evict(self, topic: str, bar: Bar) -> Diff:
+        entries = self._topics.get(topic, {})
+        refs = [
+            ref
+            for ref, key in self._leaving.get(topic, {}).items()
+            if bar
+            in (
+                admission.EVERYBODY,
+                admission.group(entries[ref].group),
+                admission.key(key),
+            )
+        ]
+        return await self.untrack(topic, refs)
+
+    async def list(self, topic: str) -> Snapshot:
+        entries = self._topics.get(topic, {})
+        return Snapshot(_state(entries.values()), self._version)
+
+    async def sizes(self, topics: Sequence[str]) -> Sequence[Size]:
+        counts = [self._counts.get(topic) or _Counts() for topic in topics]
+        return [Size(each.entries, len(each.by_group)) for each in counts]
+
+    async def holders(self, topic: str) -> dict[str, str]:
+        return dict.fromkeys(self._topics.get(topic, {}), ALONE)
+
+    async def admit(self, topic: str, key: str, group: str) -> None:
+        if topic not in self._bars:
+            return
+        for bar in (admission.EVERYBODY, admission.group(group), admission.key(key)):
+            if await self.is_shut(topic, bar):
+                raise Shut(
+                    admission.CLOSED
+                    if bar is admission.EVERYBODY
+                    else admission.BLOCKED
+                )
+
+    async def shut(self, topic: str, bar: Bar, seconds: float | None = None) -> None:
+        now = time.monotonic()
+        self._drop_ended(now)
+        bars = {b: ends for b, ends in self._bars.get(topic, {}).items() if ends > now}
+        if (
+            bar != admission.EVERYBODY
+            and bar not in bars
+            and len(bars) >= admission.MOST_BARS
+        ):
+            raise admission.TooManyBars
+        ends = math.inf if seconds is None else now + seconds
+        self._bars[topic] = bars | {bar: ends}
+
+    def _drop_ended(self, now: float) -> None:
+        """Forget bars that ended: when twice as many topics have some as last time."""
+        if len(self._bars) < self._sweep_at:
+            return
+        for topic, bars in list(self._bars.items()):
+            if max(bars.values()) <= now:
+                del self._bars[topic]
+        self._sweep_at = max(FEWEST_SWEPT, 2 * len(self._bars))
+
+    async def open(self, topic: str, bar: Bar) -> None:
+        bars = self._bars.get(topic, {})
+        bars.pop(bar, None)
+        if not bars:
+            self._bars.pop(topic, None)
+
+    async def is_shut(self, topic: str, bar: Bar) -> bool:
+        return self._bars.get(topic, {}).get(bar, 0.0) > time.monotonic()
+
+    def topics(self) -> Sequence[str]:
+        """The topics that have entries."""
+        return list(self._topics)
+
+    def _next(self) -> int:
+        self._version += 1
+        return self._version
+
+
+def _state(entries: Iterable[_Entry]) -> dict[str, dict[str, list[Meta]]]:
+    return state_of((entry.key, entry.meta) for entry in entries)
