@@ -64,9 +64,9 @@ class Cluster:
         """Make Redis agree with what this process holds, in every topic."""
         tracker, former = self._tracker, self._former
         await in_parts(self._put_back, tracker.topics())
-        await tracker.index()
+        await tracker.index.rewrite(tracker.process(), tracker.topics())
         if former != self._leases.process:
-            await tracker.forget(former)
+            await tracker.index.delete(former)
             self._former = self._leases.process
 
     async def _put_back(self, topic: str) -> None:
@@ -74,13 +74,13 @@ class Cluster:
 
     async def _reap(self, process: str) -> None:
         """Take a dead process's members out; only then it is buried."""
-        topics = await self._tracker.topics_of(process)
+        topics = await self._tracker.index.topics_of(process)
 
         async def reap(topic: str) -> int:
             return self._taken(topic, await self._tracker.reap(topic, process))
 
         members = sum(await in_parts(reap, topics))
-        await self._tracker.forget(process)
+        await self._tracker.index.delete(process)
         metrics.REAPED.value += 1
         if topics:
             text = "Process %s is gone: %d members of %d topics were taken out"
@@ -91,10 +91,10 @@ class Cluster:
         tracker = self._tracker
         live, _ = await self._leases.known()
         topics = {
-            t for each in await in_parts(tracker.topics_of, [*live]) for t in each
+            t for each in await in_parts(tracker.index.topics_of, [*live]) for t in each
         }
-        named = {topic: await tracker.owners(topic) for topic in topics}
-        nameless = await tracker.owners_elsewhere(topics)
+        named = {topic: await tracker.owners.of(topic) for topic in topics}
+        nameless = await tracker.owners.elsewhere(topics)
         # Last: who writes an entry was known before.
         live, dead = await self._leases.known()
         members = 0

@@ -50,7 +50,7 @@ async def _names(prefix: str, after: str, limit: int) -> list[str]:
     live, dead = await leases.known()
     names: set[str] = set()
     for process in live | dead:
-        names.update(await tracker.topics_between(process, prefix, after, limit))
+        names.update(await tracker.index.topics_between(process, prefix, after, limit))
     return heapq.nsmallest(limit, names, key=_key)
 
 

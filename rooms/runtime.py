@@ -168,7 +168,7 @@ class Keeper:
                 # What Redis could not be told: another process takes it out.
                 await leases.end(max(left, SOON))
             else:
-                await tracker.forget(leases.process)
+                await tracker.index.delete(leases.process)
                 await leases.end()
         except ERRORS:
             logger.warning("The lease could not be given up: it runs out")

@@ -1,0 +1,53 @@
+"""Which processes hold the entries of topics, read from the entries in Redis.
+
+For processes that Redis forgot before they died: no index names their topics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+
+from beam import redis
+from presence.redis_keys import digest, topic_digest, topic_keys
+
+SCANNED_AT_ONCE = 1_000
+
+
+class EntryOwners:
+    """The owners of entries in all topics of a deployment."""
+
+    def __init__(self, batch: redis.Batch, prefix: str) -> None:
+        self._batch = batch
+        self._prefix = prefix
+
+    async def of(self, topic: str) -> set[str]:
+        """The processes that hold entries in a topic."""
+        return await self._of(digest(topic))
+
+    async def elsewhere(self, topics: Iterable[str]) -> dict[str, set[str]]:
+        """The processes that hold entries in all other topics, by topic digest.
+
+        No live process could say these topics' names. Looks at every topic in Redis.
+        """
+        named = {digest(topic) for topic in topics}
+        found: dict[str, set[str]] = {}
+        async for one in self._digests():
+            if one not in named:
+                found[one] = await self._of(one)
+        return found
+
+    async def _of(self, topic: str) -> set[str]:
+        key = topic_keys(self._prefix, topic).entries
+        entries = await self._batch.call("HVALS", key)
+        return {entry.split(b" ", 1)[0].decode() for entry in entries}
+
+    async def _digests(self) -> AsyncIterator[str]:
+        """Every topic that has entries. One may come twice."""
+        pattern, at = topic_keys(self._prefix, "*").entries, 0
+        while True:
+            command = ("SCAN", at, "MATCH", pattern, "COUNT", SCANNED_AT_ONCE)
+            at, found = await self._batch.call(*command)
+            for key in found:
+                yield topic_digest(key.decode())
+            if not (at := int(at)):
+                return
