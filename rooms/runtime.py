@@ -20,8 +20,9 @@ from beam.config.conf import conf
 from beam.loops import goes_on, per_loop
 from beam.telemetry import metrics
 from presence import factory
-from presence.cluster import Cluster, Watch, in_parts
+from presence.cluster import Cluster, in_parts
 from presence.leases import Leases
+from presence.missed_changes import MissedChanges
 from presence.state import Diff, Snapshot
 from presence.tracker import ALONE
 from rooms.messaging import publisher
@@ -114,7 +115,7 @@ class Keeper:
         self._layer.on_gap = self._on_gap
         tracker, leases = factory.shared()
         self._cluster = Cluster(tracker, leases, _tell)
-        self._watch = Watch(tracker)
+        self._missed = MissedChanges(tracker)
         self._task = self._loop.create_task(self._run())
         self._lease_task = self._loop.create_task(self._keep_lease(leases))
 
@@ -278,7 +279,7 @@ class Keeper:
 
     async def _check(self) -> None:
         """Give a fresh state to rooms that have missed a change of presence."""
-        behind = await self._watch.behind(hub().followed, hub().latest)
+        behind = await self._missed.find(hub().followed, hub().latest)
         metrics.RESYNCED.value += len(behind)
         await in_parts(self._resync, behind)
 

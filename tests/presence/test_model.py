@@ -31,8 +31,9 @@ from pytest_django.fixtures import Settings
 
 from beam import redis
 from beam.redis.refusals import ADVICE
-from presence.cluster import Cluster, Watch
+from presence.cluster import Cluster
 from presence.leases import Leases
+from presence.missed_changes import MissedChanges
 from presence.redis_tracker import RedisTracker
 from presence.state import Diff, State, apply, by_ref
 from presence.tracker import NotTracked
@@ -66,7 +67,7 @@ class Process:
     tracker: RedisTracker
     leases: Leases
     cluster: Cluster
-    watch: Watch
+    missed: MissedChanges
     refs: dict[str, str] = field(default_factory=dict)
     stalled: bool = False
     # It stalled, and has not renewed since.
@@ -136,7 +137,7 @@ class PresenceMachine(RuleBasedStateMachine):
         leases = Leases(batch, self.prefix, LEASE, RENEW, lambda: self.now)
         tracker = RedisTracker(batch, self.prefix, lambda: leases.process, leases.check)
         cluster = Cluster(tracker, leases, self.tell)
-        process = Process(batch, link, tracker, leases, cluster, Watch(tracker))
+        process = Process(batch, link, tracker, leases, cluster, MissedChanges(tracker))
         process.pause = next(self.pauses)
         process.doubts = True
         self.renew(process)
@@ -196,7 +197,7 @@ class PresenceMachine(RuleBasedStateMachine):
             await self.fetch(process)
             process.doubts = False
         process.due = self.now + RENEW
-        if await process.watch.behind(process.known, process.latest):
+        if await process.missed.find(process.known, process.latest):
             await self.fetch(process)
 
     def attempt(self, process: Process, work: Coroutine[Any, Any, T]) -> T | None:
