@@ -11,13 +11,13 @@ GROUP_FULL: Final = "group_full"
 TOO_LARGE: Final = "too_large"
 
 # Of single groups and keys, in one topic. Closing it is always possible.
-MOST_BARS: Final = 10_000
+MAX_BANS: Final = 10_000
 
 # As a score in Redis, and in milliseconds: for ever.
 FOREVER: Final = 2**53 - 1
 
 
-class Shut(Exception):
+class NotAdmitted(Exception):
     """Somebody may not enter: `reason` is one of the words above."""
 
     def __init__(self, reason: str) -> None:
@@ -25,8 +25,8 @@ class Shut(Exception):
         self.reason = reason
 
 
-class TooManyBars(Exception):
-    """A topic has as many bars for single groups and keys as it may."""
+class TooManyBans(Exception):
+    """A topic has as many bans for single groups and keys as it may."""
 
 
 class Limits(NamedTuple):
@@ -43,7 +43,7 @@ class Limits(NamedTuple):
 UNLIMITED: Final = Limits()
 
 
-class Bar(NamedTuple):
+class Ban(NamedTuple):
     """What a topic is shut for: everybody, all of a group, or one key.
 
     `name`: the group or key. As text in Redis: `closed`, `group:...`, `key:...`.
@@ -56,14 +56,14 @@ class Bar(NamedTuple):
         return CLOSED if self.kind == CLOSED else f"{self.kind}:{self.name}"
 
 
-EVERYBODY: Final = Bar(CLOSED)
+EVERYONE: Final = Ban(CLOSED)
 
 
-def group(name: str) -> Bar:
+def group(name: str) -> Ban:
     """All of a group."""
-    return Bar("group", name)
+    return Ban("group", name)
 
 
-def key(name: str) -> Bar:
+def key(name: str) -> Ban:
     """One key."""
-    return Bar("key", name)
+    return Ban("key", name)

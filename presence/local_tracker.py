@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from presence import admission
-from presence.admission import UNLIMITED, Bar, Limits, Shut
+from presence.admission import UNLIMITED, Ban, Limits, NotAdmitted
 from presence.entry import body_of, new_ref
 from presence.state import Diff, Meta, Snapshot, sealed, state_of
 from presence.tracker import ALONE, Left, NotTracked, Size, Tracked, Updated
 
-# Topics with bars before those that ended are looked for.
+# Topics with bans before those that ended are looked for.
 FEWEST_SWEPT: Final = 1_000
 
 
@@ -44,13 +44,13 @@ class _Counts:
             del self.by_group[entry.group]
 
     def check(self, entry: _Entry, limits: Limits) -> None:
-        """Raises `Shut` if there is no room for one more entry."""
+        """Raises `NotAdmitted` if there is no room for one more entry."""
         if 0 < limits.entries <= self.entries:
-            raise Shut(admission.FULL)
+            raise NotAdmitted(admission.FULL)
         if 0 < limits.of_group <= self.by_group[entry.group]:
-            raise Shut(admission.GROUP_FULL)
+            raise NotAdmitted(admission.GROUP_FULL)
         if 0 < limits.size < self.size + entry.size:
-            raise Shut(admission.TOO_LARGE)
+            raise NotAdmitted(admission.TOO_LARGE)
 
 
 class LocalTracker:
@@ -60,7 +60,7 @@ class LocalTracker:
         self._topics: dict[str, dict[str, _Entry]] = {}
         self._counts: dict[str, _Counts] = {}
         self._leaving: dict[str, dict[str, str]] = {}
-        self._bars: dict[str, dict[Bar, float]] = {}
+        self._bans: dict[str, dict[Ban, float]] = {}
         self._sweep_at = FEWEST_SWEPT
         self._version = time.time_ns() // 1_000
 
@@ -118,7 +118,7 @@ class LocalTracker:
         new = _Entry.of(old.key, sealed(meta, fresh, ref), old.group)
         growth = new.size - old.size
         if growth > 0 and 0 < limits.size < self._counts[topic].size + growth:
-            raise Shut(admission.TOO_LARGE)
+            raise NotAdmitted(admission.TOO_LARGE)
         self._add(topic, fresh, new)
         self._remove(topic, ref)
         return Updated(fresh, Diff(_state([new]), _state([old]), self._next()))
@@ -137,8 +137,8 @@ class LocalTracker:
         self._leaving.setdefault(topic, {})[ref] = entry.key
         try:
             await self.admit(topic, entry.key, entry.group)
-        except Shut:
-            return Left(ref, barred=True)
+        except NotAdmitted:
+            return Left(ref, banned=True)
         return Left(ref)
 
     async def expire(self, topic: str, ref: str) -> Diff:
@@ -146,14 +146,14 @@ class LocalTracker:
             return Diff()
         return await self.untrack(topic, [ref])
 
-    async def evict(self, topic: str, bar: Bar) -> Diff:
+    async def evict(self, topic: str, ban: Ban) -> Diff:
         entries = self._topics.get(topic, {})
         refs = [
             ref
             for ref, key in self._leaving.get(topic, {}).items()
-            if bar
+            if ban
             in (
-                admission.EVERYBODY,
+                admission.EVERYONE,
                 admission.group(entries[ref].group),
                 admission.key(key),
             )
@@ -172,46 +172,44 @@ class LocalTracker:
         return dict.fromkeys(self._topics.get(topic, {}), ALONE)
 
     async def admit(self, topic: str, key: str, group: str) -> None:
-        if topic not in self._bars:
+        if topic not in self._bans:
             return
-        for bar in (admission.EVERYBODY, admission.group(group), admission.key(key)):
-            if await self.is_shut(topic, bar):
-                raise Shut(
-                    admission.CLOSED
-                    if bar is admission.EVERYBODY
-                    else admission.BLOCKED
+        for ban in (admission.EVERYONE, admission.group(group), admission.key(key)):
+            if await self.is_banned(topic, ban):
+                raise NotAdmitted(
+                    admission.CLOSED if ban is admission.EVERYONE else admission.BLOCKED
                 )
 
-    async def shut(self, topic: str, bar: Bar, seconds: float | None = None) -> None:
+    async def ban(self, topic: str, ban: Ban, seconds: float | None = None) -> None:
         now = time.monotonic()
         self._drop_ended(now)
-        bars = {b: ends for b, ends in self._bars.get(topic, {}).items() if ends > now}
+        bans = {b: ends for b, ends in self._bans.get(topic, {}).items() if ends > now}
         if (
-            bar != admission.EVERYBODY
-            and bar not in bars
-            and len(bars) >= admission.MOST_BARS
+            ban != admission.EVERYONE
+            and ban not in bans
+            and len(bans) >= admission.MAX_BANS
         ):
-            raise admission.TooManyBars
+            raise admission.TooManyBans
         ends = math.inf if seconds is None else now + seconds
-        self._bars[topic] = bars | {bar: ends}
+        self._bans[topic] = bans | {ban: ends}
 
     def _drop_ended(self, now: float) -> None:
-        """Forget bars that ended: when twice as many topics have some as last time."""
-        if len(self._bars) < self._sweep_at:
+        """Forget bans that ended: when twice as many topics have some as last time."""
+        if len(self._bans) < self._sweep_at:
             return
-        for topic, bars in list(self._bars.items()):
-            if max(bars.values()) <= now:
-                del self._bars[topic]
-        self._sweep_at = max(FEWEST_SWEPT, 2 * len(self._bars))
+        for topic, bans in list(self._bans.items()):
+            if max(bans.values()) <= now:
+                del self._bans[topic]
+        self._sweep_at = max(FEWEST_SWEPT, 2 * len(self._bans))
 
-    async def open(self, topic: str, bar: Bar) -> None:
-        bars = self._bars.get(topic, {})
-        bars.pop(bar, None)
-        if not bars:
-            self._bars.pop(topic, None)
+    async def unban(self, topic: str, ban: Ban) -> None:
+        bans = self._bans.get(topic, {})
+        bans.pop(ban, None)
+        if not bans:
+            self._bans.pop(topic, None)
 
-    async def is_shut(self, topic: str, bar: Bar) -> bool:
-        return self._bars.get(topic, {}).get(bar, 0.0) > time.monotonic()
+    async def is_banned(self, topic: str, ban: Ban) -> bool:
+        return self._bans.get(topic, {}).get(ban, 0.0) > time.monotonic()
 
     def topics(self) -> Sequence[str]:
         """The topics that have entries."""

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from presence import admission
-from presence.admission import Bar
+from presence.admission import Ban
 
 
 class TopicKeys(NamedTuple):
@@ -52,6 +52,6 @@ def digest(text: str) -> str:
     return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def bar_text(bar: Bar) -> str:
-    """A bar as Redis knows it: groups by their digests."""
-    return str(admission.group(digest(bar.name)) if bar.kind == "group" else bar)
+def ban_text(ban: Ban) -> str:
+    """A ban as Redis knows it: groups by their digests."""
+    return str(admission.group(digest(ban.name)) if ban.kind == "group" else ban)

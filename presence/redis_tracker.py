@@ -17,17 +17,17 @@ import orjson
 
 from beam import redis
 from presence import admission
-from presence.admission import UNLIMITED, Bar, Limits, Shut
+from presence.admission import UNLIMITED, Ban, Limits, NotAdmitted
 from presence.entry import body_of, meta_of, new_ref
 from presence.entry_owners import EntryOwners
 from presence.held_entries import HeldEntries, HeldEntry
 from presence.process_index import ProcessIndex
-from presence.redis_keys import TopicKeys, bar_text, digest, topic_keys
+from presence.redis_keys import TopicKeys, ban_text, digest, topic_keys
 from presence.state import Diff, Meta, Snapshot, sealed, state_of
 from presence.tracker import Left, NotTracked, Size, Tracked, Updated
 
 # What `leave.lua` answers for a key that may not enter any more.
-BARRED = 2
+BANNED = 2
 # What `update.lua` answers for an entry that is too large.
 OVER_LIMIT = -1
 
@@ -65,8 +65,8 @@ class RedisTracker:
         self._list = self._script("list")
         self._reap = self._script("reap")
         self._reconcile = self._script("reconcile")
-        self._bar = self._script("bar")
-        self._admits = self._script("admits")
+        self._ban = self._script("ban")
+        self._admit = self._script("admit")
 
     def _script(self, name: str) -> redis.Script:
         text = (_LUA / "topic.lua").read_text() + (_LUA / f"{name}.lua").read_text()
@@ -93,7 +93,7 @@ class RedisTracker:
                 # `reconcile` added an entry that this process does not hold.
                 self._held.uncertain.add(topic)
             if len(found) == 1:
-                raise Shut(found[0].decode())
+                raise NotAdmitted(found[0].decode())
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
                 # Nobody waits, and Redis may still do it.
@@ -128,7 +128,7 @@ class RedisTracker:
         try:
             version, *gone = await self._call(self._update, topic, args)
             if version == OVER_LIMIT:
-                raise Shut(admission.TOO_LARGE)
+                raise NotAdmitted(admission.TOO_LARGE)
             if not gone:
                 self._held.uncertain.add(topic)
                 raise NotTracked(ref)
@@ -179,10 +179,10 @@ class RedisTracker:
             self._held.uncertain.add(topic)
             self._held.end_grace(topic, ref)
             raise
-        return Left(ref, barred=found == BARRED)
+        return Left(ref, banned=found == BANNED)
 
-    async def evict(self, topic: str, bar: Bar) -> Diff:
-        version, gone = await self._call(self._evict, topic, [bar_text(bar)])
+    async def evict(self, topic: str, ban: Ban) -> Diff:
+        version, gone = await self._call(self._evict, topic, [ban_text(ban)])
         return Diff({}, _state(gone), version)
 
     async def list(self, topic: str) -> Snapshot:
@@ -191,22 +191,22 @@ class RedisTracker:
 
     async def admit(self, topic: str, key: str, group: str) -> None:
         args = [key, digest(group)]
-        if reason := await self._admits(self.keys(topic), args):
-            raise Shut(reason.decode())
+        if reason := await self._admit(self.keys(topic), args):
+            raise NotAdmitted(reason.decode())
 
-    async def shut(self, topic: str, bar: Bar, seconds: float | None = None) -> None:
+    async def ban(self, topic: str, ban: Ban, seconds: float | None = None) -> None:
         ms = -1 if seconds is None else math.ceil(seconds * 1_000)
-        done = await self._bar(
-            self.keys(topic), [bar_text(bar), ms, admission.MOST_BARS]
+        done = await self._ban(
+            self.keys(topic), [ban_text(ban), ms, admission.MAX_BANS]
         )
         if not done:
-            raise admission.TooManyBars
+            raise admission.TooManyBans
 
-    async def open(self, topic: str, bar: Bar) -> None:
-        await self._bar(self.keys(topic), [bar_text(bar), 0, admission.MOST_BARS])
+    async def unban(self, topic: str, ban: Ban) -> None:
+        await self._ban(self.keys(topic), [ban_text(ban), 0, admission.MAX_BANS])
 
-    async def is_shut(self, topic: str, bar: Bar) -> bool:
-        asked = [("ZSCORE", self.keys(topic).gate, bar_text(bar)), ("TIME",)]
+    async def is_banned(self, topic: str, ban: Ban) -> bool:
+        asked = [("ZSCORE", self.keys(topic).gate, ban_text(ban)), ("TIME",)]
         ends, (seconds, _) = await self._batch.calls(asked)
         return ends is not None and float(ends) > int(seconds) * 1_000
 

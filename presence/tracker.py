@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from presence.admission import UNLIMITED, Bar, Limits
+from presence.admission import UNLIMITED, Ban, Limits
 from presence.state import Diff, Meta, Snapshot
 
 ALONE: Final = "local"
@@ -44,12 +44,12 @@ class Updated(NamedTuple):
 class Left(NamedTuple):
     """The grace period of an entry began: the ref to `expire`.
 
-    It is another ref if an update was under way. `barred`: its key may not
+    It is another ref if an update was under way. `banned`: its key may not
     enter any more, so that there is nothing to wait for.
     """
 
     ref: str
-    barred: bool = False
+    banned: bool = False
 
 
 class Size(NamedTuple):
@@ -78,7 +78,7 @@ class Tracker(Protocol):
         """Add an entry; the state before it is read in the same step.
 
         `group`: what entries are counted by, in addition to their number. Raises
-        `Shut` if the key may not enter, or if the topic has as much as `limits`
+        `NotAdmitted` if the key may not enter, or if the topic has as much as `limits`
         allow; an entry that is taken over is not limited.
         """
 
@@ -87,7 +87,7 @@ class Tracker(Protocol):
     ) -> Updated:
         """Replace an entry's meta.
 
-        Raises `NotTracked` if it is gone, and `Shut` if the topic would grow
+        Raises `NotTracked` if it is gone, and `NotAdmitted` if the topic would grow
         above `limits.size`: then nothing changed.
         """
 
@@ -100,8 +100,8 @@ class Tracker(Protocol):
     async def expire(self, topic: str, ref: str) -> Diff:
         """End an entry's grace period: it goes, unless it was taken over."""
 
-    async def evict(self, topic: str, bar: Bar) -> Diff:
-        """End the grace periods of everybody, a group or a key, as `bar` says."""
+    async def evict(self, topic: str, ban: Ban) -> Diff:
+        """End the grace periods of everybody, a group or a key, as `ban` says."""
 
     async def list(self, topic: str) -> Snapshot:
         """Everyone who is present, and the version of this state."""
@@ -113,16 +113,16 @@ class Tracker(Protocol):
         """The id of the process that holds each entry, by ref."""
 
     async def admit(self, topic: str, key: str, group: str) -> None:
-        """For who enters without being present. Raises `Shut`."""
+        """For who enters without being present. Raises `NotAdmitted`."""
 
-    async def shut(self, topic: str, bar: Bar, seconds: float | None = None) -> None:
-        """Let somebody in no more: for a time, or until `open`.
+    async def ban(self, topic: str, ban: Ban, seconds: float | None = None) -> None:
+        """Let somebody in no more: for a time, or until `unban`.
 
-        Raises `TooManyBars` if the topic has `MOST_BARS` already.
+        Raises `TooManyBans` if the topic has `MAX_BANS` already.
         """
 
-    async def open(self, topic: str, bar: Bar) -> None:
+    async def unban(self, topic: str, ban: Ban) -> None:
         """Let somebody in again; who was let in is no error."""
 
-    async def is_shut(self, topic: str, bar: Bar) -> bool:
+    async def is_banned(self, topic: str, ban: Ban) -> bool:
         """Whether it is shut for just that."""

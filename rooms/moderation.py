@@ -24,7 +24,7 @@ REMOVED = "removed"
 
 async def remove(
     room_id: str,
-    bar: admission.Bar,
+    ban: admission.Ban,
     *,
     reason: str = REMOVED,
     block_seconds: float = 0.0,
@@ -36,14 +36,14 @@ async def remove(
     """
     topic = room_topic(room_id)
     if block_seconds > 0:
-        await tracker().shut(topic, bar, block_seconds)
+        await tracker().ban(topic, ban, block_seconds)
     present = {key for key, _ in metas_of((await tracker().list(topic)).state)}
-    label = f"{'session' if bar.kind == 'key' else 'user'}:{bar.name}"
+    label = f"{'session' if ban.kind == 'key' else 'user'}:{ban.name}"
     await publisher.published(removal(topic, reason, (label,)))
-    await evict(topic, bar)
-    if bar.kind == "key":
-        return sorted(present & {bar.name})
-    return sorted(key for key in present if key.rpartition(":")[0] == bar.name)
+    await evict(topic, ban)
+    if ban.kind == "key":
+        return sorted(present & {ban.name})
+    return sorted(key for key in present if key.rpartition(":")[0] == ban.name)
 
 
 async def close(room_id: str) -> int:
@@ -66,14 +66,14 @@ async def close_all(room_ids: Sequence[str]) -> None:
     topics = [room_topic(room_id) for room_id in room_ids]
     removals = [removal(topic, Reason.ROOM_CLOSED) for topic in topics]
     await asyncio.gather(*map(publisher.published, removals))
-    await asyncio.gather(*(evict(topic, admission.EVERYBODY) for topic in topics))
+    await asyncio.gather(*(evict(topic, admission.EVERYONE) for topic in topics))
     await closed_rooms.write_down(*room_ids)
 
 
-async def let_in(room_id: str, *bars: admission.Bar) -> None:
+async def let_in(room_id: str, *bans: admission.Ban) -> None:
     """Lift what `remove` blocked. Raises `RedisError`."""
-    for bar in bars:
-        await tracker().open(room_topic(room_id), bar)
+    for ban in bans:
+        await tracker().unban(room_topic(room_id), ban)
 
 
 async def send(room_id: str, name: str, payload: dict[str, Any], by: str) -> None:

@@ -8,4 +8,4 @@ if not entry then
 end
 local _, group = split(entry)
 redis.call('HSET', LEAVING, ARGV[1], ARGV[2])
-return barred(ARGV[2], group) and 2 or 1
+return refusal(ARGV[2], group) and 2 or 1

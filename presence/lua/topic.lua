@@ -21,7 +21,7 @@ local function milliseconds()
 end
 
 -- Why somebody may not enter, or nil.
-local function barred(key, group)
+local function refusal(key, group)
   if redis.call('EXISTS', GATE) == 0 then
     return nil
   end

@@ -9,7 +9,7 @@
 -- the second.
 -- Caller: presence.redis_tracker.RedisTracker.track
 local there = redis.call('HEXISTS', ENTRIES, ARGV[1])
-local reason = barred(ARGV[5], ARGV[3])
+local reason = refusal(ARGV[5], ARGV[3])
 if reason then
   return {reason, there}
 end

@@ -277,14 +277,14 @@ async def _removed(
 ) -> str:
     """What `Work` says: who was removed, and for how long they are kept out."""
     user_id = session.rpartition(":")[0]
-    bar = admission.group(user_id) if everywhere else admission.key(session)
+    ban = admission.group(user_id) if everywhere else admission.key(session)
     who = f"user {user_id}" if everywhere else session
     try:
         gone = await moderation.remove(
-            room_id, bar, reason=reason, block_seconds=float(block_seconds)
+            room_id, ban, reason=reason, block_seconds=float(block_seconds)
         )
-    except admission.TooManyBars:
-        return f"Nobody removed: the room has {admission.MOST_BARS:,} blocks already."
+    except admission.TooManyBans:
+        return f"Nobody removed: the room has {admission.MAX_BANS:,} blocks already."
     if not block_seconds:
         return f"Removed {who}." if gone else ""
     kept_out = f"kept out for {block_seconds:g} s."

@@ -69,7 +69,7 @@ class Watch(Channel):
         try:
             holders = await tracker().holders(self.topic)
             known = {one["id"]: one for one in await processes()}
-            closed = await tracker().is_shut(self.topic, admission.EVERYBODY)
+            closed = await tracker().is_banned(self.topic, admission.EVERYONE)
             kept = await activity().sent(self.topic)
         except (RedisError, OSError):
             raise Refused(Reason.UNAVAILABLE) from None

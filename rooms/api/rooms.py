@@ -151,7 +151,7 @@ async def _room(room_id: str) -> dict[str, Any]:
         "room_id": room_id,
         "sessions": size.entries,
         "users": size.groups,
-        "open": not await tracker().is_shut(topic, admission.EVERYBODY),
+        "open": not await tracker().is_banned(topic, admission.EVERYONE),
         "limits": {
             "capacity": policy.capacity or None,
             "presence_grace": policy.presence_grace,
@@ -288,7 +288,7 @@ class Remove(BackendView):
         body = Removal(data=_object(request))
         body.is_valid(raise_exception=True)
         given = body.validated_data
-        bar = (
+        ban = (
             admission.group(given["user_id"])
             if "user_id" in given
             else admission.key(given["session"])
@@ -296,14 +296,12 @@ class Remove(BackendView):
         try:
             removed = await moderation.remove(
                 room_id_of(room_id),
-                bar,
+                ban,
                 reason=given["reason"],
                 block_seconds=given["block_seconds"],
             )
-        except admission.TooManyBars:
-            message = (
-                f"the room has {admission.MOST_BARS:,} blocks; wait until some end"
-            )
+        except admission.TooManyBans:
+            message = f"the room has {admission.MAX_BANS:,} blocks; wait until some end"
             raise serializers.ValidationError({"block_seconds": [message]}) from None
         who = given.get("user_id") or given["session"]
         self.note("%s was removed from %s", who, room_id, room_id=room_id, user=who)

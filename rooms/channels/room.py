@@ -120,8 +120,8 @@ class RoomChannel(Channel):
                 before = await tracker().list(self.topic)
             else:
                 before = await self._track(self._own_meta(meta))
-        except admission.Shut as shut:
-            raise Refused(SHUT[shut.reason]) from None
+        except admission.NotAdmitted as refusal:
+            raise Refused(SHUT[refusal.reason]) from None
         except (RedisError, OSError, NotTracked):
             # Not tracked: another took the entry that was to be taken over.
             raise Refused(Reason.UNAVAILABLE) from None
@@ -351,8 +351,8 @@ class RoomChannel(Channel):
             )
             self._own = diff.joins
             diffs().publish(self.topic, diff)
-        except admission.Shut as shut:
-            raise Refused(SHUT[shut.reason]) from None
+        except admission.NotAdmitted as refusal:
+            raise Refused(SHUT[refusal.reason]) from None
         except (RedisError, OSError, NotTracked):
             raise Refused(Reason.UNAVAILABLE) from None
         self.reply(ref)

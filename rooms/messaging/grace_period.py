@@ -7,7 +7,7 @@ import asyncio
 from beam import redis
 from beam.loops import per_loop
 from beam.telemetry import metrics
-from presence.admission import Bar
+from presence.admission import Ban
 from presence.factory import tracker
 from rooms.messaging.hub import hub
 from rooms.messaging.presence_diffs import diffs
@@ -26,12 +26,12 @@ async def untrack(topic: str, refs: list[str]) -> None:
         metrics.UNTRACK_FAILED.value += len(refs)
 
 
-async def evict(topic: str, bar: Bar) -> None:
+async def evict(topic: str, ban: Ban) -> None:
     """End grace periods at once and notify the topic: see `Tracker.evict`.
 
     Raises `RedisError`.
     """
-    diffs().publish(topic, await tracker().evict(topic, bar))
+    diffs().publish(topic, await tracker().evict(topic, ban))
 
 
 class Graces:
@@ -44,11 +44,11 @@ class Graces:
     async def begin(self, topic: str, ref: str, seconds: float) -> None:
         """Let a member stay for a while; its own session may take it over."""
         try:
-            ref, barred = await tracker().leave(topic, ref)
+            ref, banned = await tracker().leave(topic, ref)
         except ERRORS:
             metrics.UNTRACK_FAILED.value += 1
             return
-        if barred:
+        if banned:
             await self._expire(topic, ref)
             return
         timer = self._loop.call_later(seconds, self._on_over, topic, ref)

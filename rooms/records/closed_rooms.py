@@ -30,9 +30,9 @@ AT_ONCE: Final = 500
 
 async def shut(*room_ids: str) -> None:
     """Let nobody in, as long as Redis keeps it. Raises `RedisError`."""
-    everybody = admission.EVERYBODY
+    everybody = admission.EVERYONE
     topics = map(room_topic, room_ids)
-    await asyncio.gather(*(tracker().shut(topic, everybody) for topic in topics))
+    await asyncio.gather(*(tracker().ban(topic, everybody) for topic in topics))
 
 
 async def write_down(*room_ids: str) -> None:
@@ -45,9 +45,9 @@ async def open_again(*room_ids: str) -> None:
 
     Redis comes first: while it is away nothing is done, now or later.
     """
-    everybody = admission.EVERYBODY
+    everybody = admission.EVERYONE
     topics = map(room_topic, room_ids)
-    await asyncio.gather(*(tracker().open(topic, everybody) for topic in topics))
+    await asyncio.gather(*(tracker().unban(topic, everybody) for topic in topics))
     await database_sync_to_async(_mark)(room_ids, closed=False)
 
 
@@ -79,12 +79,12 @@ async def close_again() -> bool:
     topics = [room_topic(room_id) for room_id in found]
     for at in range(0, len(topics), AT_ONCE):
         some = topics[at : at + AT_ONCE]
-        await asyncio.gather(*(tracker().shut(t, admission.EVERYBODY) for t in some))
+        await asyncio.gather(*(tracker().ban(t, admission.EVERYONE) for t in some))
     sizes = await tracker().sizes(topics) if topics else []
     for topic, size in zip(topics, sizes, strict=True):
         if size.entries:
             await publisher.published(removal(topic, Reason.ROOM_CLOSED))
-            diffs().publish(topic, await tracker().evict(topic, admission.EVERYBODY))
+            diffs().publish(topic, await tracker().evict(topic, admission.EVERYONE))
     return True
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from beam import redis
 from presence import admission
-from presence.admission import Limits, Shut
+from presence.admission import Limits, NotAdmitted
 from presence.factory import shared, tracker
 from presence.redis_tracker import RedisTracker
 from presence.state import State, apply, by_ref
@@ -196,23 +196,23 @@ async def test_who_was_taken_over_can_be_updated_and_leave_again(topic: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("bar", "stay"),
+    ("ban", "stay"),
     [
-        (admission.EVERYBODY, ["b:1"]),
+        (admission.EVERYONE, ["b:1"]),
         (admission.group("a"), ["b:1", "b:2"]),
         (admission.key("a:2"), ["a:1", "b:1", "b:2"]),
         (admission.key("nobody"), ["a:1", "a:2", "b:1", "b:2"]),
     ],
 )
 async def test_only_grace_periods_are_ended_by_an_eviction(
-    topic: str, bar: admission.Bar, stay: list[str]
+    topic: str, ban: admission.Ban, stay: list[str]
 ) -> None:
     for key in ("a:1", "a:2", "b:1", "b:2"):
         tracked = await tracker().track(topic, key, {}, key[0])
         if key != "b:1":
             await tracker().leave(topic, tracked.ref)
 
-    gone = await tracker().evict(topic, bar)
+    gone = await tracker().evict(topic, ban)
 
     state = (await tracker().list(topic)).state
     assert sorted(state) == stay
@@ -222,21 +222,21 @@ async def test_only_grace_periods_are_ended_by_an_eviction(
 
 
 @pytest.mark.parametrize(
-    "bar", [admission.EVERYBODY, admission.group("a"), admission.key("a:1")]
+    "ban", [admission.EVERYONE, admission.group("a"), admission.key("a:1")]
 )
 async def test_who_may_not_come_back_has_nothing_to_wait_for(
-    topic: str, bar: admission.Bar
+    topic: str, ban: admission.Ban
 ) -> None:
     tracked = await tracker().track(topic, "a:1", {}, "a")
     other = await tracker().track(topic, "b:1", {}, "b")
-    await tracker().shut(topic, bar)
+    await tracker().ban(topic, ban)
 
     left = await tracker().leave(topic, tracked.ref)
 
     assert left == (tracked.ref, True)
     assert (await tracker().expire(topic, left.ref)).leaves == tracked.diff.joins
-    barred = (await tracker().leave(topic, other.ref)).barred
-    assert barred == (bar == admission.EVERYBODY)
+    banned = (await tracker().leave(topic, other.ref)).banned
+    assert banned == (ban == admission.EVERYONE)
 
 
 async def test_a_topic_is_counted_by_entries_and_groups(topic: str) -> None:
@@ -341,7 +341,7 @@ class TestShared:
         kept = await redis.client().get(weight)
         await redis.client().delete(weight)
 
-        with pytest.raises(Shut):
+        with pytest.raises(NotAdmitted):
             await mine.track(topic, "c:1", meta_of(1_000), "c", SMALL)
         third = await mine.track(topic, "c:1", meta_of(10), "c", SMALL)
         await mine.untrack(topic, [third.ref])
@@ -390,46 +390,46 @@ async def test_who_leaves_while_an_update_is_under_way_is_gone(topic: str) -> No
 async def test_a_closed_topic_lets_nobody_in_until_it_is_open(topic: str) -> None:
     await tracker().track(topic, "a:1", {}, "a")
 
-    await tracker().shut(topic, admission.EVERYBODY)
+    await tracker().ban(topic, admission.EVERYONE)
 
-    with pytest.raises(Shut) as caught:
+    with pytest.raises(NotAdmitted) as caught:
         await tracker().track(topic, "b:1", {}, "b")
     assert caught.value.reason == "closed"
-    with pytest.raises(Shut):
+    with pytest.raises(NotAdmitted):
         await tracker().admit(topic, "b:1", "b")
-    assert await tracker().is_shut(topic, admission.EVERYBODY)
+    assert await tracker().is_banned(topic, admission.EVERYONE)
     assert list((await tracker().list(topic)).state) == ["a:1"]
-    await tracker().open(topic, admission.EVERYBODY)
-    assert not await tracker().is_shut(topic, admission.EVERYBODY)
+    await tracker().unban(topic, admission.EVERYONE)
+    assert not await tracker().is_banned(topic, admission.EVERYONE)
     await tracker().track(topic, "b:1", {}, "b")
 
 
 async def test_a_group_or_a_key_is_shut_out_by_itself(topic: str) -> None:
-    await tracker().shut(topic, admission.group("a"), 60)
-    await tracker().shut(topic, admission.key("b:1"), 60)
+    await tracker().ban(topic, admission.group("a"), 60)
+    await tracker().ban(topic, admission.key("b:1"), 60)
 
     for key, group in (("a:1", "a"), ("a:2", "a"), ("b:1", "b")):
-        with pytest.raises(Shut) as caught:
+        with pytest.raises(NotAdmitted) as caught:
             await tracker().track(topic, key, {}, group)
         assert caught.value.reason == "blocked"
-        with pytest.raises(Shut):
+        with pytest.raises(NotAdmitted):
             await tracker().admit(topic, key, group)
     await tracker().track(topic, "b:2", {}, "b")
     await tracker().admit(topic, "c:1", "c")
-    assert not await tracker().is_shut(topic, admission.EVERYBODY)
+    assert not await tracker().is_banned(topic, admission.EVERYONE)
 
 
 async def test_a_bar_ends_by_itself(topic: str) -> None:
-    await tracker().shut(topic, admission.group("a"), 0.02)
-    await tracker().shut(topic, admission.key("b:1"), 60)
+    await tracker().ban(topic, admission.group("a"), 0.02)
+    await tracker().ban(topic, admission.key("b:1"), 60)
     deadline = time.monotonic() + 5
 
-    while await tracker().is_shut(topic, admission.group("a")):
+    while await tracker().is_banned(topic, admission.group("a")):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.005)
 
     await tracker().track(topic, "a:1", {}, "a")
-    with pytest.raises(Shut):
+    with pytest.raises(NotAdmitted):
         await tracker().track(topic, "b:1", {}, "b")
 
 
@@ -445,27 +445,27 @@ TWO_EACH = Limits(of_group=2)
 async def test_a_topic_is_shut_for_a_bounded_number(
     topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admission, "MOST_BARS", 2)
-    await tracker().shut(topic, admission.group("a"), 60)
-    await tracker().shut(topic, admission.key("b:1"), 60)
+    monkeypatch.setattr(admission, "MAX_BANS", 2)
+    await tracker().ban(topic, admission.group("a"), 60)
+    await tracker().ban(topic, admission.key("b:1"), 60)
 
-    with pytest.raises(admission.TooManyBars):
-        await tracker().shut(topic, admission.group("c"), 60)
-    assert not await tracker().is_shut(topic, admission.group("c"))
+    with pytest.raises(admission.TooManyBans):
+        await tracker().ban(topic, admission.group("c"), 60)
+    assert not await tracker().is_banned(topic, admission.group("c"))
     # What is there may be renewed, and all can be shut out at any time.
-    await tracker().shut(topic, admission.group("a"), 120)
-    await tracker().shut(topic, admission.EVERYBODY)
-    await tracker().open(topic, admission.key("b:1"))
-    await tracker().open(topic, admission.EVERYBODY)
-    await tracker().shut(topic, admission.group("c"), 60)
-    assert await tracker().is_shut(topic, admission.group("c"))
+    await tracker().ban(topic, admission.group("a"), 120)
+    await tracker().ban(topic, admission.EVERYONE)
+    await tracker().unban(topic, admission.key("b:1"))
+    await tracker().unban(topic, admission.EVERYONE)
+    await tracker().ban(topic, admission.group("c"), 60)
+    assert await tracker().is_banned(topic, admission.group("c"))
 
 
 async def test_a_full_topic_takes_who_comes_back_and_nobody_else(topic: str) -> None:
     first = await tracker().track(topic, "a:1", {}, "a", TWO)
     await tracker().track(topic, "b:1", {}, "b", TWO)
 
-    with pytest.raises(Shut) as caught:
+    with pytest.raises(NotAdmitted) as caught:
         await tracker().track(topic, "c:1", {}, "c", TWO)
     assert caught.value.reason == "full"
     await tracker().leave(topic, first.ref)
@@ -478,7 +478,7 @@ async def test_a_group_has_a_bounded_number_of_entries(topic: str) -> None:
     first = await tracker().track(topic, "a:1", {}, "a", TWO_EACH)
     await tracker().track(topic, "a:1", {}, "a", TWO_EACH)
 
-    with pytest.raises(Shut) as caught:
+    with pytest.raises(NotAdmitted) as caught:
         await tracker().track(topic, "a:2", {}, "a", TWO_EACH)
     assert caught.value.reason == "group_full"
     await tracker().track(topic, "b:1", {}, "b", TWO_EACH)
@@ -493,7 +493,7 @@ async def test_many_at_once_are_no_more_than_a_group_may_have(topic: str) -> Non
     async def join(n: int) -> bool:
         try:
             await tracker().track(topic, f"a:{n}", {}, "a", TWO_EACH)
-        except Shut:
+        except NotAdmitted:
             return False
         return True
 
@@ -511,7 +511,7 @@ async def test_all_entries_together_have_bounded_bytes(topic: str) -> None:
         tracked = await tracker().track(topic, f"a:{n}", meta_of(1_000), "a", SMALL)
         refs.append(tracked.ref)
 
-    with pytest.raises(Shut) as caught:
+    with pytest.raises(NotAdmitted) as caught:
         await tracker().track(topic, "b:1", meta_of(1_000), "b", SMALL)
     assert caught.value.reason == "too_large"
     await tracker().track(topic, "b:1", meta_of(100), "b", SMALL)
@@ -523,7 +523,7 @@ async def test_an_update_may_not_grow_above_the_bytes_of_a_topic(topic: str) -> 
     first = await tracker().track(topic, "a:1", meta_of(1_000), "a", SMALL)
     await tracker().track(topic, "b:1", meta_of(1_000), "b", SMALL)
 
-    with pytest.raises(Shut) as caught:
+    with pytest.raises(NotAdmitted) as caught:
         await tracker().update(topic, first.ref, meta_of(2_000), SMALL)
     assert caught.value.reason == "too_large"
     state = (await tracker().list(topic)).state
@@ -544,14 +544,14 @@ async def test_bytes_are_counted_right_through_every_change(topic: str) -> None:
         if n % 2:
             await tracker().expire(topic, updated.ref)
         else:
-            await tracker().evict(topic, admission.EVERYBODY)
+            await tracker().evict(topic, admission.EVERYONE)
 
     assert await tracker().sizes([topic]) == [(0, 0)]
 
 
 async def test_who_was_refused_is_not_put_back(topic: str) -> None:
-    await tracker().shut(topic, admission.EVERYBODY)
-    with pytest.raises(Shut):
+    await tracker().ban(topic, admission.EVERYONE)
+    with pytest.raises(NotAdmitted):
         await tracker().track(topic, "a:1", {}, "a")
 
     assert await tracker().sizes([topic]) == [(0, 0)]

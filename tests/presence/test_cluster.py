@@ -8,7 +8,7 @@ import secrets
 import pytest
 
 from beam import redis
-from presence.admission import Limits, Shut
+from presence.admission import Limits, NotAdmitted
 from presence.cluster import Cluster
 from presence.leases import Leases
 from presence.redis_tracker import RedisTracker
@@ -164,7 +164,7 @@ async def test_who_is_put_back_and_refused_is_taken_out_again(
     )
     await one.renew(1)
 
-    assert isinstance(refused, Shut)
+    assert isinstance(refused, NotAdmitted)
     assert isinstance(change, Diff)
     assert list(change.joins) == ["bob:1"]
     assert [list(diff.leaves) for _, diff in one.told] == [["bob:1"]]

@@ -11,13 +11,13 @@ from presence.local_tracker import FEWEST_SWEPT, LocalTracker
 async def test_bars_that_ended_are_forgotten(clock: Callable[[float], None]) -> None:
     tracker = LocalTracker()
     for n in range(FEWEST_SWEPT - 1):
-        await tracker.shut(f"room:{n}", admission.group("a"), 1.0)
-    await tracker.shut("room:kept", admission.EVERYBODY)
+        await tracker.ban(f"room:{n}", admission.group("a"), 1.0)
+    await tracker.ban("room:kept", admission.EVERYONE)
     clock(2.0)
 
-    await tracker.shut("room:new", admission.group("a"), 60.0)
+    await tracker.ban("room:new", admission.group("a"), 60.0)
 
-    assert set(tracker._bars) == {"room:kept", "room:new"}
+    assert set(tracker._bans) == {"room:kept", "room:new"}
 
 
 async def test_nothing_is_kept_of_a_topic_that_everybody_left() -> None:

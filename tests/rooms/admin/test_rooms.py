@@ -205,7 +205,7 @@ async def test_while_redis_is_away_many_rooms_stay_open(
     async def away(*_: Any) -> Any:
         raise redis.Away
 
-    monkeypatch.setattr(type(tracker()), "shut", away)
+    monkeypatch.setattr(type(tracker()), "ban", away)
     everything = {"action": "close_rooms", "_selected_action": ["1"]}
     text = await post(admin, LIST, **everything, select_across="1", confirmed="1")
 

@@ -298,15 +298,15 @@ async def test_a_closed_room_stays_closed_where_its_gate_is_lost(
 ) -> None:
     await post(async_client, at(room, "/close"))
     topic = f"room:{room}"
-    await tracker().open(topic, admission.EVERYBODY)
+    await tracker().unban(topic, admission.EVERYONE)
 
     await closed_rooms.close_again()
 
-    assert await tracker().is_shut(topic, admission.EVERYBODY)
+    assert await tracker().is_banned(topic, admission.EVERYONE)
     assert await Room.objects.filter(room_id=room, closed=True).acount() == 1
     await post(async_client, at(room, "/open"))
     await closed_rooms.close_again()
-    assert not await tracker().is_shut(topic, admission.EVERYBODY)
+    assert not await tracker().is_banned(topic, admission.EVERYONE)
 
 
 async def test_who_is_joining_while_a_room_is_closed_is_not_left_in(

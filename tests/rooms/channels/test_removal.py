@@ -221,7 +221,7 @@ async def test_a_member_that_is_blocked_gets_no_grace_period(room: str) -> None:
     [ada] = await connected("ada")
     await ada.join(room)
     # As if the connection was lost just before the removal came.
-    await tracker().shut(room_topic(room), ADA, 60)
+    await tracker().ban(room_topic(room), ADA, 60)
 
     await ada.close()
 

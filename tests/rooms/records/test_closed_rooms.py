@@ -32,7 +32,7 @@ async def test_a_join_waits_until_it_is_known_which_rooms_are_closed(
     async def slowly() -> bool:
         asked.set()
         await known.wait()
-        await tracker().shut(room_topic("r"), admission.EVERYBODY)
+        await tracker().ban(room_topic("r"), admission.EVERYONE)
         return True
 
     monkeypatch.setattr("rooms.runtime.close_again", slowly)
@@ -140,7 +140,7 @@ async def test_while_redis_is_away_a_room_stays_as_it_is(
     async def away(*_: Any) -> None:
         raise OSError("away")
 
-    monkeypatch.setattr(tracker(), "shut", away)
+    monkeypatch.setattr(tracker(), "ban", away)
     with pytest.raises(OSError, match="away"):
         await moderation.close_all(["a", "b"])
 

@@ -3,7 +3,7 @@
 -- ARGV[2] ms; 0 opens, below 0: for ever
 -- ARGV[3] for how many it may be shut; closing it for everybody is always possible
 -- Returns 1, or 0 if it is shut for so many others.
--- Caller: presence.redis_tracker.RedisTracker.shut
+-- Caller: presence.redis_tracker.RedisTracker.ban and unban
 local ms, now = tonumber(ARGV[2]), milliseconds()
 if ms ~= 0 and ARGV[1] ~= 'closed' and not redis.call('ZSCORE', GATE, ARGV[1])
   and redis.call('ZCOUNT', GATE, now, '+inf') >= tonumber(ARGV[3]) then

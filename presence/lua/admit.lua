@@ -2,4 +2,4 @@
 -- ARGV[1] key    ARGV[2] group
 -- Returns why not, or ''.
 -- Caller: presence.redis_tracker.RedisTracker.admit
-return barred(ARGV[1], ARGV[2]) or ''
+return refusal(ARGV[1], ARGV[2]) or ''
