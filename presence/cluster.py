@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from beam.telemetry import metrics
-from presence.leases import FORGOTTEN, Leases
+from presence.leases import UNREGISTERED, Leases
 from presence.redis_tracker import RedisTracker
 from presence.state import Diff
 
@@ -42,23 +42,23 @@ class Cluster:
 
         Whether Redis knew it; if not it may have lost all it had.
         """
-        beat = await self._leases.beat(info)
-        if not beat.known and self._known:
+        renewal = await self._leases.renew(info)
+        if not renewal.known and self._known:
             logger.warning("This process's lease is gone: its members are put back")
-            self._leases.renew_id()
-            await self._leases.beat(info)
+            self._leases.change_id()
+            await self._leases.renew(info)
         self._known = True
         if self._former != self._leases.process:
             await self.reconcile()
         else:
             await in_parts(self._put_back, self._tracker.doubtful())
-        for process in beat.dead:
-            if process == FORGOTTEN:
+        for process in renewal.to_reap:
+            if process == UNREGISTERED:
                 await self._sweep()
             else:
                 await self._reap(process)
-            await self._leases.bury(process)
-        return beat.known
+            await self._leases.remove_claim(process)
+        return renewal.known
 
     async def reconcile(self) -> None:
         """Make Redis agree with what this process holds, in every topic."""
@@ -89,14 +89,14 @@ class Cluster:
     async def _sweep(self) -> None:
         """Take out the members of processes that Redis forgot before they died."""
         tracker = self._tracker
-        live, _ = await self._leases.known()
+        live, _ = await self._leases.live_and_dead()
         topics = {
             t for each in await in_parts(tracker.index.topics_of, [*live]) for t in each
         }
         named = {topic: await tracker.owners.of(topic) for topic in topics}
         nameless = await tracker.owners.elsewhere(topics)
         # Last: who writes an entry was known before.
-        live, dead = await self._leases.known()
+        live, dead = await self._leases.live_and_dead()
         members = 0
         for topic, owners in named.items():
             for owner in owners - live - dead:

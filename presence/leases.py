@@ -22,21 +22,21 @@ from presence.silence import Silence
 
 CLAIMED_AT_ONCE = 10
 # Among the dead: all that hold entries and are not known any more.
-FORGOTTEN = "*"
+UNREGISTERED = "*"
 
 _LUA = Path(__file__).parent / "lua"
 
 
-class Beat(NamedTuple):
+class Renewal(NamedTuple):
     """What a renewal found.
 
     `known`: the lease was there; else the process was reaped, or Redis lost its
-    data, or it is the first renewal. `dead`: processes that are this one's to
-    reap; `FORGOTTEN` too.
+    data, or it is the first renewal. `to_reap`: processes that are this one's to
+    reap; `UNREGISTERED` too.
     """
 
     known: bool
-    dead: list[str]
+    to_reap: list[str]
 
 
 class Leases:
@@ -58,16 +58,16 @@ class Leases:
         self._keys = (f"{stem}:beats", f"{stem}:about", f"{stem}:claims")
         self._batch = batch
         self._seconds = seconds
-        self._pause = renew
+        self._interval = renew
         self._clock = clock
         self._silence = Silence(renew)
-        self._beat = redis.Script(batch, (_LUA / "beat.lua").read_text())
+        self._renew = redis.Script(batch, (_LUA / "renew.lua").read_text())
         self._claim = redis.Script(batch, (_LUA / "claim.lua").read_text())
         self._renewed: float | None = None
         self._info = b"{}"
         self.process = new_process_id()
 
-    async def beat(self, info: dict[str, Any]) -> Beat:
+    async def renew(self, info: dict[str, Any]) -> Renewal:
         """Renew the lease, report about this process, and look at the others.
 
         Raises `RedisError` or `OSError`; what was not seen then counts against
@@ -86,27 +86,27 @@ class Leases:
         alive, dead = _texts(beats), _texts(claims)
         self._silence.look(alive | dead, began, self._clock())
         if self.process not in alive:
-            return Beat(bool(known), [])
-        return Beat(bool(known), await self._dead(alive, dead))
+            return Renewal(bool(known), [])
+        return Renewal(bool(known), await self._to_reap(alive, dead))
 
     async def _count(self, first: int) -> Any:
         args = [self.process, self._info, first, f"after {self._seconds}"]
-        return await self._beat(self._keys, args)
+        return await self._renew(self._keys, args)
 
-    async def keep(self) -> None:
+    async def renew_if_due(self) -> None:
         """Renew the lease if that is due, and do nothing else.
 
-        For a process whose next `beat` comes late since it still does what the last
+        For a process whose next `renew` comes late since it still does what the last
         one found. Raises `RedisError` or `OSError`.
         """
         began, process = self._clock(), self.process
-        if self._renewed is None or began - self._renewed < self._pause:
+        if self._renewed is None or began - self._renewed < self._interval:
             return
         known, *_ = await self._count(0)
         if known and process == self.process:
             self._renewed = began
 
-    async def _dead(self, alive: dict[str, str], dead: dict[str, str]) -> list[str]:
+    async def _to_reap(self, alive: dict[str, str], dead: dict[str, str]) -> list[str]:
         """The processes to reap: those claimed before, and those claimable now."""
         mine = [one for one, claim in dead.items() if _claimer(claim) == self.process]
         due = {
@@ -140,17 +140,17 @@ class Leases:
             return
         raise redis.Away("this process has not renewed its lease")
 
-    def renew_id(self) -> str:
+    def change_id(self) -> str:
         """Go on under a new id: the old one is another's to reap. The old one."""
         former, self.process = self.process, new_process_id()
         self._renewed = None
         return former
 
-    async def bury(self, process: str) -> None:
+    async def remove_claim(self, process: str) -> None:
         """A dead process was reaped."""
         await self._batch.call("HDEL", self._keys[2], process)
 
-    async def end(self, seconds: float = 0.0) -> None:
+    async def release(self, seconds: float = 0.0) -> None:
         """Give up the lease; what is left is to be reaped after some seconds."""
         beats, about, claims = self._keys
         if seconds > 0:
@@ -160,7 +160,7 @@ class Leases:
         commands = [("HDEL", key, self.process) for key in (beats, about)]
         await self._batch.calls(commands)
 
-    async def known(self) -> tuple[set[str], set[str]]:
+    async def live_and_dead(self) -> tuple[set[str], set[str]]:
         """The processes that live, and those that are dead and not yet buried."""
         beats, _, claims = self._keys
         asked = [("HKEYS", key) for key in (beats, claims)]

@@ -47,7 +47,7 @@ async def _names(prefix: str, after: str, limit: int) -> list[str]:
             key=_key,
         )
     tracker, leases = shared()
-    live, dead = await leases.known()
+    live, dead = await leases.live_and_dead()
     names: set[str] = set()
     for process in live | dead:
         names.update(await tracker.index.topics_between(process, prefix, after, limit))

@@ -167,10 +167,10 @@ class Keeper:
         try:
             if left or tracker.topics():
                 # What Redis could not be told: another process takes it out.
-                await leases.end(max(left, SOON))
+                await leases.release(max(left, SOON))
             else:
                 await tracker.index.delete(leases.process)
-                await leases.end()
+                await leases.release()
         except ERRORS:
             logger.warning("The lease could not be given up: it runs out")
 
@@ -187,7 +187,7 @@ class Keeper:
             if not redis.link().up:
                 continue
             try:
-                await leases.keep()
+                await leases.renew_if_due()
             except ERRORS:
                 logger.debug("The lease could not be kept", exc_info=True)
             except Exception:

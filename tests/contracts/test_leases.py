@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from beam import redis
-from presence.leases import FORGOTTEN, Beat, Leases
+from presence.leases import UNREGISTERED, Leases, Renewal
 from rooms.messaging.hub import Hub
 
 SECONDS = 10.0
@@ -46,21 +46,21 @@ class Cluster:
         while self.now < end:
             self.now = min(end, self.now + RENEW)
             for one, reaped in zip(alive, found, strict=True):
-                reaped |= dict.fromkeys(dead(await one.beat({})))
+                reaped |= dict.fromkeys(to_reap(await one.renew({})))
         return [[*reaped] for reaped in found]
 
 
-def dead(beat: Beat) -> list[str]:
+def to_reap(renewal: Renewal) -> list[str]:
     """The processes that are to be reaped."""
-    return sorted(process for process in beat.dead if process != FORGOTTEN)
+    return sorted(process for process in renewal.to_reap if process != UNREGISTERED)
 
 
 async def test_a_lease_is_known_from_its_second_beat_on() -> None:
     one, two, _ = Cluster().all
 
-    assert await one.beat({"n": 1}) == (False, [])
-    assert await one.beat({"n": 2}) == (True, [])
-    assert await two.beat({"n": 3}) == (False, [])
+    assert await one.renew({"n": 1}) == (False, [])
+    assert await one.renew({"n": 2}) == (True, [])
+    assert await two.renew({"n": 3}) == (False, [])
     told = await one.processes()
     assert told == sorted(
         [{"id": one.process, "n": 2}, {"id": two.process, "n": 3}],
@@ -72,7 +72,7 @@ async def test_a_process_that_was_silent_for_its_lease_is_one_others_to_reap() -
     cluster = Cluster()
     one, two, three = cluster.all
     for process in cluster.all:
-        await process.beat({})
+        await process.renew({})
 
     assert await cluster.go_on(SECONDS - 1, two, three) == [[], []]
     found = await cluster.go_on(RENEW, two, three)
@@ -82,7 +82,7 @@ async def test_a_process_that_was_silent_for_its_lease_is_one_others_to_reap() -
         [two.process, three.process]
     )
     reaper = two if found[0] else three
-    await reaper.bury(one.process)
+    await reaper.remove_claim(one.process)
     assert await cluster.go_on(2 * SECONDS, two, three) == [[], []]
 
 
@@ -90,51 +90,51 @@ async def test_a_process_that_only_keeps_its_lease_lives() -> None:
     cluster = Cluster()
     one, two, three = cluster.all
     for process in cluster.all:
-        await process.beat({"n": 1})
+        await process.renew({"n": 1})
 
     for _ in range(10):
         found = await cluster.go_on(RENEW, two, three)
-        await one.keep()
+        await one.renew_if_due()
         one.check()
         assert found == [[], []]
     assert {"id": one.process, "n": 1} in await two.processes()
-    assert await one.beat({}) == (True, [])
+    assert await one.renew({}) == (True, [])
 
 
 async def test_a_lease_that_is_lost_cannot_be_kept() -> None:
     cluster = Cluster()
     one, two, three = cluster.all
-    await one.keep()
+    await one.renew_if_due()
     assert await two.processes() == []
     for process in cluster.all:
-        await process.beat({})
+        await process.renew({})
     found = await cluster.go_on(SECONDS + RENEW, two, three)
     assert [one.process] in found
 
-    await one.keep()
+    await one.renew_if_due()
 
     assert one.process not in {known["id"] for known in await two.processes()}
     with pytest.raises(redis.Away):
         one.check()
-    assert not (await one.beat({})).known
+    assert not (await one.renew({})).known
 
 
 async def test_a_reaper_is_given_what_it_has_not_buried_again() -> None:
     cluster = Cluster()
     one, two, _ = cluster.all
-    await one.beat({})
-    await two.beat({})
+    await one.renew({})
+    await two.renew({})
 
     assert await cluster.go_on(SECONDS + RENEW, two) == [[one.process]]
 
-    assert dead(await two.beat({})) == [one.process]
+    assert to_reap(await two.renew({})) == [one.process]
 
 
 async def test_if_a_reaper_dies_another_goes_on() -> None:
     cluster = Cluster()
     one, two, three = cluster.all
-    await one.beat({})
-    await two.beat({})
+    await one.renew({})
+    await two.renew({})
     assert await cluster.go_on(SECONDS + RENEW, two) == [[one.process]]
 
     # It starts now: it observes first.
@@ -146,13 +146,13 @@ async def test_if_a_reaper_dies_another_goes_on() -> None:
 async def test_a_process_that_starts_observes_before_it_reaps() -> None:
     cluster = Cluster()
     one, two, _ = cluster.all
-    await one.beat({})
-    await two.beat({})
+    await one.renew({})
+    await two.renew({})
     # All die at once, and one starts long after.
     cluster.now += 10 * SECONDS
     new = cluster.start()
 
-    assert dead(await new.beat({})) == []
+    assert to_reap(await new.renew({})) == []
     assert await cluster.go_on(SECONDS - 1, new) == [[]]
     found = await cluster.go_on(RENEW, new)
 
@@ -163,7 +163,7 @@ async def test_time_in_which_nobody_could_renew_is_no_silence() -> None:
     cluster = Cluster()
     one, two, three = cluster.all
     for process in cluster.all:
-        await process.beat({})
+        await process.renew({})
     await cluster.go_on(RENEW, one, two, three)
 
     # Redis refuses everybody for minutes, or all of them are stopped.
@@ -171,7 +171,7 @@ async def test_time_in_which_nobody_could_renew_is_no_silence() -> None:
 
     # The last to come back is there within its lease.
     assert await cluster.go_on(SECONDS - RENEW, two, three) == [[], []]
-    assert (await one.beat({})).known
+    assert (await one.renew({})).known
     assert await cluster.go_on(SECONDS, one, two, three) == [[], [], []]
 
 
@@ -180,65 +180,65 @@ async def test_time_before_a_failed_look_is_no_silence(
 ) -> None:
     cluster = Cluster()
     one, two, _ = cluster.all
-    await one.beat({})
-    await two.beat({})
+    await one.renew({})
+    await two.renew({})
     for _ in range(10):
         cluster.now += RENEW
         redis.link().up = False
         with pytest.raises(redis.RedisError):
-            await two.beat({})
+            await two.renew({})
         redis.link().up = True
-        assert dead(await two.beat({})) == []
+        assert to_reap(await two.renew({})) == []
 
 
 async def test_a_renewal_in_the_last_moment_prevents_a_claim() -> None:
     cluster = Cluster()
     one, two, _ = cluster.all
-    await one.beat({})
-    await two.beat({})
+    await one.renew({})
+    await two.renew({})
     await cluster.go_on(SECONDS - 1, two)
     cluster.now += 2
 
     # It has looked already, and is about to claim.
     async def renew_first(*args: Any) -> Any:
-        await one.beat({})
+        await one.renew({})
         return await claim(*args)
 
     claim = two._claim
     two._claim = renew_first  # type: ignore[assignment]
 
-    assert dead(await two.beat({})) == []
-    assert (await one.beat({})).known
+    assert to_reap(await two.renew({})) == []
+    assert (await one.renew({})).known
 
 
 async def test_a_process_that_was_reaped_goes_on_under_a_new_id() -> None:
     cluster = Cluster()
     one, two, _ = cluster.all
-    await one.beat({})
-    await two.beat({})
+    await one.renew({})
+    await two.renew({})
     assert await cluster.go_on(SECONDS + RENEW, two) == [[one.process]]
 
-    assert not (await one.beat({})).known
-    former = one.renew_id()
+    assert not (await one.renew({})).known
+    former = one.change_id()
 
     assert former != one.process
-    assert (await one.beat({})).known is False
-    assert (await one.beat({})).known is True
+    assert (await one.renew({})).known is False
+    assert (await one.renew({})).known is True
 
 
 async def test_a_late_renewal_does_not_bring_the_dead_back() -> None:
     cluster = Cluster()
     one, two, _ = cluster.all
-    await one.beat({})
-    await two.beat({})
+    await one.renew({})
+    await two.renew({})
     assert await cluster.go_on(SECONDS + RENEW, two) == [[one.process]]
 
     # Sent long ago; its answer never arrives.
-    await one.beat({})
+    await one.renew({})
 
-    assert not (await one.beat({})).known
-    await two.bury(one.process)
-    assert not (await one.beat({})).known
+    assert not (await one.renew({})).known
+    await two.remove_claim(one.process)
+    assert not (await one.renew({})).known
     assert [known["id"] for known in await two.processes()] == [two.process]
 
 
@@ -246,7 +246,7 @@ async def test_a_process_that_others_may_hold_for_dead_adds_nothing() -> None:
     cluster = Cluster()
     one, _, _ = cluster.all
     one.check()
-    await one.beat({})
+    await one.renew({})
     cluster.now += SECONDS - 1
     one.check()
 
@@ -254,27 +254,27 @@ async def test_a_process_that_others_may_hold_for_dead_adds_nothing() -> None:
 
     with pytest.raises(redis.Away):
         one.check()
-    await one.beat({})
+    await one.renew({})
     one.check()
 
 
 async def test_a_process_that_goes_in_order_is_forgotten_at_once() -> None:
     one, two, _ = Cluster().all
-    await one.beat({})
+    await one.renew({})
 
-    await one.end()
+    await one.release()
 
-    assert await two.beat({}) == (False, [])
+    assert await two.renew({}) == (False, [])
     assert [known["id"] for known in await two.processes()] == [two.process]
 
 
 async def test_a_process_that_goes_with_members_in_grace_is_reaped_after_it() -> None:
     cluster = Cluster()
     one, two, _ = cluster.all
-    await one.beat({})
-    await two.beat({})
+    await one.renew({})
+    await two.renew({})
 
-    await one.end(60.0)
+    await one.release(60.0)
 
     assert [known["id"] for known in await two.processes()] == [two.process]
     assert await cluster.go_on(60.0, two) == [[]]
@@ -286,12 +286,14 @@ async def test_a_redis_without_leases_is_looked_through_a_lease_later_by_one() -
     one, two, three = cluster.all
     swept: list[Leases] = []
     for _ in range(5):
-        beats = [(process, await process.beat({})) for process in cluster.all]
-        swept += [process for process, beat in beats if FORGOTTEN in beat.dead]
+        beats = [(process, await process.renew({})) for process in cluster.all]
+        swept += [
+            process for process, renewal in beats if UNREGISTERED in renewal.to_reap
+        ]
         cluster.now += RENEW
         assert not swept or cluster.now > SECONDS
 
     assert set(swept) == {one}
-    await one.bury(FORGOTTEN)
+    await one.remove_claim(UNREGISTERED)
     await cluster.go_on(2 * SECONDS, one, two, three)
-    assert FORGOTTEN not in (await three.known())[1]
+    assert UNREGISTERED not in (await three.live_and_dead())[1]

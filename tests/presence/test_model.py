@@ -320,7 +320,7 @@ class PresenceMachine(RuleBasedStateMachine):
         process = self.processes[which]
         if process.stalled or not process.link.up:
             return
-        self.attempt(process, process.leases.beat({}))
+        self.attempt(process, process.leases.renew({}))
         process.doubts = self.disturbed = True
 
     @rule(which=st.integers(0, PROCESSES - 1))
@@ -330,7 +330,7 @@ class PresenceMachine(RuleBasedStateMachine):
         if process.link.up and not process.stalled:
             process.link.failed(TimeoutError())
             with pytest.raises(redis.RedisError):
-                self.run(process.leases.beat({}))
+                self.run(process.leases.renew({}))
             process.doubts = True
 
     @precondition(lambda self: not self.refused)

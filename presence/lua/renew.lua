@@ -10,7 +10,7 @@
 -- A process that is to be reaped stays dead, whatever renewals of it are still on
 -- their way. No process at all means that Redis is new or has lost its data: those
 -- that live have renewed before the claim of `*` is due.
--- Caller: presence.leases.Leases.beat
+-- Caller: presence.leases.Leases.renew
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('HSETNX', KEYS[3], '*', ARGV[4])
 end
