@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from presence import admission
 from presence.admission import UNLIMITED, Ban, Limits, NotAdmitted
 from presence.entry import body_of, new_ref
-from presence.state import Diff, Meta, Snapshot, sealed, state_of
+from presence.state import Diff, Meta, Snapshot, state_of, with_refs
 from presence.tracker import ALONE, Left, NotTracked, Size, Tracked, Updated
 
 # Topics with bans before those that ended are looked for.
@@ -77,7 +77,7 @@ class LocalTracker:
         if (ref := self._take_over(topic, key)) is not None:
             return Tracked(ref, Diff(version=before.version), before)
         ref = new_ref()
-        entry = _Entry.of(key, sealed(meta, ref), group)
+        entry = _Entry.of(key, with_refs(meta, ref), group)
         counts = self._counts.get(topic) or _Counts()
         counts.check(entry, limits)
         self._add(topic, ref, entry)
@@ -115,7 +115,7 @@ class LocalTracker:
         if ref not in self._topics.get(topic, {}):
             raise NotTracked(ref)
         old, fresh = self._topics[topic][ref], new_ref()
-        new = _Entry.of(old.key, sealed(meta, fresh, ref), old.group)
+        new = _Entry.of(old.key, with_refs(meta, fresh, ref), old.group)
         growth = new.size - old.size
         if growth > 0 and 0 < limits.size < self._counts[topic].size + growth:
             raise NotAdmitted(admission.TOO_LARGE)

@@ -23,7 +23,7 @@ from presence.entry_owners import EntryOwners
 from presence.held_entries import HeldEntries, HeldEntry
 from presence.process_index import ProcessIndex
 from presence.redis_keys import TopicKeys, ban_text, digest, topic_keys
-from presence.state import Diff, Meta, Snapshot, sealed, state_of
+from presence.state import Diff, Meta, Snapshot, state_of, with_refs
 from presence.tracker import Left, NotTracked, Size, Tracked, Updated
 
 # What `leave.lua` answers for a key that may not enter any more.
@@ -82,7 +82,7 @@ class RedisTracker:
     ) -> Tracked:
         self._check()
         ref, process = new_ref(), self.process()
-        meta = sealed(meta, ref)
+        meta = with_refs(meta, ref)
         held = HeldEntry(key, digest(group), body_of(key, meta))
         self._hold(topic, ref, held)
         args = [ref, process, held.group, held.body, key, *limits]
@@ -118,7 +118,7 @@ class RedisTracker:
         if old is None:
             raise NotTracked(ref)
         fresh = new_ref()
-        new = sealed(meta, fresh, ref)
+        new = with_refs(meta, fresh, ref)
         held = old._replace(body=body_of(old.key, new))
         args = [ref, fresh, self.process(), held.group, held.body, limits.size]
         # Before the call: what reconciles meanwhile comes behind it.

@@ -115,7 +115,7 @@ def _merge_joins(changes: list[Diff]) -> Diff:
 OWN_MEMBERS = ("phx_ref", "phx_ref_prev")
 
 
-def sealed(meta: Mapping[str, Any], ref: str, prev: str | None = None) -> Meta:
+def with_refs(meta: Mapping[str, Any], ref: str, prev: str | None = None) -> Meta:
     """A meta with its refs; refs that the caller put in are overwritten."""
     plain = {name: meta[name] for name in meta if name not in OWN_MEMBERS}
     refs = {"phx_ref": ref} if prev is None else {"phx_ref": ref, "phx_ref_prev": prev}

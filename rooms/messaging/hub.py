@@ -27,7 +27,7 @@ from beam.redis.channel_layer import unbundle
 from beam.telemetry import metrics
 from beam.telemetry.logs import whereabouts
 from presence.state import Diff, Snapshot
-from presence.version_log import Following
+from presence.version_log import VersionLog
 from rooms.messaging.outbound import Socket, join_prepared
 from rooms.protocol.backlog import CEILING
 from rooms.protocol.event import Delivery, Event
@@ -102,18 +102,18 @@ def group_name(topic: str) -> str:
 class Topic:
     """The local members of one topic, by id and by label.
 
-    `following`: which changes of its presence were delivered here. `counted`: how
+    `version_log`: which changes of its presence were delivered here. `counted`: how
     many of its members count.
     """
 
-    __slots__ = ("by_label", "counted", "following", "intercepts", "members")
+    __slots__ = ("by_label", "counted", "intercepts", "members", "version_log")
 
     def __init__(self) -> None:
         self.members: dict[str, Member] = {}
         self.counted = 0
         self.by_label: dict[str, dict[str, Member]] = {}
         self.intercepts: frozenset[str] = frozenset()
-        self.following = Following()
+        self.version_log = VersionLog()
 
     def add(self, member: Member) -> None:
         self.members[member.id] = member
@@ -229,20 +229,20 @@ class Hub:
     def knows(self, topic: str, version: int) -> None:
         """A member of the topic has a presence state of this version."""
         if self._follows and (local := self._topics.get(topic)) is not None:
-            local.following.knows(version)
+            local.version_log.start_at(version)
 
     def followed(self) -> dict[str, int]:
         """The topics whose presence members here follow, and up to which version."""
         return {
-            name: topic.following.known
+            name: topic.version_log.known
             for name, topic in self._topics.items()
-            if topic.following.known is not None
+            if topic.version_log.known is not None
         }
 
     def latest(self, topic: str) -> int:
         """The number of the last presence change that was delivered to a topic."""
         found = self._topics.get(topic)
-        return 0 if found is None else found.following.latest
+        return 0 if found is None else found.version_log.latest
 
     def rooms(self) -> int:
         """How many topics have members in this process: such as count."""
@@ -408,7 +408,7 @@ def _followed(topic: Topic, batch: list[Delivery]) -> list[Delivery]:
     for delivery in batch:
         rest: Delivery | None = delivery
         if delivery.name == PRESENCE_STATE:
-            topic.following.restarts(delivery.version)
+            topic.version_log.restart_at(delivery.version)
         elif delivery.version and not _is_next(topic, delivery):
             changes = delivery.changes()
             if (still := _taken(topic, delivery, changes)) != changes:
@@ -419,13 +419,13 @@ def _followed(topic: Topic, batch: list[Delivery]) -> list[Delivery]:
 
 
 def _is_next(topic: Topic, delivery: Delivery) -> bool:
-    return not delivery.more and topic.following.is_next(delivery.versions())
+    return not delivery.more and topic.version_log.add_next(delivery.versions())
 
 
 def _taken(topic: Topic, delivery: Delivery, changes: list[Diff]) -> list[Diff]:
     if delivery.more:
-        return [topic.following.take_part(part) for part in changes]
-    return topic.following.take(changes)
+        return [topic.version_log.add_part(part) for part in changes]
+    return topic.version_log.add(changes)
 
 
 def release(member: Member) -> None:

@@ -37,7 +37,7 @@ from presence.missed_changes import MissedChanges
 from presence.redis_tracker import RedisTracker
 from presence.state import Diff, State, apply, by_ref
 from presence.tracker import NotTracked
-from presence.version_log import Following
+from presence.version_log import VersionLog
 from tests.processes import RedisServer, jumping_redis
 
 TOPIC = "room:model"
@@ -77,7 +77,7 @@ class Process:
     pause: float = 0.0
     state: State = field(default_factory=dict)
     since: int = 0
-    heard: Following = field(default_factory=Following)
+    heard: VersionLog = field(default_factory=VersionLog)
     late: list[Diff] = field(default_factory=list)
 
     def known(self) -> dict[str, int]:
@@ -90,7 +90,7 @@ class Process:
 
     def hear(self, change: Diff) -> None:
         """A diff arrives, as the hub hands it over: known ones are passed over."""
-        [rest] = self.heard.take([change])
+        [rest] = self.heard.add([change])
         if rest.version > self.since:
             self.state = apply(self.state, rest)
 
@@ -148,7 +148,7 @@ class PresenceMachine(RuleBasedStateMachine):
         """Its client is given a fresh state."""
         snapshot = await process.tracker.list(TOPIC)
         process.state, process.since = snapshot.state, snapshot.version
-        process.heard.restarts(snapshot.version)
+        process.heard.restart_at(snapshot.version)
 
     def tell(self, topic: str, change: Diff) -> None:
         """Publish a diff to every process; it may get lost on its way to one."""

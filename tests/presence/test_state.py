@@ -15,8 +15,8 @@ from presence.state import (
     diff,
     merge,
     metas_of,
-    sealed,
     state_of,
+    with_refs,
 )
 
 KEYS = st.sampled_from(["a:1", "a:2", "b:1", "__proto__"])
@@ -86,5 +86,5 @@ def test_metas_of_a_key_stay_in_order() -> None:
 def test_refs_cannot_be_forged() -> None:
     forged = {"phx_ref": "x", "phx_ref_prev": "y", "n": 1}
 
-    assert sealed(forged, "1") == {"n": 1, "phx_ref": "1"}
-    assert sealed(forged, "2", "1") == {"n": 1, "phx_ref": "2", "phx_ref_prev": "1"}
+    assert with_refs(forged, "1") == {"n": 1, "phx_ref": "1"}
+    assert with_refs(forged, "2", "1") == {"n": 1, "phx_ref": "2", "phx_ref_prev": "1"}
