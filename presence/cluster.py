@@ -17,9 +17,9 @@ from presence.state import Diff
 
 logger = logging.getLogger(__name__)
 
-TOPICS_AT_ONCE = 200
+BATCH_SIZE = 200
 
-Tell = Callable[[str, Diff], None]
+Publish = Callable[[str, Diff], None]
 T = TypeVar("T")
 
 
@@ -30,10 +30,10 @@ class Cluster:
     again goes on.
     """
 
-    def __init__(self, tracker: RedisTracker, leases: Leases, tell: Tell) -> None:
+    def __init__(self, tracker: RedisTracker, leases: Leases, publish: Publish) -> None:
         self._tracker = tracker
         self._leases = leases
-        self._tell = tell
+        self._publish = publish
         self._known = False
         self._former = leases.process
 
@@ -51,10 +51,10 @@ class Cluster:
         if self._former != self._leases.process:
             await self.reconcile()
         else:
-            await in_parts(self._put_back, self._tracker.doubtful())
+            await in_batches(self._reconcile_topic, self._tracker.uncertain_topics())
         for process in renewal.to_reap:
             if process == UNREGISTERED:
-                await self._sweep()
+                await self._reap_unregistered()
             else:
                 await self._reap(process)
             await self._leases.remove_claim(process)
@@ -63,62 +63,64 @@ class Cluster:
     async def reconcile(self) -> None:
         """Make Redis agree with what this process holds, in every topic."""
         tracker, former = self._tracker, self._former
-        await in_parts(self._put_back, tracker.topics())
+        await in_batches(self._reconcile_topic, tracker.topics())
         await tracker.index.rewrite(tracker.process(), tracker.topics())
         if former != self._leases.process:
             await tracker.index.delete(former)
             self._former = self._leases.process
 
-    async def _put_back(self, topic: str) -> None:
-        self._tell(topic, await self._tracker.reconcile(topic, self._former))
+    async def _reconcile_topic(self, topic: str) -> None:
+        self._publish(topic, await self._tracker.reconcile(topic, self._former))
 
     async def _reap(self, process: str) -> None:
         """Take a dead process's members out; only then it is buried."""
         topics = await self._tracker.index.topics_of(process)
 
         async def reap(topic: str) -> int:
-            return self._taken(topic, await self._tracker.reap(topic, process))
+            return self._publish_leaves(topic, await self._tracker.reap(topic, process))
 
-        members = sum(await in_parts(reap, topics))
+        members = sum(await in_batches(reap, topics))
         await self._tracker.index.delete(process)
         metrics.REAPED.value += 1
         if topics:
             text = "Process %s is gone: %d members of %d topics were taken out"
             logger.warning(text, process, members, len(topics))
 
-    async def _sweep(self) -> None:
+    async def _reap_unregistered(self) -> None:
         """Take out the members of processes that Redis forgot before they died."""
         tracker = self._tracker
         live, _ = await self._leases.live_and_dead()
         topics = {
-            t for each in await in_parts(tracker.index.topics_of, [*live]) for t in each
+            t
+            for each in await in_batches(tracker.index.topics_of, [*live])
+            for t in each
         }
-        named = {topic: await tracker.owners.of(topic) for topic in topics}
-        nameless = await tracker.owners.elsewhere(topics)
+        named = {topic: await tracker.entry_owners.of(topic) for topic in topics}
+        nameless = await tracker.entry_owners.elsewhere(topics)
         # Last: who writes an entry was known before.
         live, dead = await self._leases.live_and_dead()
         members = 0
         for topic, owners in named.items():
             for owner in owners - live - dead:
-                members += self._taken(topic, await tracker.reap(topic, owner))
+                members += self._publish_leaves(topic, await tracker.reap(topic, owner))
         for digest, owners in nameless.items():
             for owner in owners - live - dead:
                 members += await tracker.reap_elsewhere(digest, owner)
         if members:
             logger.warning("%d members of forgotten processes were taken out", members)
 
-    def _taken(self, topic: str, gone: Diff) -> int:
-        """Tell about members that were taken out; how many."""
-        self._tell(topic, gone)
+    def _publish_leaves(self, topic: str, gone: Diff) -> int:
+        """Publish about members that were taken out; how many."""
+        self._publish(topic, gone)
         return sum(len(presence["metas"]) for presence in gone.leaves.values())
 
 
-async def in_parts(
+async def in_batches(
     work: Callable[[str], Awaitable[T]], topics: Sequence[str]
 ) -> list[T]:
     """Do something for many topics, some at a time; the results in order."""
     done: list[T] = []
-    for at in range(0, len(topics), TOPICS_AT_ONCE):
-        part = topics[at : at + TOPICS_AT_ONCE]
+    for at in range(0, len(topics), BATCH_SIZE):
+        part = topics[at : at + BATCH_SIZE]
         done += await asyncio.gather(*map(work, part))
     return done

@@ -168,7 +168,7 @@ class LocalTracker:
         counts = [self._counts.get(topic) or _Counts() for topic in topics]
         return [Size(each.entries, len(each.by_group)) for each in counts]
 
-    async def holders(self, topic: str) -> dict[str, str]:
+    async def owners(self, topic: str) -> dict[str, str]:
         return dict.fromkeys(self._topics.get(topic, {}), ALONE)
 
     async def admit(self, topic: str, key: str, group: str) -> None:

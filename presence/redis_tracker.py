@@ -56,7 +56,7 @@ class RedisTracker:
         self._check = check
         self._held = HeldEntries()
         self.index = ProcessIndex(batch, prefix)
-        self.owners = EntryOwners(batch, prefix)
+        self.entry_owners = EntryOwners(batch, prefix)
         self._track = self._script("track")
         self._update = self._script("update")
         self._untrack = self._script("untrack")
@@ -217,7 +217,7 @@ class RedisTracker:
         pairs = zip(found[::2], found[1::2], strict=True)
         return [Size(entries, groups) for entries, groups in pairs]
 
-    async def holders(self, topic: str) -> dict[str, str]:
+    async def owners(self, topic: str) -> dict[str, str]:
         found = await self._batch.call("HGETALL", self.keys(topic).entries)
         pairs = found.items() if isinstance(found, dict) else _pairs(found)
         return {ref.decode(): entry.split(b" ", 1)[0].decode() for ref, entry in pairs}
@@ -257,7 +257,7 @@ class RedisTracker:
         """The topics in which this process holds entries, or may."""
         return self._held.topics()
 
-    def doubtful(self) -> Sequence[str]:
+    def uncertain_topics(self) -> Sequence[str]:
         """The topics in which Redis may differ from what this process holds."""
         return [*self._held.uncertain]
 

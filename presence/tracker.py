@@ -109,7 +109,7 @@ class Tracker(Protocol):
     async def sizes(self, topics: Sequence[str]) -> Sequence[Size]:
         """The sizes of topics; reads no entries."""
 
-    async def holders(self, topic: str) -> dict[str, str]:
+    async def owners(self, topic: str) -> dict[str, str]:
         """The id of the process that holds each entry, by ref."""
 
     async def admit(self, topic: str, key: str, group: str) -> None:

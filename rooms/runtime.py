@@ -20,7 +20,7 @@ from beam.config.conf import conf
 from beam.loops import goes_on, per_loop
 from beam.telemetry import metrics
 from presence import factory
-from presence.cluster import Cluster, in_parts
+from presence.cluster import Cluster, in_batches
 from presence.leases import Leases
 from presence.missed_changes import MissedChanges
 from presence.state import Diff, Snapshot
@@ -265,7 +265,7 @@ class Keeper:
         try:
             await self._cluster.reconcile()
             topics = list(hub().followed())
-            await in_parts(self._tell_gap, topics)
+            await in_batches(self._tell_gap, topics)
         except ERRORS:
             self._gap = True
             raise
@@ -281,7 +281,7 @@ class Keeper:
         """Give a fresh state to rooms that have missed a change of presence."""
         behind = await self._missed.find(hub().followed, hub().latest)
         metrics.RESYNCED.value += len(behind)
-        await in_parts(self._resync, behind)
+        await in_batches(self._resync, behind)
 
     @staticmethod
     async def _resync(topic: str) -> None:

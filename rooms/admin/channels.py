@@ -67,7 +67,7 @@ class Watch(Channel):
         # First: what is added up meanwhile is in both, not in neither.
         fresh = list(gathered.sent.get(self.topic, ()))
         try:
-            holders = await tracker().holders(self.topic)
+            owners = await tracker().owners(self.topic)
             known = {one["id"]: one for one in await processes()}
             closed = await tracker().is_banned(self.topic, admission.EVERYONE)
             kept = await activity().sent(self.topic)
@@ -75,7 +75,7 @@ class Watch(Channel):
             raise Refused(Reason.UNAVAILABLE) from None
         named = {
             entry: f"{known[id_]['host']} #{known[id_]['pid']}"
-            for entry, id_ in holders.items()
+            for entry, id_ in owners.items()
             if id_ in known
         }
         sent = _newest([*fresh, *kept])

@@ -565,5 +565,5 @@ async def test_it_is_known_which_process_holds_an_entry(topic: str) -> None:
     found = tracker()
     process = found.process() if isinstance(found, RedisTracker) else ALONE
 
-    assert await found.holders(topic) == {tracked.ref: process}
-    assert await found.holders(f"{topic}x") == {}
+    assert await found.owners(topic) == {tracked.ref: process}
+    assert await found.owners(f"{topic}x") == {}

@@ -34,12 +34,12 @@ class Process:
         self.tracker = RedisTracker(
             redis.batch(), prefix, lambda: self.leases.process, self.leases.check
         )
-        self.told: list[tuple[str, Diff]] = []
-        self._cluster = Cluster(self.tracker, self.leases, self._tell)
+        self.published: list[tuple[str, Diff]] = []
+        self._cluster = Cluster(self.tracker, self.leases, self._publish)
 
-    def _tell(self, topic: str, change: Diff) -> None:
+    def _publish(self, topic: str, change: Diff) -> None:
         if change:
-            self.told.append((topic, change))
+            self.published.append((topic, change))
 
     async def renew(self, seconds: float) -> None:
         """What the keeper does, some seconds after the start."""
@@ -86,7 +86,7 @@ async def test_who_dies_before_redis_knows_it_again_is_found(
     assert list((await one.tracker.list("room:shared")).state) == ["ada:1"]
     assert (await one.tracker.list("room:alone")).state == {}
     assert await one.tracker.sizes(["room:shared", "room:alone"]) == [(1, 1), (0, 0)]
-    left = [key for topic, diff in one.told for key in diff.leaves]
+    left = [key for topic, diff in one.published for key in diff.leaves]
     assert left == ["cat:1"]
 
 
@@ -104,7 +104,9 @@ async def test_who_renews_in_time_after_a_loss_is_not_taken_for_dead(
 
     state = (await one.tracker.list("room:shared")).state
     assert sorted(state) == ["ada:1", "bob:1"]
-    assert [diff.leaves for _, diff in one.told + two.told if diff.leaves] == []
+    assert [
+        diff.leaves for _, diff in one.published + two.published if diff.leaves
+    ] == []
 
 
 async def test_who_joins_while_redis_is_told_a_script_is_not_taken_out(
@@ -147,7 +149,7 @@ async def test_who_is_put_back_while_it_joins_is_not_in_the_state_before(
     assert list(tracked.before.state) == ["ada:1"]
     assert tracked.diff.version > change.version
     assert await one.tracker.sizes(["room:shared"]) == [(2, 2)]
-    assert one.tracker.doubtful() == []
+    assert one.tracker.uncertain_topics() == []
 
 
 async def test_who_is_put_back_and_refused_is_taken_out_again(
@@ -167,7 +169,7 @@ async def test_who_is_put_back_and_refused_is_taken_out_again(
     assert isinstance(refused, NotAdmitted)
     assert isinstance(change, Diff)
     assert list(change.joins) == ["bob:1"]
-    assert [list(diff.leaves) for _, diff in one.told] == [["bob:1"]]
+    assert [list(diff.leaves) for _, diff in one.published] == [["bob:1"]]
     assert list((await one.tracker.list("room:shared")).state) == ["ada:1"]
 
 

@@ -125,7 +125,7 @@ async def assert_nothing_is_left(
     await hub.settle()
     found = await tracker().list(topic)
     assert list(found.state) == ["bob:1"]
-    assert len(await tracker().holders(topic)) == 1
+    assert len(await tracker().owners(topic)) == 1
     assert hub.size(topic) == 1
     assert "user:ada" not in hub._topics[topic].by_label
     assert "ada:1" not in await presence_of(bob, room)
