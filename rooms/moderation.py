@@ -12,7 +12,7 @@ from presence.state import metas_of
 from rooms.messaging import publisher
 from rooms.messaging.connections import disconnect_event
 from rooms.messaging.grace_period import evict
-from rooms.monitoring.activity import gathered
+from rooms.monitoring.activity import activity_buffer
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic
 from rooms.protocol.messages import Reason
@@ -80,7 +80,7 @@ async def send(room_id: str, name: str, payload: dict[str, Any], by: str) -> Non
     """Send an event to everybody in a room. `by`: who did. Raises `Unavailable`."""
     event = Event(topic=room_topic(room_id), name=name, payload=payload)
     await publisher.published(event)
-    gathered.note_sent(event.topic, name, by)
+    activity_buffer.note_sent(event.topic, name, by)
 
 
 async def disconnect(user_id: str) -> None:

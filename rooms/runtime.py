@@ -31,7 +31,7 @@ from rooms.messaging.grace_period import ERRORS, graces
 from rooms.messaging.hub import hub
 from rooms.messaging.presence_diffs import diffs
 from rooms.monitoring import process_stats
-from rooms.monitoring.reporter import pulse
+from rooms.monitoring.reporter import reporter
 from rooms.protocol.event import Delivery
 from rooms.records import room_overrides
 from rooms.records.closed_rooms import close_again
@@ -53,7 +53,10 @@ SOON = 0.001
 
 def describe() -> dict[str, Any]:
     """What this process tells the others of itself."""
-    return process_stats.who() | {"sockets": len(connections), "rooms": hub().rooms()}
+    return process_stats.identity() | {
+        "sockets": len(connections),
+        "rooms": hub().rooms(),
+    }
 
 
 async def processes() -> list[dict[str, Any]]:
@@ -105,7 +108,7 @@ class Keeper:
         mine.on_control = _on_control
         if not mine.alive:
             mine.spawn(mine.start())
-        pulse().start()
+        reporter().start()
         if not conf().redis_url:
             hub().spawn(self._close_again())
             return
@@ -158,7 +161,7 @@ class Keeper:
             self._task = self._lease_task = None
             await self._give_up(left)
         # Last: the database, which may be what holds everything up.
-        await pulse().stop()
+        await reporter().stop()
 
     @staticmethod
     async def _give_up(left: float) -> None:

@@ -19,8 +19,8 @@ from rooms.admin.time_series import recent, step_of, sums
 from rooms.channels.channel import Channel, Refused
 from rooms.channels.router import Patterns
 from rooms.messaging.hub import hub
-from rooms.monitoring.activity import MAX_SENT, Record, activity, gathered
-from rooms.monitoring.reporter import LIVE_TOPIC, TELL_SECONDS
+from rooms.monitoring.activity import MAX_SENT, Record, activity, activity_buffer
+from rooms.monitoring.reporter import LIVE_TOPIC, REPORT_SECONDS
 from rooms.protocol import identifiers
 from rooms.protocol.messages import Reason
 from rooms.protocol.removal import REMOVE
@@ -65,7 +65,7 @@ class Watch(Channel):
 
     async def _room(self, ref: Any) -> None:
         # First: what is added up meanwhile is in both, not in neither.
-        fresh = list(gathered.sent.get(self.topic, ()))
+        fresh = list(activity_buffer.sent.get(self.topic, ()))
         try:
             owners = await tracker().owners(self.topic)
             known = {one["id"]: one for one in await processes()}
@@ -104,14 +104,14 @@ class Live(Channel):
         there = False
         with suppress(RedisError, OSError):
             await self.subscribe()
-            points, warnings = await activity().told(now)
+            points, warnings = await activity().reports(now)
             there = True
         # Of the step before this one some may not have been told yet.
-        following = step_of(now, TELL_SECONDS) - 1
+        following = step_of(now, REPORT_SECONDS) - 1
         return {
-            "steps": sums(points, following, TELL_SECONDS),
+            "steps": sums(points, following, REPORT_SECONDS),
             "next": following,
-            "points": recent(points, following, TELL_SECONDS),
+            "points": recent(points, following, REPORT_SECONDS),
             "warnings": warnings,
             "now": now,
             "redis": there,

@@ -14,7 +14,7 @@ from django.urls import path, reverse
 from rooms.admin import logins
 from rooms.admin.consumer import may_watch
 from rooms.admin.time_series import SILENT_STEPS
-from rooms.monitoring.reporter import LIVE_TOPIC, TELL_SECONDS
+from rooms.monitoring.reporter import LIVE_TOPIC, REPORT_SECONDS
 
 
 class BeamAdminSite(admin.AdminSite):
@@ -61,7 +61,7 @@ class BeamAdminSite(admin.AdminSite):
             "title": "Live",
             "watch": {
                 "topic": LIVE_TOPIC,
-                "seconds": TELL_SECONDS,
+                "seconds": REPORT_SECONDS,
                 "silent": SILENT_STEPS,
                 "room": reverse("admin:rooms_room_named"),
             },

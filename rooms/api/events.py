@@ -23,7 +23,7 @@ from rooms.api.view import (
 )
 from rooms.auth.api_keys import Caller
 from rooms.messaging import publisher
-from rooms.monitoring.activity import gathered
+from rooms.monitoring.activity import activity_buffer
 from rooms.protocol.event_names import RESERVED_RULE
 from rooms.protocol.json_types import json_type, not_an_object
 
@@ -75,7 +75,7 @@ class PushRoomEvent(BackendView):
         except event_parser.Invalid as error:
             raise exceptions.ValidationError(_reasons(error)) from None
         await publisher.published(event)
-        gathered.note_sent(event.topic, event.name, self.caller.name)
+        activity_buffer.note_sent(event.topic, event.name, self.caller.name)
         return Response()
 
 
@@ -207,7 +207,7 @@ def _start(
         events = event_parser.read(item, limit, conf().max_recipients)
         sent = [publisher.publish(event) for event in events]
         for event in events:
-            gathered.note_sent(event.topic, event.name, caller.name)
+            activity_buffer.note_sent(event.topic, event.name, caller.name)
     except event_parser.Invalid as error:
         metrics.ITEMS_REFUSED.value += 1
         fields = _reasons(error)

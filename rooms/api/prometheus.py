@@ -20,8 +20,8 @@ from beam.config.conf import conf
 from beam.telemetry import metrics
 from rooms.api.view import BackendView
 from rooms.auth.client_ip import client_of, is_in
-from rooms.monitoring.process_stats import GAUGES, Buckets, Figures
-from rooms.monitoring.shared_stats import siblings
+from rooms.monitoring.process_stats import GAUGES, Buckets, ProcessStats
+from rooms.monitoring.shared_stats import host_processes
 
 LABELS = ("process",)
 REASON = "reason"
@@ -31,7 +31,7 @@ TEXTS = {"cpu_seconds": "Processor time used, user and system"}
 class Exposition(Collector):
     """Figures of processes as Prometheus' metric families, with a label `process`."""
 
-    def __init__(self, everyone: dict[str, Figures]) -> None:
+    def __init__(self, everyone: dict[str, ProcessStats]) -> None:
         self._everyone = everyone.items()
 
     def collect(self) -> Iterator[Metric]:
@@ -101,7 +101,7 @@ class Metrics(BackendView):
     async def get(self, request: Request) -> HttpResponse:
         """200: the text format that the asker prefers."""
         encode, kind = choose_encoder(request.headers.get("Accept", ""))
-        text = encode(Exposition(siblings.everyone()))
+        text = encode(Exposition(host_processes.all_stats()))
         return HttpResponse(text, content_type=kind)
 
 

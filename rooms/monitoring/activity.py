@@ -37,7 +37,7 @@ Record = dict[str, Any]
 
 
 @dataclass(slots=True)
-class Gathered:
+class ActivityBuffer:
     """What happened in this process since it was last added up."""
 
     messages: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -68,7 +68,7 @@ class Gathered:
 class Activity(Protocol):
     """What every back end promises. Redis that is away raises `RedisError`."""
 
-    async def add(self, gathered: Gathered, now: float) -> None:
+    async def add(self, buffer: ActivityBuffer, now: float) -> None:
         """Add up what was gathered."""
 
     async def per_minute(self, topics: Sequence[str], now: float) -> list[float]:
@@ -80,15 +80,15 @@ class Activity(Protocol):
     async def sent(self, topic: str) -> list[Record]:
         """The last events that backends sent to a topic, newest first."""
 
-    async def tell(self, point: Record, warnings: Iterable[Record]) -> None:
+    async def add_report(self, point: Record, warnings: Iterable[Record]) -> None:
         """Keep a process's figures, and what went wrong."""
 
-    async def told(self, now: float) -> tuple[list[Record], list[Record]]:
+    async def reports(self, now: float) -> tuple[list[Record], list[Record]]:
         """What the last quarter of an hour had: figures, oldest first; warnings,
         newest first."""
 
 
-def _weighed(before: float, current: float, now: float) -> float:
+def _last_minute(before: float, current: float, now: float) -> float:
     """Of the last 60 seconds: the part of the minute before that lies in them."""
     return round(current + before * (1 - now % MINUTE / MINUTE), 1)
 
@@ -102,11 +102,11 @@ class LocalActivity:
         self._points: deque[Record] = deque()
         self._warnings: deque[Record] = deque(maxlen=MAX_WARNINGS)
 
-    async def add(self, gathered: Gathered, now: float) -> None:
+    async def add(self, buffer: ActivityBuffer, now: float) -> None:
         minute = int(now // MINUTE)
-        self._minutes.setdefault(minute, Counter()).update(gathered.messages)
+        self._minutes.setdefault(minute, Counter()).update(buffer.messages)
         self._minutes = {m: c for m, c in self._minutes.items() if m >= minute - 1}
-        for topic, records in gathered.sent.items():
+        for topic, records in buffer.sent.items():
             kept = self._sent.setdefault(topic, deque(maxlen=MAX_SENT))
             kept.extend(records)
             self._sent.move_to_end(topic)
@@ -115,7 +115,7 @@ class LocalActivity:
 
     async def per_minute(self, topics: Sequence[str], now: float) -> list[float]:
         before, current = self._around(now)
-        return [_weighed(before[t], current[t], now) for t in topics]
+        return [_last_minute(before[t], current[t], now) for t in topics]
 
     def _around(self, now: float) -> tuple[Counter[str], Counter[str]]:
         minute = int(now // MINUTE)
@@ -124,31 +124,31 @@ class LocalActivity:
 
     async def busiest(self, count: int, now: float) -> list[tuple[str, float]]:
         before, current = self._around(now)
-        return _most(before, current, count, now)
+        return _busiest(before, current, count, now)
 
     async def sent(self, topic: str) -> list[Record]:
         return list(reversed(self._sent.get(topic, ())))
 
-    async def tell(self, point: Record, warnings: Iterable[Record]) -> None:
+    async def add_report(self, point: Record, warnings: Iterable[Record]) -> None:
         self._points.append(point)
         while self._points[0]["at"] < point["at"] - KEPT_SECONDS:
             self._points.popleft()
         self._warnings.extend(warnings)
 
-    async def told(self, now: float) -> tuple[list[Record], list[Record]]:
-        points = _of_late(self._points, now)
-        return points, _of_late(reversed(self._warnings), now)
+    async def reports(self, now: float) -> tuple[list[Record], list[Record]]:
+        points = _recent(self._points, now)
+        return points, _recent(reversed(self._warnings), now)
 
 
-def _of_late(records: Iterable[Record], now: float) -> list[Record]:
+def _recent(records: Iterable[Record], now: float) -> list[Record]:
     return [record for record in records if record["at"] > now - KEPT_SECONDS]
 
 
-def _most(
+def _busiest(
     before: Mapping[str, float], current: Mapping[str, float], count: int, now: float
 ) -> list[tuple[str, float]]:
     rates = (
-        (_weighed(before.get(t, 0), current.get(t, 0), now), t)
+        (_last_minute(before.get(t, 0), current.get(t, 0), now), t)
         for t in {*before, *current}
     )
     return [(topic, rate) for rate, topic in heapq.nlargest(count, rates) if rate]
@@ -167,19 +167,19 @@ class RedisActivity:
     def _of(self, topic: str) -> str:
         return f"{self._stem}:sent:{{{topic}}}"
 
-    async def add(self, gathered: Gathered, now: float) -> None:
-        commands = self._adding(gathered, self._minute(int(now // MINUTE)))
+    async def add(self, buffer: ActivityBuffer, now: float) -> None:
+        commands = self._adding(buffer, self._minute(int(now // MINUTE)))
         # One chunk after another: what others ask meanwhile gets between.
         while chunk := list(islice(commands, redis.CALLS_AT_ONCE)):
             await self._batch.calls(chunk)
 
-    def _adding(self, gathered: Gathered, key: str) -> Iterator[redis.Command]:
-        for n, (topic, count) in enumerate(gathered.messages.items()):
+    def _adding(self, buffer: ActivityBuffer, key: str) -> Iterator[redis.Command]:
+        for n, (topic, count) in enumerate(buffer.messages.items()):
             yield "ZINCRBY", key, count, topic
             # With the first: Redis may not get to see the last.
             if n == 0:
                 yield "EXPIRE", key, 3 * MINUTE
-        for topic, records in gathered.sent.items():
+        for topic, records in buffer.sent.items():
             yield from _kept(self._of(topic), records, MAX_SENT, SENT_SECONDS)
 
     async def per_minute(self, topics: Sequence[str], now: float) -> list[float]:
@@ -191,7 +191,7 @@ class RedisActivity:
             [("ZMSCORE", key, *topics) for key in keys]
         )
         pairs = zip(before, current, strict=True)
-        return [_weighed(float(b or 0), float(c or 0), now) for b, c in pairs]
+        return [_last_minute(float(b or 0), float(c or 0), now) for b, c in pairs]
 
     async def busiest(self, count: int, now: float) -> list[tuple[str, float]]:
         minute = int(now // MINUTE)
@@ -201,30 +201,30 @@ class RedisActivity:
             for one in (minute - 1, minute)
         ]
         before, current = map(_scores, await self._batch.calls(calls))
-        return _most(before, current, count, now)
+        return _busiest(before, current, count, now)
 
     async def sent(self, topic: str) -> list[Record]:
         found = await self._batch.call("ZREVRANGE", self._of(topic), 0, -1)
         return [orjson.loads(record) for record in found]
 
-    async def tell(self, point: Record, warnings: Iterable[Record]) -> None:
-        points, troubles = f"{self._stem}:points", f"{self._stem}:warnings"
+    async def add_report(self, point: Record, warnings: Iterable[Record]) -> None:
+        points, kept_warnings = f"{self._stem}:points", f"{self._stem}:warnings"
         calls: list[redis.Command] = [
             ("ZADD", points, point["at"], orjson.dumps(point)),
             ("ZREMRANGEBYSCORE", points, "-inf", point["at"] - KEPT_SECONDS),
             ("EXPIRE", points, int(KEPT_SECONDS)),
-            *_kept(troubles, warnings, MAX_WARNINGS, int(KEPT_SECONDS)),
+            *_kept(kept_warnings, warnings, MAX_WARNINGS, int(KEPT_SECONDS)),
         ]
         await self._batch.calls(calls)
 
-    async def told(self, now: float) -> tuple[list[Record], list[Record]]:
+    async def reports(self, now: float) -> tuple[list[Record], list[Record]]:
         points, warnings = await self._batch.calls(
             [
                 ("ZRANGEBYSCORE", f"{self._stem}:points", now - KEPT_SECONDS, "+inf"),
                 ("ZREVRANGE", f"{self._stem}:warnings", 0, MAX_WARNINGS - 1),
             ]
         )
-        return [*map(orjson.loads, points)], _of_late(map(orjson.loads, warnings), now)
+        return [*map(orjson.loads, points)], _recent(map(orjson.loads, warnings), now)
 
 
 def _kept(
@@ -248,14 +248,14 @@ def _scores(answer: Sequence[Any]) -> dict[str, float]:
     return {topic.decode(): float(score) for topic, score in answer}
 
 
-gathered = Gathered()
+activity_buffer = ActivityBuffer()
 """What happened in this process since the last beat."""
 
 
-def gather() -> Gathered:
+def take_buffer() -> ActivityBuffer:
     """Take what was gathered; the next begins."""
-    taken = Gathered(gathered.messages, gathered.sent)
-    gathered.messages, gathered.sent = defaultdict(int), {}
+    taken = ActivityBuffer(activity_buffer.messages, activity_buffer.sent)
+    activity_buffer.messages, activity_buffer.sent = defaultdict(int), {}
     return taken
 
 

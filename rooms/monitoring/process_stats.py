@@ -34,7 +34,7 @@ class Buckets:
 
 
 @dataclass(slots=True)
-class Figures:
+class ProcessStats:
     """A process's numbers at a moment, in a form that travels as JSON.
 
     `reasons`: of the counters that tell why, how many for each reason.
@@ -78,7 +78,7 @@ lag = Lag()
 supervised = Supervised()
 
 
-def take() -> Figures:
+def current() -> ProcessStats:
     """This process's figures now. Must be called in the event loop."""
     counters: dict[str, float] = {
         name: counter.value for name, counter in metrics.COUNTERS.items()
@@ -104,10 +104,10 @@ def take() -> Figures:
         for name, counter in metrics.COUNTERS.items()
         if counter.reasons
     }
-    return Figures(time.time(), counters, gauges, histograms, reasons)
+    return ProcessStats(time.time(), counters, gauges, histograms, reasons)
 
 
-def who() -> dict[str, Any]:
+def identity() -> dict[str, Any]:
     """What people tell this process from others by: host, pid, started (Unix time)."""
     return {
         "host": socket.gethostname(),
@@ -125,7 +125,7 @@ def memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1_024
 
 
-def from_json(data: Any) -> Figures:
+def from_json(data: Any) -> ProcessStats:
     """What another process told, which may be of another version.
 
     What one of the two does not know is missing, and so is a histogram of other
@@ -135,7 +135,7 @@ def from_json(data: Any) -> Figures:
     told = _table(data)
     if not isinstance(at := told.get("at"), int | float):
         raise TypeError("no time is told")
-    return Figures(
+    return ProcessStats(
         at,
         _numbers(told.get("counters")),
         _numbers(told.get("gauges")),

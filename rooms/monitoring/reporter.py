@@ -24,10 +24,10 @@ from rooms.auth.api_keys import keyring
 from rooms.messaging import publisher
 from rooms.messaging.hub import hub
 from rooms.monitoring import process_stats
-from rooms.monitoring.activity import activity, gather
-from rooms.monitoring.process_stats import Figures
-from rooms.monitoring.shared_stats import siblings
-from rooms.monitoring.warnings import ERRORS, grown, recorder
+from rooms.monitoring.activity import activity, take_buffer
+from rooms.monitoring.process_stats import ProcessStats
+from rooms.monitoring.shared_stats import host_processes
+from rooms.monitoring.warnings import ERRORS, counter_warnings, recorder
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic
 from rooms.records import cleanup, room_overrides
@@ -35,15 +35,15 @@ from rooms.records.room_rows import registry
 
 logger = logging.getLogger(__name__)
 
-BEAT_SECONDS: Final = 1.0
-TELL_BEATS: Final = 5
-TELL_SECONDS: Final = TELL_BEATS * BEAT_SECONDS
-SLOW_BEATS: Final = 60
-FORGET_SECONDS: Final = 3_600.0
-FIRST_FORGET_SECONDS: Final = 120.0
+INTERVAL_SECONDS: Final = 1.0
+REPORT_EVERY: Final = 5
+REPORT_SECONDS: Final = REPORT_EVERY * INTERVAL_SECONDS
+RELOAD_EVERY: Final = 60
+CLEANUP_SECONDS: Final = 3_600.0
+FIRST_CLEANUP_SECONDS: Final = 120.0
 # What admins hear: no client may join it.
 LIVE_TOPIC: Final = "$beam:live"
-AWAY = (redis.RedisError, OSError, publisher.Unavailable)
+UNAVAILABLE = (redis.RedisError, OSError, publisher.Unavailable)
 
 RATES: Final = {
     "joins": ("joins",),
@@ -53,7 +53,7 @@ RATES: Final = {
 }
 
 
-class Pulse:
+class Reporter:
     """One event loop's beat."""
 
     def __init__(self) -> None:
@@ -65,18 +65,18 @@ class Pulse:
         if not self._tasks:
             self._begin()
             self._tasks = [
-                self._loop.create_task(self._run(self.beat, process_stats.lag)),
+                self._loop.create_task(self._run(self.report, process_stats.lag)),
                 self._loop.create_task(self._run(self.write)),
-                self._loop.create_task(self._run(self.forget)),
+                self._loop.create_task(self._run(self.clean_up)),
             ]
 
     def _begin(self) -> None:
         recorder.install()
-        self._told = process_stats.take()
-        self._beats = self._writes = 0
+        self._reported = process_stats.current()
+        self._intervals = self._writes = 0
         # Not all processes at once, nor each of many starts.
-        pause = FIRST_FORGET_SECONDS * random.uniform(1.0, 3.0)  # noqa: S311
-        self._forget_at = self._loop.time() + pause
+        pause = FIRST_CLEANUP_SECONDS * random.uniform(1.0, 3.0)  # noqa: S311
+        self._clean_up_at = self._loop.time() + pause
 
     async def stop(self) -> None:
         """End, with nothing left unwritten. Does nothing where it never began."""
@@ -87,61 +87,61 @@ class Pulse:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         log_summary.flush()
-        siblings.write(process_stats.take())
+        host_processes.write(process_stats.current())
         try:
-            await self._tell(process_stats.take())
-        except AWAY as error:
+            await self._report_to_admins(process_stats.current())
+        except UNAVAILABLE as error:
             logger.debug("The last beat was not told: %r", error)
         await registry.write(_lives)
         await keyring.write()
 
     async def _run(
-        self, beat: Callable[[], Awaitable[None]], lag: process_stats.Lag | None = None
+        self, work: Callable[[], Awaitable[None]], lag: process_stats.Lag | None = None
     ) -> None:
         while goes_on():
             try:
-                await beat()
-            except AWAY as error:
+                await work()
+            except UNAVAILABLE as error:
                 # The link knows, and tells in one line.
                 logger.debug("A beat waits: %r", error)
             except Exception:
                 logger.exception("A beat failed; the next one comes")
             began = self._loop.time()
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(INTERVAL_SECONDS)
             if lag is not None:
-                lag.seconds = self._loop.time() - began - BEAT_SECONDS
+                lag.seconds = self._loop.time() - began - INTERVAL_SECONDS
 
-    async def beat(self) -> None:
+    async def report(self) -> None:
         """Tell what is due. Raises `RedisError`, `OSError`, `Unavailable`."""
-        now = process_stats.take()
-        siblings.write(now)
-        self._beats += 1
-        if self._beats % TELL_BEATS == 0:
-            await self._tell(now)
+        now = process_stats.current()
+        host_processes.write(now)
+        self._intervals += 1
+        if self._intervals % REPORT_EVERY == 0:
+            await self._report_to_admins(now)
 
     async def write(self) -> None:
         """Write down, and read, what is due."""
-        if self._writes % SLOW_BEATS == 0:
+        if self._writes % RELOAD_EVERY == 0:
             await room_overrides.load()
             await keyring.write()
         self._writes += 1
         await registry.write(_lives)
 
-    async def forget(self) -> None:
+    async def clean_up(self) -> None:
         """Delete rows that are of no use any more, once an hour."""
-        if self._loop.time() >= self._forget_at:
-            self._forget_at = self._loop.time() + FORGET_SECONDS
+        if self._loop.time() >= self._clean_up_at:
+            self._clean_up_at = self._loop.time() + CLEANUP_SECONDS
             await cleanup.run()
 
-    async def _tell(self, now: Figures) -> None:
+    async def _report_to_admins(self, now: ProcessStats) -> None:
         """Tell admins, unless Redis is away: warnings wait, figures do not."""
-        before, self._told = self._told, now
-        warnings = [*recorder.take(), *grown(before, now)]
+        before, self._reported = self._reported, now
+        warnings = [*recorder.take(), *counter_warnings(before, now)]
         point = _point(before, now)
         try:
-            await activity().add(gather(), now.at)
-            await activity().tell(point, warnings)
-        except AWAY:
+            await activity().add(take_buffer(), now.at)
+            await activity().add_report(point, warnings)
+        except UNAVAILABLE:
             recorder.put_back(warnings)
             raise
         payload = {"point": point, "warnings": warnings}
@@ -154,7 +154,7 @@ def _lives(room_id: str) -> bool:
     return hub().lives(room_topic(room_id))
 
 
-def _point(before: Figures, now: Figures) -> dict[str, Any]:
+def _point(before: ProcessStats, now: ProcessStats) -> dict[str, Any]:
     """A process's figures for the live view: gauges as they are, counters a second."""
     seconds = max(0.001, now.at - before.at)
 
@@ -166,7 +166,7 @@ def _point(before: Figures, now: Figures) -> dict[str, Any]:
     return {
         "at": round(now.at, 2),
         "process": factory.shared()[1].process if shared else ALONE,
-        **process_stats.who(),
+        **process_stats.identity(),
         "connections": now.gauges["connections"],
         "members": now.gauges["members"],
         "topics": now.gauges["topics"],
@@ -178,6 +178,6 @@ def _point(before: Figures, now: Figures) -> dict[str, Any]:
 
 
 @per_loop
-def pulse() -> Pulse:
-    """The running loop's pulse."""
-    return Pulse()
+def reporter() -> Reporter:
+    """The running loop's reporter."""
+    return Reporter()

@@ -19,7 +19,7 @@ import orjson
 
 from rooms.messaging.connections import connections
 from rooms.monitoring import process_stats
-from rooms.monitoring.process_stats import Figures
+from rooms.monitoring.process_stats import ProcessStats
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ OLD: Final = "-old"
 OLD_SECONDS: Final = 60.0
 
 
-class Siblings:
+class HostProcesses:
     """The processes behind this process's socket, by label; alone at first."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Siblings:
         """Be one of several from now on."""
         self._folder, self._label = folder, str(number)
 
-    def write(self, own: Figures) -> None:
+    def write(self, own: ProcessStats) -> None:
         """Let the others know, and whoever asks here."""
         if self._folder is None:
             return
@@ -62,14 +62,14 @@ class Siblings:
         else:
             self._failed = False
 
-    def _retire(self, folder: Path, own: Figures) -> None:
+    def _retire(self, folder: Path, own: ProcessStats) -> None:
         """Leave the number to the successor, whose file may be there already."""
         file, self._label = folder / f"{self._label}.json", f"{self._label}{OLD}"
         told = self._read(file)
         if told is not None and _started(told) == _started(own):
             file.replace(folder / f"{self._label}.json")
 
-    def everyone(self) -> dict[str, Figures]:
+    def all_stats(self) -> dict[str, ProcessStats]:
         """The figures of all, by label, as they were last written.
 
         This process's too: what is told must not depend on who is asked. Only what
@@ -83,10 +83,10 @@ class Siblings:
         return (
             found
             if self._label in found
-            else found | {self._label: process_stats.take()}
+            else found | {self._label: process_stats.current()}
         )
 
-    def _read(self, file: Path) -> Figures | None:
+    def _read(self, file: Path) -> ProcessStats | None:
         """What a process told; None where it is gone, or cannot be understood."""
         try:
             told = process_stats.from_json(orjson.loads(file.read_bytes()))
@@ -103,8 +103,8 @@ class Siblings:
         return told if time.time() - told.at < limit else None
 
 
-def _started(told: Figures) -> float | None:
+def _started(told: ProcessStats) -> float | None:
     return told.gauges.get("start_time_seconds")
 
 
-siblings = Siblings()
+host_processes = HostProcesses()

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rooms.monitoring.process_stats import Figures
+from rooms.monitoring.process_stats import ProcessStats
 
 LOGGERS: Final = ("beam", "rooms", "presence")
 MAX_KEPT: Final = 50
@@ -89,7 +89,7 @@ class Recorder(logging.Handler):
 recorder = Recorder()
 
 
-def grown(before: Figures, after: Figures) -> list[dict[str, Any]]:
+def counter_warnings(before: ProcessStats, after: ProcessStats) -> list[dict[str, Any]]:
     """A warning for each counter that should not have grown, with its reasons."""
     found = []
     for name, text in TEXTS.items():

@@ -17,7 +17,7 @@ from rooms.monitoring.activity import (
     MAX_TOPICS,
     MAX_WARNINGS,
     Activity,
-    Gathered,
+    ActivityBuffer,
     activity,
 )
 
@@ -40,9 +40,9 @@ pytestmark = pytest.mark.parametrize(
 )
 
 
-def messages(**counts: int) -> Gathered:
+def messages(**counts: int) -> ActivityBuffer:
     """So many messages in each topic."""
-    return Gathered(messages=counts)
+    return ActivityBuffer(messages=counts)
 
 
 async def test_messages_of_processes_add_up(kept: Activity) -> None:
@@ -55,7 +55,7 @@ async def test_messages_of_processes_add_up(kept: Activity) -> None:
 
 async def test_many_busy_topics_hold_up_nobody(kept: Activity) -> None:
     many = {f"t{n}": 1 for n in range(2_600)}
-    adding = asyncio.create_task(kept.add(Gathered(messages=many), NOON))
+    adding = asyncio.create_task(kept.add(ActivityBuffer(messages=many), NOON))
     await asyncio.sleep(0)
 
     # What is asked now is answered long before the last one is added.
@@ -97,11 +97,11 @@ async def test_the_busiest_come_first(kept: Activity) -> None:
 async def test_the_last_events_of_backends_are_kept_newest_first(
     kept: Activity,
 ) -> None:
-    gathered = Gathered()
+    buffer = ActivityBuffer()
     for n in range(MAX_SENT + 5):
-        gathered.note_sent("a", f"e{n}", "key:billing")
-    gathered.note_sent("b", "other", "secret")
-    await kept.add(gathered, NOON)
+        buffer.note_sent("a", f"e{n}", "key:billing")
+    buffer.note_sent("b", "other", "secret")
+    await kept.add(buffer, NOON)
 
     found = await kept.sent("a")
 
@@ -116,9 +116,9 @@ async def test_the_last_events_of_backends_are_kept_newest_first(
 
 async def test_figures_are_kept_for_a_quarter_of_an_hour(kept: Activity) -> None:
     for at in (NOON, NOON + KEPT_SECONDS, NOON + KEPT_SECONDS + 5):
-        await kept.tell({"at": at, "process": "p"}, [])
+        await kept.add_report({"at": at, "process": "p"}, [])
 
-    points, _ = await kept.told(NOON + KEPT_SECONDS + 5)
+    points, _ = await kept.reports(NOON + KEPT_SECONDS + 5)
 
     assert [point["at"] for point in points] == [
         NOON + KEPT_SECONDS,
@@ -128,10 +128,10 @@ async def test_figures_are_kept_for_a_quarter_of_an_hour(kept: Activity) -> None
 
 async def test_the_last_warnings_are_kept_newest_first(kept: Activity) -> None:
     lines = [{"at": NOON + n, "text": f"w{n}"} for n in range(MAX_WARNINGS + 10)]
-    await kept.tell({"at": NOON}, lines[:5])
-    await kept.tell({"at": NOON + 1}, lines[5:])
+    await kept.add_report({"at": NOON}, lines[:5])
+    await kept.add_report({"at": NOON + 1}, lines[5:])
 
-    _, warnings = await kept.told(NOON + 1)
+    _, warnings = await kept.reports(NOON + 1)
 
     assert [line["text"] for line in warnings[:2]] == [
         f"w{MAX_WARNINGS + 9}",
@@ -141,31 +141,31 @@ async def test_the_last_warnings_are_kept_newest_first(kept: Activity) -> None:
 
 
 async def test_old_warnings_are_told_no_more(kept: Activity) -> None:
-    await kept.tell({"at": NOON}, [{"at": NOON, "text": "old"}])
+    await kept.add_report({"at": NOON}, [{"at": NOON, "text": "old"}])
     later = NOON + KEPT_SECONDS + 1
-    await kept.tell({"at": later}, [{"at": later, "text": "new"}])
+    await kept.add_report({"at": later}, [{"at": later, "text": "new"}])
 
-    _, warnings = await kept.told(later)
+    _, warnings = await kept.reports(later)
 
     assert [line["text"] for line in warnings] == ["new"]
 
 
 async def test_what_is_gathered_is_bounded(kept: Activity) -> None:
-    gathered = Gathered()
+    buffer = ActivityBuffer()
     for n in range(MAX_TOPICS + 10):
-        gathered.note_sent(f"t{n}", "e", "secret")
+        buffer.note_sent(f"t{n}", "e", "secret")
 
-    assert len(gathered.sent) == MAX_TOPICS
-    await kept.add(gathered, NOON)
+    assert len(buffer.sent) == MAX_TOPICS
+    await kept.add(buffer, NOON)
     assert (await kept.per_minute([f"t{MAX_TOPICS + 5}"], NOON)) == [1]
 
 
 async def test_rooms_that_only_backends_name_are_bounded(kept: Activity) -> None:
-    gathered = Gathered()
+    buffer = ActivityBuffer()
     before = metrics.ROOM_MESSAGES.value
     for n in range(MAX_COUNTED + 10):
-        gathered.note_sent(f"t{n}", "e", "secret")
-    gathered.note_message("a room with members")
+        buffer.note_sent(f"t{n}", "e", "secret")
+    buffer.note_message("a room with members")
 
-    assert len(gathered.messages) == MAX_COUNTED + 1
+    assert len(buffer.messages) == MAX_COUNTED + 1
     assert metrics.ROOM_MESSAGES.value - before == MAX_COUNTED + 11

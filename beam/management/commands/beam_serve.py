@@ -19,7 +19,7 @@ from beam.config import command_line, environment
 from beam.config.conf import conf
 from beam.redis import startup_check
 from rooms.monitoring.process_stats import supervised
-from rooms.monitoring.shared_stats import siblings
+from rooms.monitoring.shared_stats import host_processes
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Command(BaseCommand):
             self._supervise(processes, host, port)
             return
         if options["siblings"] is not None:
-            siblings.join(options["siblings"], options["sibling"])
+            host_processes.join(options["siblings"], options["sibling"])
             supervised.processes = options["of"]
         # Installs the reactor: nothing may have done so before.
         from beam.server.daphne import Server

@@ -23,8 +23,8 @@ from rooms.messaging import publisher
 from rooms.messaging.connections import disconnect_event
 from rooms.messaging.hub import hub
 from rooms.monitoring import process_stats
-from rooms.monitoring.activity import activity, gather, gathered
-from rooms.monitoring.reporter import LIVE_TOPIC, TELL_BEATS, TELL_SECONDS, Pulse
+from rooms.monitoring.activity import activity, activity_buffer, take_buffer
+from rooms.monitoring.reporter import LIVE_TOPIC, REPORT_EVERY, REPORT_SECONDS, Reporter
 from rooms.monitoring.warnings import recorder
 from rooms.protocol.messages import Close
 from tests.clients import Client, connected
@@ -151,17 +151,17 @@ async def test_it_is_told_what_backends_sent_at_once_and_each_once(
     admin: AsyncClient,
 ) -> None:
     eve = await watching(admin, "room:r")
-    gather()
+    take_buffer()
     for name in ("first", "second"):
         await backend_calls("push_room_event", room_id="r", event=name, payload={})
     told = (await about(eve))["sent"]
     assert [one["event"] for one in told] == ["second", "first"]
 
     # Another process adds up what it knows at the same time.
-    await activity().add(gathered, time.time())
+    await activity().add(activity_buffer, time.time())
     assert (await about(eve))["sent"] == told
 
-    gather()
+    take_buffer()
     await backend_calls("push_room_event", room_id="r", event="third", payload={})
     told = (await about(eve))["sent"]
     assert [one["event"] for one in told] == ["third", "second", "first"]
@@ -283,12 +283,12 @@ async def test_who_watches_is_in_no_figure(
     admin: AsyncClient, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"max_user_connections": 1}
-    before = process_stats.take()
+    before = process_stats.current()
 
     eve, _other = [await watching(admin, f"room:{name}") for name in "ab"]
     await eve.ask("room:a", "room", {})
 
-    after = process_stats.take()
+    after = process_stats.current()
     for name in ("connections", "members", "topics"):
         assert after.gauges[name] == before.gauges[name], name
     for name in ("connections_opened", "frames_in", "joins"):
@@ -322,40 +322,40 @@ async def test_other_pages_cannot_use_an_admins_cookie(
     assert await refused(admin, origin=origin)
 
 
-async def told_after(pulse: Pulse, eve: Watcher) -> tuple[Any, list[str]]:
+async def told_after(reporter: Reporter, eve: Watcher) -> tuple[Any, list[str]]:
     """The point and the texts of warnings that the live view gets next."""
-    for _ in range(TELL_BEATS):
-        await pulse.beat()
+    for _ in range(REPORT_EVERY):
+        await reporter.report()
     told = await eve.event("figures")
     return told["point"], [line["text"] for line in told["warnings"]]
 
 
-async def live_view(admin: AsyncClient) -> tuple[Pulse, Watcher]:
-    """A pulse that beats when asked to, and who watches."""
+async def live_view(admin: AsyncClient) -> tuple[Reporter, Watcher]:
+    """A reporter that reports when asked to, and who watches."""
     eve = Watcher(admin)
     await eve.connect()
     await eve.ask(LIVE_TOPIC, "phx_join", {})
     recorder.take()
-    pulse = Pulse()
-    pulse._begin()
-    return pulse, eve
+    reporter = Reporter()
+    reporter._begin()
+    return reporter, eve
 
 
 async def test_messages_are_those_to_rooms(admin: AsyncClient) -> None:
-    pulse, eve = await live_view(admin)
+    reporter, eve = await live_view(admin)
     [ada] = await connected("ada")
 
     await ada.join("r")
     for _ in range(5):
         await ada.ask("phoenix", "heartbeat", {})
     await ada.ask("room:r", "phx_leave", {})
-    silent, _ = await told_after(pulse, eve)
+    silent, _ = await told_after(reporter, eve)
     await ada.join("r")
     await ada.ask("room:r", "new_msg", {"broadcast": True})
     await ada.ask("room:r", "new_msg", {"to": [{"user_id": "bob"}]})
     await ada.ask("room:r", "new_msg", {})
-    gathered.note_sent("room:r", "changed", "key:billing")
-    talking, _ = await told_after(pulse, eve)
+    activity_buffer.note_sent("room:r", "changed", "key:billing")
+    talking, _ = await told_after(reporter, eve)
 
     assert silent["joins"] > 0
     assert silent["messages"] == 0
@@ -366,7 +366,7 @@ async def test_messages_are_those_to_rooms(admin: AsyncClient) -> None:
 async def test_each_error_has_its_reason_among_the_warnings(
     admin: AsyncClient,
 ) -> None:
-    pulse, eve = await live_view(admin)
+    reporter, eve = await live_view(admin)
     [ada] = await connected("ada")
 
     await ada.try_join("r", room_token="bad")
@@ -374,7 +374,7 @@ async def test_each_error_has_its_reason_among_the_warnings(
     assert await Client("ada", user_token="bad").is_refused()
     await ada.wire.send_to("no frame")
     await ada.closed_with()
-    point, texts = await told_after(pulse, eve)
+    point, texts = await told_after(reporter, eve)
 
     assert point["errors"] > 0
     assert {
@@ -385,8 +385,8 @@ async def test_each_error_has_its_reason_among_the_warnings(
 
 
 async def test_the_live_view_is_told_at_every_beat(admin: AsyncClient) -> None:
-    pulse = Pulse()
-    await activity().tell({"at": time.time(), "process": "other"}, [])
+    reporter = Reporter()
+    await activity().add_report({"at": time.time(), "process": "other"}, [])
     eve = Watcher(admin)
     await eve.connect()
     reply = (await eve.ask(LIVE_TOPIC, "phx_join", {}))["response"]
@@ -394,13 +394,13 @@ async def test_the_live_view_is_told_at_every_beat(admin: AsyncClient) -> None:
     assert reply["steps"] == []
     assert reply["redis"] is True
     recorder.take()
-    pulse._begin()
+    reporter._begin()
     [ada] = await connected("ada")
     await ada.join("r")
     metrics.SLOW_CONSUMERS.value += 3
 
     for _ in range(5):
-        await pulse.beat()
+        await reporter.report()
 
     told = await eve.event("figures")
     assert told["point"]["process"] == "local"
@@ -409,7 +409,7 @@ async def test_the_live_view_is_told_at_every_beat(admin: AsyncClient) -> None:
     assert told["point"]["memory"] > 1e6
     texts = [line["text"] for line in told["warnings"]]
     assert "Sockets closed, they read too slowly: 3" in texts
-    points, warnings = await activity().told(time.time())
+    points, warnings = await activity().reports(time.time())
     assert points[-1] == told["point"]
     assert warnings[0] in told["warnings"]
 
@@ -417,9 +417,9 @@ async def test_the_live_view_is_told_at_every_beat(admin: AsyncClient) -> None:
 async def test_the_past_is_told_in_sums(admin: AsyncClient) -> None:
     now = time.time()
     values = dict.fromkeys(SUMMED, 2.5) | {"host": "h" * 40, "memory": 10**9}
-    for at in range(int(now) - 895, int(now), int(TELL_SECONDS)):
+    for at in range(int(now) - 895, int(now), int(REPORT_SECONDS)):
         for n in range(24):
-            await activity().tell({"at": at, "process": f"p{n}", **values}, [])
+            await activity().add_report({"at": at, "process": f"p{n}", **values}, [])
     eve = Watcher(admin)
     await eve.connect()
 
@@ -429,7 +429,7 @@ async def test_the_past_is_told_in_sums(admin: AsyncClient) -> None:
     assert {step["errors"] for step in reply["steps"]} == {60}
     numbers = [step["step"] for step in reply["steps"]]
     assert numbers == list(range(numbers[0], reply["next"]))
-    assert reply["next"] in {now // TELL_SECONDS - 1, now // TELL_SECONDS}
+    assert reply["next"] in {now // REPORT_SECONDS - 1, now // REPORT_SECONDS}
     assert {point["process"] for point in reply["points"]} == {
         f"p{n}" for n in range(24)
     }
@@ -464,9 +464,9 @@ def test_what_the_page_draws_is_summed() -> None:
 
 
 async def test_the_busiest_rooms_are_told(admin: AsyncClient) -> None:
-    gather()
-    pulse = Pulse()
-    pulse._begin()
+    take_buffer()
+    reporter = Reporter()
+    reporter._begin()
     ada, bob = await connected("ada", "bob")
     for name, times in (("quiet", 1), ("busy", 4)):
         await ada.join(name)
@@ -474,7 +474,7 @@ async def test_the_busiest_rooms_are_told(admin: AsyncClient) -> None:
             await ada.ask(f"room:{name}", "new_msg", {"broadcast": True})
     await bob.join("busy")
     for _ in range(5):
-        await pulse.beat()
+        await reporter.report()
     eve = await watching(admin, LIVE_TOPIC)
 
     found = (await eve.ask(LIVE_TOPIC, "top", {}))["response"]

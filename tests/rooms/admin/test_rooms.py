@@ -20,7 +20,7 @@ from beam import redis
 from presence.factory import tracker
 from rooms.admin import live_data
 from rooms.models import Room
-from rooms.monitoring.activity import activity, gather, gathered
+from rooms.monitoring.activity import activity, activity_buffer, take_buffer
 from rooms.protocol.identifiers import room_topic
 from rooms.records import room_overrides
 from rooms.records.room_policy import Policy, policy_for
@@ -81,7 +81,7 @@ async def test_the_list_tells_what_rooms_do_now(admin: AsyncClient) -> None:
     inside = await members("ada", "bob", room_id="busy")
     for client in inside:
         await client.ask("room:busy", "new_msg", {"broadcast": True})
-    await activity().add(gather(), time.time())
+    await activity().add(take_buffer(), time.time())
 
     text = text_of(await admin.get(LIST))
 
@@ -286,8 +286,8 @@ async def test_a_rooms_page_tells_who_is_in_and_what_was_sent(
 ) -> None:
     one = await room()
     _inside = await members("ada", "<b>bob</b>")
-    gathered.note_sent(room_topic("r"), "changed", "key:billing")
-    await activity().add(gather(), time.time())
+    activity_buffer.note_sent(room_topic("r"), "changed", "key:billing")
+    await activity().add(take_buffer(), time.time())
 
     text = text_of(await admin.get(page(one)))
 
@@ -534,7 +534,7 @@ async def test_an_event_is_sent(admin: AsyncClient) -> None:
     await post(admin, page(one, "send"), event="notice", payload='{"text": "hé"}')
 
     assert await ada.event("notice") == {"text": "hé"}
-    await activity().add(gather(), time.time())
+    await activity().add(take_buffer(), time.time())
     [record] = await activity().sent(room_topic("r"))
     assert (record["event"], record["by"]) == ("notice", "admin:root")
     assert await log() == ["Sent notice."]

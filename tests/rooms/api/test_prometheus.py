@@ -14,7 +14,7 @@ from beam.telemetry import metrics
 from rooms.auth import api_keys
 from rooms.monitoring import process_stats
 from rooms.monitoring.process_stats import GAUGES
-from rooms.monitoring.shared_stats import siblings
+from rooms.monitoring.shared_stats import host_processes
 from rooms.protocol.messages import Close, Reason
 from tests.clients import connected
 from tests.conftest import Serve
@@ -235,9 +235,9 @@ async def test_a_socket_for_ipv6_too_knows_who_is_allowed(
 async def test_what_a_process_of_another_version_does_not_tell_is_missing(
     async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = process_stats.take()
-    old = process_stats.Figures(own.at, {"joins": 7.0}, {"connections": 3.0})
-    monkeypatch.setattr(siblings, "everyone", lambda: {"1": own, "2": old})
+    own = process_stats.current()
+    old = process_stats.ProcessStats(own.at, {"joins": 7.0}, {"connections": 3.0})
+    monkeypatch.setattr(host_processes, "all_stats", lambda: {"1": own, "2": old})
 
     found = await scrape(async_client)
 

@@ -10,10 +10,10 @@ from pytest_django.fixtures import Settings
 
 from rooms.auth import api_keys
 from rooms.models import Room
-from rooms.monitoring import reporter as pulse_module
-from rooms.monitoring.activity import activity, gather, gathered
-from rooms.monitoring.process_stats import Figures
-from rooms.monitoring.reporter import Pulse
+from rooms.monitoring import reporter as reporter_module
+from rooms.monitoring.activity import activity, activity_buffer, take_buffer
+from rooms.monitoring.process_stats import ProcessStats
+from rooms.monitoring.reporter import Reporter
 from rooms.records.room_rows import Registry, registry
 from tests.clients import until
 
@@ -25,16 +25,16 @@ async def test_what_waits_is_written_at_the_end(
 ) -> None:
     settings.BEAM = settings.BEAM | {"room_row_seconds": 0.0}
     registry = Registry()
-    monkeypatch.setattr(pulse_module, "registry", registry)
-    gather()
+    monkeypatch.setattr(reporter_module, "registry", registry)
+    take_buffer()
     row, key = await sync_to_async(api_keys.make)("billing", api_keys.SCOPES)
-    pulse = Pulse()
-    pulse.start()
+    reporter = Reporter()
+    reporter.start()
     await api_keys.keyring.find(key)
     registry.joined("r-pulse")
-    gathered.note_sent("room:r-pulse", "changed", "key:billing")
+    activity_buffer.note_sent("room:r-pulse", "changed", "key:billing")
 
-    await pulse.stop()
+    await reporter.stop()
 
     await row.arefresh_from_db()
     assert row.last_used is not None
@@ -46,7 +46,7 @@ async def test_what_waits_is_written_at_the_end(
 async def test_what_never_began_ends_without_a_word() -> None:
     registry.joined("r-never")
 
-    await Pulse().stop()
+    await Reporter().stop()
 
     assert not await Room.objects.aexists()
     await registry.write()
@@ -55,18 +55,20 @@ async def test_what_never_began_ends_without_a_word() -> None:
 async def test_a_database_that_hangs_holds_up_no_figures(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    written: list[Figures] = []
+    written: list[ProcessStats] = []
     held = asyncio.Event()
-    monkeypatch.setattr(pulse_module, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(reporter_module, "INTERVAL_SECONDS", 0.01)
     monkeypatch.setattr("rooms.records.room_overrides.load", held.wait)
-    monkeypatch.setattr("rooms.monitoring.shared_stats.siblings.write", written.append)
-    pulse = Pulse()
+    monkeypatch.setattr(
+        "rooms.monitoring.shared_stats.host_processes.write", written.append
+    )
+    reporter = Reporter()
 
-    pulse.start()
+    reporter.start()
 
     await until(lambda: len(written) > 10)
     held.set()
-    await pulse.stop()
+    await reporter.stop()
 
 
 async def test_rows_are_forgotten_once_an_hour(
@@ -79,14 +81,14 @@ async def test_rows_are_forgotten_once_an_hour(
         runs += 1
 
     monkeypatch.setattr("rooms.records.cleanup.run", run)
-    pulse = Pulse()
-    pulse.start()
+    reporter = Reporter()
+    reporter.start()
     try:
-        await pulse.forget()
+        await reporter.clean_up()
         assert runs == 0
-        pulse._forget_at = 0.0
-        await pulse.forget()
-        await pulse.forget()
+        reporter._clean_up_at = 0.0
+        await reporter.clean_up()
+        await reporter.clean_up()
         assert runs == 1
     finally:
-        await pulse.stop()
+        await reporter.stop()

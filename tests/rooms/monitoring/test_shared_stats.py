@@ -11,81 +11,81 @@ import pytest
 from beam.telemetry import metrics
 from rooms.messaging.connections import connections
 from rooms.monitoring import process_stats
-from rooms.monitoring.reporter import Pulse
-from rooms.monitoring.shared_stats import OLD_SECONDS, STALE_SECONDS, Siblings
+from rooms.monitoring.reporter import Reporter
+from rooms.monitoring.shared_stats import OLD_SECONDS, STALE_SECONDS, HostProcesses
 
 pytestmark = pytest.mark.usefixtures("running_hub")
 
 
-def joined(folder: Path, number: int) -> Siblings:
+def joined(folder: Path, number: int) -> HostProcesses:
     """What the process of this number knows of all."""
-    found = Siblings()
+    found = HostProcesses()
     found.join(folder, number)
     return found
 
 
 async def test_who_is_alone_tells_what_is_now() -> None:
-    before = Siblings().everyone()["1"].counters["joins"]
+    before = HostProcesses().all_stats()["1"].counters["joins"]
 
     metrics.JOINS.value += 1
 
-    assert Siblings().everyone()["1"].counters["joins"] == before + 1
+    assert HostProcesses().all_stats()["1"].counters["joins"] == before + 1
 
 
 async def test_siblings_see_each_other(tmp_path: Path) -> None:
     first, second = joined(tmp_path, 1), joined(tmp_path, 2)
-    assert set(first.everyone()) == {"1"}
+    assert set(first.all_stats()) == {"1"}
 
-    second.write(process_stats.take())
+    second.write(process_stats.current())
 
-    assert set(first.everyone()) == {"1", "2"}
-    assert set(second.everyone()) == {"2"}
+    assert set(first.all_stats()) == {"1", "2"}
+    assert set(second.all_stats()) == {"2"}
 
 
 async def test_whoever_is_asked_tells_the_same(tmp_path: Path) -> None:
     both = joined(tmp_path, 1), joined(tmp_path, 2)
     for one in both:
-        one.write(process_stats.take())
+        one.write(process_stats.current())
 
     metrics.JOINS.value += 1
 
-    first, second = (one.everyone() for one in both)
+    first, second = (one.all_stats() for one in both)
     assert first == second
 
 
 async def test_figures_come_back_as_they_were(tmp_path: Path) -> None:
     metrics.LATENCY.observe(0.003)
     first, second = joined(tmp_path, 1), joined(tmp_path, 2)
-    own = process_stats.take()
+    own = process_stats.current()
 
     first.write(own)
 
-    assert second.everyone()["1"] == own
+    assert second.all_stats()["1"] == own
 
 
 async def test_a_sibling_that_is_silent_is_gone(tmp_path: Path) -> None:
     first, second = joined(tmp_path, 1), joined(tmp_path, 2)
-    old = process_stats.take()
+    old = process_stats.current()
     old.at -= STALE_SECONDS + 1
 
     second.write(old)
 
-    assert set(first.everyone()) == {"1"}
+    assert set(first.all_stats()) == {"1"}
 
 
 async def test_who_drains_goes_on_beside_the_successor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, new, other = joined(tmp_path, 1), joined(tmp_path, 1), joined(tmp_path, 2)
-    old.write(process_stats.take())
-    started = process_stats.take()
+    old.write(process_stats.current())
+    started = process_stats.current()
     started.gauges["start_time_seconds"] += 60
     new.write(started)
 
     monkeypatch.setattr(connections, "draining", True)
-    old.write(process_stats.take())
+    old.write(process_stats.current())
 
-    told = other.everyone()
+    told = other.all_stats()
     assert {"1", "1-old"} <= set(told)
     assert told["1"].gauges["draining"] == 0
     assert told["1-old"].gauges["draining"] == 1
@@ -95,15 +95,15 @@ async def test_who_drains_without_a_successor_is_not_counted_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = joined(tmp_path, 1)
-    old.write(process_stats.take())
-    assert set(old.everyone()) == {"1"}
+    old.write(process_stats.current())
+    assert set(old.all_stats()) == {"1"}
 
     monkeypatch.setattr(connections, "draining", True)
-    old.write(process_stats.take())
+    old.write(process_stats.current())
 
-    assert set(old.everyone()) == {"1-old"}
-    old.write(process_stats.take())
-    assert set(old.everyone()) == {"1-old"}
+    assert set(old.all_stats()) == {"1-old"}
+    old.write(process_stats.current())
+    assert set(old.all_stats()) == {"1-old"}
 
 
 @pytest.mark.parametrize(("passed", "is_told"), [(-1, True), (1, False)])
@@ -112,12 +112,12 @@ async def test_the_last_figures_of_who_drained_stay_for_a_minute(
 ) -> None:
     old, other = joined(tmp_path, 1), joined(tmp_path, 2)
     monkeypatch.setattr(connections, "draining", True)
-    last = process_stats.take()
+    last = process_stats.current()
     last.at -= OLD_SECONDS + passed
 
     old.write(last)
 
-    assert ("1-old" in other.everyone()) == is_told
+    assert ("1-old" in other.all_stats()) == is_told
 
 
 @pytest.mark.django_db(transaction=True)
@@ -125,21 +125,21 @@ async def test_the_last_beat_of_a_process_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine, other = joined(tmp_path, 1), joined(tmp_path, 2)
-    monkeypatch.setattr("rooms.monitoring.reporter.siblings", mine)
-    pulse = Pulse()
-    pulse.start()
+    monkeypatch.setattr("rooms.monitoring.reporter.host_processes", mine)
+    reporter = Reporter()
+    reporter.start()
     metrics.CLOSED.value += 1
 
-    await pulse.stop()
+    await reporter.stop()
 
-    assert other.everyone()["1"].counters["connections_closed"] == metrics.CLOSED.value
+    assert other.all_stats()["1"].counters["connections_closed"] == metrics.CLOSED.value
 
 
 async def test_a_process_of_another_version_is_understood_as_far_as_it_can_be(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = joined(tmp_path, 1)
-    told = asdict(process_stats.take())
+    told = asdict(process_stats.current())
     told["counters"] = {"joins": 7, "unheard_of": 1, "frames_in": "many"}
     told |= {"gauges": None, "more": {}}
     latency = told["histograms"]["delivery_latency_seconds"]
@@ -147,7 +147,7 @@ async def test_a_process_of_another_version_is_understood_as_far_as_it_can_be(
     del told["reasons"]
     (tmp_path / "2.json").write_bytes(orjson.dumps(told))
 
-    found = first.everyone()["2"]
+    found = first.all_stats()["2"]
 
     assert found.counters["joins"] == 7
     assert "frames_in" not in found.counters
@@ -170,12 +170,12 @@ async def test_a_histogram_of_another_kind_is_left_out(
     tmp_path: Path, histogram: object
 ) -> None:
     told = {
-        "at": process_stats.take().at,
+        "at": process_stats.current().at,
         "histograms": {metrics.LATENCY.name: histogram},
     }
     (tmp_path / "2.json").write_bytes(orjson.dumps(told))
 
-    assert joined(tmp_path, 1).everyone()["2"].histograms == {}
+    assert joined(tmp_path, 1).all_stats()["2"].histograms == {}
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b'{"at": "noon"}', b"{}", b"\xff"])
@@ -187,7 +187,7 @@ async def test_what_cannot_be_read_is_warned_of_once(
     (tmp_path / "3.json").write_bytes(text)
 
     for _ in range(3):
-        assert set(first.everyone()) == {"1"}
+        assert set(first.all_stats()) == {"1"}
 
     assert caplog.text.count("The figures of process 2 cannot be read") == 1
     assert caplog.text.count("The figures of process 3 cannot be read") == 1
@@ -199,7 +199,7 @@ async def test_a_folder_that_is_gone_is_warned_of_once(
     first = joined(tmp_path / "gone", 1)
 
     for _ in range(3):
-        first.write(process_stats.take())
+        first.write(process_stats.current())
 
     assert caplog.text.count("do not see my figures") == 1
-    assert set(first.everyone()) == {"1"}
+    assert set(first.all_stats()) == {"1"}

@@ -7,8 +7,14 @@ import logging
 import pytest
 
 from beam.telemetry import metrics
-from rooms.monitoring.process_stats import Figures
-from rooms.monitoring.warnings import ERRORS, MAX_KEPT, TEXTS, Recorder, grown
+from rooms.monitoring.process_stats import ProcessStats
+from rooms.monitoring.warnings import (
+    ERRORS,
+    MAX_KEPT,
+    TEXTS,
+    Recorder,
+    counter_warnings,
+)
 
 
 def noted(recorder: Recorder, *names: str) -> None:
@@ -32,13 +38,13 @@ def test_the_newest_stay_where_there_is_no_room(more: int) -> None:
     assert recorder.take() == []
 
 
-def took(**counters: float) -> Figures:
+def took(**counters: float) -> ProcessStats:
     """Figures with these counters, and 5 of the others."""
-    return Figures(0.0, dict.fromkeys(TEXTS, 5.0) | counters, {})
+    return ProcessStats(0.0, dict.fromkeys(TEXTS, 5.0) | counters, {})
 
 
 def test_a_counter_that_grew_is_a_warning() -> None:
-    [line] = grown(took(), took(bad_frames=1_205.0))
+    [line] = counter_warnings(took(), took(bad_frames=1_205.0))
 
     assert line["text"] == "Sockets closed, what they sent was no frame: 1,200"
 
@@ -48,7 +54,7 @@ def test_a_warning_says_why() -> None:
     before.reasons = {"joins_refused": {"room_full": 4, "blocked": 1}}
     after.reasons = {"joins_refused": {"room_full": 5, "blocked": 1, "other": 1_006}}
 
-    [line] = grown(before, after)
+    [line] = counter_warnings(before, after)
 
     assert line["text"] == "Joins refused: 1,007 (1,006 other, 1 room_full)"
 
@@ -59,6 +65,6 @@ def test_only_counters_that_exist_are_looked_at() -> None:
 
 def test_each_error_of_the_chart_has_its_warning() -> None:
     for name in ERRORS:
-        [line] = grown(took(), took(**{name: 6.0}))
+        [line] = counter_warnings(took(), took(**{name: 6.0}))
 
         assert line["text"].endswith(": 1")
