@@ -12,7 +12,7 @@ from presence.state import metas_of
 from rooms.messaging import publisher
 from rooms.messaging.connections import disconnect_event
 from rooms.messaging.grace_period import evict
-from rooms.monitoring.activity import activity_buffer
+from rooms.monitoring.activity_buffer import activity_buffer
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic
 from rooms.protocol.messages import Reason

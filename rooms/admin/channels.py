@@ -19,7 +19,9 @@ from rooms.admin.time_series import recent, step_of, sums
 from rooms.channels.channel import Channel, Refused
 from rooms.channels.router import Patterns
 from rooms.messaging.hub import hub
-from rooms.monitoring.activity import MAX_SENT, Record, activity, activity_buffer
+from rooms.monitoring.activity import activity
+from rooms.monitoring.activity_buffer import activity_buffer
+from rooms.monitoring.activity_records import MAX_SENT, Record
 from rooms.monitoring.reporter import LIVE_TOPIC, REPORT_SECONDS
 from rooms.protocol import identifiers
 from rooms.protocol.messages import Reason

@@ -15,7 +15,8 @@ from beam.redis import RedisError
 from presence import topic_index
 from presence.factory import tracker
 from rooms.messaging import publisher
-from rooms.monitoring.activity import Record, activity
+from rooms.monitoring.activity import activity
+from rooms.monitoring.activity_records import Record
 from rooms.protocol.identifiers import room_topic
 
 AWAY = (RedisError, OSError, publisher.Unavailable)

@@ -23,7 +23,7 @@ from rooms.api.view import (
 )
 from rooms.auth.api_keys import Caller
 from rooms.messaging import publisher
-from rooms.monitoring.activity import activity_buffer
+from rooms.monitoring.activity_buffer import activity_buffer
 from rooms.protocol.event_names import RESERVED_RULE
 from rooms.protocol.json_types import json_type, not_an_object
 

@@ -26,7 +26,7 @@ from rooms.messaging.hub import hub, release
 from rooms.messaging.inbox import Work
 from rooms.messaging.presence_diffs import diffs
 from rooms.monitoring import client_log
-from rooms.monitoring.activity import activity_buffer
+from rooms.monitoring.activity_buffer import activity_buffer
 from rooms.protocol.event import Event
 from rooms.protocol.event_names import RESERVED_RULE, is_reserved
 from rooms.protocol.identifiers import (

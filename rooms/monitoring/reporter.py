@@ -24,7 +24,8 @@ from rooms.auth.api_keys import keyring
 from rooms.messaging import publisher
 from rooms.messaging.hub import hub
 from rooms.monitoring import process_stats
-from rooms.monitoring.activity import activity, take_buffer
+from rooms.monitoring.activity import activity
+from rooms.monitoring.activity_buffer import take_buffer
 from rooms.monitoring.process_stats import ProcessStats
 from rooms.monitoring.shared_stats import host_processes
 from rooms.monitoring.warnings import ERRORS, counter_warnings, recorder

@@ -10,15 +10,13 @@ from beam import redis
 from beam.config.conf import conf
 from beam.telemetry import metrics
 from rooms.messaging.hub import Hub
-from rooms.monitoring.activity import (
+from rooms.monitoring.activity import Activity, activity
+from rooms.monitoring.activity_buffer import MAX_COUNTED, ActivityBuffer
+from rooms.monitoring.activity_records import (
     KEPT_SECONDS,
-    MAX_COUNTED,
     MAX_SENT,
     MAX_TOPICS,
     MAX_WARNINGS,
-    Activity,
-    ActivityBuffer,
-    activity,
 )
 
 # The beginning of a minute.

@@ -23,7 +23,8 @@ from rooms.messaging import publisher
 from rooms.messaging.connections import disconnect_event
 from rooms.messaging.hub import hub
 from rooms.monitoring import process_stats
-from rooms.monitoring.activity import activity, activity_buffer, take_buffer
+from rooms.monitoring.activity import activity
+from rooms.monitoring.activity_buffer import activity_buffer, take_buffer
 from rooms.monitoring.reporter import LIVE_TOPIC, REPORT_EVERY, REPORT_SECONDS, Reporter
 from rooms.monitoring.warnings import recorder
 from rooms.protocol.messages import Close

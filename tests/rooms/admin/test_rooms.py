@@ -20,7 +20,8 @@ from beam import redis
 from presence.factory import tracker
 from rooms.admin import live_data
 from rooms.models import Room
-from rooms.monitoring.activity import activity, activity_buffer, take_buffer
+from rooms.monitoring.activity import activity
+from rooms.monitoring.activity_buffer import activity_buffer, take_buffer
 from rooms.protocol.identifiers import room_topic
 from rooms.records import room_overrides
 from rooms.records.room_policy import Policy, policy_for

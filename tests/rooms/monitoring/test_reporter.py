@@ -11,7 +11,8 @@ from pytest_django.fixtures import Settings
 from rooms.auth import api_keys
 from rooms.models import Room
 from rooms.monitoring import reporter as reporter_module
-from rooms.monitoring.activity import activity, activity_buffer, take_buffer
+from rooms.monitoring.activity import activity
+from rooms.monitoring.activity_buffer import activity_buffer, take_buffer
 from rooms.monitoring.process_stats import ProcessStats
 from rooms.monitoring.reporter import Reporter
 from rooms.records.room_rows import Registry, registry

@@ -1,0 +1,54 @@
+"""Owns what happened in this process and is not yet added to the recent activity."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Final
+
+from beam.telemetry import metrics
+from rooms.monitoring.activity_records import MAX_SENT, MAX_TOPICS, Record
+
+# Rooms in one step whose events are counted only because a backend sent some.
+MAX_COUNTED: Final = 10_000
+
+
+@dataclass(slots=True)
+class ActivityBuffer:
+    """What happened in this process since it was last added up."""
+
+    messages: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    sent: dict[str, list[Record]] = field(default_factory=dict)
+
+    def note_message(self, topic: str) -> None:
+        """A member, a backend or an admin sent a message to a room."""
+        self.messages[topic] += 1
+        metrics.ROOM_MESSAGES.value += 1
+
+    def note_sent(self, topic: str, name: str, caller: str) -> None:
+        """A backend or an admin sent an event. Its payload is not kept."""
+        if len(self.messages) >= MAX_COUNTED and topic not in self.messages:
+            metrics.ROOM_MESSAGES.value += 1
+            metrics.SENT_UNRECORDED.value += 1
+            return
+        self.note_message(topic)
+        records = self.sent.get(topic)
+        if records is None:
+            if len(self.sent) >= MAX_TOPICS:
+                metrics.SENT_UNRECORDED.value += 1
+                return
+            records = self.sent[topic] = []
+        records.append({"at": time.time(), "event": name, "by": caller})
+        del records[:-MAX_SENT]
+
+
+activity_buffer = ActivityBuffer()
+"""What happened in this process since the last beat."""
+
+
+def take_buffer() -> ActivityBuffer:
+    """Take what was gathered; the next begins."""
+    taken = ActivityBuffer(activity_buffer.messages, activity_buffer.sent)
+    activity_buffer.messages, activity_buffer.sent = defaultdict(int), {}
+    return taken
