@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from presence import admission
 from presence.admission import UNLIMITED, Ban, Limits, NotAdmitted
 from presence.entry import body_of, new_ref
+from presence.local_bans import LocalBans
 from presence.state import Diff, Meta, Snapshot, state_of, with_refs
 from presence.tracker import ALONE, Left, NotTracked, Size, Tracked, Updated
-
-# Topics with bans before those that ended are looked for.
-FEWEST_SWEPT: Final = 1_000
 
 
 class _Entry(NamedTuple):
@@ -60,8 +57,7 @@ class LocalTracker:
         self._topics: dict[str, dict[str, _Entry]] = {}
         self._counts: dict[str, _Counts] = {}
         self._leaving: dict[str, dict[str, str]] = {}
-        self._bans: dict[str, dict[Ban, float]] = {}
-        self._sweep_at = FEWEST_SWEPT
+        self._bans = LocalBans()
         self._version = time.time_ns() // 1_000
 
     async def track(
@@ -72,7 +68,7 @@ class LocalTracker:
         group: str = "",
         limits: Limits = UNLIMITED,
     ) -> Tracked:
-        await self.admit(topic, key, group)
+        self._bans.check(topic, key, group)
         before = await self.list(topic)
         if (ref := self._take_over(topic, key)) is not None:
             return Tracked(ref, Diff(version=before.version), before)
@@ -136,7 +132,7 @@ class LocalTracker:
             return Left(ref)
         self._leaving.setdefault(topic, {})[ref] = entry.key
         try:
-            await self.admit(topic, entry.key, entry.group)
+            self._bans.check(topic, entry.key, entry.group)
         except NotAdmitted:
             return Left(ref, banned=True)
         return Left(ref)
@@ -172,44 +168,16 @@ class LocalTracker:
         return dict.fromkeys(self._topics.get(topic, {}), ALONE)
 
     async def admit(self, topic: str, key: str, group: str) -> None:
-        if topic not in self._bans:
-            return
-        for ban in (admission.EVERYONE, admission.group(group), admission.key(key)):
-            if await self.is_banned(topic, ban):
-                raise NotAdmitted(
-                    admission.CLOSED if ban is admission.EVERYONE else admission.BLOCKED
-                )
+        self._bans.check(topic, key, group)
 
     async def ban(self, topic: str, ban: Ban, seconds: float | None = None) -> None:
-        now = time.monotonic()
-        self._drop_ended(now)
-        bans = {b: ends for b, ends in self._bans.get(topic, {}).items() if ends > now}
-        if (
-            ban != admission.EVERYONE
-            and ban not in bans
-            and len(bans) >= admission.MAX_BANS
-        ):
-            raise admission.TooManyBans
-        ends = math.inf if seconds is None else now + seconds
-        self._bans[topic] = bans | {ban: ends}
-
-    def _drop_ended(self, now: float) -> None:
-        """Forget bans that ended: when twice as many topics have some as last time."""
-        if len(self._bans) < self._sweep_at:
-            return
-        for topic, bans in list(self._bans.items()):
-            if max(bans.values()) <= now:
-                del self._bans[topic]
-        self._sweep_at = max(FEWEST_SWEPT, 2 * len(self._bans))
+        self._bans.add(topic, ban, seconds)
 
     async def unban(self, topic: str, ban: Ban) -> None:
-        bans = self._bans.get(topic, {})
-        bans.pop(ban, None)
-        if not bans:
-            self._bans.pop(topic, None)
+        self._bans.remove(topic, ban)
 
     async def is_banned(self, topic: str, ban: Ban) -> bool:
-        return self._bans.get(topic, {}).get(ban, 0.0) > time.monotonic()
+        return self._bans.has(topic, ban)
 
     def topics(self) -> Sequence[str]:
         """The topics that have entries."""
