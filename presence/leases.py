@@ -84,7 +84,7 @@ class Leases:
         if known or first:
             self._renewed = began
         alive, dead = _texts(beats), _texts(claims)
-        self._silence.look(alive | dead, began, self._clock())
+        self._silence.observe(alive | dead, began, self._clock())
         if self.process not in alive:
             return Renewal(bool(known), [])
         return Renewal(bool(known), await self._to_reap(alive, dead))

@@ -1,8 +1,8 @@
-"""Observes how long processes have been silent, without a clock that they share. Pure.
+"""Measures how long processes have been silent, without a shared clock. Pure.
 
-Each look compares what a process has counted with what it had counted at the look
-before. The time between is the observer's own. Time in which it did not look, since
-it stood still or was refused itself, is nobody's silence.
+Each observation compares the mark of a process, such as its count of renewals, with the
+mark of the observation before. The time between is measured by the observer's own
+clock. Time in which the observer was stopped, or got no answer itself, does not count.
 """
 
 from __future__ import annotations
@@ -11,47 +11,48 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 
-class Seen(NamedTuple):
-    """A mark, and how long it was observed not to change."""
+class Observed(NamedTuple):
+    """A mark, and for how many seconds it was observed not to change."""
 
     mark: str
     seconds: float
 
 
 class Silence:
-    """What one observer has seen of the others."""
+    """What one observer has observed of the other processes."""
 
-    def __init__(self, pause: float) -> None:
-        """`pause`: seconds from one look to the next, as they should be."""
-        self._pause = pause
-        self._looked: float | None = None
-        self._seen: dict[str, Seen] = {}
+    def __init__(self, interval: float) -> None:
+        """`interval`: the seconds from one observation to the next, as planned."""
+        self._interval = interval
+        self._ended: float | None = None
+        self._marks: dict[str, Observed] = {}
 
     def interrupt(self) -> None:
-        """A look failed: the time until the next one does not count."""
-        self._looked = None
+        """An observation failed: the time until the next one does not count."""
+        self._ended = None
 
-    def look(self, marks: Mapping[str, str], began: float, ended: float) -> None:
-        """Take what each process has counted, asked for from `began` to `ended`.
+    def observe(self, marks: Mapping[str, str], began: float, ended: float) -> None:
+        """Observe the mark of each process, read between `began` and `ended`.
 
-        Seconds are the observer's. A pause counts for no longer than it should
-        take, and for nothing if it took more than twice as long.
+        Both are seconds of the observer's clock. The time since the previous
+        observation counts as at most one interval; if it is longer than two, it does
+        not count.
         """
         passed = 0.0
-        if self._looked is not None and began - self._looked <= 2 * self._pause:
-            passed = min(began - self._looked, self._pause)
-        self._looked = ended
-        self._seen = {
-            name: self._after(self._seen.get(name), mark, passed)
+        if self._ended is not None and began - self._ended <= 2 * self._interval:
+            passed = min(began - self._ended, self._interval)
+        self._ended = ended
+        self._marks = {
+            name: self._after(self._marks.get(name), mark, passed)
             for name, mark in marks.items()
         }
 
     @staticmethod
-    def _after(before: Seen | None, mark: str, passed: float) -> Seen:
+    def _after(before: Observed | None, mark: str, passed: float) -> Observed:
         if before is None or before.mark != mark:
-            return Seen(mark, 0.0)
-        return Seen(mark, before.seconds + passed)
+            return Observed(mark, 0.0)
+        return Observed(mark, before.seconds + passed)
 
-    def of(self, name: str) -> Seen:
-        """What was seen of a process that was there at the last look."""
-        return self._seen[name]
+    def of(self, name: str) -> Observed:
+        """What was observed of a process that the last observation contained."""
+        return self._marks[name]

@@ -6,14 +6,14 @@ import pytest
 
 from presence.silence import Silence
 
-PAUSE = 5.0
+INTERVAL = 5.0
 
 
-def looks(*times: float, marks: str | None = None) -> float:
+def silence_at(*times: float, marks: str | None = None) -> float:
     """The silence of one that is seen with these marks at these times."""
-    silence = Silence(PAUSE)
+    silence = Silence(INTERVAL)
     for time, mark in zip(times, marks or "a" * len(times), strict=True):
-        silence.look({"one": mark}, time, time)
+        silence.observe({"one": mark}, time, time)
     return silence.of("one").seconds
 
 
@@ -35,36 +35,36 @@ def looks(*times: float, marks: str | None = None) -> float:
 def test_what_is_observed_is_added_up(
     seconds: float, times: list[float], marks: str
 ) -> None:
-    assert looks(*times, marks=marks) == seconds
+    assert silence_at(*times, marks=marks) == seconds
 
 
 def test_time_before_a_look_that_failed_does_not_count() -> None:
-    silence = Silence(PAUSE)
-    silence.look({"one": "a"}, 0, 0)
+    silence = Silence(INTERVAL)
+    silence.observe({"one": "a"}, 0, 0)
     silence.interrupt()
 
-    silence.look({"one": "a"}, 4, 4)
+    silence.observe({"one": "a"}, 4, 4)
     assert silence.of("one").seconds == 0
-    silence.look({"one": "a"}, 8, 8)
+    silence.observe({"one": "a"}, 8, 8)
 
     assert silence.of("one").seconds == 4
 
 
 def test_waiting_for_an_answer_is_not_counted() -> None:
-    silence = Silence(PAUSE)
-    silence.look({"one": "a"}, 0, 2)
+    silence = Silence(INTERVAL)
+    silence.observe({"one": "a"}, 0, 2)
 
-    silence.look({"one": "a"}, 5, 6)
+    silence.observe({"one": "a"}, 5, 6)
 
     assert silence.of("one").seconds == 3
 
 
 def test_one_that_was_away_is_observed_from_the_start() -> None:
-    silence = Silence(PAUSE)
-    silence.look({"one": "a"}, 0, 0)
-    silence.look({"one": "a"}, 5, 5)
-    silence.look({}, 10, 10)
+    silence = Silence(INTERVAL)
+    silence.observe({"one": "a"}, 0, 0)
+    silence.observe({"one": "a"}, 5, 5)
+    silence.observe({}, 10, 10)
 
-    silence.look({"one": "a"}, 15, 15)
+    silence.observe({"one": "a"}, 15, 15)
 
     assert silence.of("one").seconds == 0
