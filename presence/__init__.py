@@ -1,1 +1,1 @@
-"""Who is here. Knows nothing of rooms; returns diffs and never sends."""
+"""Who is present in a topic. Independent of rooms; returns diffs and never sends."""

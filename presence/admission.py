@@ -1,4 +1,8 @@
-"""Owns the words of who may enter a topic: closed, full, or shut for some. Pure."""
+"""Bans, limits, and the reasons for which a topic refuses a key. Pure.
+
+A topic refuses a key that is banned, and a key for which it has no room left. The
+trackers apply both in the step that adds an entry.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +14,18 @@ FULL: Final = "full"
 GROUP_FULL: Final = "group_full"
 TOO_LARGE: Final = "too_large"
 
-# Of single groups and keys, in one topic. Closing it is always possible.
+# Bans of single groups and keys in one topic. Closing a topic is always possible.
 MAX_BANS: Final = 10_000
 
-# As a score in Redis, and in milliseconds: for ever.
+# The end of a ban without an end, in milliseconds: a score in Redis.
 FOREVER: Final = 2**53 - 1
 
 
 class NotAdmitted(Exception):
-    """Somebody may not enter: `reason` is one of the words above."""
+    """A topic refuses a key.
+
+    `reason`: `CLOSED`, `BLOCKED`, `FULL`, `GROUP_FULL` or `TOO_LARGE`.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -26,13 +33,14 @@ class NotAdmitted(Exception):
 
 
 class TooManyBans(Exception):
-    """A topic has as many bans for single groups and keys as it may."""
+    """A topic has `MAX_BANS` bans of single groups and keys already."""
 
 
 class Limits(NamedTuple):
-    """How much a topic may have; 0: any number.
+    """How much a topic may hold; 0: without limit.
 
-    `entries`: of all, `of_group`: of one group, `size`: bytes of all entries.
+    `entries`: the entries of all groups. `of_group`: the entries of one group.
+    `size`: the bytes of all entries, as JSON.
     """
 
     entries: int = 0
@@ -44,9 +52,10 @@ UNLIMITED: Final = Limits()
 
 
 class Ban(NamedTuple):
-    """What a topic is shut for: everybody, all of a group, or one key.
+    """Whom a topic refuses: every key, the keys of one group, or one key.
 
-    `name`: the group or key. As text in Redis: `closed`, `group:...`, `key:...`.
+    `kind`: `closed`, `group` or `key`. `name`: the group or the key.
+    Its text is stored in Redis: `closed`, `group:NAME` or `key:NAME`.
     """
 
     kind: str
@@ -57,13 +66,14 @@ class Ban(NamedTuple):
 
 
 EVERYONE: Final = Ban(CLOSED)
+"""The ban of every key: the topic is closed."""
 
 
 def group(name: str) -> Ban:
-    """All of a group."""
+    """The ban of all keys of a group."""
     return Ban("group", name)
 
 
 def key(name: str) -> Ban:
-    """One key."""
+    """The ban of one key."""
     return Ban("key", name)

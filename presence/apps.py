@@ -1,9 +1,9 @@
-"""Owns the app `presence`."""
+"""The Django app `presence`."""
 
 from django.apps import AppConfig
 
 
 class PresenceConfig(AppConfig):
-    """Who is here."""
+    """Who is present in a topic."""
 
     name = "presence"

@@ -1,6 +1,7 @@
-"""Owns one process's duties to the others: renew, reap the dead, put back its own.
+"""What a process does so that presence in Redis stays right.
 
-Says what changed through a callback, topic by topic, and never sends itself.
+It renews its lease, reaps processes whose lease expired, and adds entries of its own
+that Redis lost. Diffs go to a callback, one topic at a time.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ T = TypeVar("T")
 
 
 class Cluster:
-    """A process's tracker and lease, and what it does for the whole.
+    """Renews the lease of a process, reaps dead processes, and reconciles.
 
-    Every method raises `beam.redis.RedisError` where Redis is away; calling it
-    again goes on.
+    Every method raises `beam.redis.RedisError` or `OSError` if Redis is unavailable.
+    It may be called again, and then continues.
     """
 
     def __init__(self, tracker: RedisTracker, leases: Leases, publish: Publish) -> None:
@@ -38,9 +39,10 @@ class Cluster:
         self._former = leases.process
 
     async def renew(self, info: dict[str, Any]) -> bool:
-        """Say that this process lives, and take over from those that do not.
+        """Renew the lease, reap dead processes, and reconcile uncertain topics.
 
-        Whether Redis knew it; if not it may have lost all it had.
+        `info`: what other processes see of this one. Returns whether Redis knew the
+        lease; if not, it may have lost all its data.
         """
         renewal = await self._leases.renew(info)
         if not renewal.known and self._known:
@@ -61,7 +63,7 @@ class Cluster:
         return renewal.known
 
     async def reconcile(self) -> None:
-        """Make Redis agree with what this process holds, in every topic."""
+        """Make Redis agree with the entries that this process holds, in every topic."""
         tracker, former = self._tracker, self._former
         await in_batches(self._reconcile_topic, tracker.topics())
         await tracker.index.rewrite(tracker.process(), tracker.topics())
@@ -73,7 +75,7 @@ class Cluster:
         self._publish(topic, await self._tracker.reconcile(topic, self._former))
 
     async def _reap(self, process: str) -> None:
-        """Take a dead process's members out; only then it is buried."""
+        """Remove a dead process's entries, then its index."""
         topics = await self._tracker.index.topics_of(process)
 
         async def reap(topic: str) -> int:
@@ -87,7 +89,7 @@ class Cluster:
             logger.warning(text, process, members, len(topics))
 
     async def _reap_unregistered(self) -> None:
-        """Take out the members of processes that Redis forgot before they died."""
+        """Remove the entries of processes whose lease Redis lost before they died."""
         tracker = self._tracker
         live, _ = await self._leases.live_and_dead()
         topics = {
@@ -97,7 +99,7 @@ class Cluster:
         }
         named = {topic: await tracker.entry_owners.of(topic) for topic in topics}
         nameless = await tracker.entry_owners.elsewhere(topics)
-        # Last: who writes an entry was known before.
+        # Read again: the owner of an entry had its lease before it added the entry.
         live, dead = await self._leases.live_and_dead()
         members = 0
         for topic, owners in named.items():
@@ -110,7 +112,7 @@ class Cluster:
             logger.warning("%d members of forgotten processes were taken out", members)
 
     def _publish_leaves(self, topic: str, gone: Diff) -> int:
-        """Publish about members that were taken out; how many."""
+        """Publish the diff of removed entries. Returns how many there are."""
         self._publish(topic, gone)
         return sum(len(presence["metas"]) for presence in gone.leaves.values())
 
@@ -118,7 +120,7 @@ class Cluster:
 async def in_batches(
     work: Callable[[str], Awaitable[T]], topics: Sequence[str]
 ) -> list[T]:
-    """Do something for many topics, some at a time; the results in order."""
+    """Call `work` for every topic, `BATCH_SIZE` at a time. The results, in order."""
     done: list[T] = []
     for at in range(0, len(topics), BATCH_SIZE):
         part = topics[at : at + BATCH_SIZE]

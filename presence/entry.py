@@ -1,4 +1,4 @@
-"""An entry as trackers keep it: its ref, and its JSON."""
+"""What both trackers do with one entry: make its ref and its JSON, find its meta."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from presence.tracker import NotTracked
 
 
 def new_ref() -> str:
-    """A `phx_ref`: 16 base64url characters, unique."""
+    """A unique `phx_ref`: 16 base64url characters."""
     return secrets.token_urlsafe(12)
 
 
 def body_of(key: str, meta: Meta) -> str:
-    """An entry as it is kept and weighed; its time gives entries their order."""
-    # Text: what orjson gives keeps its buffer of 4 KiB for as long as it lives.
+    """The JSON of an entry: what is stored, and what counts as its size.
+
+    `at`, the time in nanoseconds, orders the metas of a key.
+    """
+    # A str: the bytes that orjson returns hold its 4 KiB buffer while they live.
     return orjson.dumps({"key": key, "meta": meta, "at": time.time_ns()}).decode()
 
 
 def meta_of(state: Snapshot, ref: str) -> Meta:
-    """The meta of an entry. Raises `NotTracked`."""
+    """The meta with this ref in a state. Raises `NotTracked` if it is not there."""
     for _, meta in metas_of(state.state):
         if meta["phx_ref"] == ref:
             return meta

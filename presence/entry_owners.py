@@ -1,6 +1,6 @@
-"""Which processes hold the entries of topics, read from the entries in Redis.
+"""Finds which processes own the entries in Redis, from the entries themselves.
 
-For processes that Redis forgot before they died: no index names their topics.
+It is needed for processes whose lease and index Redis lost before they died.
 """
 
 from __future__ import annotations
@@ -14,20 +14,24 @@ SCANNED_AT_ONCE = 1_000
 
 
 class EntryOwners:
-    """The owners of entries in all topics of a deployment."""
+    """The owners of the entries of all topics of a deployment.
+
+    An owner is the id of the process that holds an entry.
+    """
 
     def __init__(self, batch: redis.Batch, prefix: str) -> None:
         self._batch = batch
         self._prefix = prefix
 
     async def of(self, topic: str) -> set[str]:
-        """The processes that hold entries in a topic."""
+        """The owners of the entries of a topic."""
         return await self._of(digest(topic))
 
     async def elsewhere(self, topics: Iterable[str]) -> dict[str, set[str]]:
-        """The processes that hold entries in all other topics, by topic digest.
+        """The owners of the entries of all other topics, by the topic's digest.
 
-        No live process could say these topics' names. Looks at every topic in Redis.
+        No live process is in these topics, so their names are not known. Scans all
+        keys of Redis.
         """
         named = {digest(topic) for topic in topics}
         found: dict[str, set[str]] = {}
@@ -42,7 +46,7 @@ class EntryOwners:
         return {entry.split(b" ", 1)[0].decode() for entry in entries}
 
     async def _digests(self) -> AsyncIterator[str]:
-        """Every topic that has entries. One may come twice."""
+        """The digests of all topics that have entries. `SCAN` may repeat one."""
         pattern, at = topic_keys(self._prefix, "*").entries, 0
         while True:
             command = ("SCAN", at, "MATCH", pattern, "COUNT", SCANNED_AT_ONCE)

@@ -1,4 +1,7 @@
-"""Owns which entries one process holds: what `reconcile` puts back into Redis."""
+"""Owns which entries this process holds.
+
+`RedisTracker.reconcile` makes Redis agree with them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any, NamedTuple
 
 
 class HeldEntry(NamedTuple):
-    """An entry: its key, the digest of its group, and its JSON."""
+    """An entry as `reconcile` adds it: key, digest of the group, JSON."""
 
     key: str
     group: str
@@ -16,28 +19,28 @@ class HeldEntry(NamedTuple):
 
 
 class HeldEntries:
-    """What one process holds, by topic and ref.
+    """The entries that this process holds, by topic and ref.
 
-    `leaving`: refs in their grace period, which this process ends. They are kept in
-    Redis alone until then, and lost with it.
-    `replaced`: refs whose update is under way, with their new refs. A caller that
+    `replaced`: old ref -> new ref, while an update is under way. A caller that
     stops waiting for the update knows only the old ref.
-    `uncertain`: topics where a call failed or found less than is held: Redis may
-    have done it, or not, or in part.
+    `uncertain`: topics in which a call failed or found less than is held. Redis may
+    have applied the call, in part, or not at all.
     """
 
     def __init__(self) -> None:
         self._held: dict[str, dict[str, HeldEntry]] = {}
+        # Refs in a grace period that this process will end. Until then only Redis
+        # has the entry: a Redis that loses its data loses it.
         self._leaving: dict[str, set[str]] = {}
         self.replaced: dict[str, str] = {}
         self.uncertain: set[str] = set()
 
     def get(self, topic: str, ref: str) -> HeldEntry | None:
-        """An entry that is held; None if it is not."""
+        """The entry with this ref; None if it is not held."""
         return self._held.get(topic, {}).get(ref)
 
     def add(self, topic: str, ref: str, entry: HeldEntry) -> bool:
-        """Hold an entry. Whether it is the only one of its topic."""
+        """Hold an entry. Returns whether it is the first of its topic."""
         is_first = topic not in self._held
         if is_first:
             self._held[topic] = {}
@@ -45,35 +48,35 @@ class HeldEntries:
         return is_first
 
     def remove(self, topic: str, ref: str) -> None:
-        """Hold an entry no longer; one that is not held is no error."""
+        """Stop holding an entry. A ref that is not held is no error."""
         held = self._held.get(topic, {})
         held.pop(ref, None)
         if not held:
             self._held.pop(topic, None)
 
     def begin_grace(self, topic: str, ref: str) -> None:
-        """The grace period of an entry begins."""
+        """Stop holding an entry, and note that this process ends its grace period."""
         self.remove(topic, ref)
         self._leaving.setdefault(topic, set()).add(ref)
 
     def end_grace(self, topic: str, ref: str) -> None:
-        """The grace period of an entry ended."""
+        """Note that the grace period of an entry ended."""
         leaving = self._leaving.get(topic, set())
         leaving.discard(ref)
         if not leaving:
             self._leaving.pop(topic, None)
 
     def has(self, topic: str) -> bool:
-        """Whether this process holds entries in a topic, or may."""
+        """Whether the topic is one of `topics`."""
         holds = (self._held, self._leaving, self.uncertain)
         return any(topic in each for each in holds)
 
     def topics(self) -> Sequence[str]:
-        """The topics in which this process holds entries, or may."""
+        """The topics in which this process has, or may have, entries in Redis."""
         return [*self._held.keys() | self._leaving.keys() | self.uncertain]
 
     def script_args(self, topic: str) -> list[Any]:
-        """What `lua/reconcile.lua` takes: the number of entries, entries, leaving."""
+        """The arguments of `lua/reconcile.lua` from the number of entries on."""
         held = self._held.get(topic, {}).items()
         entries = [(ref, entry.group, entry.body) for ref, entry in held]
         ours = chain.from_iterable(entries)

@@ -1,9 +1,9 @@
-"""Owns which processes live: each renews a lease, and others claim the dead.
+"""Owns the lease of this process, and finds processes whose lease expired.
 
-No clock is shared. A process counts its renewals in Redis, and every other one
-observes by its own monotonic clock how long a count has not changed
-(`presence.silence`). It claims a process that was silent for the length of a lease,
-in one step with a comparison: only if the count is still the one that it saw.
+No clock is shared. A process counts its renewals in Redis. Every other process measures
+with its own monotonic clock for how long a count has not changed (`presence.silence`).
+It claims a process that was silent for the length of a lease, if its count is still the
+same in that step, and then reaps it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from beam import redis
 from presence.silence import Silence
 
 CLAIMED_AT_ONCE = 10
-# Among the dead: all that hold entries and are not known any more.
+# Stands for all processes that own entries and have no lease in Redis any more.
 UNREGISTERED = "*"
 
 _LUA = Path(__file__).parent / "lua"
@@ -30,9 +30,9 @@ _LUA = Path(__file__).parent / "lua"
 class Renewal(NamedTuple):
     """What a renewal found.
 
-    `known`: the lease was there; else the process was reaped, or Redis lost its
-    data, or it is the first renewal. `to_reap`: processes that are this one's to
-    reap; `UNREGISTERED` too.
+    `known`: Redis had the lease. If not, it was the first renewal, or the process was
+    reaped, or Redis lost its data. `to_reap`: the processes that this one must reap;
+    `UNREGISTERED` may be among them.
     """
 
     known: bool
@@ -40,7 +40,7 @@ class Renewal(NamedTuple):
 
 
 class Leases:
-    """This process's lease, and the registry of all processes."""
+    """The lease of this process, and the leases of all processes in Redis."""
 
     def __init__(
         self,
@@ -50,9 +50,9 @@ class Leases:
         renew: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`seconds`: how long a process may be silent. `renew`: how long it should.
+        """`seconds`: the length of a lease. `renew`: the seconds between renewals.
 
-        `clock`: seconds of this process's own, which only go on.
+        `clock`: a monotonic clock of this process, in seconds.
         """
         stem = f"{prefix}:{{processes}}"
         self._keys = (f"{stem}:beats", f"{stem}:about", f"{stem}:claims")
@@ -68,10 +68,10 @@ class Leases:
         self.process = new_process_id()
 
     async def renew(self, info: dict[str, Any]) -> Renewal:
-        """Renew the lease, report about this process, and look at the others.
+        """Renew the lease, and find the processes that this one must reap.
 
-        Raises `RedisError` or `OSError`; what was not seen then counts against
-        nobody.
+        `info`: what `processes` returns of this process, as JSON. Raises `RedisError`
+        or `OSError`; the time of a failed call does not count as silence of others.
         """
         began = self._clock()
         first = int(self._renewed is None)
@@ -96,8 +96,8 @@ class Leases:
     async def renew_if_due(self) -> None:
         """Renew the lease if that is due, and do nothing else.
 
-        For a process whose next `renew` comes late since it still does what the last
-        one found. Raises `RedisError` or `OSError`.
+        For a process that is still reaping what its last `renew` found. Raises
+        `RedisError` or `OSError`.
         """
         began, process = self._clock(), self.process
         if self._renewed is None or began - self._renewed < self._interval:
@@ -107,7 +107,7 @@ class Leases:
             self._renewed = began
 
     async def _to_reap(self, alive: dict[str, str], dead: dict[str, str]) -> list[str]:
-        """The processes to reap: those claimed before, and those claimable now."""
+        """The processes that this one has claimed, before or now."""
         mine = [one for one, claim in dead.items() if _claimer(claim) == self.process]
         due = {
             one: self._silence.of(one).mark
@@ -127,65 +127,66 @@ class Leases:
         if kind == "after":
             return silent >= float(rest)
         if kind == "by" and _claimer(mark) not in alive:
-            # Its reaper is dead.
+            # The process that claimed it is dead.
             return True
         return silent >= self._seconds
 
     def check(self) -> None:
-        """Raises `redis.Away` if others may hold this process for dead by now.
+        """Raises `redis.Away` if the lease was not renewed in time.
 
-        What it would write under its id could belong to nobody.
+        Other processes may have reaped this one: entries that it adds under its id
+        could stay without an owner.
         """
         if self._renewed is None or self._clock() - self._renewed < self._seconds:
             return
         raise redis.Away("this process has not renewed its lease")
 
     def change_id(self) -> str:
-        """Go on under a new id: the old one is another's to reap. The old one."""
+        """Take a new id, since others reap the old one. Returns the old one."""
         former, self.process = self.process, new_process_id()
         self._renewed = None
         return former
 
     async def remove_claim(self, process: str) -> None:
-        """A dead process was reaped."""
+        """Note that a dead process was reaped."""
         await self._batch.call("HDEL", self._keys[2], process)
 
     async def release(self, seconds: float = 0.0) -> None:
-        """Give up the lease; what is left is to be reaped after some seconds."""
+        """End the lease. If entries are left, others reap them after `seconds`."""
         beats, about, claims = self._keys
         if seconds > 0:
-            # First: a process that is not known and not claimed is forgotten.
+            # First: no process would reap one that has neither lease nor claim.
             claim = f"after {seconds:.3f}"
             await self._batch.call("HSET", claims, self.process, claim)
         commands = [("HDEL", key, self.process) for key in (beats, about)]
         await self._batch.calls(commands)
 
     async def live_and_dead(self) -> tuple[set[str], set[str]]:
-        """The processes that live, and those that are dead and not yet buried."""
+        """The ids of live processes, and of dead ones that are not yet reaped."""
         beats, _, claims = self._keys
         asked = [("HKEYS", key) for key in (beats, claims)]
         live, gone = await self._batch.calls(asked)
         return {one.decode() for one in live}, {one.decode() for one in gone}
 
     async def processes(self) -> list[dict[str, Any]]:
-        """What each live process told, by id."""
+        """What each live process reported with `renew`, and its `id`. Sorted by id."""
         found = await self._batch.call("HGETALL", self._keys[1])
-        told = [{"id": k.decode()} | orjson.loads(v) for k, v in found.items()]
-        return sorted(told, key=lambda process: str(process["id"]))
+        reported = [{"id": k.decode()} | orjson.loads(v) for k, v in found.items()]
+        return sorted(reported, key=lambda process: str(process["id"]))
 
 
 def new_process_id() -> str:
-    """An id for a process: 12 base64url characters, unique."""
+    """A unique id for a process: 12 base64url characters."""
     return secrets.token_urlsafe(9)
 
 
 def _texts(pairs: list[bytes]) -> dict[str, str]:
-    """A hash as a script returns it."""
+    """A dictionary of a hash, which a script returns as a flat list."""
     texts = [each.decode() for each in pairs]
     return dict(zip(texts[::2], texts[1::2], strict=True))
 
 
 def _claimer(claim: str) -> str:
-    """The process that reaps, of a claim; "" for a claim of nobody."""
+    """The process that made a claim; "" if no process did."""
     kind, _, rest = claim.partition(" ")
     return rest.partition(" ")[0] if kind == "by" else ""

@@ -1,4 +1,4 @@
-"""Owns the bans of one process, in memory: who may not enter a topic, until when."""
+"""Owns the bans of one process, in memory, and when they end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MIN_SWEPT: Final = 1_000
 
 
 class LocalBans:
-    """The bans of all topics. Times are of this process's monotonic clock."""
+    """The bans of all topics, by the process's monotonic clock."""
 
     def __init__(self) -> None:
         self._bans: dict[str, dict[Ban, float]] = {}
@@ -32,7 +32,7 @@ class LocalBans:
             raise NotAdmitted(admission.BLOCKED)
 
     def add(self, topic: str, ban: Ban, seconds: float | None) -> None:
-        """Ban for a time, or until `remove` if `seconds` is None.
+        """Ban for some seconds; without `seconds`, until `remove`.
 
         Raises `TooManyBans` if the topic has `MAX_BANS` others; closing a topic is
         always possible.

@@ -1,4 +1,4 @@
-"""Owns presence of one process, in memory."""
+"""Owns the presence of one process, in memory: the tracker without Redis."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Entry(NamedTuple):
 
 
 class _Counts:
-    """What a topic has: entries by group, and bytes."""
+    """How much a topic has: entries, entries by group, and bytes."""
 
     def __init__(self) -> None:
         self.by_group: Counter[str] = Counter()
@@ -41,7 +41,7 @@ class _Counts:
             del self.by_group[entry.group]
 
     def check(self, entry: _Entry, limits: Limits) -> None:
-        """Raises `NotAdmitted` if there is no room for one more entry."""
+        """Raises `NotAdmitted` if the limits do not allow this entry."""
         if 0 < limits.entries <= self.entries:
             raise NotAdmitted(admission.FULL)
         if 0 < limits.of_group <= self.by_group[entry.group]:
@@ -51,7 +51,7 @@ class _Counts:
 
 
 class LocalTracker:
-    """Presence of one process, in memory."""
+    """Presence of one process: see `presence.tracker.Tracker`."""
 
     def __init__(self) -> None:
         self._topics: dict[str, dict[str, _Entry]] = {}

@@ -8,7 +8,7 @@ from presence.redis_tracker import RedisTracker
 
 
 class MissedChanges:
-    """Finds the topics of which this process has missed changes."""
+    """Compares the versions in Redis with those delivered here."""
 
     def __init__(self, tracker: RedisTracker) -> None:
         self._tracker = tracker
@@ -17,12 +17,12 @@ class MissedChanges:
     async def find(
         self, known: Callable[[], dict[str, int]], latest: Callable[[str], int]
     ) -> list[str]:
-        """The topics whose members need a fresh state.
+        """The topics whose members need a new state.
 
-        `known`: up to which version each topic's changes were delivered here.
-        `latest`: the highest version that was. A change that was in Redis at the
-        last look should have come by now; a Redis that is behind what was
-        delivered has lost it.
+        `known`: the version up to which all changes of each topic were delivered here.
+        `latest`: the highest version that was delivered to a topic. A change that Redis
+        had at the previous call must have been delivered by now. A version in Redis
+        below the delivered one means that Redis lost data.
         """
         delivered = {topic: latest(topic) for topic in known()}
         versions = await self._tracker.versions([*delivered])

@@ -1,6 +1,6 @@
-"""The names of the Redis keys of topics and of processes.
+"""The names of the Redis keys of topics and processes.
 
-Keys hold digests: a topic may be long, and hold any character.
+They contain a digest of the topic: a topic may be long and have any character.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from presence.admission import Ban
 
 
 class TopicKeys(NamedTuple):
-    """The keys of one topic, in the order of `KEYS` in `lua/topic.lua`."""
+    """The keys of one topic, in the order of `KEYS` in `lua/topic.lua`.
+
+    Their types and contents are described there.
+    """
 
     entries: str
     version: str
@@ -24,8 +27,8 @@ class TopicKeys(NamedTuple):
 
 
 def topic_keys(prefix: str, digest: str) -> TopicKeys:
-    """A topic's keys. `digest`: of the topic; `*` for a pattern of all topics."""
-    # The hash tag keeps all keys of a topic in one slot of a cluster.
+    """The keys of the topic with this digest; with `*`, patterns of all topics."""
+    # The hash tag puts all keys of a topic into one slot of a Redis Cluster.
     stem = f"{prefix}:{{{digest}}}"
     return TopicKeys(
         f"{stem}:present",
@@ -38,20 +41,20 @@ def topic_keys(prefix: str, digest: str) -> TopicKeys:
 
 
 def topic_digest(key: str) -> str:
-    """The digest of the topic that a key is of."""
+    """The digest in the name of a topic's key."""
     return key.partition("{")[2].partition("}")[0]
 
 
 def process_topics_key(prefix: str, process: str) -> str:
-    """The key of a process's index: the topics in which it holds entries."""
+    """The key of a process's index: see `presence.process_index`."""
     return f"{prefix}:{{process:{process}}}:topics"
 
 
 def digest(text: str) -> str:
-    """32 hexadecimal digits for a topic or a group."""
+    """The digest of a topic or a group: 32 hexadecimal digits."""
     return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def ban_text(ban: Ban) -> str:
-    """A ban as Redis knows it: groups by their digests."""
+    """The text of a ban in Redis, with the digest of a group in place of its name."""
     return str(admission.group(digest(ban.name)) if ban.kind == "group" else ban)

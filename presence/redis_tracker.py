@@ -1,8 +1,8 @@
-"""Owns presence of all processes, in Redis: six keys a topic, one index a process.
+"""The presence of all processes, in Redis: six keys per topic, one index per process.
 
-Every entry names the process that holds it, and every process keeps what it
-holds: where Redis lost it, `reconcile` puts it back; where the process died,
-another one `reap`s it. Scripts are in `lua/`, each called from one place.
+Every entry in Redis names the process that holds it, its owner. The process keeps a
+copy: `reconcile` adds entries that Redis lost. If the process dies, another one removes
+its entries with `reap`. The scripts are in `lua/`; each is called in one place.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from presence.redis_keys import TopicKeys, ban_text, digest, topic_keys
 from presence.state import Diff, Meta, Snapshot, state_of, with_refs
 from presence.tracker import Left, NotTracked, Size, Tracked, Updated
 
-# What `leave.lua` answers for a key that may not enter any more.
+# The reply of `leave.lua` for a key that is banned.
 BANNED = 2
-# What `update.lua` answers for an entry that is too large.
+# The reply of `update.lua` for an entry that is too large.
 OVER_LIMIT = -1
 
 Args = Sequence[Any] | Callable[[], Sequence[Any]]
@@ -37,7 +37,7 @@ _LUA = Path(__file__).parent / "lua"
 
 
 class RedisTracker:
-    """See `presence.tracker.Tracker`. Topics are shared with all processes."""
+    """Presence of all processes: see `presence.tracker.Tracker`."""
 
     def __init__(
         self,
@@ -46,9 +46,10 @@ class RedisTracker:
         process: Callable[[], str],
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """`process`: this process's id, which changes when it was reaped.
+        """`process`: returns the id of this process, which changes after it was reaped.
 
-        `check`: raises `RedisError` while it may not add entries under this id.
+        `check`: raises `RedisError` while the process may not add entries under its
+        id.
         """
         self._batch = batch
         self._prefix = prefix
@@ -90,13 +91,13 @@ class RedisTracker:
             answer = await self._call(self._track, topic, args)
             *found, there = answer
             if there and (len(found) == 1 or found[3]):
-                # `reconcile` added an entry that this process does not hold.
+                # `reconcile` added the entry, which was then refused or not needed.
                 self._held.uncertain.add(topic)
             if len(found) == 1:
                 raise NotAdmitted(found[0].decode())
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
-                # Nobody waits, and Redis may still do it.
+                # The caller does not wait any more, and Redis may still add it.
                 self._held.uncertain.add(topic)
             self._held.remove(topic, ref)
             self._leave_index(topic)
@@ -121,7 +122,7 @@ class RedisTracker:
         new = with_refs(meta, fresh, ref)
         held = old._replace(body=body_of(old.key, new))
         args = [ref, fresh, self.process(), held.group, held.body, limits.size]
-        # Before the call: what reconciles meanwhile comes behind it.
+        # Before the call: Redis gets a `reconcile` that starts now after it.
         self._hold(topic, fresh, held)
         self._held.remove(topic, ref)
         self._held.replaced[ref] = fresh
@@ -157,7 +158,7 @@ class RedisTracker:
 
     async def _take(self, only: str, topic: str, refs: Iterable[str]) -> Diff:
         version, gone = await self._call(self._untrack, topic, [only, *refs])
-        # Behind the entries: a process that dies in between is reaped whole.
+        # After the entries: a process that dies in between is reaped completely.
         self._leave_index(topic)
         return Diff({}, _state(gone), version)
 
@@ -170,12 +171,11 @@ class RedisTracker:
         held = self._held.get(topic, ref)
         if held is None:
             return Left(ref)
-        # Until its timer ends it is Redis's alone, and lost with it.
         self._held.begin_grace(topic, ref)
         try:
             found = await self._call(self._leave, topic, [ref, held.key])
         except BaseException:
-            # Nobody will end it: `reconcile` does.
+            # No timer will end its grace period: `reconcile` removes it.
             self._held.uncertain.add(topic)
             self._held.end_grace(topic, ref)
             raise
@@ -223,27 +223,27 @@ class RedisTracker:
         return {ref.decode(): entry.split(b" ", 1)[0].decode() for ref, entry in pairs}
 
     async def versions(self, topics: Sequence[str]) -> Sequence[int]:
-        """The number of each topic's last change; 0 for one never seen."""
+        """The version of each topic; 0 for a topic that Redis does not know."""
         asked = [("GET", self.keys(topic).version) for topic in topics]
         return [int(version or 0) for version in await self._batch.calls(asked)]
 
     async def reap(self, topic: str, process: str) -> Diff:
-        """Take away what a dead process left in a topic."""
+        """Remove the entries of a dead process from a topic."""
         version, gone = await self._call(self._reap, topic, [process])
         return Diff({}, _state(gone), version)
 
-    async def reap_elsewhere(self, topic: str, process: str) -> int:
-        """Take away what a dead process left in a topic without a name; how many.
+    async def reap_elsewhere(self, topic_digest: str, process: str) -> int:
+        """Remove a dead process's entries from a topic whose name is not known.
 
-        `topic`: its digest. Nobody lives there who would have to be told.
+        Returns how many. No live process is in the topic, so no diff is needed.
         """
-        _, gone = await self._reap(topic_keys(self._prefix, topic), [process])
+        _, gone = await self._reap(topic_keys(self._prefix, topic_digest), [process])
         return len(gone)
 
     async def reconcile(self, topic: str, former: str) -> Diff:
-        """Make Redis agree with what this process holds of a topic.
+        """Make Redis agree with the entries that this process holds in a topic.
 
-        `former`: the id under which this process was reaped, or its id.
+        `former`: the id under which this process was reaped, or else its id.
         """
         self._held.uncertain.discard(topic)
 
@@ -254,20 +254,20 @@ class RedisTracker:
         return Diff(_state(came), _state(gone), version)
 
     def topics(self) -> Sequence[str]:
-        """The topics in which this process holds entries, or may."""
+        """The topics in which this process has, or may have, entries in Redis."""
         return self._held.topics()
 
     def uncertain_topics(self) -> Sequence[str]:
-        """The topics in which Redis may differ from what this process holds."""
+        """The topics in which Redis may disagree with what this process holds."""
         return [*self._held.uncertain]
 
     def _hold(self, topic: str, ref: str, held: HeldEntry) -> None:
         if self._held.add(topic, ref, held):
-            # Sent before the entry, over the same connection.
+            # Redis gets it before the entry: same connection.
             self.index.add(self.process(), topic)
 
     def keys(self, topic: str) -> TopicKeys:
-        """A topic's keys."""
+        """The Redis keys of a topic."""
         return topic_keys(self._prefix, digest(topic))
 
     async def _call(self, script: redis.Script, topic: str, args: Args) -> Any:
@@ -279,7 +279,7 @@ class RedisTracker:
 
 
 def _state(bodies: Iterable[bytes]) -> Any:
-    """Entries as a state. Redis keeps no order: oldest first by their time."""
+    """The state of entries. Redis has no order: they are sorted by their time."""
     entries = sorted(map(orjson.loads, bodies), key=lambda entry: entry["at"])
     return state_of((entry["key"], entry["meta"]) for entry in entries)
 

@@ -1,7 +1,7 @@
-"""Owns the arithmetic of presence: states, diffs, and how they combine.
+"""States and diffs of presence, and how they combine. Pure.
 
-The shapes are those of the Phoenix client's `Presence`: a state is
-`{key: {"metas": [meta, ...]}}`, a meta has a unique `phx_ref`. Pure.
+The shapes are those of `Presence` of the Phoenix client: a state is
+`{key: {"metas": [meta, ...]}}`, and every meta has a unique `phx_ref`.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ State = dict[str, dict[str, list[Meta]]]
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """What changed. `version` numbers the changes of a topic, ascending."""
+    """The metas that joined and left. `version`: the number of the change."""
 
     joins: State = field(default_factory=dict)
     leaves: State = field(default_factory=dict)
     version: int = 0
 
     def __bool__(self) -> bool:
-        """Whether there is anything to tell."""
+        """Whether any meta joined or left."""
         return bool(self.joins or self.leaves)
 
     def payload(self) -> dict[str, State]:
-        """The payload of `presence_diff`; both members are always there."""
+        """The payload of `presence_diff`. It always has `joins` and `leaves`."""
         return {"joins": self.joins, "leaves": self.leaves}
 
 
@@ -40,7 +40,7 @@ class Snapshot:
 
 
 def state_of(metas: Iterable[tuple[str, Meta]]) -> State:
-    """Group (key, meta) pairs, in the order given: oldest first in a key."""
+    """Group (key, meta) pairs by key. The metas of a key keep their order."""
     state: State = {}
     for key, meta in metas:
         if (presence := state.get(key)) is None:
@@ -51,19 +51,19 @@ def state_of(metas: Iterable[tuple[str, Meta]]) -> State:
 
 
 def metas_of(state: State) -> Iterable[tuple[str, Meta]]:
-    """The inverse of `state_of`."""
+    """The (key, meta) pairs of a state: the inverse of `state_of`."""
     for key, presence in state.items():
         for meta in presence["metas"]:
             yield key, meta
 
 
 def by_ref(state: State) -> dict[str, tuple[str, Meta]]:
-    """The metas by their `phx_ref`: what two equal states have in common."""
+    """The (key, meta) pairs of a state by `phx_ref`. Compare states with it."""
     return {meta["phx_ref"]: (key, meta) for key, meta in metas_of(state)}
 
 
 def diff(old: State, new: State) -> Diff:
-    """What turns `old` into `new`: metas are compared by `phx_ref`."""
+    """The diff from `old` to `new`. Metas are compared by `phx_ref`."""
     before, after = by_ref(old), by_ref(new)
     return Diff(
         joins=state_of(pair for ref, pair in after.items() if ref not in before),
@@ -72,17 +72,17 @@ def diff(old: State, new: State) -> Diff:
 
 
 def apply(state: State, change: Diff) -> State:
-    """The state after a diff, as the client computes it: joins, then leaves."""
+    """The state after a diff, as the client computes it: joins first, then leaves."""
     merged = by_ref(state) | by_ref(change.joins)
     gone = by_ref(change.leaves)
     return state_of(pair for ref, pair in merged.items() if ref not in gone)
 
 
 def merge(changes: Iterable[Diff]) -> Diff:
-    """Several diffs, in order, as one.
+    """One diff in place of several, given in order.
 
-    A meta that joined and left within is in neither, nor is one that left and
-    came back: nobody needs to know.
+    A meta that joined and then left is in neither part, and so is a meta that left
+    and then joined again.
     """
     changes = list(changes)
     if not any(change.leaves for change in changes):
@@ -100,7 +100,7 @@ def merge(changes: Iterable[Diff]) -> Diff:
 
 
 def _merge_joins(changes: list[Diff]) -> Diff:
-    """`merge` where nobody left, as in a storm of joins: no ref is there twice."""
+    """`merge` of diffs without leaves, as when many join at once: refs are unique."""
     joins: State = {}
     version = 0
     for change in changes:
@@ -116,7 +116,7 @@ OWN_MEMBERS = ("phx_ref", "phx_ref_prev")
 
 
 def with_refs(meta: Mapping[str, Any], ref: str, prev: str | None = None) -> Meta:
-    """A meta with its refs; refs that the caller put in are overwritten."""
+    """A meta with these refs. Refs that it already has are replaced."""
     plain = {name: meta[name] for name in meta if name not in OWN_MEMBERS}
     refs = {"phx_ref": ref} if prev is None else {"phx_ref": ref, "phx_ref_prev": prev}
     return plain | refs

@@ -1,6 +1,6 @@
-"""Owns the list of topics that have members, in the order of their names.
+"""Lists the topics that have members, page by page, in the order of their names.
 
-Without a scan: each process indexes the topics that it holds.
+It does not scan Redis: it reads the index of each process.
 """
 
 from __future__ import annotations
@@ -15,23 +15,24 @@ from presence.tracker import Size
 
 
 class Listed(NamedTuple):
-    """A topic with members."""
+    """A topic that has members, and its size."""
 
     topic: str
     size: Size
 
 
 async def page(prefix: str, after: str, limit: int) -> list[Listed]:
-    """The next topics behind `after` that begin with `prefix`, at most `limit`.
+    """The next topics after `after` that begin with `prefix`, at most `limit`.
 
-    In the order of their UTF-8 bytes. Raises `RedisError` where Redis is away.
+    In the order of their UTF-8 bytes. Raises `RedisError` or `OSError` if Redis is
+    unavailable.
     """
     found: list[Listed] = []
     while len(found) < limit:
         names = await _names(prefix, after, limit)
         sizes = await tracker().sizes(names)
         pairs = zip(names, sizes, strict=True)
-        # An index may be a moment behind what it lists.
+        # An index may name topics that have no members any more.
         found += [Listed(topic, size) for topic, size in pairs if size.entries]
         if len(names) < limit:
             break

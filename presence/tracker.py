@@ -1,9 +1,8 @@
-"""Owns who is present: track, update, untrack and list, each with its diff.
+"""The interface of a tracker, the store of presence, and the results of its calls.
 
-Two back ends behind one interface, held to one contract by
-`tests/contracts/test_tracker.py`: `presence.local_tracker.LocalTracker` in process,
-and `presence.redis_tracker.RedisTracker` for many processes. A tracker returns diffs
-and never sends.
+There are two: `presence.local_tracker.LocalTracker` for one process, and
+`presence.redis_tracker.RedisTracker` for many. `tests/contracts/test_tracker.py` tests
+both. A tracker returns diffs and never sends them.
 """
 
 from __future__ import annotations
@@ -15,18 +14,19 @@ from presence.admission import UNLIMITED, Ban, Limits
 from presence.state import Diff, Meta, Snapshot
 
 ALONE: Final = "local"
-"""The id of a process that shares nothing."""
+"""The id of the only process, when presence is in memory."""
 
 
 class NotTracked(LookupError):
-    """No entry has this ref: it was untracked, or never there."""
+    """No entry has this ref: it was removed, or never existed."""
 
 
 class Tracked(NamedTuple):
-    """An entry is there: its ref, what changed, and the state before.
+    """An entry was added, or taken over.
 
-    Where the key was in its grace period its entry was taken over: nothing
-    changed, `diff` is empty, and `before` contains it.
+    `ref`: its `phx_ref`. `diff`: what changed. `before`: the state before the change.
+    An entry of the key that is in its grace period is taken over: nothing changes,
+    `diff` is empty, and `before` contains the entry.
     """
 
     ref: str
@@ -35,17 +35,18 @@ class Tracked(NamedTuple):
 
 
 class Updated(NamedTuple):
-    """An entry was replaced: its new ref, and what changed."""
+    """The meta of an entry was replaced: its new ref, and what changed."""
 
     ref: str
     diff: Diff
 
 
 class Left(NamedTuple):
-    """The grace period of an entry began: the ref to `expire`.
+    """The grace period of an entry began.
 
-    It is another ref if an update was under way. `banned`: its key may not
-    enter any more, so that there is nothing to wait for.
+    `ref`: the ref to `expire`, which differs from the given one if an update was
+    under way. `banned`: the key may not enter the topic again, so there is no
+    reason to wait.
     """
 
     ref: str
@@ -53,18 +54,18 @@ class Left(NamedTuple):
 
 
 class Size(NamedTuple):
-    """How many entries a topic has, and of how many groups."""
+    """How many entries a topic has, and how many groups they belong to."""
 
     entries: int
     groups: int
 
 
 class Tracker(Protocol):
-    """What every back end promises.
+    """What every tracker promises.
 
-    Each call is atomic, and the changes of one topic are numbered in the order
-    in which they happen. Metas of a key are listed oldest first. A Redis that
-    is away raises `beam.redis.RedisError`.
+    Each call is atomic. The changes of a topic are numbered in the order in which
+    they happen. The metas of a key are listed oldest first. Every call may raise
+    `beam.redis.RedisError` or `OSError` if Redis is unavailable.
     """
 
     async def track(
@@ -75,54 +76,55 @@ class Tracker(Protocol):
         group: str = "",
         limits: Limits = UNLIMITED,
     ) -> Tracked:
-        """Add an entry; the state before it is read in the same step.
+        """Add an entry, and read the state before it in the same step.
 
         `group`: what entries are counted by, in addition to their number. Raises
-        `NotAdmitted` if the key may not enter, or if the topic has as much as `limits`
-        allow; an entry that is taken over is not limited.
+        `NotAdmitted` if the key is banned or the topic has as much as `limits`
+        allow. Limits do not apply to an entry that is taken over.
         """
 
     async def update(
         self, topic: str, ref: str, meta: Meta, limits: Limits = UNLIMITED
     ) -> Updated:
-        """Replace an entry's meta.
+        """Replace the meta of an entry.
 
-        Raises `NotTracked` if it is gone, and `NotAdmitted` if the topic would grow
-        above `limits.size`: then nothing changed.
+        Raises `NotTracked` if there is no such entry, and `NotAdmitted` if the topic
+        would grow above `limits.size`. In both cases nothing changes.
         """
 
     async def untrack(self, topic: str, refs: Iterable[str]) -> Diff:
-        """Take entries away; refs that are gone are no error."""
+        """Remove entries. Refs that do not exist are no error."""
 
     async def leave(self, topic: str, ref: str) -> Left:
-        """Begin an entry's grace period: the next of its key takes it over."""
+        """Begin an entry's grace period: the next `track` of its key takes it over."""
 
     async def expire(self, topic: str, ref: str) -> Diff:
-        """End an entry's grace period: it goes, unless it was taken over."""
+        """End an entry's grace period: remove it, unless it was taken over."""
 
     async def evict(self, topic: str, ban: Ban) -> Diff:
-        """End the grace periods of everybody, a group or a key, as `ban` says."""
+        """Remove the entries in their grace period whose keys `ban` names."""
 
     async def list(self, topic: str) -> Snapshot:
-        """Everyone who is present, and the version of this state."""
+        """The state of a topic, and its version."""
 
     async def sizes(self, topics: Sequence[str]) -> Sequence[Size]:
-        """The sizes of topics; reads no entries."""
+        """The sizes of topics. Does not read their entries."""
 
     async def owners(self, topic: str) -> dict[str, str]:
-        """The id of the process that holds each entry, by ref."""
+        """The id of the process that holds an entry, by the ref of the entry."""
 
     async def admit(self, topic: str, key: str, group: str) -> None:
-        """For who enters without being present. Raises `NotAdmitted`."""
+        """Check a key that enters without an entry. Raises `NotAdmitted`."""
 
     async def ban(self, topic: str, ban: Ban, seconds: float | None = None) -> None:
-        """Let somebody in no more: for a time, or until `unban`.
+        """Refuse keys for some seconds; without `seconds`, until `unban`.
 
-        Raises `TooManyBans` if the topic has `MAX_BANS` already.
+        Raises `TooManyBans` if the topic has `MAX_BANS` others. `EVERYONE` is always
+        possible.
         """
 
     async def unban(self, topic: str, ban: Ban) -> None:
-        """Let somebody in again; who was let in is no error."""
+        """Lift a ban. A ban that does not exist is no error."""
 
     async def is_banned(self, topic: str, ban: Ban) -> bool:
-        """Whether it is shut for just that."""
+        """Whether exactly this ban is in force."""

@@ -1,9 +1,9 @@
-"""Owns which changes of a topic's presence were delivered, in whatever order. Pure.
+"""Owns which changes of a topic's presence were delivered here, in any order. Pure.
 
-Changes are numbered where they are made, and come from several processes: a
-stalled one may tell long after another took its members for dead. Of what comes
-late, that which a later change has already overruled is left out, so that
-applying all of them in any order gives one state.
+Changes are numbered when they are made, and are published by several processes. A
+process that was stopped may publish a change long after others reaped it. The part of a
+late change that a later change overrules is left out, so that the changes lead to the
+same state in any order.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Final
 
 from presence.state import Diff, State, metas_of, state_of
 
-# Changes that are remembered while an earlier one is missing, or no state is known.
+# Changes that are kept while an earlier one is missing, or no state is known.
 MAX_KEPT: Final = 10_000
 
 
 class VersionLog:
     """The changes of one topic that were delivered in one process.
 
-    `known`: all up to this one were; None until a state is known. `ahead`: those
-    that came before an earlier one.
+    `known`: all changes up to this version were delivered. None until a member was
+    given a state. `ahead`: the versions above it that were delivered too early.
     """
 
     __slots__ = ("_reported", "ahead", "known")
@@ -29,16 +29,19 @@ class VersionLog:
     def __init__(self) -> None:
         self.known: int | None = None
         self.ahead: set[int] = set()
-        # ref -> the last change that told of it, while an earlier one is missing.
+        # ref -> the last change that contains it, while an earlier one is missing.
         self._reported: dict[str, int] = {}
 
     @property
     def latest(self) -> int:
-        """The last change that was delivered."""
+        """The highest version that was delivered."""
         return max(self.ahead, default=self.known or 0)
 
     def add_next(self, versions: Sequence[int]) -> bool:
-        """Take changes that follow on what is known, without looking into them."""
+        """Add changes that directly follow `known`. Otherwise return False.
+
+        `versions`: their versions, ascending.
+        """
         if self.known is None or self.ahead or versions[0] != self.known + 1:
             return False
         last = versions[-1]
@@ -48,11 +51,11 @@ class VersionLog:
         return True
 
     def add(self, changes: Iterable[Diff]) -> list[Diff]:
-        """Take changes in any order: what still holds of each."""
+        """Add changes in any order. Returns each without what is overruled."""
         return [self._add(change) for change in changes]
 
     def add_part(self, part: Diff) -> Diff:
-        """Take a part of a change whose last part is still to come."""
+        """Add a part of a change that is not its last part."""
         return self._add(part, whole=False)
 
     def _add(self, change: Diff, *, whole: bool = True) -> Diff:
@@ -71,7 +74,7 @@ class VersionLog:
         return rest
 
     def _current(self, state: State, version: int) -> State:
-        """The metas of which no later change has told."""
+        """The metas that no later change contains."""
         reported = self._reported
         return state_of(
             (key, meta)
@@ -80,9 +83,9 @@ class VersionLog:
         )
 
     def start_at(self, version: int) -> None:
-        """A member was given a state with all changes up to a version.
+        """A member was given a state of this version.
 
-        Only the first counts: what the others have missed is still missing.
+        Only the first call counts: what other members missed is still missing.
         """
         if self.known is None:
             self.known = version
@@ -90,11 +93,11 @@ class VersionLog:
             self._advance()
 
     def restart_at(self, version: int) -> None:
-        """All members were given a state.
+        """All members were given a state of this version.
 
-        It may be behind what was delivered: a Redis that lost its data and has a
-        slower clock numbers from lower on. What came before then says nothing
-        about what comes; a change that is missed by that is found missing.
+        It may be lower than delivered versions: after Redis lost its data, versions
+        start from its clock, which may be slow. What was delivered before is
+        forgotten. If a change is missed by that, `presence.missed_changes` finds it.
         """
         self.known = version
         self.ahead.clear()
@@ -108,5 +111,5 @@ class VersionLog:
         if is_whole or len(self._reported) > MAX_KEPT or len(self.ahead) > MAX_KEPT:
             self._reported.clear()
         if len(self.ahead) > MAX_KEPT:
-            # Nobody asks: a state that is given to members begins again.
+            # Until members are given a state, `latest` is all that is needed.
             self.ahead = {max(self.ahead)}
