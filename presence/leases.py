@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from beam import redis
+from presence.redis_keys import lease_keys
 from presence.silence import Silence
 
 CLAIMED_AT_ONCE = 10
@@ -54,8 +55,7 @@ class Leases:
 
         `clock`: a monotonic clock of this process, in seconds.
         """
-        stem = f"{prefix}:{{processes}}"
-        self._keys = (f"{stem}:beats", f"{stem}:about", f"{stem}:claims")
+        self._keys = lease_keys(prefix)
         self._batch = batch
         self._seconds = seconds
         self._interval = renew
@@ -77,17 +77,17 @@ class Leases:
         first = int(self._renewed is None)
         self._info = orjson.dumps(info)
         try:
-            known, beats, claims = await self._count(first)
+            known, renewals, claims = await self._count(first)
         except BaseException:
             self._silence.interrupt()
             raise
         if known or first:
             self._renewed = began
-        alive, dead = _texts(beats), _texts(claims)
-        self._silence.observe(alive | dead, began, self._clock())
-        if self.process not in alive:
+        live, dead = _texts(renewals), _texts(claims)
+        self._silence.observe(live | dead, began, self._clock())
+        if self.process not in live:
             return Renewal(bool(known), [])
-        return Renewal(bool(known), await self._to_reap(alive, dead))
+        return Renewal(bool(known), await self._to_reap(live, dead))
 
     async def _count(self, first: int) -> Any:
         args = [self.process, self._info, first, f"after {self._seconds}"]
@@ -106,27 +106,27 @@ class Leases:
         if known and process == self.process:
             self._renewed = began
 
-    async def _to_reap(self, alive: dict[str, str], dead: dict[str, str]) -> list[str]:
+    async def _to_reap(self, live: dict[str, str], dead: dict[str, str]) -> list[str]:
         """The processes that this one has claimed, before or now."""
         mine = [one for one, claim in dead.items() if _claimer(claim) == self.process]
         due = {
             one: self._silence.of(one).mark
-            for one in alive | dead
-            if one not in mine and one != self.process and self._is_due(one, alive)
+            for one in live | dead
+            if one not in mine and one != self.process and self._is_due(one, live)
         }
         pairs = list(due.items())[: max(0, CLAIMED_AT_ONCE - len(mine))]
         if not pairs:
             return mine
-        claim = f"by {self.process} {alive[self.process]}"
+        claim = f"by {self.process} {live[self.process]}"
         args = [self.process, claim, *chain.from_iterable(pairs)]
         return mine + [one.decode() for one in await self._claim(self._keys, args)]
 
-    def _is_due(self, process: str, alive: dict[str, str]) -> bool:
+    def _is_due(self, process: str, live: dict[str, str]) -> bool:
         mark, silent = self._silence.of(process)
         kind, _, rest = mark.partition(" ")
         if kind == "after":
             return silent >= float(rest)
-        if kind == "by" and _claimer(mark) not in alive:
+        if kind == "by" and _claimer(mark) not in live:
             # The process that claimed it is dead.
             return True
         return silent >= self._seconds
@@ -149,28 +149,29 @@ class Leases:
 
     async def remove_claim(self, process: str) -> None:
         """Note that a dead process was reaped."""
-        await self._batch.call("HDEL", self._keys[2], process)
+        await self._batch.call("HDEL", self._keys.claims, process)
 
     async def release(self, seconds: float = 0.0) -> None:
         """End the lease. If entries are left, others reap them after `seconds`."""
-        beats, about, claims = self._keys
+        keys = self._keys
         if seconds > 0:
             # First: no process would reap one that has neither lease nor claim.
             claim = f"after {seconds:.3f}"
-            await self._batch.call("HSET", claims, self.process, claim)
-        commands = [("HDEL", key, self.process) for key in (beats, about)]
+            await self._batch.call("HSET", keys.claims, self.process, claim)
+        commands = [
+            ("HDEL", key, self.process) for key in (keys.renewals, keys.reports)
+        ]
         await self._batch.calls(commands)
 
     async def live_and_dead(self) -> tuple[set[str], set[str]]:
         """The ids of live processes, and of dead ones that are not yet reaped."""
-        beats, _, claims = self._keys
-        asked = [("HKEYS", key) for key in (beats, claims)]
-        live, gone = await self._batch.calls(asked)
-        return {one.decode() for one in live}, {one.decode() for one in gone}
+        keys = (self._keys.renewals, self._keys.claims)
+        live, dead = await self._batch.calls([("HKEYS", key) for key in keys])
+        return {one.decode() for one in live}, {one.decode() for one in dead}
 
     async def processes(self) -> list[dict[str, Any]]:
         """What each live process reported with `renew`, and its `id`. Sorted by id."""
-        found = await self._batch.call("HGETALL", self._keys[1])
+        found = await self._batch.call("HGETALL", self._keys.reports)
         reported = [{"id": k.decode()} | orjson.loads(v) for k, v in found.items()]
         return sorted(reported, key=lambda process: str(process["id"]))
 

@@ -45,6 +45,20 @@ def topic_digest(key: str) -> str:
     return key.partition("{")[2].partition("}")[0]
 
 
+class LeaseKeys(NamedTuple):
+    """The keys of all leases, in the order of `KEYS` in `lua/renew.lua`."""
+
+    renewals: str
+    reports: str
+    claims: str
+
+
+def lease_keys(prefix: str) -> LeaseKeys:
+    """The keys of the leases of a deployment."""
+    stem = f"{prefix}:{{processes}}"
+    return LeaseKeys(f"{stem}:beats", f"{stem}:about", f"{stem}:claims")
+
+
 def process_topics_key(prefix: str, process: str) -> str:
     """The key of a process's index: see `presence.process_index`."""
     return f"{prefix}:{{process:{process}}}:topics"
