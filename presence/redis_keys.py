@@ -22,7 +22,7 @@ class TopicKeys(NamedTuple):
     version: str
     leaving: str
     groups: str
-    gate: str
+    bans: str
     weight: str
 
 

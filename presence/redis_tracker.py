@@ -89,8 +89,8 @@ class RedisTracker:
         args = [ref, process, held.group, held.body, key, *limits]
         try:
             answer = await self._call(self._track, topic, args)
-            *found, there = answer
-            if there and (len(found) == 1 or found[3]):
+            *found, existed = answer
+            if existed and (len(found) == 1 or found[3]):
                 # `reconcile` added the entry, which was then refused or not needed.
                 self._held.uncertain.add(topic)
             if len(found) == 1:
@@ -206,7 +206,7 @@ class RedisTracker:
         await self._ban(self.keys(topic), [ban_text(ban), 0, admission.MAX_BANS])
 
     async def is_banned(self, topic: str, ban: Ban) -> bool:
-        asked = [("ZSCORE", self.keys(topic).gate, ban_text(ban)), ("TIME",)]
+        asked = [("ZSCORE", self.keys(topic).bans, ban_text(ban)), ("TIME",)]
         ends, (seconds, _) = await self._batch.calls(asked)
         return ends is not None and float(ends) > int(seconds) * 1_000
 

@@ -1,9 +1,10 @@
--- Claims processes that were silent for too long, unless they were not since.
+-- Claims dead processes, unless they renewed in the meantime.
 -- KEYS as in renew.lua
--- ARGV[1] the process that claims    ARGV[2] its claim
--- ARGV[3...] pairs: process, its count of renewals or its claim as it was seen
--- Returns the processes that are the claimer's to reap now. None if it is dead
--- itself.
+-- ARGV[1] the process that claims
+-- ARGV[2] its claim
+-- ARGV[3...] pairs: a dead process, and its count of renewals or its claim when it was
+--         observed
+-- Returns the claimed processes. None if the process that claims is dead itself.
 -- Caller: presence.leases.Leases.renew
 local claimed = {}
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then

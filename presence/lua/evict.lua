@@ -1,6 +1,7 @@
--- Removes entries in their grace period.
--- ARGV[1] whose: 'closed' for everybody's, 'group:' and a group, 'key:' and a key
--- Returns {version of this change, {JSON, ...}}; no change leaves the version.
+-- Removes entries that are in their grace period.
+-- ARGV[1] whose: 'closed' for all keys, 'group:' and the digest of a group, 'key:' and
+--         a key
+-- Returns {version of the change, 0 if nothing changed; {JSON of removed entries}}.
 -- Caller: presence.redis_tracker.RedisTracker.evict
 local gone, leaving = {}, redis.call('HGETALL', LEAVING)
 for i = 1, #leaving, 2 do
@@ -13,4 +14,4 @@ for i = 1, #leaving, 2 do
     end
   end
 end
-return taken(gone)
+return removed(gone)

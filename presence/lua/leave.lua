@@ -1,6 +1,7 @@
--- Begins the grace period of an entry: it stays, and may be taken over.
--- ARGV[1] ref    ARGV[2] key
--- Returns 1; 0 if the entry is gone; 2 if its key may not enter any more.
+-- Begins the grace period of an entry: it stays, and its key may take it over.
+-- ARGV[1] ref
+-- ARGV[2] key
+-- Returns 1; 0 if there is no such entry; 2 if the key is banned.
 -- Caller: presence.redis_tracker.RedisTracker.leave
 local entry = redis.call('HGET', ENTRIES, ARGV[1])
 if not entry then

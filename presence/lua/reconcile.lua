@@ -1,11 +1,13 @@
--- Makes what Redis holds of a process agree with what the process holds.
--- ARGV[1] owner    ARGV[2] former owner, the same process under an older id
--- ARGV[3] how many entries the process holds    ARGV[4...] ref, group, JSON of each
--- then the refs in their grace period that the process will end
--- An entry that another process took over stays there. What scripts left that were
--- refused in the middle is put right.
--- Returns {version, {JSON, ...} that were missing, {JSON, ...} too many};
--- no change leaves the version.
+-- Makes the entries of a process in Redis agree with those that the process holds.
+-- ARGV[1] owner: the process
+-- ARGV[2] its former id, or its id again
+-- ARGV[3] how many entries the process holds
+-- ARGV[4...] ref, digest of the group, and JSON of each entry, then the refs of entries
+--         whose grace period the process will end
+-- An entry that another process took over stays there. Counts that a script left wrong,
+-- because Redis refused a command in its middle, are corrected.
+-- Returns {version, {JSON of added entries}, {JSON of removed entries}}. The version
+-- changes only if entries were added or removed.
 -- Caller: presence.redis_tracker.RedisTracker.reconcile
 local mine, came, gone = {}, {}, {}
 local held = 3 + 3 * tonumber(ARGV[3])

@@ -1,16 +1,20 @@
--- Counts a process's renewal, and reads what all processes have counted.
--- KEYS[1] beats: hash, process -> number of its renewals; these processes live
--- KEYS[2] about: hash, process -> JSON that it reports of itself
--- KEYS[3] claims: hash, dead process -> 'by PROCESS N', the process that reaps it,
---         or 'after SECONDS', which must be observed first; the process `*` stands
---         for all that are not known any more
--- ARGV[1] process    ARGV[2] JSON    ARGV[3] '1' until it was counted under this id
--- ARGV[4] the claim of `*` where Redis knows no process
--- Returns {1 if the process was known, beats, claims}, both as pairs.
--- A process that is to be reaped stays dead, whatever renewals of it are still on
--- their way. No process at all means that Redis is new or has lost its data: those
--- that live have renewed before the claim of `*` is due.
--- Caller: presence.leases.Leases.renew
+-- Counts a renewal of a process's lease, and reads the counts of all processes.
+-- KEYS[1] renewals: hash, live process -> the number of its renewals
+-- KEYS[2] reports: hash, live process -> the JSON that it reports about itself
+-- KEYS[3] claims: hash, dead process -> its claim: 'by PROCESS N', the process that
+--         reaps it and the count of that process, or 'after SECONDS', for how long the
+--         claim must be observed first; the process '*' stands for all processes that
+--         own entries and are in no hash
+-- ARGV[1] process
+-- ARGV[2] its JSON
+-- ARGV[3] 1 until a renewal under this id was answered, else 0
+-- ARGV[4] the claim of '*' if Redis knows no live process
+-- Returns {1 if the process was known, else 0; renewals; claims}, the hashes as flat
+-- lists.
+-- A process that has a claim stays dead, even if a late renewal of it arrives. If no
+-- process is known, Redis is new or lost its data: live processes renew before the
+-- claim of '*' is due.
+-- Caller: presence.leases.Leases.renew and renew_if_due
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('HSETNX', KEYS[3], '*', ARGV[4])
 end

@@ -1,18 +1,18 @@
--- What every script of a topic begins with: its keys, and the steps they share.
--- KEYS[1] entries: hash, ref -> owner, group and JSON {"key", "meta", "at"},
---         separated by spaces; the owner is the process that holds the entry
+-- The beginning of every script of a topic: its keys, and the functions they share.
+-- KEYS[1] entries: hash, ref -> owner, digest of the group, and JSON {"key", "meta",
+--         "at"}, separated by spaces; the owner is the process that holds the entry
 -- KEYS[2] version: string, the number of the topic's last change
--- KEYS[3] leaving: hash, ref -> key, for the entries in their grace period
--- KEYS[4] groups: hash, group -> number of its entries
--- KEYS[5] gate: sorted set, for whom it is shut -> until when, milliseconds:
---         'closed' for everybody, 'group:' and a group, 'key:' and a key
--- KEYS[6] weight: string, the bytes of all JSON; gone with the last entry
+-- KEYS[3] leaving: hash, ref -> key, of entries in their grace period
+-- KEYS[4] groups: hash, digest of a group -> number of its entries
+-- KEYS[5] bans: sorted set, whom -> the end in milliseconds: 'closed' for all
+--         keys, 'group:' and the digest of a group, 'key:' and a key
+-- KEYS[6] weight: string, the bytes of all JSON; deleted with the last entry
 local ENTRIES, VERSION, LEAVING, GROUPS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local GATE, WEIGHT = KEYS[5], KEYS[6]
+local BANS, WEIGHT = KEYS[5], KEYS[6]
 local FOREVER = 9007199254740991
 
--- Seconds that a version outlives its topic's last entry, so that a member
--- that is still joining never sees it begin again. Longer than clocks jump.
+-- For how many seconds the version outlives the topic's last entry, so that a member
+-- that is still joining never sees it start again. Longer than clocks jump.
 local VERSION_SECONDS = 600
 
 local function milliseconds()
@@ -20,14 +20,14 @@ local function milliseconds()
   return now[1] * 1000 + math.floor(now[2] / 1000)
 end
 
--- Why somebody may not enter, or nil.
+-- The reason for which the topic refuses a key, or nil.
 local function refusal(key, group)
-  if redis.call('EXISTS', GATE) == 0 then
+  if redis.call('EXISTS', BANS) == 0 then
     return nil
   end
   local names = {'closed', 'group:' .. group, 'key:' .. key}
   local now = milliseconds()
-  for i, ends in ipairs(redis.call('ZMSCORE', GATE, unpack(names))) do
+  for i, ends in ipairs(redis.call('ZMSCORE', BANS, unpack(names))) do
     if ends and tonumber(ends) > now then
       return i == 1 and 'closed' or 'blocked'
     end
@@ -35,11 +35,12 @@ local function refusal(key, group)
   return nil
 end
 
+-- The owner, the digest of the group, and the JSON of an entry.
 local function split(entry)
   return string.match(entry, '^(%S+) (%S+) (.*)$')
 end
 
--- The version as it is; one that was lost starts at the clock, so that it grows.
+-- The current version. A lost one starts at the clock, so that versions still ascend.
 local function version()
   local known = redis.call('GET', VERSION)
   if not known then
@@ -50,7 +51,7 @@ local function version()
   return tonumber(known)
 end
 
--- Numbers a change.
+-- Numbers a change: the new version.
 local function changed()
   version()
   local now = redis.call('INCR', VERSION)
@@ -72,7 +73,7 @@ local function bodies()
   return found
 end
 
--- The bytes of all JSON: kept, and added up only if that was lost.
+-- The bytes of all JSON. They are added up only if the stored number was lost.
 local function weight()
   local known = tonumber(redis.call('GET', WEIGHT) or -1)
   if known < 0 then
@@ -84,6 +85,7 @@ local function weight()
   return known
 end
 
+-- Adds an entry and counts it.
 local function add(ref, owner, group, body)
   local before = weight()
   if redis.call('HSET', ENTRIES, ref, owner .. ' ' .. group .. ' ' .. body) == 1 then
@@ -92,7 +94,7 @@ local function add(ref, owner, group, body)
   end
 end
 
--- Takes an entry away; its JSON, or false where it was not there.
+-- Removes an entry. Returns its JSON, or false if there is no such entry.
 local function remove(ref)
   local entry = redis.call('HGET', ENTRIES, ref)
   if not entry then
@@ -113,8 +115,9 @@ local function remove(ref)
   return body
 end
 
--- Corrects the number of entries of each group, forgets grace periods of entries
--- that are gone, and has the bytes added up again.
+-- Corrects the number of entries of each group, removes grace periods of entries that
+-- do not exist, and has the bytes added up again.
+-- groups: the correct numbers, by digest of the group
 local function repair(groups)
   redis.call('DEL', WEIGHT)
   local known = redis.call('HGETALL', GROUPS)
@@ -135,9 +138,9 @@ local function repair(groups)
   end
 end
 
--- What a script that took entries away answers: the version of this change, 0
--- for none, and their JSON.
-local function taken(gone)
+-- The reply of a script that removed entries: the version of the change, 0 if nothing
+-- changed, and the JSON of the removed entries.
+local function removed(gone)
   return {#gone > 0 and changed() or 0, gone}
 end
 

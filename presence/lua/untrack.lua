@@ -1,6 +1,7 @@
--- Takes entries away; returns those that were there.
--- ARGV[1] '1': only those in their grace period    ARGV[2...] refs
--- Returns {version of this change, {JSON, ...}}; no change leaves the version.
+-- Removes entries.
+-- ARGV[1] 1 to remove only entries that are in their grace period, else 0
+-- ARGV[2...] refs
+-- Returns {version of the change, 0 if nothing changed; {JSON of removed entries}}.
 -- Caller: presence.redis_tracker.RedisTracker.untrack and expire
 local gone = {}
 for i = 2, #ARGV do
@@ -11,4 +12,4 @@ for i = 2, #ARGV do
     end
   end
 end
-return taken(gone)
+return removed(gone)

@@ -1,8 +1,12 @@
--- Replaces an entry by another with a new ref; both in one change.
--- ARGV[1] old ref    ARGV[2] new ref    ARGV[3] owner    ARGV[4] group
--- ARGV[5] JSON    ARGV[6] how many bytes the topic may grow to; 0: any number
--- Returns {version of this change, old JSON}; {0} if the old entry is gone, {-1}
--- if the new one is too large: then nothing changed.
+-- Replaces an entry by one with a new ref, in one change.
+-- ARGV[1] old ref
+-- ARGV[2] new ref
+-- ARGV[3] owner: the process that holds the entry
+-- ARGV[4] digest of the group
+-- ARGV[5] new JSON
+-- ARGV[6] how many bytes the topic may grow to; 0 for any number
+-- Returns {version of the change, old JSON}; {0} if there is no such entry, {-1} if the
+-- new one is too large. In the last two cases nothing changed.
 -- Caller: presence.redis_tracker.RedisTracker.update
 local entry = redis.call('HGET', ENTRIES, ARGV[1])
 if not entry then
@@ -13,7 +17,7 @@ local most, growth, size = tonumber(ARGV[6]), #ARGV[5] - #old, weight()
 if most > 0 and growth > 0 and size + growth > most then
   return {-1}
 end
--- First what a Redis without memory refuses, before anything is lost.
+-- First the write that needs memory: if Redis refuses it, nothing is lost.
 redis.call('HSET', ENTRIES, ARGV[2], ARGV[3] .. ' ' .. ARGV[4] .. ' ' .. ARGV[5])
 redis.call('HDEL', ENTRIES, ARGV[1])
 redis.call('HDEL', LEAVING, ARGV[1])
