@@ -17,9 +17,6 @@ TOO_LARGE: Final = "too_large"
 # Bans of single groups and keys in one topic. Closing a topic is always possible.
 MAX_BANS: Final = 10_000
 
-# The end of a ban without an end, in milliseconds: a score in Redis.
-FOREVER: Final = 2**53 - 1
-
 
 class NotAdmitted(Exception):
     """A topic refuses a key.
