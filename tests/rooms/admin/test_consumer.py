@@ -442,7 +442,7 @@ async def test_the_live_view_is_let_in_while_redis_is_away(
     async def away(*_: Any) -> Any:
         raise redis.Away
 
-    for name in ("told", "busiest"):
+    for name in ("reports", "busiest"):
         monkeypatch.setattr(type(activity()), name, away)
     eve = Watcher(admin)
     await eve.connect()
