@@ -26,13 +26,15 @@ from presence.missed_changes import MissedChanges
 from presence.state import Diff, Snapshot
 from presence.tracker import ALONE
 from rooms.messaging import publisher
-from rooms.messaging.connections import connections
+from rooms.messaging.background_tasks import background_tasks
+from rooms.messaging.connections import DISCONNECT, LOGGED_OUT, connections
 from rooms.messaging.grace_period import ERRORS, graces
 from rooms.messaging.hub import hub
 from rooms.messaging.presence_diffs import diffs
+from rooms.messaging.presence_order import PRESENCE_STATE
 from rooms.monitoring import process_stats
 from rooms.monitoring.reporter import reporter
-from rooms.protocol.event import Delivery
+from rooms.protocol.event import Delivery, Event
 from rooms.records import room_overrides
 from rooms.records.closed_rooms import close_again
 
@@ -49,6 +51,8 @@ LISTINGS = 5
 CLOSED_SECONDS = 2.0
 ASK_SECONDS = 5.0
 SOON = 0.001
+# Tells members that events may have been missed, so that they fetch again.
+GAP = "beam_gap"
 
 
 def describe() -> dict[str, Any]:
@@ -74,12 +78,8 @@ def _tell(topic: str, change: Diff) -> None:
     diffs().publish(topic, change)
 
 
-def _on_control(delivery: Delivery) -> None:
-    """Do what an event of the control topic says."""
-    if delivery.name == room_overrides.CHANGED:
-        hub().spawn(room_overrides.hear(orjson.loads(delivery.payload)))
-    else:
-        connections.hear(delivery)
+def _load_overrides(delivery: Delivery) -> None:
+    background_tasks().spawn(room_overrides.hear(orjson.loads(delivery.payload)))
 
 
 class Keeper:
@@ -105,12 +105,14 @@ class Keeper:
             return
         self._started = True
         mine = hub()
-        mine.on_control = _on_control
-        if not mine.alive:
-            mine.spawn(mine.start())
+        mine.control.register(DISCONNECT, connections.disconnect)
+        mine.control.register(LOGGED_OUT, connections.log_out)
+        mine.control.register(room_overrides.CHANGED, _load_overrides)
+        if not mine.is_alive:
+            background_tasks().spawn(mine.start())
         reporter().start()
         if not conf().redis_url:
-            hub().spawn(self._close_again())
+            background_tasks().spawn(self._close_again())
             return
         redis.link().on_down = self._on_gap
         layer: Any = get_channel_layer()
@@ -141,7 +143,7 @@ class Keeper:
 
     def _ask_again(self) -> None:
         if self._task is None:
-            hub().spawn(self._close_again())
+            background_tasks().spawn(self._close_again())
         else:
             # With what comes of a Redis that is away then.
             self._close_due, self._renewal = True, 0.0
@@ -278,17 +280,35 @@ class Keeper:
 
     @staticmethod
     async def _tell_gap(topic: str) -> None:
-        hub().resync(topic, await _current(topic), gap=True)
+        _resync(topic, await _current(topic), gap=True)
 
     async def _check(self) -> None:
         """Give a fresh state to rooms that have missed a change of presence."""
         behind = await self._missed.find(hub().followed, hub().latest)
         metrics.RESYNCED.value += len(behind)
-        await in_batches(self._resync, behind)
+        await in_batches(self._give_state, behind)
 
     @staticmethod
-    async def _resync(topic: str) -> None:
-        hub().resync(topic, await _current(topic), gap=False)
+    async def _give_state(topic: str) -> None:
+        _resync(topic, await _current(topic), gap=False)
+
+
+def _resync(topic: str, snapshot: Snapshot, *, gap: bool) -> None:
+    """Give this process's members of a topic a fresh presence state.
+
+    `gap`: and tell them that they may have missed events.
+    """
+    events = [Event(topic=topic, name=GAP, payload={})] if gap else []
+    events.append(
+        Event(
+            topic=topic,
+            name=PRESENCE_STATE,
+            payload=snapshot.state,
+            version=snapshot.version,
+        )
+    )
+    for event in events:
+        hub().deliver(event.pack())
 
 
 async def _current(topic: str) -> Snapshot:

@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 
 from beam import redis
 from beam.telemetry import log_summary
+from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import Hub, hub
 from rooms.runtime import keeper
@@ -101,7 +102,7 @@ async def running_hub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
     mine = hub()
     await mine.start()
     yield mine
-    await mine.settle()
+    await background_tasks().finish()
     await keeper().stop()
     await mine.stop()
     flush = getattr(get_channel_layer(), "flush", None)

@@ -49,6 +49,7 @@ from beam.server.http import OpeningFactory
 from beam.server.supervisor import BACKLOG, READY, cannot_listen
 from beam.telemetry import metrics
 from rooms.channels.consumer import HTTP_RESPONSE
+from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import hub
 from rooms.messaging.outbound import CLOSED_BY_CLIENT, EXTENSION, LOST, Ended, Receiver
@@ -616,7 +617,7 @@ class Server(DaphneServer):  # type: ignore[misc]
     @staticmethod
     async def _settle() -> None:
         """Everybody's leave is told before this process is gone."""
-        await hub().settle()
+        await background_tasks().finish()
         await diffs().flush()
         await keeper().stop()
         await hub().stop()

@@ -28,8 +28,8 @@ from rooms.admin.channels import PATTERNS
 from rooms.auth.grants import Identity
 from rooms.channels.consumer import Receive, SocketConsumer, negotiated
 from rooms.messaging import publisher
+from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import logged_out_event
-from rooms.messaging.hub import hub
 from rooms.protocol.handshake import Handshake
 from rooms.protocol.handshake import Refused as HandshakeRefused
 from rooms.protocol.messages import Close, Frame
@@ -81,7 +81,7 @@ class StaffConsumer(SocketConsumer):
         self._recheck = loop.call_later(RECHECK_SECONDS, self._look)
 
     def _look(self) -> None:
-        hub().spawn(self._leave_if_refused())
+        background_tasks().spawn(self._leave_if_refused())
 
     async def _leave_if_refused(self) -> None:
         with suppress(DatabaseError):

@@ -18,8 +18,9 @@ from beam.telemetry import metrics
 from presence.state import State
 from rooms.auth import grants
 from rooms.messaging import publisher
-from rooms.messaging.hub import Held, hub
+from rooms.messaging.hub import hub
 from rooms.messaging.inbox import OVERHEAD, Inbox, Item, Message, Work, weigh
+from rooms.messaging.member import Held
 from rooms.messaging.outbound import Socket
 from rooms.protocol.connection import channel_join_ref
 from rooms.protocol.event import Delivery, Event

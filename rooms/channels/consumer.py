@@ -25,8 +25,10 @@ from rooms.auth import grants, verifier
 from rooms.auth.client_ip import client_of, counted_as
 from rooms.channels.channel import NULL, TURN, Channel, Refused
 from rooms.channels.router import Patterns, patterns
+from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import connections
-from rooms.messaging.hub import hub, release
+from rooms.messaging.fanout import release
+from rooms.messaging.hub import hub
 from rooms.messaging.inbox import weigh
 from rooms.messaging.outbound import (
     CLOSED_BY_CLIENT,
@@ -223,8 +225,8 @@ class SocketConsumer(AsyncConsumer):
         """A hub that was never started, or could not be, is started now."""
         keeper().start()
         mine = hub()
-        if not mine.alive:
-            mine.spawn(mine.start())
+        if not mine.is_alive:
+            background_tasks().spawn(mine.start())
 
     def close(self, code: Close, reason: str = "") -> None:
         """End the connection: its channels at once, the socket by handshake.
@@ -330,7 +332,7 @@ class SocketConsumer(AsyncConsumer):
                 self.socket.send(frames)
             case Join(frame):
                 self._pace.spend(JOIN_UNITS - 1, time.monotonic())
-                self._joining = hub().spawn(self._join(frame))
+                self._joining = background_tasks().spawn(self._join(frame))
                 self._joining.add_done_callback(self._joined)
             case Leave(frame):
                 channel = self._channels[frame.topic]

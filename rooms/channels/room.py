@@ -21,8 +21,10 @@ from presence.tracker import NotTracked
 from rooms.auth import grants, verifier
 from rooms.channels.channel import Channel, Refused
 from rooms.messaging import publisher
+from rooms.messaging.background_tasks import background_tasks
+from rooms.messaging.fanout import release
 from rooms.messaging.grace_period import graces, untrack
-from rooms.messaging.hub import hub, release
+from rooms.messaging.hub import hub
 from rooms.messaging.inbox import Work
 from rooms.messaging.presence_diffs import diffs
 from rooms.monitoring import client_log
@@ -177,7 +179,7 @@ class RoomChannel(Channel):
             return
         own, self._ref = self._ref, None
         self._announce()
-        hub().spawn(untrack(self.topic, [own]))
+        background_tasks().spawn(untrack(self.topic, [own]))
 
     def _announce(self) -> None:
         """Tell the topic that the member joined, once.
@@ -366,9 +368,9 @@ class RoomChannel(Channel):
         self._announce()
         grace = self._policy().presence_grace
         if lost and grace > 0:
-            return hub().spawn(graces().begin(self.topic, ref, grace))
+            return background_tasks().spawn(graces().begin(self.topic, ref, grace))
         self._note_departure()
-        return hub().spawn(untrack(self.topic, [ref]))
+        return background_tasks().spawn(untrack(self.topic, [ref]))
 
 
 def _signed(payload: dict[str, Any], source: dict[str, str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import orjson
 
 from beam.config.conf import conf
 from rooms.auth.grants import Identity
-from rooms.messaging.hub import CONTROL_TOPIC
+from rooms.messaging.control_topic import CONTROL_TOPIC
 from rooms.messaging.outbound import Socket
 from rooms.protocol.event import Delivery, Event
 from rooms.protocol.messages import Close
@@ -97,17 +97,18 @@ class Connections:
         clients = [each for mine in self._by_user.values() for each in mine]
         return [*clients, *self._of_staff]
 
-    def hear(self, delivery: Delivery) -> None:
-        """Close what an event of the control topic names."""
-        if delivery.name == DISCONNECT:
-            user_id = orjson.loads(delivery.payload)["user_id"]
-            for connection in list(self._by_user.get(user_id, ())):
-                connection.close(Close.GOING_AWAY)
-        elif delivery.name == LOGGED_OUT:
-            session = orjson.loads(delivery.payload)["session"]
-            for connection in list(self._of_staff):
-                if connection.session == session:
-                    connection.close(Close.GOING_AWAY, "session")
+    def disconnect(self, delivery: Delivery) -> None:
+        """Close the connections of the user that an event names."""
+        user_id = orjson.loads(delivery.payload)["user_id"]
+        for connection in list(self._by_user.get(user_id, ())):
+            connection.close(Close.GOING_AWAY)
+
+    def log_out(self, delivery: Delivery) -> None:
+        """Close the connections of the admin login that an event names."""
+        session = orjson.loads(delivery.payload)["session"]
+        for connection in list(self._of_staff):
+            if connection.session == session:
+                connection.close(Close.GOING_AWAY, "session")
 
 
 def _client(connection: Closeable) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from beam.loops import per_loop
 from beam.telemetry import metrics
 from presence.admission import Ban
 from presence.factory import tracker
-from rooms.messaging.hub import hub
+from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.presence_diffs import diffs
 
 ERRORS = (redis.RedisError, OSError)
@@ -56,7 +56,7 @@ class Graces:
 
     def _on_over(self, topic: str, ref: str) -> None:
         del self._timers[topic, ref]
-        hub().spawn(self._expire(topic, ref))
+        background_tasks().spawn(self._expire(topic, ref))
 
     @staticmethod
     async def _expire(topic: str, ref: str) -> None:

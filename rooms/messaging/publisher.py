@@ -20,7 +20,8 @@ from channels.layers import get_channel_layer
 from beam import redis
 from beam.loops import per_loop
 from beam.telemetry import metrics
-from rooms.messaging.hub import group_name, hub
+from rooms.messaging.hub import hub
+from rooms.messaging.subscriptions import group_name
 from rooms.protocol.event import Event
 
 logger = logging.getLogger(__name__)
@@ -173,7 +174,7 @@ async def publish_and_deliver(event: Event) -> None:
     Raises `Unavailable` also where the event did not come back in 5 s.
     """
     receipt = secrets.token_urlsafe(9)
-    delivered = hub().expect(receipt)
+    delivered = hub().receipts.expect(receipt)
     try:
         await published(replace(event, receipt=receipt))
         await asyncio.wait_for(delivered, RECEIPT_SECONDS)

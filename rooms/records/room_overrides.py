@@ -10,7 +10,7 @@ from channels.db import database_sync_to_async
 from django.db import Error as DatabaseError
 
 from rooms.messaging import publisher
-from rooms.messaging.hub import CONTROL_TOPIC
+from rooms.messaging.control_topic import CONTROL_TOPIC
 from rooms.models import Room
 from rooms.protocol.event import Event
 from rooms.records import room_policy

@@ -11,9 +11,9 @@ from presence.tracker import NotTracked
 from rooms.auth import grants
 from rooms.channels import NULL, Channel, Refused
 from rooms.messaging import publisher
+from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import connections, disconnect_event
 from rooms.messaging.grace_period import untrack
-from rooms.messaging.hub import hub
 from rooms.messaging.presence_diffs import diffs
 from rooms.protocol.messages import Close
 
@@ -85,7 +85,7 @@ class FixtureChannel(Channel):
 
     def cleanup(self, *, lost: bool) -> asyncio.Task[Any] | None:
         refs, self._refs = list(self._refs.values()), {}
-        return hub().spawn(untrack(self.topic, refs)) if refs else None
+        return background_tasks().spawn(untrack(self.topic, refs)) if refs else None
 
     def on_echo(self, payload: Any, ref: Any) -> None:
         self.reply(ref, "ok", payload)

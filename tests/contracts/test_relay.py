@@ -14,7 +14,9 @@ from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
 from rooms.messaging import publisher
-from rooms.messaging.hub import Held, Hub, release
+from rooms.messaging.fanout import release
+from rooms.messaging.hub import Hub
+from rooms.messaging.member import Held
 from rooms.messaging.outbound import Ended, Receiver, Socket
 from rooms.protocol.event import Delivery, Event
 from rooms.protocol.messages import Close, Frame, Vsn

@@ -16,7 +16,8 @@ from beam import redis
 from beam.redis.subscription_proof import Unproved
 from beam.telemetry import metrics
 from rooms.messaging import publisher
-from rooms.messaging.hub import Hub, group_name, hub
+from rooms.messaging.hub import Hub, hub
+from rooms.messaging.subscriptions import group_name
 from rooms.protocol.event import Event
 from tests.contracts.test_relay import FakeMember
 from tests.processes import RedisServer
@@ -52,7 +53,7 @@ async def test_who_is_attached_is_known_to_redis(shard: Any) -> None:
     assert [await subscribers(f"t{n}") for n in range(10)] == [1] * 10
     for member in members:
         hub().detach(member)
-    await hub().settle()
+    await hub().finish()
     assert [await subscribers(f"t{n}") for n in range(10)] == [0] * 10
 
 
@@ -66,7 +67,7 @@ async def test_who_comes_while_the_last_one_goes_is_heard(shard: Any) -> None:
 
         assert await subscribers("t") == 1
         hub().detach(second)
-    await hub().settle()
+    await hub().finish()
     assert await subscribers("t") == 0
 
 
@@ -74,7 +75,7 @@ async def test_who_comes_when_a_change_is_just_done_is_heard(shard: Any) -> None
     done = asyncio.create_task(asyncio.sleep(0))
     await done
     # Nobody was told yet that the last one's leaving is done.
-    hub()._changing["t"] = done
+    hub()._subscriptions._changing["t"] = done
 
     await hub().attach(FakeMember("t"))
 
@@ -118,7 +119,7 @@ async def test_a_subscription_given_up_during_an_outage_does_not_come_back(
     with monkeypatch.context() as patch:
         patch.setattr(shard._pubsub, "execute_command", fail)
         hub().detach(gone)
-        await hub().settle()
+        await hub().finish()
     await cut_and_wait(shard)
 
     assert await subscribers("stays") == 1
@@ -386,7 +387,8 @@ async def test_an_answer_behind_a_long_backlog_is_waited_for(
         slow += 1
         time.sleep(0.004)
 
-    monkeypatch.setattr(behind.channel_layer, "listeners", {hub()._mailbox: work})
+    slowed = dict.fromkeys(behind.channel_layer.listeners, work)
+    monkeypatch.setattr(behind.channel_layer, "listeners", slowed)
     channel = behind.channel_layer._get_group_channel_name(group_name("t"))
     data = behind.channel_layer.channel_layer.serialize({"type": "e", "text": text})
     # Blocks this loop: all of it waits when the proof begins.

@@ -24,7 +24,7 @@ from rooms.api import authentication, health
 from rooms.api.errors import trouble
 from rooms.auth import api_keys
 from rooms.messaging import publisher
-from rooms.messaging.hub import hub
+from rooms.messaging.background_tasks import background_tasks
 from tests.clients import connected
 
 pytestmark = [
@@ -761,7 +761,7 @@ async def test_a_removal_means_just_the_one_it_names(api: httpx.AsyncClient) -> 
 
     assert answer.json() == {"removed": [" ada:1"]}
     await other.event("phx_close")
-    await hub().settle()
+    await background_tasks().finish()
     members = (await api.get("/api/v1/rooms/r/presence", headers=SECRET)).json()
     assert [member["session"] for member in members["members"]] == ["ada:1"]
 

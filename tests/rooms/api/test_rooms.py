@@ -17,7 +17,7 @@ from pytest_django.fixtures import Settings
 from presence import admission
 from presence.factory import tracker
 from rooms.auth import jwt_tokens
-from rooms.messaging.hub import hub
+from rooms.messaging.background_tasks import background_tasks
 from rooms.models import Room
 from rooms.records import closed_rooms
 from tests.clients import Client, connected
@@ -282,13 +282,13 @@ async def test_who_lost_its_connection_is_not_left_in_a_closed_room(
     await ada.join(room)
     await bob.join(room)
     await ada.close()
-    await hub().settle()
+    await background_tasks().finish()
 
     answer = await post(async_client, at(room, "/close"))
 
     assert answer.json() == {"removed": 2}
     assert await ended(bob, room) == "room_closed"
-    await hub().settle()
+    await background_tasks().finish()
     presence = await get(async_client, at(room, "/presence"))
     assert presence.json()["members"] == []
 

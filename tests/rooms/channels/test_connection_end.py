@@ -17,6 +17,7 @@ from presence.factory import tracker
 from rooms.auth import jwt_tokens, verifier
 from rooms.channels.room import RoomChannel
 from rooms.messaging import publisher
+from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import Hub
 from rooms.messaging.presence_diffs import diffs
@@ -120,9 +121,9 @@ async def assert_nothing_is_left(
     hub: Hub, bob: Client, room: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     topic = room_topic(room)
-    await hub.settle()
+    await background_tasks().finish()
     await diffs().flush()
-    await hub.settle()
+    await background_tasks().finish()
     found = await tracker().list(topic)
     assert list(found.state) == ["bob:1"]
     assert len(await tracker().owners(topic)) == 1
@@ -188,7 +189,7 @@ async def test_while_the_layer_subscribes(
     await gate.reached()
     await end(ada)
     gate.open()
-    await running_hub.settle()
+    await background_tasks().finish()
     await bob.join(room)
 
     await assert_nothing_is_left(running_hub, bob, room, caplog)
@@ -235,7 +236,7 @@ async def test_while_it_takes_over_its_former_entry(
     await bob.join(room)
     await ada.join(room, meta={"n": 1})
     await end_by_client(ada)
-    await running_hub.settle()
+    await background_tasks().finish()
     [again] = await connected("ada")
     gate.hold(type(tracker()), "update")
 

@@ -17,6 +17,7 @@ from rooms.auth import jwt_tokens
 from rooms.channels.channel import Refused
 from rooms.channels.room import MAX_LATE, RoomChannel
 from rooms.messaging import publisher
+from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import disconnect_event
 from rooms.messaging.hub import Hub, hub
 from rooms.protocol.identifiers import room_topic
@@ -88,7 +89,7 @@ async def is_out(client: Client, room: str) -> None:
     """The client was removed: it is out of presence, and hears nothing any more."""
     assert await client.event("beam_removed") == {"reason": "removed"}
     assert await client.event("phx_close") == {}
-    await hub().settle()
+    await background_tasks().finish()
     assert await sessions(room) == []
     assert hub().size(room_topic(room)) == 0
 
@@ -207,7 +208,7 @@ async def test_a_member_that_lost_its_connection_is_removed_too(room: str) -> No
     await ada.join(room)
     await bob.join(room)
     await ada.close()
-    await hub().settle()
+    await background_tasks().finish()
     assert "ada:1" in await sessions(room)
 
     assert await moderation.remove(room, ADA) == ["ada:1"]
@@ -225,7 +226,7 @@ async def test_a_member_that_is_blocked_gets_no_grace_period(room: str) -> None:
 
     await ada.close()
 
-    await hub().settle()
+    await background_tasks().finish()
     assert await sessions(room) == []
 
 
@@ -237,7 +238,7 @@ async def test_a_user_that_is_disconnected_gets_no_grace_period(room: str) -> No
     await publisher.published(disconnect_event("ada"))
 
     assert await ada.closed_with() == 1001
-    await hub().settle()
+    await background_tasks().finish()
     assert await sessions(room) == []
 
 

@@ -1,78 +1,54 @@
-"""The hub, and a mailbox in trouble."""
+"""The hub: one topic that fails, and what it knows of its topics."""
 
 from __future__ import annotations
 
-import logging
-from typing import Any
+import asyncio
 
 import pytest
-from channels.layers import get_channel_layer
 
 from beam.telemetry import metrics
-from rooms.messaging import publisher
-from rooms.messaging.hub import Hub, hub
+from rooms.messaging.hub import Hub
 from rooms.protocol.event import Event
-from tests.clients import connected
-
-
-@pytest.mark.parametrize("backend", ["stock in process"], indirect=True)
-async def test_a_mailbox_that_cannot_be_read_is_read_again(
-    backend: str,
-    running_hub: Hub,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    layer: Any = get_channel_layer()
-    receive, failures = layer.receive, iter(range(2))
-
-    async def fails_twice(channel: str) -> Any:
-        if next(failures, None) is not None:
-            raise OSError("away")
-        return await receive(channel)
-
-    monkeypatch.setattr(layer, "receive", fails_twice)
-    before = metrics.MAILBOX_ERRORS.value
-    [ada] = await connected("ada")
-    await ada.join("r")
-
-    with caplog.at_level(logging.INFO, "rooms.messaging.hub"):
-        for n in range(2):
-            event = Event(topic="room:r", name="changed", payload={"n": n})
-            sent = publisher.publish(event)
-            assert sent is not None
-            await sent
-            assert await ada.event("changed") == {"n": n}
-
-    assert hub().alive
-    assert metrics.MAILBOX_ERRORS.value == before + 2
-    told = [
-        record.message
-        for record in caplog.records
-        if record.name == "rooms.messaging.hub"
-    ]
-    assert told == [
-        "Cannot read the hub's mailbox: OSError",
-        "The hub's mailbox is read again",
-    ]
+from tests.contracts.test_relay import FakeMember
 
 
 async def test_a_topic_that_raises_costs_the_others_nothing(
     running_hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ada, bob = await connected("ada", "bob")
-    await ada.join("bad")
-    await bob.join("good")
-    write, before = running_hub._write, metrics.FAN_OUT_FAILED.value
+    bad, good = FakeMember("bad"), FakeMember("good")
+    await running_hub.attach(bad)
+    await running_hub.attach(good)
+    before = metrics.FAN_OUT_FAILED.value
 
-    def raises(topic: Any, batch: Any) -> None:
-        if batch[0].topic == "room:bad":
-            raise RuntimeError("a bug")
-        write(topic, batch)
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
 
-    monkeypatch.setattr(running_hub, "_write", raises)
-    for room in ("bad", "good"):
-        event = Event(topic=f"room:{room}", name="changed", payload={})
-        running_hub.deliver(event.pack())
+    monkeypatch.setattr(bad.fake, "deliver", fail)
+    for topic in ("bad", "good"):
+        running_hub.deliver(Event(topic=topic, name="changed", payload={}).pack())
+    await asyncio.sleep(0)
 
-    assert await bob.event("changed") == {}
+    assert good.fake.got == [{}]
     assert metrics.FAN_OUT_FAILED.value == before + 1
+
+
+async def test_an_event_of_a_topic_without_members_is_dropped(
+    running_hub: Hub,
+) -> None:
+    running_hub.deliver(Event(topic="nobody", name="changed", payload={}).pack())
+    await asyncio.sleep(0)
+
+    assert running_hub.size("nobody") == 0
+    assert running_hub.latest("nobody") == 0
+
+
+async def test_a_topic_lives_while_it_has_members(running_hub: Hub) -> None:
+    member = FakeMember("t")
+    await running_hub.attach(member)
+    lived = running_hub.lives("t"), running_hub.rooms(), running_hub.members
+
+    running_hub.detach(member)
+
+    assert lived == (True, 1, 1)
+    assert not running_hub.lives("t")
+    assert (running_hub.rooms(), running_hub.members) == (0, 0)

@@ -1,0 +1,44 @@
+"""Puts presence events of one topic in order before they are written.
+
+Changes of presence come from several processes, in any order. What a later
+change has already overruled is left out of an event that comes late.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from presence.state import Diff
+from presence.version_log import VersionLog
+from rooms.protocol.event import Delivery
+
+PRESENCE_STATE: Final = "presence_state"
+
+
+def without_overruled(log: VersionLog, batch: list[Delivery]) -> list[Delivery]:
+    """The batch without what later presence changes have overruled.
+
+    Notes in `log` what the batch tells.
+    """
+    kept: list[Delivery] = []
+    for delivery in batch:
+        rest: Delivery | None = delivery
+        if delivery.name == PRESENCE_STATE:
+            log.restart_at(delivery.version)
+        elif delivery.version and not _is_next(log, delivery):
+            changes = delivery.changes()
+            if (still := _taken(log, delivery, changes)) != changes:
+                rest = delivery.telling(still)
+        if rest is not None:
+            kept.append(rest)
+    return kept
+
+
+def _is_next(log: VersionLog, delivery: Delivery) -> bool:
+    return not delivery.more and log.add_next(delivery.versions())
+
+
+def _taken(log: VersionLog, delivery: Delivery, changes: list[Diff]) -> list[Diff]:
+    if delivery.more:
+        return [log.add_part(part) for part in changes]
+    return log.add(changes)

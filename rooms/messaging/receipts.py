@@ -1,0 +1,31 @@
+"""Owns the receipts of one process: who waits until an event was delivered here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from rooms.protocol.event import Delivery
+
+
+class Receipts:
+    """The futures of publishers that wait for their own event, by receipt."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._expected: dict[str, asyncio.Future[None]] = {}
+
+    def expect(self, receipt: str) -> asyncio.Future[None]:
+        """A future that is done once this process has delivered that event."""
+        future = self._loop.create_future()
+        self._expected[receipt] = future
+        future.add_done_callback(lambda _: self._expected.pop(receipt, None))
+        return future
+
+    def confirm(self, batch: Iterable[Delivery]) -> None:
+        """These events were delivered."""
+        if not self._expected:
+            return
+        for delivery in batch:
+            if delivery.receipt in self._expected:
+                self._expected[delivery.receipt].set_result(None)

@@ -1,0 +1,25 @@
+"""Events of the control topic, by name."""
+
+from __future__ import annotations
+
+from rooms.messaging.control_topic import CONTROL_TOPIC, ControlEvents
+from rooms.protocol.event import Delivery, Event
+
+
+def event(name: str) -> Delivery:
+    return Delivery(Event(topic=CONTROL_TOPIC, name=name, payload={}).pack())
+
+
+def test_an_event_is_handled_by_the_function_of_its_name() -> None:
+    control, handled = ControlEvents(), list[str]()
+    control.register("one", lambda _: handled.append("first"))
+    control.register("one", lambda delivery: handled.append(delivery.name))
+    control.register("two", lambda _: handled.append("other"))
+
+    control.dispatch(event("one"))
+
+    assert handled == ["one"]
+
+
+def test_an_event_of_another_version_of_beam_is_ignored() -> None:
+    ControlEvents().dispatch(event("unknown"))

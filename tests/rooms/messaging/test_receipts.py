@@ -1,0 +1,35 @@
+"""Receipts: who waits for the delivery of an event in this process."""
+
+from __future__ import annotations
+
+import asyncio
+
+from rooms.messaging.receipts import Receipts
+from rooms.protocol.event import Delivery, Event
+
+
+def delivery(receipt: str | None) -> Delivery:
+    event = Event(topic="t", name="msg", payload={}, receipt=receipt)
+    return Delivery(event.pack())
+
+
+async def test_a_receipt_is_done_when_its_event_was_delivered() -> None:
+    receipts = Receipts()
+    mine, other = receipts.expect("mine"), receipts.expect("other")
+
+    receipts.confirm([delivery(None), delivery("mine"), delivery("unknown")])
+
+    assert mine.done()
+    assert not other.done()
+    other.cancel()
+
+
+async def test_a_receipt_that_nobody_waits_for_any_more_is_forgotten() -> None:
+    receipts = Receipts()
+    mine = receipts.expect("mine")
+
+    mine.cancel()
+    await asyncio.sleep(0)
+    receipts.confirm([delivery("mine")])
+
+    assert mine.cancelled()
