@@ -82,7 +82,7 @@ def _load_overrides(delivery: Delivery) -> None:
     background_tasks().spawn(room_overrides.hear(orjson.loads(delivery.payload)))
 
 
-class Keeper:
+class Runtime:
     """One event loop's part in the cluster. Idle where there is no Redis."""
 
     def __init__(self) -> None:
@@ -204,11 +204,11 @@ class Keeper:
                 await self._turn()
             except (*ERRORS, publisher.Unavailable) as error:
                 # The link knows, and tells in one line.
-                logger.debug("The keeper waits: %r", error)
+                logger.debug("The runtime waits: %r", error)
                 await asyncio.sleep(FIRST_DELAY)
                 continue
             except Exception:
-                logger.exception("The keeper failed; it goes on")
+                logger.exception("The runtime failed; it goes on")
                 await asyncio.sleep(LOOK_SECONDS)
                 continue
             due = self._renewal - self._loop.time()
@@ -333,6 +333,6 @@ async def _any_of(event: asyncio.Event, seconds: float) -> None:
 
 
 @per_loop
-def keeper() -> Keeper:
-    """The running loop's keeper."""
-    return Keeper()
+def runtime() -> Runtime:
+    """The running loop's runtime."""
+    return Runtime()

@@ -18,7 +18,7 @@ from beam.telemetry import log_summary
 from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import Hub, hub
-from rooms.runtime import keeper
+from rooms.runtime import runtime
 from tests.processes import RedisServer, Server, redis_server, serve
 
 Serve = Callable[..., Server]
@@ -103,7 +103,7 @@ async def running_hub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
     await mine.start()
     yield mine
     await background_tasks().finish()
-    await keeper().stop()
+    await runtime().stop()
     await mine.stop()
     flush = getattr(get_channel_layer(), "flush", None)
     if flush is not None:

@@ -58,7 +58,7 @@ from rooms.monitoring import client_log
 from rooms.protocol.backlog import Backlog
 from rooms.protocol.messages import Close
 from rooms.protocol.ws_frames import read
-from rooms.runtime import keeper
+from rooms.runtime import runtime
 
 logger = logging.getLogger(__name__)
 
@@ -556,7 +556,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         super().listen_success(port)
         self._port = port
         # Before the first socket: a process that was killed is to be reaped.
-        twisted_loop.call_soon(lambda: keeper().start())
+        twisted_loop.call_soon(lambda: runtime().start())
         port.factory = OpeningFactory(self.http_factory, self.ws_factory, twisted_loop)
         if self._control:
             # daphne takes it for one of IPv4, and would misread other addresses.
@@ -619,7 +619,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         """Everybody's leave is told before this process is gone."""
         await background_tasks().finish()
         await diffs().flush()
-        await keeper().stop()
+        await runtime().stop()
         await hub().stop()
 
     async def _close_all(self, everyone: list[Any]) -> None:

@@ -17,7 +17,7 @@ from rooms.api.openapi import describe, shape
 from rooms.api.view import BackendView
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import hub
-from rooms.runtime import keeper, processes
+from rooms.runtime import processes, runtime
 
 
 class Processes(BackendView):
@@ -96,7 +96,7 @@ async def _check_loop() -> dict[str, str | None]:
         if link.up:
             await redis.batch().probe()
         checks["redis"] = None if link.up else link.why or "unavailable"
-        checks["subscription"] = None if keeper().subscribed else "not proved"
+        checks["subscription"] = None if runtime().subscribed else "not proved"
     checks["server"] = "draining" if connections.draining else None
     try:
         await hub().start()

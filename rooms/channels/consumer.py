@@ -47,7 +47,7 @@ from rooms.protocol.messages import Close, Frame, Reason, reply
 from rooms.protocol.rate_limit import Pace, Streak, refusal_delay
 from rooms.protocol.size_limits import is_short_frame
 from rooms.protocol.step import CloseSocket, Ignore, Join, Leave, Push, Refuse, Send
-from rooms.runtime import keeper
+from rooms.runtime import runtime
 
 # What a message costs of the inbound rate.
 UNIT_BYTES = 1_024
@@ -223,7 +223,7 @@ class SocketConsumer(AsyncConsumer):
     @staticmethod
     def _hear_control() -> None:
         """A hub that was never started, or could not be, is started now."""
-        keeper().start()
+        runtime().start()
         mine = hub()
         if not mine.is_alive:
             background_tasks().spawn(mine.start())

@@ -43,7 +43,7 @@ from rooms.protocol.removal import REMOVE
 from rooms.protocol.size_limits import is_short_ref
 from rooms.records.room_policy import Policy, policy_for
 from rooms.records.room_rows import registry
-from rooms.runtime import keeper
+from rooms.runtime import runtime
 
 MAX_DEPARTED = 16
 # Answers to bad tokens that may wait in one channel.
@@ -97,7 +97,7 @@ class RoomChannel(Channel):
             raise _unauthorized(error) from None
         except grants.BackendAway:
             raise Refused(Reason.UNAVAILABLE) from None
-        await keeper().closed_known()
+        await runtime().closed_known()
         self.session = f"{user_id}:{session_id}"
         self.labels = (f"session:{self.session}", f"user:{user_id}")
         self.online_at = str(int(time.time()))

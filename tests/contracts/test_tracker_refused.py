@@ -61,7 +61,7 @@ class Process:
         await self.admin.execute_command("ACL", "SETUSER", self.user, *rules)
 
     async def recover(self, *rules: str) -> None:
-        """Redis accepts again, and the keeper does what it does then."""
+        """Redis accepts again, and the runtime does what it does then."""
         await self.may(*rules)
         self.link.answered()
         await self.cluster.renew({})

@@ -42,7 +42,7 @@ class Process:
             self.published.append((topic, change))
 
     async def renew(self, seconds: float) -> None:
-        """What the keeper does, some seconds after the start."""
+        """What the runtime does, some seconds after the start."""
         self._now = seconds
         await self._cluster.renew({})
 

@@ -174,7 +174,7 @@ class PresenceMachine(RuleBasedStateMachine):
                 assert process.overslept
 
     def renew(self, process: Process) -> None:
-        """The lease, and a look at what is missing, as the keeper does both.
+        """The lease, and a look at what is missing, as the runtime does both.
 
         What fails is tried again after some seconds, not by all at the same time.
         """
@@ -192,7 +192,7 @@ class PresenceMachine(RuleBasedStateMachine):
         await process.cluster.renew({})
         process.overslept = False
         if process.doubts:
-            # After any failure, as the keeper does.
+            # After any failure, as the runtime does.
             await process.cluster.reconcile()
             await self.fetch(process)
             process.doubts = False

@@ -1,4 +1,4 @@
-"""When an outage of Redis begins and ends, as the keeper sees it."""
+"""When an outage of Redis begins and ends, as the runtime sees it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from beam import redis
 from presence import factory
 from rooms.messaging.hub import Hub
-from rooms.runtime import keeper
+from rooms.runtime import runtime
 from tests.clients import until
 
 RENEW = 0.2
@@ -25,11 +25,11 @@ pytestmark = [
 
 @pytest.fixture
 async def link(backend: str, running_hub: Hub, settings: Settings) -> redis.Link:
-    """The link of a loop whose keeper has renewed its lease."""
+    """The link of a loop whose runtime has renewed its lease."""
     seconds = {"lease_renew": RENEW, "lease_seconds": 5 * RENEW}
     settings.BEAM = settings.BEAM | seconds
-    keeper().start()
-    await keeper().closed_known()
+    runtime().start()
+    await runtime().closed_known()
     return redis.link()
 
 
@@ -95,7 +95,7 @@ async def test_leases_are_renewed_more_often_than_redis_is_looked_at(
         renewed.append(loop.time())
         return True
 
-    monkeypatch.setattr(keeper()._cluster, "renew", renew)
+    monkeypatch.setattr(runtime()._cluster, "renew", renew)
     await until(lambda: len(renewed) >= 6, 10)
 
     # Looks at Redis are a second apart.
@@ -113,7 +113,7 @@ async def test_a_lease_is_renewed_while_a_turn_takes_long(
         await asyncio.Event().wait()
 
     # As where thousands of topics of the dead are looked through.
-    monkeypatch.setattr(keeper()._cluster, "renew", hold)
+    monkeypatch.setattr(runtime()._cluster, "renew", hold)
     async with asyncio.timeout(10):
         await held.wait()
     before = await count(leases.process)

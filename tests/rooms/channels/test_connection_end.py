@@ -24,7 +24,7 @@ from rooms.messaging.presence_diffs import diffs
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic
 from rooms.protocol.messages import Close
-from rooms.runtime import Keeper
+from rooms.runtime import Runtime
 from tests.clients import Client, connected, until
 
 
@@ -142,7 +142,7 @@ async def assert_nothing_is_left(
 
 POINTS: dict[str, Callable[[], tuple[Any, str]]] = {
     "token": lambda: (verifier, "enter"),
-    "closed rooms": lambda: (Keeper, "closed_known"),
+    "closed rooms": lambda: (Runtime, "closed_known"),
     "track": lambda: (type(tracker()), "track"),
     "joined": lambda: (RoomChannel, "joined"),
 }

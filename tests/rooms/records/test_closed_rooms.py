@@ -18,7 +18,7 @@ from rooms.messaging.hub import Hub
 from rooms.models import Room
 from rooms.protocol.identifiers import room_topic
 from rooms.records import closed_rooms
-from rooms.runtime import Keeper
+from rooms.runtime import Runtime
 from tests.clients import connected, until
 
 close_again = closed_rooms.close_again
@@ -99,13 +99,13 @@ async def test_gates_that_may_be_lost_are_shut_again(
         return True
 
     monkeypatch.setattr("rooms.runtime.close_again", count)
-    keeper = Keeper()
-    keeper._cluster = Weather(*answers)  # type: ignore[assignment]
-    keeper._gap = True
+    runtime = Runtime()
+    runtime._cluster = Weather(*answers)  # type: ignore[assignment]
+    runtime._gap = True
 
     for answer, expected in zip(answers, closed_after, strict=True):
         with suppress(OSError):
-            await keeper._renew()
+            await runtime._renew()
         assert times == expected, answer
 
 
@@ -123,12 +123,12 @@ async def test_a_removal_that_was_not_relayed_is_tried_again(
         return True
 
     monkeypatch.setattr("rooms.runtime.close_again", close_some)
-    keeper = Keeper()
-    keeper._cluster = Weather(True, True)  # type: ignore[assignment]
-    keeper._gap = True
+    runtime = Runtime()
+    runtime._cluster = Weather(True, True)  # type: ignore[assignment]
+    runtime._gap = True
     with pytest.raises(publisher.Unavailable):
-        await keeper._renew()
-    await keeper._renew()
+        await runtime._renew()
+    await runtime._renew()
 
     assert asked == [False, True]
 
