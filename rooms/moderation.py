@@ -32,7 +32,7 @@ async def remove(
     """Take a user's members, or one session, out of a room; the sessions.
 
     They get `beam_removed` and `phx_close`. `block_seconds`: for how long they
-    may not come back. Raises `relay.Unavailable`, `RedisError`.
+    may not come back. Raises `publisher.Unavailable`, `RedisError`.
     """
     topic = room_topic(room_id)
     if block_seconds > 0:
@@ -60,7 +60,7 @@ async def close_all(room_ids: Sequence[str]) -> None:
     """Close some hundred rooms at once.
 
     The database comes last, and may be unavailable: the rooms are empty by then.
-    Raises `relay.Unavailable`, `RedisError`, `DatabaseError`.
+    Raises `publisher.Unavailable`, `RedisError`, `DatabaseError`.
     """
     await closed_rooms.shut(*room_ids)
     topics = [room_topic(room_id) for room_id in room_ids]
@@ -84,5 +84,5 @@ async def send(room_id: str, name: str, payload: dict[str, Any], by: str) -> Non
 
 
 async def disconnect(user_id: str) -> None:
-    """Close every connection of a user with 1001. Raises `relay.Unavailable`."""
+    """Close every connection of a user with 1001. Raises `publisher.Unavailable`."""
     await publisher.published(disconnect_event(user_id))

@@ -1,7 +1,7 @@
 """Owns Beam's channel layers: the stock ones, with a short road for the hub.
 
 Both are ordinary channel layers. What they add is an extension that the hub
-and the relay use where a layer offers it: `listen` hands messages to a
+and the publisher use where a layer offers it: `listen` hands messages to a
 callback instead of a queue, `publish` takes a message without an await.
 In process nothing is copied; over Redis all messages of one turn of the loop
 leave in one pipeline.

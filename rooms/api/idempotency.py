@@ -42,7 +42,7 @@ Produce = Callable[[Request], Awaitable[Response]]
 async def once(request: Request, caller: Caller, produce: Produce) -> Response:
     """The answer; produced only where the same request was not answered before.
 
-    Raises `ValidationError`, `KeyReused`, `relay.Unavailable`. What fails is not
+    Raises `ValidationError`, `KeyReused`, `publisher.Unavailable`. What fails is not
     kept: it may be tried again.
     """
     if (key := request.headers.get(HEADER)) is None:

@@ -68,7 +68,7 @@ class RoomChannel(Channel):
     _ref: str | None = None
     _diff: Diff | None = None
     _own: State
-    _road: publisher.Relay
+    _publisher: publisher.Publisher
     _sent: publisher.Sent | None = None
     _unanswered: list[Any]
     _expiry: asyncio.TimerHandle | None = None
@@ -113,7 +113,7 @@ class RoomChannel(Channel):
 
     async def _enter(self, meta: dict[str, Any]) -> None:
         """Subscribe first, then read; whoever may not be present only reads."""
-        self._road = publisher.relay()
+        self._publisher = publisher.publisher()
         try:
             await self.subscribe()
             if "presence" not in self.grant.can:
@@ -317,7 +317,7 @@ class RoomChannel(Channel):
             to=to,
         )
         activity_buffer.note_message(self.topic)
-        sent = self._road.publish(message)
+        sent = self._publisher.publish(message)
         if sent is None:
             self.reply(ref)
         elif sent is self._sent:

@@ -49,10 +49,10 @@ class _Turn:
     events: int = 0
 
 
-class Relay:
+class Publisher:
     """One event loop's way to the channel layer, and whether it is open.
 
-    Those who publish often keep the one of their loop: `relay()`.
+    Those who publish often keep the one of their loop: `publisher()`.
     """
 
     def __init__(self) -> None:
@@ -143,9 +143,9 @@ def _retrieve(sent: Sent) -> None:
 
 
 @per_loop
-def relay() -> Relay:
-    """The running loop's relay."""
-    return Relay()
+def publisher() -> Publisher:
+    """The running loop's publisher."""
+    return Publisher()
 
 
 def publish(event: Event) -> Sent | None:
@@ -157,7 +157,7 @@ def publish(event: Event) -> Sent | None:
     `ValueError` at once where the event cannot be encoded. Must be called in
     the event loop.
     """
-    return relay().publish(event)
+    return publisher().publish(event)
 
 
 async def published(event: Event) -> None:

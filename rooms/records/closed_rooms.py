@@ -67,7 +67,7 @@ async def close_again() -> bool:
 
     For a process that starts, and a Redis that lost its data. Who came in
     meanwhile is taken out. False: the database cannot tell. Raises `RedisError`,
-    `relay.Unavailable`.
+    `publisher.Unavailable`.
     """
     try:
         found = await database_sync_to_async(_closed)()

@@ -19,7 +19,7 @@ from rooms.messaging import publisher
 from rooms.messaging.hub import Hub, hub
 from rooms.messaging.subscriptions import group_name
 from rooms.protocol.event import Event
-from tests.contracts.test_relay import FakeMember
+from tests.contracts.test_publisher import FakeMember
 from tests.processes import RedisServer
 from tests.proxy import Proxy, proxy_to
 

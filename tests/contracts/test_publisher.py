@@ -1,4 +1,4 @@
-"""What hub and relay promise on any channel layer, in process and over Redis."""
+"""What hub and publisher promise on any channel layer, in process and over Redis."""
 
 from __future__ import annotations
 
@@ -341,7 +341,7 @@ async def test_a_layer_that_is_away_refuses_and_is_counted(
 
     event = Event(topic=topic, name="msg", payload={})
     await publisher.published(event)
-    made = publisher.relay.made.items()
+    made = publisher.publisher.made.items()
     [mine] = [found for loop, found in made if loop.is_running()]
     monkeypatch.setattr(mine._layer, "group_send", away, raising=False)
     monkeypatch.setattr(mine._layer, "publish", failed, raising=False)
