@@ -28,7 +28,7 @@ from presence.tracker import ALONE
 from rooms.messaging import publisher
 from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import DISCONNECT, LOGGED_OUT, connections
-from rooms.messaging.grace_period import ERRORS, graces
+from rooms.messaging.grace_period import ERRORS, grace_periods
 from rooms.messaging.hub import hub
 from rooms.messaging.presence_diffs import diffs
 from rooms.messaging.presence_order import PRESENCE_STATE
@@ -151,7 +151,7 @@ class Runtime:
 
     async def stop(self) -> None:
         """Give up the lease; who is in a grace period stays until its end."""
-        left = graces().stop()
+        left = grace_periods().stop()
         self._started = False
         if self._retry is not None:
             self._retry.cancel()

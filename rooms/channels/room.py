@@ -23,7 +23,7 @@ from rooms.channels.channel import Channel, Refused
 from rooms.messaging import publisher
 from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.fanout import release
-from rooms.messaging.grace_period import graces, untrack
+from rooms.messaging.grace_period import grace_periods, untrack
 from rooms.messaging.hub import hub
 from rooms.messaging.inbox import Work
 from rooms.messaging.presence_diffs import diffs
@@ -368,7 +368,9 @@ class RoomChannel(Channel):
         self._announce()
         grace = self._policy().presence_grace
         if lost and grace > 0:
-            return background_tasks().spawn(graces().begin(self.topic, ref, grace))
+            return background_tasks().spawn(
+                grace_periods().begin(self.topic, ref, grace)
+            )
         self._note_departure()
         return background_tasks().spawn(untrack(self.topic, [ref]))
 

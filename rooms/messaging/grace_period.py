@@ -34,7 +34,7 @@ async def evict(topic: str, ban: Ban) -> None:
     diffs().publish(topic, await tracker().evict(topic, ban))
 
 
-class Graces:
+class GracePeriods:
     """One event loop's members that may come back in time."""
 
     def __init__(self) -> None:
@@ -76,6 +76,6 @@ class Graces:
 
 
 @per_loop
-def graces() -> Graces:
+def grace_periods() -> GracePeriods:
     """The running loop's grace periods."""
-    return Graces()
+    return GracePeriods()
