@@ -21,6 +21,7 @@ from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import Hub
 from rooms.messaging.presence_diffs import diffs
+from rooms.messaging.subscriptions import Subscriptions
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic
 from rooms.protocol.messages import Close
@@ -124,6 +125,7 @@ async def assert_nothing_is_left(
     await background_tasks().finish()
     await diffs().flush()
     await background_tasks().finish()
+    await hub.finish()
     found = await tracker().list(topic)
     assert list(found.state) == ["bob:1"]
     assert len(await tracker().owners(topic)) == 1
@@ -183,13 +185,14 @@ async def test_while_the_layer_subscribes(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     ada, bob = await connected("ada", "bob")
-    gate.hold(Hub, "_agree")
+    gate.hold(Subscriptions, "_agree")
 
     await join(ada, room)
     await gate.reached()
     await end(ada)
     gate.open()
     await background_tasks().finish()
+    await running_hub.finish()
     await bob.join(room)
 
     await assert_nothing_is_left(running_hub, bob, room, caplog)
