@@ -18,8 +18,13 @@ LISTED = {"anew": "again", "of late": "recently"}
         ("a.py", "x = 1  # begins anew\n", [1]),
         ("a.py", 'anew = settings["anew"]\n', []),
         ("a.py", 'log("It begins %s anew", x)\n', [1]),
+        ("a.py", "def test_it_begins_anew(): ...\n", [1]),
         ("a.lua", "-- begins anew\n", [1]),
         ("a.md", "renewed, anew-ish\n", []),
+        ("a.md", "It was seen of\nlate.\n", [1]),
+        ("Makefile", "run:  ## Begin anew\n", [1]),
+        ("a.toml", 'anew = "of late"  # begins anew\nanew = 1\n', [1]),
+        ("a.json", '{\n"title": "Begins anew",\n"expr": "anew"\n}\n', [2]),
     ],
 )
 def test_listed_words_are_found_in_prose_only(

@@ -18,9 +18,11 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 # Files whose whole text is prose, markup included.
-PROSE = {".md", ".html", ".lua", ".js", ".mjs", ".txt", ".yml", ".sh"}
+PROSE = {".md", ".html", ".lua", ".js", ".mjs", ".txt", ".yml", ".sh", ""}
+PARTS = {".py", ".toml", ".json"}
 LEFT_OUT = re.compile(
-    r"(^|/)(requirements[^/]*\.txt|vectors\.json|migrations/|static/.*\.min\.js)"
+    r"(^|/)(requirements[^/]*\.txt|package[^/]*\.json|vectors\.json|results/[^/]*\.json"
+    r"|LICENSE|\.gitignore|migrations/|static/.*\.min\.js|docs/test_wording\.py)"
 )
 # Code in prose: names in backticks are checked where they are defined.
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
@@ -46,13 +48,13 @@ def words(root: Path = ROOT) -> dict[str, str]:
 
 def find(file: str, text: str, listed: dict[str, str]) -> Iterator[Found]:
     """The listed words in the prose of one file."""
-    pattern = re.compile(
-        rf"(?<![\w-])({'|'.join(map(re.escape, listed))})(?![\w-])", re.IGNORECASE
-    )
+    # The words of a phrase may be on two lines.
+    phrases = (r"\s+".join(map(re.escape, each.split())) for each in listed)
+    pattern = re.compile(rf"(?<![\w-])({'|'.join(phrases)})(?![\w-])", re.IGNORECASE)
     for line, prose in _prose(file, text):
         for match in pattern.finditer(prose):
             at = line + prose[: match.start()].count("\n")
-            word = match.group(1).lower()
+            word = " ".join(match.group(1).lower().split())
             yield Found(file, at, word, listed[word])
 
 
@@ -60,19 +62,37 @@ def _prose(file: str, text: str) -> Iterable[tuple[int, str]]:
     """Pieces of prose with the line on which each begins."""
     if file.endswith(".py"):
         return _python_prose(text)
+    if file.endswith(".toml"):
+        return _comments(text)
+    if file.endswith(".json"):
+        return _titles(text)
     if file.endswith(".md"):
         text = CODE.sub(lambda code: re.sub(r"[^\n]", " ", code.group()), text)
     return [(1, text)]
 
 
 def _python_prose(text: str) -> Iterator[tuple[int, str]]:
-    """Comments, and strings of several words: docstrings, log and error texts."""
+    """Comments, strings of several words (docstrings, log texts), names of tests."""
     kinds = {tokenize.COMMENT, tokenize.STRING}
     # Python 3.12 splits f-strings into parts.
     kinds |= {getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type in kinds and re.search(r"\s", token.string):
             yield token.start[0], token.string
+        elif token.type == tokenize.NAME and token.string.startswith("test_"):
+            yield token.start[0], token.string.replace("_", " ")
+
+
+def _comments(text: str) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if "#" in line:
+            yield number, line.partition("#")[2]
+
+
+def _titles(text: str) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if re.search(r'"(title|description|name|legendFormat)":', line):
+            yield number, line
 
 
 def tracked(root: Path = ROOT) -> list[str]:
@@ -83,7 +103,7 @@ def tracked(root: Path = ROOT) -> list[str]:
     return [
         name
         for name in listed.stdout.splitlines()
-        if Path(name).suffix in PROSE | {".py"} and not LEFT_OUT.search(name)
+        if Path(name).suffix in PROSE | PARTS and not LEFT_OUT.search(name)
     ]
 
 
