@@ -25,14 +25,19 @@ ADA = grants.Identity("ada")
 SECRET = django_settings.TOKEN_SECRETS[0]
 
 
+# Seconds. Tokens in lists of parameters are made when the tests are collected, and must
+# not expire, or begin to be valid, before the last test of a long run.
+A_DAY = 86_400
+
+
 def token(secret: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str:
-    """A token with these claims, good for a minute unless told otherwise."""
-    return jwt.encode({"exp": time.time() + 60, **claims}, secret, algorithm)
+    """A token with these claims that expires tomorrow, unless `exp` is given."""
+    return jwt.encode({"exp": time.time() + A_DAY, **claims}, secret, algorithm)
 
 
 def forged(header: object) -> str:
     """A token with a header of one's own making."""
-    parts: list[Any] = [header, {"user_id": "ada", "exp": time.time() + 60}, {}]
+    parts: list[Any] = [header, {"user_id": "ada", "exp": time.time() + A_DAY}, {}]
     encoded = (base64.urlsafe_b64encode(orjson.dumps(part)) for part in parts)
     return b".".join(part.rstrip(b"=") for part in encoded).decode()
 
@@ -68,7 +73,7 @@ async def test_a_user_token_says_who() -> None:
         forged([]),
         token(),
         token(user_id="ada", room_id="r"),
-        token(user_id="ada", nbf=time.time() + 600),
+        token(user_id="ada", nbf=time.time() + A_DAY),
         jwt.encode({"user_id": "ada"}, SECRET, "HS256"),
         token(SECRET * 2, "HS512", user_id="ada"),
         token("", "none", user_id="ada"),
@@ -90,7 +95,7 @@ UNUSED: list[dict[str, Any]] = [
     {"iat": None},
     {"iat": "today"},
     {"iat": []},
-    {"iat": time.time() + 3_600},
+    {"iat": time.time() + A_DAY},
     {"iat": time.time() * 1_000},
     {"iss": "anybody", "aud": 5},
     {"nbf": None},
@@ -129,7 +134,7 @@ REASONS: list[tuple[dict[str, Any], str]] = [
     ({"exp": float("inf")}, "milliseconds"),
     ({"exp": float("-inf")}, "`exp` is not a number of seconds"),
     ({"exp": float("nan")}, "`exp` is not a number of seconds"),
-    ({"exp": str(int(NOW + 60))}, "`exp` is not a number of seconds"),
+    ({"exp": str(int(NOW + A_DAY))}, "`exp` is not a number of seconds"),
     ({"exp": True}, "`exp` is not a number of seconds"),
     ({"exp": []}, "`exp` is not a number of seconds"),
     ({"exp": None}, "no `exp`"),
@@ -138,7 +143,7 @@ REASONS: list[tuple[dict[str, Any], str]] = [
     ({"nbf": NOW * 1_000}, "`nbf` is after the year 9999.*milliseconds"),
     ({"nbf": {}}, "`nbf` is not a number of seconds"),
     ({"nbf": False}, "`nbf` is not a number of seconds"),
-    ({"nbf": NOW + 600}, "not good for .* s yet"),
+    ({"nbf": NOW + A_DAY}, "not good for .* s yet"),
     ({"user_id": True}, "text or a whole number"),
     ({"user_id": 1.5}, "text or a whole number"),
     ({"user_id": ""}, "1 to 200 characters"),
