@@ -14,7 +14,7 @@ class Unauthorized(Exception):
     """The token is wrong, expired, foreign, or for something else."""
 
 
-class BackendAway(Exception):
+class BackendUnavailable(Exception):
     """Whether the token is good cannot be told now; worth trying again."""
 
 
@@ -43,10 +43,10 @@ class Verifier(Protocol):
     """Turns tokens into grants. `settings.BEAM["verifier"]` names a factory."""
 
     async def user(self, token: str) -> Identity:
-        """Raises `Unauthorized` or `BackendAway`."""
+        """Raises `Unauthorized` or `BackendUnavailable`."""
 
     async def room(self, token: str) -> RoomGrant:
-        """Raises `Unauthorized` or `BackendAway`."""
+        """Raises `Unauthorized` or `BackendUnavailable`."""
 
 
 def id_of(value: object) -> str:

@@ -30,7 +30,7 @@ MOST_DOUBLINGS: Final = 17
 UNREACHABLE: Final = (httpx.HTTPError, httpx.InvalidURL, OSError, BadAnswer)
 
 
-class ProviderAway(Exception):
+class ProviderUnavailable(Exception):
     """The provider has published no key yet: none of its tokens can be judged."""
 
 
@@ -50,13 +50,13 @@ class Jwks:
         """The keys that a token with this key id may be signed with.
 
         None: all of them. A key without an id is among them always. Raises
-        `ProviderAway`.
+        `ProviderUnavailable`.
         """
         is_old = self._clock() - self._fetched > conf().jwks_seconds
         if is_old or not self._knows(kid):
             await self._refresh()
         if not self._keys:
-            raise ProviderAway
+            raise ProviderUnavailable
         return [key for key in self._keys if kid is None or key.kid in (kid, None)]
 
     def _knows(self, kid: str | None) -> bool:

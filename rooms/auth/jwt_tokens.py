@@ -18,13 +18,13 @@ from beam.config.conf import conf
 from beam.config.public_keys import PublicKey
 from rooms.auth.grants import (
     VERBS,
-    BackendAway,
+    BackendUnavailable,
     Identity,
     RoomGrant,
     Unauthorized,
     id_of,
 )
-from rooms.auth.jwks import Jwks, ProviderAway
+from rooms.auth.jwks import Jwks, ProviderUnavailable
 from rooms.protocol.json_types import json_type, not_an_object
 
 ALGORITHM: Final = "HS256"
@@ -95,9 +95,9 @@ class JwtVerifier:
         if self._jwks is not None:
             try:
                 keys += await self._jwks.find(kid)
-            except ProviderAway:
+            except ProviderUnavailable:
                 if not keys:
-                    raise BackendAway from None
+                    raise BackendUnavailable from None
         return keys
 
 

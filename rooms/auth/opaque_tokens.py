@@ -16,7 +16,7 @@ from beam.config.conf import conf
 from beam.telemetry import metrics
 from rooms.auth import http_client
 from rooms.auth.failures import BadAnswer, kind
-from rooms.auth.grants import BackendAway, Identity, RoomGrant, id_of
+from rooms.auth.grants import BackendUnavailable, Identity, RoomGrant, id_of
 from rooms.auth.upstream import Circuit
 from rooms.protocol.json_types import json_type
 
@@ -62,15 +62,15 @@ class BackendVerifier:
         return value
 
     async def _ask(self, kind: str, token: str) -> object:
-        """What the token says; None: it is refused. Raises `BackendAway`."""
+        """What the token says; None: it is refused. Raises `BackendUnavailable`."""
         if not self._circuit.may_ask(time.monotonic()):
             metrics.DECODES_SKIPPED.value += 1
-            raise BackendAway
+            raise BackendUnavailable
         try:
             found = _data_of(await self._post(kind, token))
         except (httpx.HTTPError, OSError, BadAnswer) as error:
             self._failed(error)
-            raise BackendAway from None
+            raise BackendUnavailable from None
         self._circuit.good()
         self._log_state(reachable=True)
         return found.get(f"{kind}_id") if isinstance(found, dict) else None

@@ -20,7 +20,7 @@ MAX_TOKEN: Final = 16_384
 
 
 async def identify(token: object) -> Identity:
-    """Who holds this user token. Raises `Unauthorized` or `BackendAway`."""
+    """Who holds this user token. Raises `Unauthorized` or `BackendUnavailable`."""
     return await verifier().user(_token(token))
 
 
@@ -28,7 +28,7 @@ async def enter(token: object, room_id: str, identity: Identity) -> RoomGrant:
     """What a room token allows this user in this room.
 
     Raises `Unauthorized` where it is for another room or another user, and
-    `BackendAway`.
+    `BackendUnavailable`.
     """
     grant = await verifier().room(_token(token))
     if grant.room_id != room_id:

@@ -192,7 +192,7 @@ class SocketConsumer(AsyncConsumer):
             self.identity = await verifier.identify(token)
         except grants.Unauthorized as refusal:
             raise HandshakeRefused(str(refusal), "token") from None
-        except grants.BackendAway:
+        except grants.BackendUnavailable:
             raise HandshakeRefused(
                 "the backend is unavailable", "unavailable"
             ) from None

@@ -95,7 +95,7 @@ class RoomChannel(Channel):
             self.grant = await verifier.enter(token, room_id, self.owner.identity)
         except grants.Unauthorized as error:
             raise _unauthorized(error) from None
-        except grants.BackendAway:
+        except grants.BackendUnavailable:
             raise Refused(Reason.UNAVAILABLE) from None
         await runtime().closed_known()
         self.session = f"{user_id}:{session_id}"
@@ -245,7 +245,7 @@ class RoomChannel(Channel):
         except grants.Unauthorized as error:
             self._refuse_token(ref, _unauthorized(error))
             return
-        except grants.BackendAway:
+        except grants.BackendUnavailable:
             raise Refused(Reason.UNAVAILABLE) from None
         self._refused = 0
         if "presence" not in self.grant.can:

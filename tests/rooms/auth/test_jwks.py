@@ -28,7 +28,7 @@ from beam.telemetry import metrics
 from rooms.auth import grants, jwt_tokens, verifier
 from rooms.auth.failures import BadAnswer
 from rooms.auth.http_client import fetch, is_downgrade
-from rooms.auth.jwks import Jwks, ProviderAway
+from rooms.auth.jwks import Jwks, ProviderUnavailable
 
 ADA = grants.Identity("ada")
 SECRET = django_settings.TOKEN_SECRETS[0]
@@ -339,7 +339,7 @@ async def test_the_log_names_the_host_and_the_kind_of_failure(
     configure(token_jwks_url=secret, jwks_retry=0.001, backend_timeout=30.0)
     caplog.set_level(logging.INFO)
 
-    with pytest.raises(grants.BackendAway):
+    with pytest.raises(grants.BackendUnavailable):
         await verifier.identify(token("RS256", user_id="ada"))
 
     [line] = [one for one in caplog.records if one.name == "rooms.auth.jwks"]
@@ -357,7 +357,7 @@ async def test_a_provider_that_never_answered_is_no_refusal(
 ) -> None:
     provider.status, provider.body = status, body
 
-    with pytest.raises(grants.BackendAway):
+    with pytest.raises(grants.BackendUnavailable):
         await verifier.identify(token("RS256", user_id="ada"))
 
 
@@ -383,11 +383,11 @@ async def test_a_failed_first_fetch_is_tried_again_soon(
 
     for asked, pause in enumerate((1, 2, 4, 8, 16, 30, 30), start=1):
         for _ in range(2):
-            with pytest.raises(ProviderAway):
+            with pytest.raises(ProviderUnavailable):
                 await jwks.find("a")
             assert provider.asked == asked
         clock.now += pause - 0.01
-        with pytest.raises(ProviderAway):
+        with pytest.raises(ProviderUnavailable):
             await jwks.find("a")
         assert provider.asked == asked
         clock.now += 0.02
@@ -430,7 +430,7 @@ async def test_joins_at_once_share_one_fetch(
 
     assert provider.asked == 1
     assert {type(one) for one in found} == {
-        grants.Identity if status == 200 else grants.BackendAway
+        grants.Identity if status == 200 else grants.BackendUnavailable
     }
 
 
@@ -442,7 +442,7 @@ async def test_a_provider_that_trickles_holds_nobody_up(
     provider.pause = 0.05
 
     async with asyncio.timeout(5):
-        with pytest.raises(grants.BackendAway):
+        with pytest.raises(grants.BackendUnavailable):
             await verifier.identify(token("RS256", None, "a", user_id="ada"))
 
 
@@ -454,7 +454,7 @@ async def test_redirects_are_followed(provider: Provider) -> None:
     assert await Jwks(f"{base}/5").find("a")
     assert provider.asked == 6
     provider.redirects["/keys/6"] = f"{base}/5"
-    with pytest.raises(ProviderAway):
+    with pytest.raises(ProviderUnavailable):
         await Jwks(f"{base}/6").find("a")
 
 

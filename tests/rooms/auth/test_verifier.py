@@ -364,7 +364,7 @@ async def test_a_backend_in_trouble_is_no_refusal(
     backend_door.answers["secret-token"] = answer
 
     for _ in range(3):
-        with pytest.raises(grants.BackendAway):
+        with pytest.raises(grants.BackendUnavailable):
             await verifier.identify("secret-token")
 
     lines = [line for line in caplog.messages if "backend" in line]
@@ -378,7 +378,7 @@ async def test_a_backends_redirect_is_named_and_not_followed(
 ) -> None:
     backend_door.answers["t"] = (status, b"")
 
-    with pytest.raises(grants.BackendAway):
+    with pytest.raises(grants.BackendUnavailable):
         await verifier.identify("t")
 
     [line] = caplog.messages
@@ -405,7 +405,7 @@ async def test_the_log_says_what_the_backend_did_wrong(
     settings.BEAM = settings.BEAM | {"backend_timeout": 30.0}
     backend_door.answers["t"] = (200, answer)
 
-    with pytest.raises(grants.BackendAway):
+    with pytest.raises(grants.BackendUnavailable):
         await verifier.identify("t")
 
     assert reason in caplog.text
@@ -422,7 +422,7 @@ async def test_a_backend_that_comes_back_is_asked_again(
 ) -> None:
     caplog.set_level("INFO")
     backend_door.answers["t"] = (500, b"")
-    with pytest.raises(grants.BackendAway):
+    with pytest.raises(grants.BackendUnavailable):
         await verifier.identify("t")
     backend_door.answers["t"] = (200, {"data": {"user_id": "ada"}})
 
@@ -438,7 +438,7 @@ async def test_a_backend_that_fails_again_and_again_is_left_alone(
     failed, skipped = metrics.DECODES_FAILED.value, metrics.DECODES_SKIPPED.value
 
     for _ in range(5):
-        with pytest.raises(grants.BackendAway):
+        with pytest.raises(grants.BackendUnavailable):
             await verifier.identify("t")
 
     assert len(backend_door.requests) == 2
@@ -457,7 +457,7 @@ async def test_bad_tokens_do_not_lock_out_good_ones(
     backend_door.answers |= {"bad": answer, "t": (200, {"data": {"user_id": "ada"}})}
 
     for _ in range(10):
-        with pytest.raises(grants.BackendAway):
+        with pytest.raises(grants.BackendUnavailable):
             await verifier.identify("bad")
 
     assert await verifier.identify("t") == ADA
@@ -474,14 +474,14 @@ async def _sooner_or_later(token: str) -> grants.Identity:
     while True:
         try:
             return await verifier.identify(token)
-        except grants.BackendAway:
+        except grants.BackendUnavailable:
             await asyncio.sleep(0.01)
 
 
 async def test_nobody_listening_is_no_refusal(settings: Settings) -> None:
     settings.BEAM = settings.BEAM | {"backend_url": "http://127.0.0.1:1"}
 
-    with pytest.raises(grants.BackendAway):
+    with pytest.raises(grants.BackendUnavailable):
         await verifier.identify("t")
 
 

@@ -503,7 +503,7 @@ class AwayVerifier(jwt_tokens.JwtVerifier):
     """A backend that answers for users and is away for rooms."""
 
     async def room(self, token: str) -> grants.RoomGrant:
-        raise grants.BackendAway
+        raise grants.BackendUnavailable
 
 
 class Broken(AwayVerifier):
@@ -531,7 +531,7 @@ class AwayForAll(AwayVerifier):
     """A backend that is away."""
 
     async def user(self, token: str) -> grants.Identity:
-        raise grants.BackendAway
+        raise grants.BackendUnavailable
 
 
 async def test_a_backend_that_is_away_is_told_apart(settings: Settings) -> None:
