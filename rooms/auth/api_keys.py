@@ -88,7 +88,7 @@ class Keyring:
 
     def __init__(self) -> None:
         self._known: dict[str, Caller] = {}
-        self._read_at = self._asked_at = -1e9
+        self._read_at = self._read_started = -1e9
         self._reading: asyncio.Task[None] | None = None
         self._used: set[str] = set()
 
@@ -101,7 +101,7 @@ class Keyring:
         """
         hashed, now = _hash(key), time.monotonic()
         is_old = now - self._read_at > KEPT_SECONDS
-        if (is_old or hashed not in self._known) and self._may_ask(now):
+        if (is_old or hashed not in self._known) and self._may_read(now):
             await self._refresh(now, hashed)
         caller = self._known.get(hashed)
         if caller is not None:
@@ -109,23 +109,23 @@ class Keyring:
             self._used.add(hashed)
         return caller
 
-    def _may_ask(self, now: float) -> bool:
-        asking = self._reading is not None and not self._reading.done()
-        return asking or now - self._asked_at > RETRY_SECONDS
+    def _may_read(self, now: float) -> bool:
+        is_reading = self._reading is not None and not self._reading.done()
+        return is_reading or now - self._read_started > RETRY_SECONDS
 
     async def _refresh(self, now: float, hashed: str) -> None:
         """Read, once for all callers that wait: `SECONDS` from its start at most."""
         if self._reading is None or self._reading.done():
-            self._asked_at = now
+            self._read_started = now
             self._reading = asyncio.create_task(self._read())
         try:
-            async with asyncio.timeout(max(0.0, self._asked_at + SECONDS - now)):
+            async with asyncio.timeout(max(0.0, self._read_started + SECONDS - now)):
                 await asyncio.shield(self._reading)
         except (DatabaseError, TimeoutError) as error:
             if hashed in self._known:
                 return
             if isinstance(error, DatabaseError):
-                self._asked_at = -1e9
+                self._read_started = -1e9
                 raise
             raise OperationalError("the database does not answer") from None
 
@@ -147,7 +147,7 @@ class Keyring:
     def forget(self) -> None:
         """Read everything anew at the next request."""
         self._known.clear()
-        self._read_at = self._asked_at = -1e9
+        self._read_at = self._read_started = -1e9
 
 
 def _in_force() -> dict[str, Caller]:

@@ -17,7 +17,7 @@ MAX_BYTES: Final = 1_048_576
 MAX_REDIRECTS: Final = 5
 
 
-async def ask(
+async def send(
     client: httpx.AsyncClient, request: httpx.Request, seconds: float
 ) -> bytes:
     """The body of a good answer that comes within so many seconds.
@@ -26,7 +26,7 @@ async def ask(
     `httpx.HTTPError` and `TimeoutError`.
     """
     async with asyncio.timeout(seconds):
-        answer, body = await _send(client, request)
+        answer, body = await _stream(client, request)
     if answer.next_request is not None:
         url = answer.next_request.url
         raise BadAnswer(f"it redirects to {url.scheme}://{url.host}")
@@ -38,12 +38,12 @@ async def fetch(client: httpx.AsyncClient, url: str, seconds: float) -> bytes:
     """What is published at a URL, or where it redirects to.
 
     Not from https to http, and not more than `MAX_REDIRECTS` times. Raises like
-    `ask`.
+    `send`.
     """
     async with asyncio.timeout(seconds):
         request = client.build_request("GET", url)
         for _ in range(MAX_REDIRECTS + 1):
-            answer, body = await _send(client, request)
+            answer, body = await _stream(client, request)
             if answer.next_request is None:
                 answer.raise_for_status()
                 return body
@@ -66,7 +66,7 @@ def json_of(body: bytes) -> Any:
         raise BadAnswer("its answer is not JSON") from None
 
 
-async def _send(
+async def _stream(
     client: httpx.AsyncClient, request: httpx.Request
 ) -> tuple[httpx.Response, bytes]:
     answer = await client.send(request, stream=True)

@@ -42,7 +42,7 @@ class Jwks:
         self._clock = clock
         self._keys: list[PublicKey] = []
         self._fetched = -1e9
-        self._ask_at = -1e9
+        self._next_fetch = -1e9
         self._failures = 0
         self._fetching: asyncio.Task[None] | None = None
 
@@ -70,7 +70,7 @@ class Jwks:
     async def _refresh(self) -> None:
         """Fetch, once for all callers that wait, and not too often."""
         if self._fetching is None or self._fetching.done():
-            if self._clock() < self._ask_at:
+            if self._clock() < self._next_fetch:
                 return
             self._fetching = asyncio.ensure_future(self._fetch())
         await asyncio.shield(self._fetching)
@@ -96,14 +96,14 @@ class Jwks:
         if not self._keys:
             pause = min(pause, FIRST_RETRY * 2**doublings)
         self._failures += 1
-        self._ask_at = self._clock() + pause
+        self._next_fetch = self._clock() + pause
 
     def _succeeded(self, keys: list[PublicKey]) -> None:
         if self._failures:
             logger.info("The JWKS of %s is available again", host(self._url))
         self._failures = 0
         self._keys, self._fetched = keys, self._clock()
-        self._ask_at = self._fetched + conf().jwks_retry
+        self._next_fetch = self._fetched + conf().jwks_retry
 
 
 def _keys_of(text: bytes) -> list[PublicKey]:

@@ -17,13 +17,13 @@ from beam.telemetry import metrics
 from rooms.auth import http_client
 from rooms.auth.failures import BadAnswer, kind
 from rooms.auth.grants import BackendUnavailable, Identity, RoomGrant, id_of
-from rooms.auth.upstream import Circuit
+from rooms.auth.upstream import CircuitBreaker
 from rooms.protocol.json_types import json_type
 
 logger = logging.getLogger(__name__)
 
 # What a proxy says of a backend that does not answer, or has too much to do.
-AWAY: Final = frozenset({429, 502, 503, 504})
+UNAVAILABLE: Final = frozenset({429, 502, 503, 504})
 
 
 class BackendVerifier:
@@ -41,7 +41,7 @@ class BackendVerifier:
         ] = WeakKeyDictionary()
         self._cache: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
         self._reachable = True
-        self._circuit = Circuit(conf().backend_failures, conf().backend_pause)
+        self._breaker = CircuitBreaker(conf().backend_failures, conf().backend_pause)
 
     async def user(self, token: str) -> Identity:
         return Identity(await self._decode("user", token))
@@ -54,16 +54,16 @@ class BackendVerifier:
         until, known = self._cache.get(key, (0.0, ""))
         if time.monotonic() < until:
             return known
-        value = id_of(await self._ask(kind, token))
+        value = id_of(await self._decode_remotely(kind, token))
         self._cache[key] = (time.monotonic() + conf().backend_cache_seconds, value)
         self._cache.move_to_end(key)
         if len(self._cache) > self.MAX_CACHED:
             self._cache.popitem(last=False)
         return value
 
-    async def _ask(self, kind: str, token: str) -> object:
+    async def _decode_remotely(self, kind: str, token: str) -> object:
         """What the token says; None: it is refused. Raises `BackendUnavailable`."""
-        if not self._circuit.may_ask(time.monotonic()):
+        if not self._breaker.allows(time.monotonic()):
             metrics.DECODES_SKIPPED.value += 1
             raise BackendUnavailable
         try:
@@ -71,7 +71,7 @@ class BackendVerifier:
         except (httpx.HTTPError, OSError, BadAnswer) as error:
             self._failed(error)
             raise BackendUnavailable from None
-        self._circuit.good()
+        self._breaker.succeeded()
         self._log_state(reachable=True)
         return found.get(f"{kind}_id") if isinstance(found, dict) else None
 
@@ -83,17 +83,17 @@ class BackendVerifier:
             json={"type": kind, "token": token},
             headers={"oorja-secret": conf().api_secrets[0]},
         )
-        return await http_client.ask(client, request, conf().backend_timeout)
+        return await http_client.send(client, request, conf().backend_timeout)
 
     def _failed(self, error: Exception) -> None:
         """A backend that answers is asked again: it may be the token's fault."""
         metrics.DECODES_FAILED.value += 1
         self._log_state(reachable=False, error=error)
         status = isinstance(error, httpx.HTTPStatusError) and error.response.status_code
-        if isinstance(error, BadAnswer) or (status and status not in AWAY):
-            self._circuit.good()
+        if isinstance(error, BadAnswer) or (status and status not in UNAVAILABLE):
+            self._breaker.succeeded()
         else:
-            self._circuit.bad(time.monotonic())
+            self._breaker.failed(time.monotonic())
 
     def _client(self) -> httpx.AsyncClient:
         loop = asyncio.get_running_loop()

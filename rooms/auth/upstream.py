@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Circuit:
+class CircuitBreaker:
     """Whether to ask a service, by how it answered of late.
 
     After `failures` in a row it is not asked for `pause` seconds; then one
@@ -15,24 +15,24 @@ class Circuit:
 
     failures: int
     pause: float
-    _failed: int = 0
-    _ask_at: float = 0.0
+    _consecutive: int = 0
+    _retry_at: float = 0.0
 
-    def may_ask(self, now: float) -> bool:
-        """Whether to ask now. A yes is to be followed by `good` or `bad`."""
-        if self._failed < self.failures:
+    def allows(self, now: float) -> bool:
+        """Whether to ask now. A yes is to be followed by `succeeded` or `failed`."""
+        if self._consecutive < self.failures:
             return True
-        if now < self._ask_at:
+        if now < self._retry_at:
             return False
         # Whoever comes meanwhile waits for what this one finds out.
-        self._ask_at = now + self.pause
+        self._retry_at = now + self.pause
         return True
 
-    def good(self) -> None:
+    def succeeded(self) -> None:
         """It answered."""
-        self._failed = 0
+        self._consecutive = 0
 
-    def bad(self, now: float) -> None:
+    def failed(self, now: float) -> None:
         """It did not."""
-        self._failed += 1
-        self._ask_at = now + self.pause
+        self._consecutive += 1
+        self._retry_at = now + self.pause
