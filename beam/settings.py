@@ -271,6 +271,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "Users", "description": "All connections of somebody."},
         {"name": "Service", "description": "The processes, and whether a key is good."},
     ],
+    "ENUM_NAME_OVERRIDES": {"ErrorCode": "rooms.api.openapi.ERROR_CODES"},
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": [],
     "SERVE_AUTHENTICATION": [],

@@ -13,6 +13,7 @@ import orjson
 
 from beam.config.conf import conf
 from beam.telemetry import metrics
+from rooms.api.error_codes import ErrorCode
 
 SLACK: Final = 65_536
 """Bytes above the largest limit of a view.
@@ -42,4 +43,4 @@ def refuse() -> bytes:
     """Count a refusal; what is answered with 413, as JSON."""
     metrics.BODIES_REFUSED.value += 1
     message = f"a body has at most {limit()} bytes"
-    return orjson.dumps({"error": {"code": "too_large", "message": message}})
+    return orjson.dumps({"error": {"code": ErrorCode.TOO_LARGE, "message": message}})

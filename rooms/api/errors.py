@@ -1,4 +1,4 @@
-"""Owns how a refusal is said: one shape for all of them."""
+"""Exceptions of the REST API, and the answer that each error becomes."""
 
 from __future__ import annotations
 
@@ -10,28 +10,16 @@ from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
-from rest_framework import exceptions, status
+from rest_framework import exceptions
 from rest_framework.response import Response
 
 from beam import database, redis
 from beam.telemetry import metrics
+from rooms.api.error_codes import ErrorCode, code_of
 from rooms.messaging import publisher
 
 logger = logging.getLogger(__name__)
 
-CODES = {
-    400: "invalid",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "not_found",
-    405: "method_not_allowed",
-    406: "not_acceptable",
-    413: "too_large",
-    415: "unsupported_media_type",
-    422: "idempotency_key_reused",
-    429: "rate_limited",
-    503: "unavailable",
-}
 AWAY = (redis.RedisError, OSError, publisher.Unavailable)
 
 
@@ -48,30 +36,33 @@ COUNTED = {
 
 
 class TooLarge(exceptions.APIException):
-    """The body is larger than Beam takes."""
+    """The body is larger than the request may have."""
 
-    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_code = ErrorCode.TOO_LARGE
+    status_code = default_code.status
 
 
-class Unread(exceptions.APIException):
+class UnsupportedBody(exceptions.APIException):
     """The body is of a kind that is not read: the message says what is."""
 
-    status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
+    default_code = ErrorCode.UNSUPPORTED_MEDIA_TYPE
+    status_code = default_code.status
 
 
 class KeyReused(exceptions.APIException):
     """An idempotency key came with another body."""
 
-    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    default_code = ErrorCode.IDEMPOTENCY_KEY_REUSED
+    status_code = default_code.status
     default_detail = "this Idempotency-Key was used with another body"
 
 
 class HistoryOff(exceptions.APIException):
     """The room keeps no history."""
 
-    status_code = status.HTTP_404_NOT_FOUND
+    default_code = ErrorCode.HISTORY_OFF
+    status_code = default_code.status
     default_detail = "this room keeps no history"
-    default_code = "history_off"
 
 
 def answer_error(error: Exception, context: dict[str, Any]) -> Response:
@@ -90,23 +81,18 @@ def _of(error: Exception) -> Response:
     if isinstance(error, DatabaseError):
         trouble.tell(error)
         text = f"the database is unavailable ({database.described(error)}); try again"
-        return _error(503, "unavailable", text)
+        return _error(ErrorCode.UNAVAILABLE, text)
     if isinstance(error, AWAY):
         trouble.tell(error)
-        return _error(503, "unavailable", "Redis is unavailable; try again")
+        return _error(ErrorCode.UNAVAILABLE, "Redis is unavailable; try again")
     if isinstance(error, RequestDataTooBig):
-        return _error(413, "too_large", "the body is far too large")
+        return _error(ErrorCode.TOO_LARGE, "the body is far too large")
     if isinstance(error, SuspiciousOperation):
-        return _error(400, "malformed", "the request is not what HTTP allows")
-    if isinstance(error, exceptions.ValidationError):
-        message = f"the request is not valid: {summary(error.detail)}"
-        return _error(400, "invalid", message, error.detail)
-    if isinstance(error, exceptions.ParseError):
-        return _error(400, "malformed", str(error.detail))
-    if isinstance(error, exceptions.APIException):
-        return _answer(error)
+        return _error(ErrorCode.MALFORMED, "the request is not what HTTP allows")
+    if isinstance(error, exceptions.APIException) and (code := _code(error)):
+        return _answer(error, code)
     logger.error("A request failed", exc_info=error)
-    return _error(500, "failed", "something went wrong here; the log says what")
+    return _error(ErrorCode.FAILED, "something went wrong here; the log says what")
 
 
 class Trouble:
@@ -128,16 +114,23 @@ class Trouble:
 trouble = Trouble()
 
 
-def _answer(error: exceptions.APIException) -> Response:
-    # DRF makes 403 of it where no authenticator names a header.
-    refused = isinstance(error, exceptions.NotAuthenticated)
-    answered = 401 if refused else error.status_code
-    code = error.get_codes()
-    known = CODES.get(answered, "error")
-    answer = _error(
-        answered, code if code == "history_off" else known, str(error.detail)
-    )
-    if refused:
+def _code(error: exceptions.APIException) -> ErrorCode | None:
+    """The code of an exception of this package or of DRF; None if it has none."""
+    if isinstance(error, exceptions.NotAuthenticated):
+        # DRF makes 403 of it where no authenticator names a header.
+        return ErrorCode.UNAUTHORIZED
+    if isinstance(error, exceptions.ParseError):
+        return ErrorCode.MALFORMED
+    own = error.get_codes()
+    return own if isinstance(own, ErrorCode) else code_of(error.status_code)
+
+
+def _answer(error: exceptions.APIException, code: ErrorCode) -> Response:
+    if isinstance(error, exceptions.ValidationError):
+        message = f"the request is not valid: {summary(error.detail)}"
+        return _error(code, message, error.detail)
+    answer = _error(code, str(error.detail))
+    if code is ErrorCode.UNAUTHORIZED:
         answer["WWW-Authenticate"] = "Bearer"
     wait = getattr(error, "wait", None)
     if wait is not None:
@@ -159,19 +152,26 @@ def _first(reasons: Any) -> str:
     return str(first).rstrip(".")
 
 
-def _error(code: int, name: str, message: str, fields: Any = None) -> Response:
-    error = {"code": name, "message": message}
-    if fields is not None:
-        error["fields"] = fields
-    return Response({"error": error}, status=code)
+def error_body(code: ErrorCode, message: str, fields: Any = None) -> dict[str, Any]:
+    """The JSON of an error: its code, its message, and the reasons by field."""
+    error = {"code": code, "message": message}
+    return error if fields is None else error | {"fields": fields}
+
+
+def _error(code: ErrorCode, message: str, fields: Any = None) -> Response:
+    return Response({"error": error_body(code, message, fields)}, status=code.status)
+
+
+def plain_error(code: ErrorCode, message: str) -> JsonResponse:
+    """The answer of a view that is not of DRF."""
+    return JsonResponse({"error": error_body(code, message)}, status=code.status)
 
 
 @csrf_exempt
 def not_found(request: Any, exception: Any = None) -> JsonResponse:
     """The answer for an unknown path."""
     metrics.API_NOT_FOUND.value += 1
-    error = {"code": "not_found", "message": "there is nothing at this path"}
-    return JsonResponse({"error": error}, status=404)
+    return plain_error(ErrorCode.NOT_FOUND, ErrorCode.NOT_FOUND.meaning)
 
 
 READING = ("GET", "HEAD", "OPTIONS")
@@ -187,7 +187,6 @@ def other_method(request: HttpRequest) -> HttpResponse | None:
     else:
         metrics.API_NOT_FOUND.value += 1
         message = f"this path takes {', '.join(READING)}"
-        error = {"code": "method_not_allowed", "message": message}
-        answer = JsonResponse({"error": error}, status=405)
+        answer = plain_error(ErrorCode.METHOD_NOT_ALLOWED, message)
     answer["Allow"] = ", ".join(READING)
     return answer

@@ -11,10 +11,11 @@ from rest_framework.response import Response
 from beam.config.conf import conf
 from beam.telemetry import metrics
 from rooms.api import event_parser
-from rooms.api.errors import summary
+from rooms.api.error_codes import ErrorCode
+from rooms.api.errors import error_body, summary
 from rooms.api.fields import EventName, Payload, RoomId
 from rooms.api.idempotency import once
-from rooms.api.openapi import BODY, IDEMPOTENCY, describe, shape
+from rooms.api.openapi import BODY, IDEMPOTENCY, ErrorBody, describe, shape
 from rooms.api.view import (
     BackendView,
     BracketFormParser,
@@ -57,7 +58,7 @@ class PushRoomEvent(BackendView):
     @describe(
         "Send an event to everybody in a room",
         request=RoomEvent,
-        errors=(*BODY, 422),
+        errors=(*BODY, ErrorCode.IDEMPOTENCY_KEY_REUSED),
         parameters=(IDEMPOTENCY,),
         samples={"The document changed": CHANGED},
         operation="push_room_event",
@@ -82,11 +83,11 @@ class PushRoomEvent(BackendView):
 OK = {"status": "ok"}
 INVALID = {
     "status": "error",
-    "error": {
-        "code": "invalid",
-        "message": "the item is not valid: event: this name is reserved",
-        "fields": {"event": [f"this name is reserved: {RESERVED_RULE}"]},
-    },
+    "error": error_body(
+        ErrorCode.INVALID,
+        "the item is not valid: event: this name is reserved",
+        {"event": [f"this name is reserved: {RESERVED_RULE}"]},
+    ),
 }
 
 
@@ -131,12 +132,12 @@ class Events(BackendView):
                 child=shape(
                     "Result",
                     status=serializers.ChoiceField(["ok", "error"]),
-                    error=serializers.DictField(required=False),
+                    error=ErrorBody(required=False),
                 )
             ),
         ),
         request=Batch,
-        errors=(*BODY, 422),
+        errors=(*BODY, ErrorCode.IDEMPOTENCY_KEY_REUSED),
         parameters=(IDEMPOTENCY,),
         samples={
             "Two events": {
@@ -186,7 +187,7 @@ def _items(body: Any) -> list[Any]:
 
 UNAVAILABLE = {
     "status": "error",
-    "error": {"code": "unavailable", "message": "not relayed; try again"},
+    "error": error_body(ErrorCode.UNAVAILABLE, "not relayed; try again"),
 }
 
 
@@ -212,7 +213,7 @@ def _start(
         metrics.ITEMS_REFUSED.value += 1
         fields = _reasons(error)
         message = f"the item is not valid: {summary(fields)}"
-        details = {"code": "invalid", "message": message, "fields": fields}
+        details = error_body(ErrorCode.INVALID, message, fields)
         return {"status": "error", "error": details}
     return [future for future in sent if future is not None]
 

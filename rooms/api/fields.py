@@ -89,9 +89,7 @@ class EventName(serializers.CharField):
         try:
             return event_parser.event_name(data)
         except ValueError as error:
-            reserved = isinstance(data, str) and is_reserved(data)
-            code = "reserved_event" if reserved else "invalid"
-            raise serializers.ValidationError(str(error), code) from None
+            raise serializers.ValidationError(str(error)) from None
 
 
 class Seconds(serializers.FloatField):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from drf_spectacular.openapi import AutoSchema
@@ -15,38 +15,27 @@ from drf_spectacular.utils import (
 )
 from rest_framework import serializers
 
-from rooms.api.errors import CODES
+from rooms.api.error_codes import ErrorCode
+from rooms.api.errors import error_body
 from rooms.protocol import identifiers
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
-_ERROR = inline_serializer(
-    "Error",
-    {
-        "error": inline_serializer(
-            "ErrorBody",
-            {
-                "code": serializers.CharField(),
-                "message": serializers.CharField(),
-                "fields": serializers.DictField(required=False),
-            },
-        )
-    },
+ERROR_CODES = [(code.value, code.meaning) for code in ErrorCode]
+"""Named `ErrorCode` by `ENUM_NAME_OVERRIDES`."""
+USUAL = (
+    ErrorCode.UNAUTHORIZED,
+    ErrorCode.FORBIDDEN,
+    ErrorCode.RATE_LIMITED,
+    ErrorCode.UNAVAILABLE,
 )
-WHEN = {
-    400: "malformed or not valid; `fields` says which",
-    401: "the secret or API key is missing or wrong",
-    403: "the API key lacks the scope",
-    404: "there is no such thing",
-    413: "the body is too large",
-    415: "the content type is missing or not read, or the body is compressed",
-    422: "the Idempotency-Key was used with another body",
-    429: "too many requests; `Retry-After` says how long to wait",
-    503: "Redis or the database is unavailable; the message says which",
-}
-USUAL = (401, 403, 429, 503)
-BODY = (400, 413, 415)
-"""What a request with a body may be answered with beside."""
+BODY = (
+    ErrorCode.INVALID,
+    ErrorCode.MALFORMED,
+    ErrorCode.TOO_LARGE,
+    ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+)
+"""What a request with a body may also be answered with."""
 
 NAME = {
     "type": "string",
@@ -64,15 +53,43 @@ IDEMPOTENCY = OpenApiParameter(
 )
 
 
-def refusal(status: int, code: str | None = None) -> OpenApiResponse:
-    """An error answer, with an example; `code` where it is not the usual one."""
-    name = code or CODES[status]
-    error: dict[str, Any] = {"code": name, "message": WHEN[status]}
-    if status == 400:
-        error["message"] = "the request is not valid: room_id: is missing"
-        error["fields"] = {"room_id": ["is missing"]}
-    example = OpenApiExample(name, {"error": error}, status_codes=[str(status)])
-    return OpenApiResponse(_ERROR, WHEN[status], [example])
+ErrorBody = type(
+    inline_serializer(
+        "ErrorBody",
+        {
+            "code": serializers.ChoiceField(ERROR_CODES),
+            "message": serializers.CharField(),
+            "fields": serializers.DictField(required=False),
+        },
+    )
+)
+"""The form of an error: of a request, or of one event of a batch."""
+
+_ERROR = inline_serializer("Error", {"error": ErrorBody()})
+
+
+def refusals(codes: Iterable[ErrorCode]) -> dict[int, OpenApiResponse]:
+    """The error answers with these codes by status, each code with an example."""
+    by_status: dict[int, list[ErrorCode]] = {}
+    for code in codes:
+        by_status.setdefault(code.status, []).append(code)
+    return {
+        status: OpenApiResponse(
+            _ERROR,
+            ", or ".join(code.meaning for code in alike),
+            [_example(code) for code in alike],
+        )
+        for status, alike in by_status.items()
+    }
+
+
+def _example(code: ErrorCode) -> OpenApiExample:
+    fields = {"room_id": ["is missing"]} if code is ErrorCode.INVALID else None
+    message = (
+        "the request is not valid: room_id: is missing" if fields else code.meaning
+    )
+    error = {"error": error_body(code, message, fields)}
+    return OpenApiExample(code.value, error, status_codes=[str(code.status)])
 
 
 class Described(AutoSchema):
@@ -102,30 +119,27 @@ def describe(
     answer: Any = None,
     *,
     request: Any = None,
-    errors: tuple[int, ...] = (),
+    errors: tuple[ErrorCode, ...] = (),
     parameters: tuple[Any, ...] = (),
     example: Any = None,
     samples: dict[str, Any] | None = None,
-    refusals: dict[int, str] | None = None,
     operation: str,
 ) -> Callable[[Handler], Handler]:
     """Decorate a handler with what it takes and answers.
 
-    `samples`: requests worth showing, by what they do. `refusals`: codes of its
-    own, by status.
+    `samples`: requests worth showing, by what they do. `errors`: the codes of its
+    error answers in addition to `USUAL`.
     """
     good = OpenApiResponse(
         answer,
         summary,
         [OpenApiExample("answer", example, response_only=True)] if example else [],
     )
-    codes = refusals or {}
-    refused = {one: refusal(one, codes.get(one)) for one in (*errors, *codes, *USUAL)}
     decorator: Callable[[Handler], Handler] = extend_schema(
         operation_id=operation,
         summary=summary,
         request=request,
-        responses={200: good} | refused,
+        responses={200: good} | refusals((*errors, *USUAL)),
         parameters=list(parameters),
         examples=[
             OpenApiExample(name, value, request_only=True)

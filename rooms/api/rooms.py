@@ -14,6 +14,7 @@ from presence import admission, topic_index
 from presence.factory import tracker
 from presence.state import State
 from rooms import moderation
+from rooms.api.error_codes import ErrorCode
 from rooms.api.errors import HistoryOff
 from rooms.api.fields import (
     WHOLE_NUMBER,
@@ -98,7 +99,7 @@ class Rooms(BackendView):
             cursor=serializers.CharField(allow_null=True),
         ),
         parameters=(Page,),
-        errors=(400,),
+        errors=(ErrorCode.INVALID,),
         example={
             "rooms": [{"room_id": "lobby", "sessions": 3, "users": 2}],
             "cursor": None,
@@ -134,7 +135,7 @@ class Room(BackendView):
     @describe(
         "One room, whether anybody is in or not",
         DETAILS,
-        errors=(400,),
+        errors=(ErrorCode.INVALID,),
         example=EXAMPLE,
         parameters=(ROOM,),
         operation="get_room",
@@ -182,7 +183,7 @@ class Presence(BackendView):
                 )
             ),
         ),
-        errors=(400,),
+        errors=(ErrorCode.INVALID,),
         example={
             "room_id": "lobby",
             "members": [
@@ -385,8 +386,7 @@ class History(BackendView):
     @describe(
         "Kept events: no room keeps any yet",
         shape("History"),
-        errors=(400,),
-        refusals={404: "history_off"},
+        errors=(ErrorCode.INVALID, ErrorCode.HISTORY_OFF),
         parameters=(ROOM,),
         operation="get_history",
     )

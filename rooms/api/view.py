@@ -23,7 +23,7 @@ from rest_framework.views import APIView
 from beam.config.conf import conf
 from beam.telemetry import metrics
 from rooms.api import authentication
-from rooms.api.errors import TooLarge, Unread
+from rooms.api.errors import TooLarge, UnsupportedBody
 from rooms.api.openapi import Described
 from rooms.auth.api_keys import Caller
 from rooms.protocol.json_text import dumps, loads
@@ -72,12 +72,12 @@ class BracketFormParser(BaseParser):
 
 
 def _form_of(body: bytes) -> bytes:
-    """The body, which is a form. Raises `Unread` for JSON that is called a form.
+    """The body, if it is a form. Raises `UnsupportedBody` if it is JSON.
 
-    curl and HTTP clients of many languages call any text a form.
+    curl and HTTP clients of many languages send any text as a form.
     """
     if body.lstrip()[:1] in (b"{", b"["):
-        raise Unread(
+        raise UnsupportedBody(
             "the body looks like JSON, but its content type is that of a form: send "
             "it with content-type: application/json"
         )
@@ -110,15 +110,17 @@ class ByContentType(DefaultContentNegotiation):
     """Chooses what reads a body, and says what is missing."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
-        """The parser for the request's content type. Raises `Unread`."""
+        """The parser for the request's content type. Raises `UnsupportedBody`."""
         parser = super().select_parser(request, parsers)
         if parser is not None:
             return parser
         kinds = "application/json" + (", or a form" if len(parsers) > 1 else "")
         given = request.content_type
         if not given:
-            raise Unread(f"the content type is missing: send content-type: {kinds}")
-        raise Unread(
+            raise UnsupportedBody(
+                f"the content type is missing: send content-type: {kinds}"
+            )
+        raise UnsupportedBody(
             f"the content type {given[:MAX_QUOTED]!r} is not read: send {kinds}"
         )
 
@@ -184,13 +186,13 @@ class BackendView(APIView):
         return response
 
     def _check_body(self, request: Request) -> None:
-        """Raises `TooLarge`, and `Unread` for a body that is compressed."""
+        """Raises `TooLarge`, and `UnsupportedBody` for a body that is compressed."""
         size = len(request.body)
         if size > self.max_bytes:
             raise TooLarge(f"the body has at most {self.max_bytes} bytes")
         coding = request.headers.get("content-encoding", "").strip().lower()
         if size and coding not in ("", "identity"):
-            raise Unread(
+            raise UnsupportedBody(
                 f"the body has content-encoding {coding[:MAX_QUOTED]!r}: send it "
                 "uncompressed"
             )

@@ -10,6 +10,7 @@ import pytest
 
 from beam.config.conf import Conf
 from beam.telemetry.metrics import CLOSED, COUNTERS, HISTOGRAMS, OTHER
+from rooms.api.error_codes import ErrorCode
 from rooms.monitoring.process_stats import GAUGES
 from rooms.protocol.event_names import RESERVED
 from rooms.protocol.messages import Close, Reason
@@ -36,6 +37,14 @@ def test_every_reason_has_a_row() -> None:
 
 def test_every_close_code_has_a_row() -> None:
     assert {str(int(code)) for code in Close} <= firsts("protocol.md")
+
+
+def test_every_error_code_has_a_row_with_its_status() -> None:
+    page = (DOCS / "http-api.md").read_text()
+    table = page.partition("## Errors")[2].partition("\n## ")[0]
+    documented = re.findall(r"^\| `(\w+)` \| (\d+) \|", table, re.MULTILINE)
+
+    assert documented == [(code, str(code.status)) for code in ErrorCode]
 
 
 def test_every_end_of_a_connection_is_listed() -> None:

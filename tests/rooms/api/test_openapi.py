@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from rooms.api.error_codes import ErrorCode
 from tests.conftest import Serve
 
 SECRET = {"secret": "dev-secret"}
@@ -82,6 +83,8 @@ def test_every_request_is_described(beam_server: Serve) -> None:
     ours = {route for route in routes if route.startswith("api/v1/")}
     assert len(ours) > 10
     assert len(described["paths"]) == len(ours)
+    codes = described["components"]["schemas"]["ErrorCode"]["enum"]
+    assert codes == list(ErrorCode)
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
             assert {"401", "403", "429", "503"} <= operation["responses"].keys(), path
