@@ -45,7 +45,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         pauses.append(seconds)
 
     monkeypatch.setattr("beam_client.client.time.sleep", pauses.append)
-    monkeypatch.setattr("beam_client.client.asyncio.sleep", sleep)
+    monkeypatch.setattr("beam_client.async_client.asyncio.sleep", sleep)
     return pauses
 
 

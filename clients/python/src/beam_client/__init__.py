@@ -1,8 +1,9 @@
 """Talk to Beam from a Python backend: events, presence, rooms, tokens."""
 
 from beam_client.answers import Member, Room, RoomDetails
+from beam_client.async_client import AsyncBeam
 from beam_client.calls import Event
-from beam_client.client import AsyncBeam, Beam
+from beam_client.client import Beam
 from beam_client.errors import BeamError, Unavailable
 from beam_client.tokens import mint_room, mint_user
 

@@ -1,0 +1,74 @@
+"""What `Beam` and `AsyncBeam` have in common: options, credentials, requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from beam_client.calls import Call
+from beam_client.errors import Unavailable
+from beam_client.retries import MOST_WAIT, Patience
+
+TRIES = 3
+MAX_WAIT = 30.0
+
+
+class Client:
+    """What both have in common: who calls, and with how much patience."""
+
+    def __init__(
+        self,
+        url: str,
+        secret: str | None,
+        key: str | None,
+        tries: int,
+        max_wait: float,
+    ) -> None:
+        _check_url(url)
+        if tries < 1:
+            raise ValueError("tries is at least 1")
+        if not 0 <= max_wait <= MOST_WAIT:
+            raise ValueError(f"max_wait is 0 to {MOST_WAIT:.0f} seconds")
+        self._headers = _credentials(secret, key)
+        self._tries = tries
+        self._max_wait = max_wait
+
+    def _patience(self) -> Patience:
+        return Patience(self._tries, self._max_wait)
+
+    def _request(self, call: Call[Any]) -> dict[str, Any]:
+        return {
+            "method": call.method,
+            "url": call.path,
+            "json": call.body,
+            "params": call.query,
+            "headers": {**self._headers, **call.headers},
+        }
+
+
+def _check_url(url: str) -> None:
+    """Raises `ValueError` for what cannot be an address of Beam."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"{url!r} is no URL: {error}") from None
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ValueError(f"{url!r} is no URL like https://beam.example.com")
+    if parsed.query or parsed.fragment:
+        raise ValueError(f"{url!r} has more than a host and a path")
+
+
+def _credentials(secret: str | None, key: str | None) -> dict[str, str]:
+    """The headers that say who calls. Raises `ValueError`."""
+    if bool(secret) == bool(key):
+        raise ValueError("say either secret or key, and let it not be empty")
+    said = secret or key or ""
+    # It goes into a header; read from a file, it may end with a line end.
+    if said != said.strip() or not (said.isascii() and said.isprintable()):
+        raise ValueError("a secret or key is ASCII, without space around it")
+    return {"secret": said} if secret else {"Authorization": f"Bearer {said}"}
+
+
+def unreachable(error: httpx.RequestError) -> Unavailable:
+    return Unavailable(0, "unreachable", str(error) or type(error).__name__)
