@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 import base64
-import json
 import time
 from collections.abc import Iterable
 from functools import cache
 from typing import Any, Final
 
 import jwt
-import orjson
 from jwt.algorithms import HMACAlgorithm
 
 from beam.config import public_keys
 from beam.config.conf import conf
 from beam.config.public_keys import PublicKey
 from rooms.auth.grants import (
-    VERBS,
     BackendUnavailable,
     Identity,
     RoomGrant,
     Unauthorized,
-    id_of,
 )
 from rooms.auth.jwks import Jwks, ProviderUnavailable
-from rooms.protocol.json_types import json_type, not_an_object
+from rooms.auth.jwt_claims import check_time, claim, id_claim, meta_of, verbs_of
 
 ALGORITHM: Final = "HS256"
 # Beam's own names, good beside those that are configured.
 USER: Final = "user_id"
 ROOM: Final = "room_id"
-LAST_DATE: Final = 253_402_300_799
-"""The end of the year 9999, in seconds. What is above is not in seconds."""
 # `sub`, `jti` and `iat` decide nothing in Beam, so they may be anything. `exp` and
-# `nbf` are judged by `_check_time`, which says what is wrong with them.
+# `nbf` are judged by `jwt_claims`, which says what is wrong with them.
 _UNJUDGED: Final = ("exp", "nbf", "iat", "sub", "jti")
 _OPTIONS: Final[Any] = {f"verify_{name}": False for name in (*_UNJUDGED, "aud")}
 _WITH_AUDIENCE: Final[Any] = _OPTIONS | {"verify_aud": True}
@@ -53,18 +47,18 @@ class JwtVerifier:
 
     async def user(self, token: str) -> Identity:
         claims = await self._claims(token)
-        if _claim(claims, conf().token_room_claim, ROOM) is not None:
+        if claim(claims, conf().token_room_claim, ROOM) is not None:
             raise Unauthorized("this is a room token, where a user token belongs")
-        return Identity(_id(claims, conf().token_user_claim, USER))
+        return Identity(id_claim(claims, conf().token_user_claim, USER))
 
     async def room(self, token: str) -> RoomGrant:
         claims = await self._claims(token)
         user = (conf().token_user_claim, USER)
         return RoomGrant(
-            room_id=_id(claims, conf().token_room_claim, ROOM),
-            user_id=None if _claim(claims, *user) is None else _id(claims, *user),
-            can=_verbs(claims.get("can")),
-            meta=_meta(claims.get("meta")),
+            room_id=id_claim(claims, conf().token_room_claim, ROOM),
+            user_id=None if claim(claims, *user) is None else id_claim(claims, *user),
+            can=verbs_of(claims.get("can")),
+            meta=meta_of(claims.get("meta")),
             expires=float(claims["exp"]),
         )
 
@@ -130,7 +124,7 @@ def _decode(
             continue
         except (jwt.PyJWTError, ValueError, OverflowError, RecursionError) as error:
             raise Unauthorized(_reason(error)) from None
-        _check_time(claims)
+        check_time(claims)
         return claims
     raise Unauthorized(
         "the token is not signed with BEAM_TOKEN_SECRET"
@@ -148,33 +142,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, jwt.MissingRequiredClaimError):
         return f"the token has no `{error.claim}`"
     return "the token is malformed"
-
-
-def _check_time(claims: dict[str, Any]) -> None:
-    """Raises `Unauthorized` for a token that is not good now, or has no `exp`."""
-    now, leeway = time.time(), conf().token_leeway
-    if claims.get("exp") is None:
-        raise Unauthorized("the token has no `exp`")
-    if (expires := _date(claims, "exp")) <= now - leeway:
-        raise Unauthorized(f"the token expired {now - expires:,.0f} s ago")
-    if claims.get("nbf") is not None:
-        wait = _date(claims, "nbf") - now
-        if wait > leeway:
-            raise Unauthorized(f"the token is not good for {wait:,.0f} s yet (`nbf`)")
-
-
-def _date(claims: dict[str, Any], name: str) -> float:
-    """A claim that is a Unix time in seconds. Raises `Unauthorized`."""
-    date = claims[name]
-    # NaN is neither above nor below anything.
-    if type(date) not in (int, float) or not date > -LAST_DATE:
-        raise Unauthorized(f"the token's `{name}` is not a number of seconds")
-    if date > LAST_DATE:
-        raise Unauthorized(
-            f"the token's `{name}` is after the year 9999: it must be in seconds, "
-            "not in milliseconds"
-        )
-    return float(date)
 
 
 @cache
@@ -195,42 +162,6 @@ class _Prepared(HMACAlgorithm):
 
     def prepare_key(self, key: str | bytes) -> bytes:
         return key if isinstance(key, bytes) else super().prepare_key(key)
-
-
-def _verbs(can: object) -> frozenset[str]:
-    if can is None:
-        return VERBS
-    if not isinstance(can, list):
-        raise Unauthorized(f"the token's `can` is a list, not {json_type(can)}")
-    return VERBS & {verb for verb in can if isinstance(verb, str)}
-
-
-def _meta(meta: object) -> dict[str, Any]:
-    if meta is None:
-        return {}
-    if not isinstance(meta, dict):
-        raise Unauthorized(not_an_object("the token's `meta`", meta))
-    try:
-        orjson.dumps(meta)
-        # orjson writes null for NaN and Infinity.
-        json.dumps(meta, allow_nan=False)
-    except (TypeError, ValueError):
-        # Half of a surrogate pair, a huge number, deep nesting.
-        raise Unauthorized("the token's `meta` cannot be written as JSON") from None
-    return meta
-
-
-def _claim(claims: dict[str, Any], *names: str) -> Any:
-    """The first of these claims that is there; None for none."""
-    return next((claims[name] for name in names if name in claims), None)
-
-
-def _id(claims: dict[str, Any], *names: str) -> str:
-    """The id that the first of these claims is. Raises `Unauthorized`."""
-    found = _claim(claims, *names)
-    if found is None:
-        raise Unauthorized(f"the token has no `{names[0]}`")
-    return id_of(found)
 
 
 def mint_user(user_id: str, ttl: float) -> str:

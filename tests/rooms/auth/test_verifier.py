@@ -19,7 +19,7 @@ from django.conf import settings as django_settings
 from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
-from rooms.auth import grants, jwt_tokens, opaque_tokens, verifier
+from rooms.auth import grants, jwt_claims, jwt_tokens, opaque_tokens, verifier
 
 ADA = grants.Identity("ada")
 SECRET = django_settings.TOKEN_SECRETS[0]
@@ -129,7 +129,7 @@ NOW = time.time()
 REASONS: list[tuple[dict[str, Any], str]] = [
     ({"exp": NOW * 1_000 + 60_000}, "`exp` is after the year 9999.*milliseconds"),
     ({"exp": int(NOW * 1_000)}, "`exp` is after the year 9999.*milliseconds"),
-    ({"exp": jwt_tokens.LAST_DATE + 1}, "milliseconds"),
+    ({"exp": jwt_claims.LAST_DATE + 1}, "milliseconds"),
     ({"exp": 10**400}, "milliseconds"),
     ({"exp": float("inf")}, "milliseconds"),
     ({"exp": float("-inf")}, "`exp` is not a number of seconds"),
@@ -167,7 +167,7 @@ async def test_a_refusal_names_phps_empty_array() -> None:
         await verifier.enter(token(room_id="r", can="push"), "r", ADA)
 
 
-@pytest.mark.parametrize("exp", [jwt_tokens.LAST_DATE, 4_102_444_800.5])
+@pytest.mark.parametrize("exp", [jwt_claims.LAST_DATE, 4_102_444_800.5])
 async def test_a_date_within_the_year_9999_is_good(exp: float) -> None:
     assert await verifier.identify(token(user_id="ada", exp=exp)) == ADA
     assert (await verifier.enter(token(room_id="r", exp=exp), "r", ADA)).expires == exp
