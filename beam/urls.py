@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from rooms.api.errors import not_found
+from rooms.api.plain_errors import not_found
 
 handler404 = not_found
 

@@ -6,8 +6,17 @@ from django.conf import settings
 from django.urls import path, re_path, register_converter
 
 from rooms import demo
-from rooms.api import events, health, openapi_texts, prometheus, rooms
-from rooms.api.errors import not_found
+from rooms.api import (
+    events,
+    health,
+    history,
+    moderation,
+    openapi_texts,
+    presence,
+    prometheus,
+    rooms,
+)
+from rooms.api.plain_errors import not_found
 
 
 class Segment:
@@ -38,12 +47,12 @@ urlpatterns = [
     path("api/v1/health", health.Health.as_view()),
     path("api/v1/rooms", rooms.Rooms.as_view()),
     path(ROOM, rooms.Room.as_view()),
-    path(f"{ROOM}/presence", rooms.Presence.as_view()),
-    path(f"{ROOM}/remove", rooms.Remove.as_view()),
-    path(f"{ROOM}/close", rooms.Close.as_view()),
-    path(f"{ROOM}/open", rooms.Open.as_view()),
-    path(f"{ROOM}/history", rooms.History.as_view()),
-    path("api/v1/users/<id:user_id>/disconnect", rooms.Disconnect.as_view()),
+    path(f"{ROOM}/presence", presence.Presence.as_view()),
+    path(f"{ROOM}/remove", moderation.Remove.as_view()),
+    path(f"{ROOM}/close", moderation.Close.as_view()),
+    path(f"{ROOM}/open", moderation.Open.as_view()),
+    path(f"{ROOM}/history", history.History.as_view()),
+    path("api/v1/users/<id:user_id>/disconnect", moderation.Disconnect.as_view()),
 ]
 
 urlpatterns += [

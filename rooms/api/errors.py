@@ -8,8 +8,6 @@ from typing import Any
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import Error as DatabaseError
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -160,33 +158,3 @@ def error_body(code: ErrorCode, message: str, fields: Any = None) -> dict[str, A
 
 def _error(code: ErrorCode, message: str, fields: Any = None) -> Response:
     return Response({"error": error_body(code, message, fields)}, status=code.status)
-
-
-def plain_error(code: ErrorCode, message: str) -> JsonResponse:
-    """The answer of a view that is not of DRF."""
-    return JsonResponse({"error": error_body(code, message)}, status=code.status)
-
-
-@csrf_exempt
-def not_found(request: Any, exception: Any = None) -> JsonResponse:
-    """The answer for an unknown path."""
-    metrics.API_NOT_FOUND.value += 1
-    return plain_error(ErrorCode.NOT_FOUND, ErrorCode.NOT_FOUND.meaning)
-
-
-READING = ("GET", "HEAD", "OPTIONS")
-
-
-def other_method(request: HttpRequest) -> HttpResponse | None:
-    """The answer of a path that is only read to another method; None: go on."""
-    if request.method in ("GET", "HEAD"):
-        return None
-    if request.method == "OPTIONS":
-        answer = HttpResponse()
-        del answer["Content-Type"]
-    else:
-        metrics.API_NOT_FOUND.value += 1
-        message = f"this path takes {', '.join(READING)}"
-        answer = plain_error(ErrorCode.METHOD_NOT_ALLOWED, message)
-    answer["Allow"] = ", ".join(READING)
-    return answer

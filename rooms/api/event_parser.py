@@ -26,6 +26,10 @@ class Invalid(ValueError):
         super().__init__("; ".join(fields.values()))
         self.fields = fields
 
+    def reasons(self) -> dict[str, list[str]]:
+        """A list of reasons for each field, as in every error of the API."""
+        return {name: [text] for name, text in self.fields.items()}
+
 
 def event_name(name: object) -> str:
     """A name that backends may send. Raises `ValueError`."""

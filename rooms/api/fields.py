@@ -12,7 +12,6 @@ from rest_framework import serializers
 from rooms.api import event_parser
 from rooms.api.openapi import NAME
 from rooms.protocol import identifiers
-from rooms.protocol.event_names import is_reserved
 from rooms.protocol.json_types import json_type, not_an_object
 
 

@@ -12,8 +12,8 @@ from rest_framework.response import Response
 
 from beam import database, redis
 from beam.config.conf import conf
-from rooms.api.errors import other_method
 from rooms.api.openapi import describe, shape
+from rooms.api.plain_errors import other_method
 from rooms.api.view import BackendView
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import hub

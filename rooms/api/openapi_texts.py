@@ -11,7 +11,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer2, OpenApiYamlRenderer2
 from drf_spectacular.views import SpectacularSwaggerView
 
-from rooms.api.errors import other_method
+from rooms.api.plain_errors import other_method
 
 JSON = "application/json"
 YAML = "application/vnd.oai.openapi"

@@ -13,8 +13,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from rest_framework import exceptions
-from rest_framework.negotiation import DefaultContentNegotiation
-from rest_framework.parsers import BaseParser, MultiPartParser
+from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -25,10 +24,9 @@ from beam.telemetry import metrics
 from rooms.api import authentication
 from rooms.api.errors import TooLarge, UnsupportedBody
 from rooms.api.openapi import Described
+from rooms.api.parsers import MAX_QUOTED, ByContentType, JsonParser
 from rooms.auth.api_keys import Caller
-from rooms.protocol.json_text import dumps, loads
-from rooms.protocol.messages import BadFrame
-from rooms.protocol.query_params import InvalidParams, assign, parse_params
+from rooms.protocol.json_text import dumps
 
 
 class JsonRenderer(BaseRenderer):
@@ -43,86 +41,9 @@ class JsonRenderer(BaseRenderer):
         return b"" if data is None else dumps(data)
 
 
-class JsonParser(BaseParser):
-    """`application/json`, by the same rules as a client's frame."""
-
-    media_type = "application/json"
-    # Levels of the body around a payload.
-    levels = 1
-
-    def parse(self, stream: Any, media_type: Any = None, context: Any = None) -> Any:
-        """Raises `ParseError` for what is no JSON or nests too deeply."""
-        try:
-            return loads(stream.read(), conf().max_message_depth + self.levels)
-        except BadFrame as error:
-            raise exceptions.ParseError(f"not JSON: {error}") from None
-
-
-class BracketFormParser(BaseParser):
-    """`application/x-www-form-urlencoded` with nesting: `payload[a]=1`."""
-
-    media_type = "application/x-www-form-urlencoded"
-
-    def parse(self, stream: Any, media_type: Any = None, context: Any = None) -> Any:
-        """Raises `ParseError` for what is no form."""
-        try:
-            return parse_params(_form_of(stream.read()))
-        except InvalidParams as error:
-            raise exceptions.ParseError(str(error)) from None
-
-
-def _form_of(body: bytes) -> bytes:
-    """The body, if it is a form. Raises `UnsupportedBody` if it is JSON.
-
-    curl and HTTP clients of many languages send any text as a form.
-    """
-    if body.lstrip()[:1] in (b"{", b"["):
-        raise UnsupportedBody(
-            "the body looks like JSON, but its content type is that of a form: send "
-            "it with content-type: application/json"
-        )
-    return body
-
-
-class BracketMultiPartParser(MultiPartParser):
-    """`multipart/form-data` with the same nesting; files are passed over."""
-
-    def parse(self, stream: Any, media_type: Any = None, context: Any = None) -> Any:
-        """Raises `ParseError` for what is no form."""
-        form = super().parse(stream, media_type, context)
-        params: dict[str, Any] = {}
-        try:
-            for key, value in form.data.items():
-                assign(params, key, str(value))
-        except InvalidParams as error:
-            raise exceptions.ParseError(str(error)) from None
-        return params
-
-
 logger = logging.getLogger(__name__)
 
-# Characters of a header that a message quotes.
-MAX_QUOTED = 100
 METHODS = frozenset({"get", "head", "options", "post"})
-
-
-class ByContentType(DefaultContentNegotiation):
-    """Chooses what reads a body, and says what is missing."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        """The parser for the request's content type. Raises `UnsupportedBody`."""
-        parser = super().select_parser(request, parsers)
-        if parser is not None:
-            return parser
-        kinds = "application/json" + (", or a form" if len(parsers) > 1 else "")
-        given = request.content_type
-        if not given:
-            raise UnsupportedBody(
-                f"the content type is missing: send content-type: {kinds}"
-            )
-        raise UnsupportedBody(
-            f"the content type {given[:MAX_QUOTED]!r} is not read: send {kinds}"
-        )
 
 
 class BackendView(APIView):

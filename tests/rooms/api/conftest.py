@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import AsyncIterator
+
+import httpx
 import pytest
 
+from beam.asgi import application
+from rooms.api import authentication
+from rooms.auth import api_keys
 from rooms.messaging.hub import Hub
 
 
 @pytest.fixture
 def own(backend: str, running_hub: Hub) -> None:
     """The back end that the test names, and then the hub."""
+
+
+@pytest.fixture
+def fresh() -> None:
+    """No key is known, no rate is used up."""
+    api_keys.keyring.forget()
+    authentication._paces().clear()
+
+
+@pytest.fixture
+async def api(fresh: None) -> AsyncIterator[httpx.AsyncClient]:
+    """Asks the application."""
+    transport = httpx.ASGITransport(app=application, client=("127.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://beam") as http:
+        yield http
+
+
+@pytest.fixture
+def room(backend: str) -> str:
+    """A room of the test's own, with characters that need escaping in a path."""
+    return f"{secrets.token_hex(4)} é 100%/x"

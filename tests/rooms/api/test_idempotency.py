@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-import time
 from typing import Any
 
 import pytest
 from django.test import AsyncClient
 
-from rooms.api import events, idempotency
+from rooms.api import events, idempotency, idempotency_store
 from rooms.messaging import publisher
 from tests.clients import connected
-from tests.rooms.api.test_rooms import SECRET
+from tests.rooms.api.calls import SECRET
 
 pytestmark = [
     pytest.mark.usefixtures("own"),
@@ -87,7 +86,7 @@ async def test_what_is_done_but_cannot_be_kept_is_answered(
     async def fail(*_: Any) -> None:
         raise OSError("away")
 
-    for store in (idempotency._Local, idempotency._Shared):
+    for store in (idempotency_store.LocalStore, idempotency_store.RedisStore):
         monkeypatch.setattr(store, "put", fail)
 
     assert (await send(async_client, key, key)).status_code == 200
@@ -124,7 +123,7 @@ async def test_what_failed_may_be_tried_again(
         raise publisher.Unavailable
 
     with monkeypatch.context() as patch:
-        patch.setattr(events, "_publish_all", fail)
+        patch.setattr(events, "publish_all", fail)
         assert (await send(async_client, key, key)).status_code == 503
 
     assert (await send(async_client, key, key)).status_code == 200
@@ -140,7 +139,7 @@ async def test_a_request_whose_first_is_never_done_is_a_503(
         started.set()
         await never.wait()
 
-    monkeypatch.setattr(events, "_publish_all", hang)
+    monkeypatch.setattr(events, "publish_all", hang)
     first = asyncio.create_task(send(async_client, key, key))
     await started.wait()
 
@@ -158,45 +157,3 @@ async def test_a_key_has_1_to_255_characters(
 
     assert answer.status_code == 400
     assert "Idempotency-Key" in answer.json()["error"]["fields"]
-
-
-async def test_in_process_only_so_many_bytes_are_kept(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(idempotency, "MAX_BYTES", 3_000)
-    store = idempotency._Local()
-
-    for n in range(5):
-        await store.put(f"k{n}", b"x" * 600)
-
-    kept = [await store.get(f"k{n}") is not None for n in range(5)]
-    assert kept == [False, False, True, True, True]
-    for n in range(5):
-        await store.drop(f"k{n}")
-    assert store._bytes == 0
-
-
-async def test_in_process_what_is_over_takes_no_room(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    store = idempotency._Local()
-    for n in range(5):
-        await store.put(f"k{n}", b"x")
-    later = time.monotonic() + idempotency.SECONDS + 1
-    monkeypatch.setattr(time, "monotonic", lambda: later)
-
-    await store.put("new", b"x")
-
-    assert list(store._kept) == ["new"]
-
-
-async def test_who_died_in_the_middle_holds_up_not_for_long(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    store = idempotency._Local()
-    assert await store.add("k", b"claim")
-    assert not await store.add("k", b"claim")
-    later = time.monotonic() + idempotency.CLAIM_SECONDS + 1
-    monkeypatch.setattr(time, "monotonic", lambda: later)
-
-    assert await store.add("k", b"claim")

@@ -10,7 +10,8 @@ from django.test import AsyncClient
 
 from beam import redis
 from rooms.messaging.hub import Hub
-from tests.rooms.api.test_rooms import REQUESTS, SECRET
+from tests.rooms.api.calls import SECRET
+from tests.rooms.api.test_rooms import REQUESTS
 
 EVENTS = [("POST", "push_room_event"), ("POST", "events"), ("GET", "processes")]
 BODY = {

@@ -1,0 +1,75 @@
+"""Publishes the events of a batch; one result for each, in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import exceptions
+
+from beam.config.conf import conf
+from beam.telemetry import metrics
+from rooms.api import event_parser
+from rooms.api.error_codes import ErrorCode
+from rooms.api.errors import error_body, summary
+from rooms.auth.api_keys import Caller
+from rooms.messaging import publisher
+from rooms.monitoring.activity_buffer import activity_buffer
+from rooms.protocol.json_types import json_type, not_an_object
+
+OK = {"status": "ok"}
+UNAVAILABLE = {
+    "status": "error",
+    "error": error_body(ErrorCode.UNAVAILABLE, "not relayed; try again"),
+}
+
+
+def items_of(body: Any) -> list[Any]:
+    """The events of a batch. Raises `ValidationError`."""
+    if type(body) is not dict:
+        message = not_an_object("the body", body)
+        raise exceptions.ValidationError({"events": [message]})
+    if "events" not in body:
+        raise exceptions.ValidationError({"events": ["is missing"]})
+    items = body["events"]
+    if type(items) is not list:
+        message = f"events is a list, not {json_type(items)}"
+        raise exceptions.ValidationError({"events": [message]})
+    if not items:
+        raise exceptions.ValidationError({"events": ["events is empty"]})
+    return items
+
+
+async def publish_all(items: list[Any], caller: Caller) -> list[dict[str, Any]]:
+    """Publish what is valid in one turn of the loop; the result of each item."""
+    limit = conf().max_message_bytes
+    started = [_start(item, limit, caller) for item in items]
+    return [
+        begun if isinstance(begun, dict) else await _outcome(begun) for begun in started
+    ]
+
+
+def _start(
+    item: Any, limit: int, caller: Caller
+) -> dict[str, Any] | list[publisher.Sent]:
+    """An item's error, or what is under way of it."""
+    try:
+        events = event_parser.read(item, limit, conf().max_recipients)
+        sent = [publisher.publish(event) for event in events]
+        for event in events:
+            activity_buffer.note_sent(event.topic, event.name, caller.name)
+    except event_parser.Invalid as error:
+        metrics.ITEMS_REFUSED.value += 1
+        fields = error.reasons()
+        message = f"the item is not valid: {summary(fields)}"
+        details = error_body(ErrorCode.INVALID, message, fields)
+        return {"status": "error", "error": details}
+    return [future for future in sent if future is not None]
+
+
+async def _outcome(sent: list[publisher.Sent]) -> dict[str, Any]:
+    try:
+        for future in sent:
+            await future
+    except publisher.Unavailable:
+        return UNAVAILABLE
+    return OK
