@@ -110,7 +110,10 @@ def test_every_failure_is_held_by_a_test_that_exists() -> None:
         assert f"def {name}(" in (ROOT / "tests" / file).read_text(), line
 
 
-PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in DOCS.glob("*.md"))]
+PAGES = [
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
+    *(str(page.relative_to(ROOT)) for page in DOCS.rglob("*.md")),
+]
 
 
 @pytest.mark.parametrize("page", PAGES)
