@@ -35,6 +35,11 @@ class PerLoop(Generic[T]):
             made = self.made[loop] = self._make()
         return made
 
+    def put(self, made: T) -> T:
+        """Use another object for the running loop from now on, as tests do."""
+        self.made[asyncio.get_running_loop()] = made
+        return made
+
     def pop(self) -> T | None:
         """Forget the object of the running loop, and return it if there was one."""
         return self.made.pop(asyncio.get_running_loop(), None)

@@ -36,7 +36,7 @@ from rooms.monitoring import process_stats
 from rooms.monitoring.reporter import reporter
 from rooms.protocol.event import Delivery, Event
 from rooms.records import room_overrides
-from rooms.records.closed_rooms import close_again
+from rooms.records.upkeep import Upkeep
 
 logger = logging.getLogger(__name__)
 
@@ -78,14 +78,12 @@ def _tell(topic: str, change: Diff) -> None:
     diffs().publish(topic, change)
 
 
-def _load_overrides(delivery: Delivery) -> None:
-    background_tasks().spawn(room_overrides.hear(orjson.loads(delivery.payload)))
-
-
 class Runtime:
     """One event loop's part in the cluster. Idle where there is no Redis."""
 
-    def __init__(self) -> None:
+    def __init__(self, upkeep: Upkeep | None = None) -> None:
+        """`upkeep`: what reads and writes the database; tests pass a fake."""
+        self._upkeep = Upkeep() if upkeep is None else upkeep
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._lease_task: asyncio.Task[None] | None = None
@@ -107,10 +105,11 @@ class Runtime:
         mine = hub()
         mine.control.register(DISCONNECT, connections.disconnect)
         mine.control.register(LOGGED_OUT, connections.log_out)
-        mine.control.register(room_overrides.CHANGED, _load_overrides)
+        mine.control.register(room_overrides.CHANGED, self._on_overrides)
         if not mine.is_alive:
             background_tasks().spawn(mine.start())
         reporter().start()
+        self._upkeep.start()
         if not conf().redis_url:
             background_tasks().spawn(self._close_again())
             return
@@ -134,9 +133,13 @@ class Runtime:
         if not self._closed_known.is_set():
             await _any_of(self._closed_known, CLOSED_SECONDS)
 
+    def _on_overrides(self, delivery: Delivery) -> None:
+        changes = orjson.loads(delivery.payload)
+        background_tasks().spawn(self._upkeep.overrides_changed(changes))
+
     async def _close_again(self) -> None:
         """Close what is closed; where the database cannot tell, ask it later."""
-        if not await close_again():
+        if not await self._upkeep.close_rooms():
             later = self._loop.call_later(ASK_SECONDS, self._ask_again)
             self._retry = later
         self._closed_known.set()
@@ -164,6 +167,7 @@ class Runtime:
             await self._give_up(left)
         # Last: the database, which may be what holds everything up.
         await reporter().stop()
+        await self._upkeep.stop()
 
     @staticmethod
     async def _give_up(left: float) -> None:

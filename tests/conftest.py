@@ -18,7 +18,8 @@ from beam.telemetry import log_summary
 from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import Hub, hub
-from rooms.runtime import runtime
+from rooms.runtime import Runtime, runtime
+from tests.fakes import IdleUpkeep
 from tests.processes import RedisServer, Server, redis_server, serve
 
 Serve = Callable[..., Server]
@@ -83,21 +84,10 @@ def backend(request: pytest.FixtureRequest, settings: Settings) -> str:
     return str(request.param)
 
 
-async def _nothing(*_: object) -> bool:
-    """In place of what asks the database, which most tests have not."""
-    return True
-
-
 @pytest.fixture
-async def running_hub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
-    """This loop's hub, started; stopped with its layer and clients."""
-    for asks in (
-        "rooms.runtime.close_again",
-        "rooms.records.room_overrides.load",
-        "rooms.records.room_rows.registry.write",
-        "rooms.auth.api_keys.keyring.write",
-    ):
-        monkeypatch.setattr(asks, _nothing)
+async def running_hub() -> AsyncIterator[Hub]:
+    """This loop's hub, started; its runtime does not use the database."""
+    runtime.put(Runtime(IdleUpkeep()))
     connections.failing.clear()
     mine = hub()
     await mine.start()

@@ -2,7 +2,7 @@
 
 A key is `beam_` and 43 characters of base64url: 256 bits, which need no slow
 hash. Processes keep what they read for `KEPT_SECONDS`, so that a revoked key works
-no longer than that; last uses are written by the beat of `rooms.monitoring.reporter`.
+no longer than that; last uses are written by `rooms.records.upkeep`.
 """
 
 from __future__ import annotations

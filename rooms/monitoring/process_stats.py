@@ -61,10 +61,14 @@ GAUGES = {
 
 
 class Lag:
-    """How late the event loop woke up of late."""
+    """The most recent event loop lag, in `seconds`."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
+
+    def record(self, seconds: float) -> None:
+        """The event loop woke up so late."""
+        self.seconds = seconds
 
 
 class Supervised:
@@ -72,6 +76,10 @@ class Supervised:
 
     def __init__(self) -> None:
         self.processes = 1
+
+    def record(self, processes: int) -> None:
+        """The supervisor keeps so many processes."""
+        self.processes = processes
 
 
 lag = Lag()

@@ -68,7 +68,7 @@ class Command(BaseCommand):
             return
         if options["siblings"] is not None:
             host_processes.join(options["siblings"], options["sibling"])
-            supervised.processes = options["of"]
+            supervised.record(options["of"])
         # Installs the reactor: nothing may have done so before.
         from beam.server.daphne import Server
 

@@ -26,15 +26,16 @@ from rooms.protocol.identifiers import room_topic
 from rooms.records import room_overrides
 from rooms.records.room_policy import Policy, policy_for
 from rooms.records.room_rows import registry
+from rooms.runtime import Runtime, runtime
 from tests.clients import Client as Member
 from tests.clients import connected, until
+from tests.fakes import IdleUpkeep
 from tests.rooms.admin.conftest import Staff, text_of
 
 LIST = "/admin/rooms/room/"
 CPU_SECONDS = 0.3
 
 pytestmark = pytest.mark.django_db(transaction=True)
-load, write = room_overrides.load, registry.write
 
 
 @pytest.fixture
@@ -311,10 +312,8 @@ async def test_the_form_says_what_a_capacity_counts(admin: AsyncClient) -> None:
 
 
 @pytest.mark.usefixtures("own")
-async def test_what_is_set_holds_at_once(
-    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(room_overrides, "load", load)
+async def test_what_is_set_holds_at_once(admin: AsyncClient) -> None:
+    runtime.put(Runtime(IdleUpkeep(reads_overrides=True)))
     one = await room()
     ada, bob = await connected("ada", "bob")
 
@@ -590,12 +589,11 @@ async def test_a_room_that_is_deleted_is_forgotten_by_all(
 ) -> None:
     settings.BEAM = settings.BEAM | {"room_row_seconds": 0.0}
     monkeypatch.setattr(registry, "_young", {})
-    monkeypatch.setattr(room_overrides, "load", load)
+    runtime.put(Runtime(IdleUpkeep(reads_overrides=True)))
     one = await room(capacity=1)
     _client = await connected("ada")
     await room_overrides.load()
     registry.joined("r")
-    monkeypatch.setattr(registry, "write", write)
     await registry.write()
     assert policy_for("r").capacity == 1
 

@@ -13,19 +13,21 @@ from django.db import DatabaseError
 from presence import admission
 from presence.factory import tracker
 from rooms import moderation
+from rooms import runtime as runtime_module
 from rooms.messaging import publisher
 from rooms.messaging.hub import Hub
 from rooms.models import Room
 from rooms.protocol.identifiers import room_topic
 from rooms.records import closed_rooms
-from rooms.runtime import Runtime
+from rooms.runtime import Runtime, runtime
 from tests.clients import connected, until
+from tests.fakes import IdleUpkeep
 
 close_again = closed_rooms.close_again
 
 
 async def test_a_join_waits_until_it_is_known_which_rooms_are_closed(
-    running_hub: Hub, monkeypatch: pytest.MonkeyPatch
+    running_hub: Hub,
 ) -> None:
     asked, known = asyncio.Event(), asyncio.Event()
 
@@ -35,7 +37,7 @@ async def test_a_join_waits_until_it_is_known_which_rooms_are_closed(
         await tracker().ban(room_topic("r"), admission.EVERYONE)
         return True
 
-    monkeypatch.setattr("rooms.runtime.close_again", slowly)
+    runtime.put(Runtime(IdleUpkeep(slowly)))
     [ada] = await connected("ada")
     join = asyncio.create_task(ada.try_join("r"))
     await asked.wait()
@@ -54,8 +56,8 @@ async def test_a_database_that_cannot_tell_is_asked_again(
         asked.append(next(answers))
         return asked[-1]
 
-    monkeypatch.setattr("rooms.runtime.ASK_SECONDS", 0.01)
-    monkeypatch.setattr("rooms.runtime.close_again", sometimes)
+    monkeypatch.setattr(runtime_module, "ASK_SECONDS", 0.01)
+    runtime.put(Runtime(IdleUpkeep(sometimes)))
     [ada] = await connected("ada")
     # Nobody is kept out for want of a database.
     await ada.join("r")
@@ -87,7 +89,6 @@ class Weather:
 )
 async def test_gates_that_may_be_lost_are_shut_again(
     running_hub: Hub,
-    monkeypatch: pytest.MonkeyPatch,
     answers: list[bool | Exception],
     closed_after: list[int],
 ) -> None:
@@ -98,8 +99,7 @@ async def test_gates_that_may_be_lost_are_shut_again(
         times += 1
         return True
 
-    monkeypatch.setattr("rooms.runtime.close_again", count)
-    runtime = Runtime()
+    runtime = Runtime(IdleUpkeep(count))
     runtime._cluster = Weather(*answers)  # type: ignore[assignment]
     runtime._gap = True
 
@@ -110,7 +110,7 @@ async def test_gates_that_may_be_lost_are_shut_again(
 
 
 async def test_a_removal_that_was_not_relayed_is_tried_again(
-    running_hub: Hub, monkeypatch: pytest.MonkeyPatch
+    running_hub: Hub,
 ) -> None:
     ends = iter([publisher.Unavailable("away"), None])
     asked: list[bool] = []
@@ -122,8 +122,7 @@ async def test_a_removal_that_was_not_relayed_is_tried_again(
             raise error
         return True
 
-    monkeypatch.setattr("rooms.runtime.close_again", close_some)
-    runtime = Runtime()
+    runtime = Runtime(IdleUpkeep(close_some))
     runtime._cluster = Weather(True, True)  # type: ignore[assignment]
     runtime._gap = True
     with pytest.raises(publisher.Unavailable):

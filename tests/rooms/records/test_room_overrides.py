@@ -12,9 +12,9 @@ from pytest_django.fixtures import Settings
 from rooms.models import Room
 from rooms.records import room_overrides, room_policy
 from rooms.records.room_policy import policy_for
+from rooms.runtime import Runtime, runtime
 from tests.clients import connected, until
-
-load = room_overrides.load
+from tests.fakes import IdleUpkeep
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,7 +35,7 @@ async def test_what_is_set_wins_over_the_settings(settings: Settings) -> None:
     await Room.objects.acreate(room_id="x2", presence_grace=0.0)
     await Room.objects.acreate(room_id="x3", closed=True)
 
-    await load()
+    await room_overrides.load()
 
     assert policy_for("x1") == room_policy.Policy(presence_grace=1.5, capacity=2)
     assert policy_for("x2") == room_policy.Policy(presence_grace=0.0, capacity=5)
@@ -45,10 +45,10 @@ async def test_what_is_set_wins_over_the_settings(settings: Settings) -> None:
 
 async def test_what_is_not_set_any_more_is_forgotten() -> None:
     await Room.objects.acreate(room_id="r", capacity=2)
-    await load()
+    await room_overrides.load()
     await Room.objects.aupdate(capacity=None)
 
-    await load()
+    await room_overrides.load()
 
     assert policy_for("r").capacity == 0
 
@@ -57,24 +57,22 @@ async def test_what_was_known_stays_while_the_database_is_away(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await Room.objects.acreate(room_id="r", capacity=2)
-    await load()
+    await room_overrides.load()
 
     def away() -> None:
         raise DatabaseError
 
     monkeypatch.setattr(room_overrides, "_set", away)
     with caplog.at_level(logging.WARNING):
-        await load()
+        await room_overrides.load()
 
     assert policy_for("r").capacity == 2
     assert "Cannot tell what is set" in caplog.text
 
 
 @pytest.mark.usefixtures("running_hub")
-async def test_a_change_is_told_to_every_process(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(room_overrides, "load", load)
+async def test_a_change_is_loaded_by_every_process() -> None:
+    runtime.put(Runtime(IdleUpkeep(reads_overrides=True)))
     ada, bob = await connected("ada", "bob")
     await Room.objects.acreate(room_id="r", capacity=1)
 
