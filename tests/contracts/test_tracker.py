@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from beam import redis
 from presence import admission
 from presence.admission import Limits, NotAdmitted
-from presence.factory import shared, tracker
+from presence.factory import tracker
 from presence.redis_tracker import RedisTracker
 from presence.state import State, apply, by_ref
 from presence.tracker import ALONE, NotTracked, Tracker
@@ -248,124 +247,6 @@ async def test_a_topic_is_counted_by_entries_and_groups(topic: str) -> None:
 
     assert [tuple(size) for size in both] == [(3, 2), (0, 0)]
     assert [tuple(size) for size in await tracker().sizes([topic])] == [(2, 2)]
-
-
-@pytest.mark.redis
-@pytest.mark.parametrize("backend", ["redis"], indirect=True)
-class TestShared:
-    """What only many processes need."""
-
-    @staticmethod
-    def other() -> RedisTracker:
-        """Another process."""
-        name = secrets.token_hex(4)
-        return RedisTracker(redis.batch(), "beam", lambda: name)
-
-    async def test_what_a_dead_process_left_is_reaped_once(self, topic: str) -> None:
-        mine, _ = shared()
-        dead = self.other()
-        held = await dead.track(topic, "a:1", {}, "a")
-        kept = await mine.track(topic, "b:1", {}, "b")
-        process = dead.process()
-
-        assert list(await mine.index.topics_of(process)) == [topic]
-        gone = await mine.reap(topic, process)
-
-        assert gone.leaves == held.diff.joins
-        assert not await mine.reap(topic, process)
-        assert (await mine.list(topic)).state == kept.diff.joins
-        assert [tuple(size) for size in await mine.sizes([topic])] == [(1, 1)]
-
-    async def test_reconciling_puts_back_what_redis_lost(self, topic: str) -> None:
-        mine, _ = shared()
-        held = await mine.track(topic, "a:1", {"n": 1}, "a")
-        await self.other().reap(topic, mine.process())
-
-        back = await mine.reconcile(topic, mine.process())
-
-        assert back.joins == held.diff.joins
-        assert back.leaves == {}
-        assert (await mine.list(topic)).state == held.diff.joins
-        assert not await mine.reconcile(topic, mine.process())
-
-    async def test_reconciling_takes_away_what_is_not_held(self, topic: str) -> None:
-        name = secrets.token_hex(4)
-        forgetful = RedisTracker(redis.batch(), "beam", lambda: name)
-        held = await forgetful.track(topic, "a:1", {}, "a")
-
-        again = RedisTracker(redis.batch(), "beam", lambda: name)
-        gone = await again.reconcile(topic, name)
-
-        assert gone.leaves == held.diff.joins
-        assert (await again.list(topic)).state == {}
-
-    async def test_reconciling_leaves_others_and_graces_alone(self, topic: str) -> None:
-        mine, _ = shared()
-        leaving = await mine.track(topic, "a:1", {})
-        await mine.leave(topic, leaving.ref)
-        await self.other().track(topic, "b:1", {})
-        before = await mine.list(topic)
-
-        assert not await mine.reconcile(topic, mine.process())
-        assert await mine.list(topic) == before
-
-    async def test_under_a_new_id_entries_are_owned_anew(self, topic: str) -> None:
-        names = ["old"]
-        mover = RedisTracker(redis.batch(), "beam", lambda: names[-1])
-        held = await mover.track(topic, "a:1", {})
-        names.append("new")
-
-        assert not await mover.reconcile(topic, "old")
-        assert not await mover.reap(topic, "old")
-        assert (await mover.reap(topic, "new")).leaves == held.diff.joins
-
-    async def test_taking_over_moves_an_entry_to_the_new_process(
-        self, topic: str
-    ) -> None:
-        mine, _ = shared()
-        other = self.other()
-        first = await mine.track(topic, "a:1", {})
-        await mine.leave(topic, first.ref)
-
-        await other.track(topic, "a:1", {})
-
-        assert not await mine.reap(topic, mine.process())
-        assert not await mine.reconcile(topic, mine.process())
-        assert (await mine.reap(topic, other.process())).leaves == first.diff.joins
-
-    async def test_bytes_that_redis_lost_are_counted_again(self, topic: str) -> None:
-        mine, _ = shared()
-        weight = mine.keys(topic).weight
-        for key in ("a:1", "b:1"):
-            await mine.track(topic, key, meta_of(1_000), key[0])
-        kept = await redis.client().get(weight)
-        await redis.client().delete(weight)
-
-        with pytest.raises(NotAdmitted):
-            await mine.track(topic, "c:1", meta_of(1_000), "c", SMALL)
-        third = await mine.track(topic, "c:1", meta_of(10), "c", SMALL)
-        await mine.untrack(topic, [third.ref])
-
-        assert await redis.client().get(weight) == kept
-        await mine.reap(topic, mine.process())
-        assert await redis.client().get(weight) is None
-
-    async def test_nothing_of_a_topic_stays_but_a_version_that_ends(
-        self, topic: str
-    ) -> None:
-        mine, _ = shared()
-        tracked = await mine.track(topic, "a:1", {}, "a")
-        await mine.untrack(topic, [tracked.ref])
-        await mine.list(topic + "x")
-        await redis.batch().call("PING")
-
-        keys = [*mine.keys(topic), *mine.keys(topic + "x")]
-        assert len(keys) == 12
-        left = [key for key in keys if await redis.client().exists(key)]
-        assert left == [mine.keys(topic).version, mine.keys(topic + "x").version]
-        ends = [await redis.client().ttl(key) for key in left]
-        assert all(0 < seconds <= 3_600 for seconds in ends)
-        assert topic not in await mine.index.topics_of(mine.process())
 
 
 async def test_who_leaves_while_an_update_is_under_way_is_gone(topic: str) -> None:
