@@ -1,4 +1,4 @@
-"""What both trackers promise, in process and in Redis."""
+"""What both trackers promise: in memory and in Redis."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def topic() -> str:
 
 @pytest.fixture
 def own(backend: str, running_hub: Hub) -> None:
-    """Every test here runs on both back ends."""
+    """Every test here runs with both trackers."""
 
 
 pytestmark = pytest.mark.usefixtures("own")
 
 
-async def test_a_topic_nobody_is_in_is_empty(topic: str) -> None:
+async def test_a_topic_without_members_is_empty(topic: str) -> None:
     snapshot = await tracker().list(topic)
 
     assert snapshot.state == {}
@@ -77,7 +77,7 @@ async def test_an_update_is_one_diff_that_chains_the_refs(topic: str) -> None:
     ]
 
 
-async def test_updating_what_is_gone_says_so(topic: str) -> None:
+async def test_an_update_of_a_removed_entry_raises(topic: str) -> None:
     tracked = await tracker().track(topic, "a:1", {})
     await tracker().untrack(topic, [tracked.ref])
 
@@ -85,7 +85,7 @@ async def test_updating_what_is_gone_says_so(topic: str) -> None:
         await tracker().update(topic, tracked.ref, {})
 
 
-async def test_untracking_takes_the_metas_as_they_were(topic: str) -> None:
+async def test_untracking_returns_the_metas_as_leaves(topic: str) -> None:
     first = await tracker().track(topic, "a:1", {"n": 1})
     second = await tracker().track(topic, "a:1", {"n": 2})
 
@@ -96,7 +96,7 @@ async def test_untracking_takes_the_metas_as_they_were(topic: str) -> None:
     assert (await tracker().list(topic)).state == second.diff.joins
 
 
-async def test_untracking_twice_leaves_nothing_to_tell(topic: str) -> None:
+async def test_untracking_twice_changes_nothing(topic: str) -> None:
     tracked = await tracker().track(topic, "a:1", {})
     await tracker().untrack(topic, [tracked.ref])
 
@@ -150,7 +150,7 @@ async def test_text_of_any_script_and_json_of_any_shape_survive(topic: str) -> N
     assert stored == meta | {"phx_ref": tracked.ref}
 
 
-async def test_within_its_grace_an_entry_is_taken_over(topic: str) -> None:
+async def test_an_entry_in_its_grace_period_is_taken_over(topic: str) -> None:
     first = await tracker().track(topic, "a:1", {"n": 1})
     await tracker().leave(topic, first.ref)
 
@@ -163,7 +163,7 @@ async def test_within_its_grace_an_entry_is_taken_over(topic: str) -> None:
     assert (await tracker().list(topic)).state == first.diff.joins
 
 
-async def test_after_its_grace_an_entry_is_gone(topic: str) -> None:
+async def test_an_entry_is_removed_at_the_end_of_its_grace_period(topic: str) -> None:
     first = await tracker().track(topic, "a:1", {})
     await tracker().leave(topic, first.ref)
 
@@ -183,7 +183,9 @@ async def test_only_an_entry_of_the_same_key_is_taken_over(topic: str) -> None:
     assert list(other.diff.joins) == ["a:2"]
 
 
-async def test_who_was_taken_over_can_be_updated_and_leave_again(topic: str) -> None:
+async def test_an_entry_that_was_taken_over_can_be_updated_and_leave_again(
+    topic: str,
+) -> None:
     first = await tracker().track(topic, "a:1", {"n": 1})
     await tracker().leave(topic, first.ref)
     again = await tracker().track(topic, "a:1", {"n": 1})
@@ -200,10 +202,10 @@ async def test_who_was_taken_over_can_be_updated_and_leave_again(topic: str) -> 
         (admission.EVERYONE, ["b:1"]),
         (admission.group("a"), ["b:1", "b:2"]),
         (admission.key("a:2"), ["a:1", "b:1", "b:2"]),
-        (admission.key("nobody"), ["a:1", "a:2", "b:1", "b:2"]),
+        (admission.key("c:1"), ["a:1", "a:2", "b:1", "b:2"]),
     ],
 )
-async def test_only_grace_periods_are_ended_by_an_eviction(
+async def test_an_eviction_removes_only_entries_in_their_grace_period(
     topic: str, ban: admission.Ban, stay: list[str]
 ) -> None:
     for key in ("a:1", "a:2", "b:1", "b:2"):
@@ -223,7 +225,7 @@ async def test_only_grace_periods_are_ended_by_an_eviction(
 @pytest.mark.parametrize(
     "ban", [admission.EVERYONE, admission.group("a"), admission.key("a:1")]
 )
-async def test_who_may_not_come_back_has_nothing_to_wait_for(
+async def test_a_grace_period_of_a_banned_key_is_reported_as_banned(
     topic: str, ban: admission.Ban
 ) -> None:
     tracked = await tracker().track(topic, "a:1", {}, "a")
@@ -249,7 +251,7 @@ async def test_a_topic_is_counted_by_entries_and_groups(topic: str) -> None:
     assert [tuple(size) for size in await tracker().sizes([topic])] == [(2, 2)]
 
 
-async def test_who_leaves_while_an_update_is_under_way_is_gone(topic: str) -> None:
+async def test_a_member_that_leaves_during_its_update_is_removed(topic: str) -> None:
     tracked = await tracker().track(topic, "a:1", {})
     updating = asyncio.create_task(tracker().update(topic, tracked.ref, {"n": 1}))
     await asyncio.sleep(0)
@@ -268,7 +270,7 @@ async def test_who_leaves_while_an_update_is_under_way_is_gone(topic: str) -> No
         assert topic not in found.topics()
 
 
-async def test_a_closed_topic_lets_nobody_in_until_it_is_open(topic: str) -> None:
+async def test_a_closed_topic_refuses_every_key_until_it_is_opened(topic: str) -> None:
     await tracker().track(topic, "a:1", {}, "a")
 
     await tracker().ban(topic, admission.EVERYONE)
@@ -285,7 +287,7 @@ async def test_a_closed_topic_lets_nobody_in_until_it_is_open(topic: str) -> Non
     await tracker().track(topic, "b:1", {}, "b")
 
 
-async def test_a_group_or_a_key_is_shut_out_by_itself(topic: str) -> None:
+async def test_a_ban_applies_to_its_group_or_key_only(topic: str) -> None:
     await tracker().ban(topic, admission.group("a"), 60)
     await tracker().ban(topic, admission.key("b:1"), 60)
 
@@ -300,7 +302,7 @@ async def test_a_group_or_a_key_is_shut_out_by_itself(topic: str) -> None:
     assert not await tracker().is_banned(topic, admission.EVERYONE)
 
 
-async def test_a_bar_ends_by_itself(topic: str) -> None:
+async def test_a_ban_ends_after_its_time(topic: str) -> None:
     await tracker().ban(topic, admission.group("a"), 0.02)
     await tracker().ban(topic, admission.key("b:1"), 60)
     deadline = time.monotonic() + 5
@@ -315,7 +317,7 @@ async def test_a_bar_ends_by_itself(topic: str) -> None:
 
 
 def meta_of(size: int) -> dict[str, Any]:
-    """A meta of so many bytes, about."""
+    """A meta of about so many bytes."""
     return {"text": "x" * size}
 
 
@@ -323,7 +325,7 @@ TWO = Limits(entries=2)
 TWO_EACH = Limits(of_group=2)
 
 
-async def test_a_topic_is_shut_for_a_bounded_number(
+async def test_the_number_of_bans_of_a_topic_is_bounded(
     topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admission, "MAX_BANS", 2)
@@ -333,7 +335,7 @@ async def test_a_topic_is_shut_for_a_bounded_number(
     with pytest.raises(admission.TooManyBans):
         await tracker().ban(topic, admission.group("c"), 60)
     assert not await tracker().is_banned(topic, admission.group("c"))
-    # What is there may be renewed, and all can be shut out at any time.
+    # A ban may be renewed, and the topic closed, at any time.
     await tracker().ban(topic, admission.group("a"), 120)
     await tracker().ban(topic, admission.EVERYONE)
     await tracker().unban(topic, admission.key("b:1"))
@@ -342,7 +344,7 @@ async def test_a_topic_is_shut_for_a_bounded_number(
     assert await tracker().is_banned(topic, admission.group("c"))
 
 
-async def test_a_full_topic_takes_who_comes_back_and_nobody_else(topic: str) -> None:
+async def test_a_full_topic_admits_only_keys_in_their_grace_period(topic: str) -> None:
     first = await tracker().track(topic, "a:1", {}, "a", TWO)
     await tracker().track(topic, "b:1", {}, "b", TWO)
 
@@ -370,7 +372,7 @@ async def test_a_group_has_a_bounded_number_of_entries(topic: str) -> None:
     assert await tracker().sizes([topic]) == [(3, 2)]
 
 
-async def test_many_at_once_are_no_more_than_a_group_may_have(topic: str) -> None:
+async def test_concurrent_joins_do_not_exceed_the_limit_of_a_group(topic: str) -> None:
     async def join(n: int) -> bool:
         try:
             await tracker().track(topic, f"a:{n}", {}, "a", TWO_EACH)
@@ -386,7 +388,7 @@ async def test_many_at_once_are_no_more_than_a_group_may_have(topic: str) -> Non
 SMALL = Limits(size=3_000)
 
 
-async def test_all_entries_together_have_bounded_bytes(topic: str) -> None:
+async def test_the_bytes_of_all_entries_are_bounded(topic: str) -> None:
     refs = []
     for n in range(2):
         tracked = await tracker().track(topic, f"a:{n}", meta_of(1_000), "a", SMALL)
@@ -400,7 +402,7 @@ async def test_all_entries_together_have_bounded_bytes(topic: str) -> None:
     await tracker().track(topic, "b:2", meta_of(1_000), "b", SMALL)
 
 
-async def test_an_update_may_not_grow_above_the_bytes_of_a_topic(topic: str) -> None:
+async def test_an_update_cannot_exceed_the_bytes_of_a_topic(topic: str) -> None:
     first = await tracker().track(topic, "a:1", meta_of(1_000), "a", SMALL)
     await tracker().track(topic, "b:1", meta_of(1_000), "b", SMALL)
 
@@ -410,12 +412,12 @@ async def test_an_update_may_not_grow_above_the_bytes_of_a_topic(topic: str) -> 
     state = (await tracker().list(topic)).state
     assert state["a:1"] == first.diff.joins["a:1"]
     second = await tracker().update(topic, first.ref, meta_of(1_200), SMALL)
-    # Less is always good, and is less from then on.
+    # An update that makes it smaller is always accepted, and counts from then on.
     third = await tracker().update(topic, second.ref, meta_of(10), Limits(size=1))
     await tracker().update(topic, third.ref, meta_of(1_200), SMALL)
 
 
-async def test_bytes_are_counted_right_through_every_change(topic: str) -> None:
+async def test_every_change_keeps_the_count_of_bytes_right(topic: str) -> None:
     for n in range(5):
         tracked = await tracker().track(topic, "a:1", meta_of(1_000), "a", SMALL)
         updated = await tracker().update(topic, tracked.ref, meta_of(2_000), SMALL)
@@ -430,7 +432,7 @@ async def test_bytes_are_counted_right_through_every_change(topic: str) -> None:
     assert await tracker().sizes([topic]) == [(0, 0)]
 
 
-async def test_who_was_refused_is_not_put_back(topic: str) -> None:
+async def test_a_refused_member_leaves_no_trace(topic: str) -> None:
     await tracker().ban(topic, admission.EVERYONE)
     with pytest.raises(NotAdmitted):
         await tracker().track(topic, "a:1", {}, "a")
@@ -441,7 +443,7 @@ async def test_who_was_refused_is_not_put_back(topic: str) -> None:
         assert topic not in await found.index.topics_of(found.process())
 
 
-async def test_it_is_known_which_process_holds_an_entry(topic: str) -> None:
+async def test_the_owner_of_an_entry_is_known(topic: str) -> None:
     tracked = await tracker().track(topic, "a:1", {}, "a")
     found = tracker()
     process = found.process() if isinstance(found, RedisTracker) else ALONE

@@ -1,4 +1,4 @@
-"""What a process does for the whole, in situations that are hard to come by."""
+"""What a process does for presence in Redis, in rare situations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = [
 
 
 class Process:
-    """One process of several, on a clock of the test's."""
+    """One of several processes, with a clock that the test sets."""
 
     def __init__(self, prefix: str) -> None:
         self._now = 0.0
@@ -42,12 +42,12 @@ class Process:
             self.published.append((topic, change))
 
     async def renew(self, seconds: float) -> None:
-        """What the runtime does, some seconds after the start."""
+        """Renew as `rooms.runtime` does, so many seconds after the start."""
         self._now = seconds
         await self._cluster.renew({})
 
     async def renew_until(self, seconds: float) -> None:
-        """Renew as often as it should, up to then."""
+        """Renew in time, until so many seconds after the start."""
         while self._now < seconds:
             await self.renew(min(seconds, self._now + RENEW))
 
@@ -63,21 +63,21 @@ async def pair(backend: str, running_hub: Hub) -> tuple[str, Process, Process]:
     return prefix, one, two
 
 
-async def forget_all(prefix: str) -> None:
+async def lose_all_data(prefix: str) -> None:
     """Redis loses its data."""
     async for key in redis.client().scan_iter(f"{prefix}:*"):
         await redis.client().delete(key)
 
 
-async def test_who_dies_before_redis_knows_it_again_is_found(
+async def test_a_process_that_dies_before_redis_knows_it_again_is_reaped(
     pair: tuple[str, Process, Process],
 ) -> None:
     prefix, one, two = pair
     await one.tracker.track("room:shared", "ada:1", {}, "ada")
     await two.tracker.track("room:shared", "bob:1", {}, "bob")
     await two.tracker.track("room:alone", "bob:1", {}, "bob")
-    await forget_all(prefix)
-    # Joins of a process that has not renewed its lease since, and then dies.
+    await lose_all_data(prefix)
+    # The process joins members before its next renewal, and then dies.
     await two.tracker.track("room:shared", "cat:1", {}, "cat")
     await two.tracker.track("room:alone", "cat:1", {}, "cat")
 
@@ -90,13 +90,13 @@ async def test_who_dies_before_redis_knows_it_again_is_found(
     assert left == ["cat:1"]
 
 
-async def test_who_renews_in_time_after_a_loss_is_not_taken_for_dead(
+async def test_a_process_that_renews_in_time_after_a_loss_is_not_reaped(
     pair: tuple[str, Process, Process],
 ) -> None:
     prefix, one, two = pair
     await one.tracker.track("room:shared", "ada:1", {}, "ada")
     await two.tracker.track("room:shared", "bob:1", {}, "bob")
-    await forget_all(prefix)
+    await lose_all_data(prefix)
 
     for seconds in range(1, int(2 * LEASE), 2):
         await one.renew(seconds)
@@ -109,14 +109,14 @@ async def test_who_renews_in_time_after_a_loss_is_not_taken_for_dead(
     ] == []
 
 
-async def test_who_joins_while_redis_is_told_a_script_is_not_taken_out(
+async def test_a_member_that_joins_while_a_script_is_loaded_is_not_removed(
     pair: tuple[str, Process, Process],
 ) -> None:
     _, one, _ = pair
     await redis.client().script_flush()
     await one.tracker.track("room:shared", "ada:1", {}, "ada")
 
-    # Redis knows by now how to track, and not yet how to reconcile.
+    # Redis has the script of `track` now, and not yet that of `reconcile`.
     change, _ = await asyncio.gather(
         one.tracker.reconcile("room:shared", one.leases.process),
         one.tracker.track("room:shared", "bob:1", {}, "bob"),
@@ -127,18 +127,18 @@ async def test_who_joins_while_redis_is_told_a_script_is_not_taken_out(
     assert sorted(state) == ["ada:1", "bob:1"]
 
 
-async def forget_how_to_track(process: Process) -> None:
-    """Redis knows how to reconcile, and no other script."""
+async def unload_track_script(process: Process) -> None:
+    """Leave Redis with the script of `reconcile` only."""
     await redis.client().script_flush()
     await process.tracker.reconcile("room:shared", process.leases.process)
 
 
-async def test_who_is_put_back_while_it_joins_is_not_in_the_state_before(
+async def test_a_member_that_reconcile_adds_during_its_join_is_not_in_the_state_before(
     pair: tuple[str, Process, Process],
 ) -> None:
     _, one, _ = pair
     await one.tracker.track("room:shared", "ada:1", {}, "ada")
-    await forget_how_to_track(one)
+    await unload_track_script(one)
 
     tracked, change = await asyncio.gather(
         one.tracker.track("room:shared", "bob:1", {}, "bob", Limits(2, 1, 0)),
@@ -152,12 +152,12 @@ async def test_who_is_put_back_while_it_joins_is_not_in_the_state_before(
     assert one.tracker.uncertain_topics() == []
 
 
-async def test_who_is_put_back_and_refused_is_taken_out_again(
+async def test_a_member_that_reconcile_adds_and_track_refuses_is_removed(
     pair: tuple[str, Process, Process],
 ) -> None:
     _, one, _ = pair
     await one.tracker.track("room:shared", "ada:1", {}, "ada")
-    await forget_how_to_track(one)
+    await unload_track_script(one)
 
     refused, change = await asyncio.gather(
         one.tracker.track("room:shared", "bob:1", {}, "bob", Limits(1, 0, 0)),
@@ -173,13 +173,13 @@ async def test_who_is_put_back_and_refused_is_taken_out_again(
     assert list((await one.tracker.list("room:shared")).state) == ["ada:1"]
 
 
-async def test_who_is_put_back_and_takes_over_its_session_is_there_once(
+async def test_a_member_that_reconcile_adds_and_that_takes_over_is_there_once(
     pair: tuple[str, Process, Process],
 ) -> None:
     _, one, _ = pair
     first = await one.tracker.track("room:shared", "ada:1", {}, "ada")
     await one.tracker.leave("room:shared", first.ref)
-    await forget_how_to_track(one)
+    await unload_track_script(one)
 
     again, _ = await asyncio.gather(
         one.tracker.track("room:shared", "ada:1", {}, "ada"),

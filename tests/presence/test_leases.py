@@ -1,4 +1,4 @@
-"""Leases: who lives, who is dead, and who reaps."""
+"""Leases: which processes live, which are dead, and which one reaps them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RENEW = 3.0
 
 @pytest.fixture
 def own(backend: str, running_hub: Hub) -> None:
-    """With a Redis."""
+    """Every test here needs Redis."""
 
 
 pytestmark = [
@@ -28,7 +28,7 @@ pytestmark = [
 
 
 class Cluster:
-    """Some processes, and one clock for all."""
+    """Three processes, and one clock for all."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -39,43 +39,43 @@ class Cluster:
         """One more process."""
         return Leases(redis.batch(), self._prefix, SECONDS, RENEW, lambda: self.now)
 
-    async def go_on(self, seconds: float, *alive: Leases) -> list[list[str]]:
-        """Let time pass, while some renew as they should: what each is to reap."""
-        found: list[dict[str, None]] = [{} for _ in alive]
+    async def pass_time(self, seconds: float, *live: Leases) -> list[list[str]]:
+        """Let time pass while these processes renew. Returns what each must reap."""
+        found: list[dict[str, None]] = [{} for _ in live]
         end = self.now + seconds
         while self.now < end:
             self.now = min(end, self.now + RENEW)
-            for one, reaped in zip(alive, found, strict=True):
+            for one, reaped in zip(live, found, strict=True):
                 reaped |= dict.fromkeys(to_reap(await one.renew({})))
         return [[*reaped] for reaped in found]
 
 
 def to_reap(renewal: Renewal) -> list[str]:
-    """The processes that are to be reaped."""
+    """The ids of the processes to reap."""
     return sorted(process for process in renewal.to_reap if process != UNREGISTERED)
 
 
-async def test_a_lease_is_known_from_its_second_beat_on() -> None:
+async def test_a_lease_is_known_from_its_second_renewal_on() -> None:
     one, two, _ = Cluster().all
 
     assert await one.renew({"n": 1}) == (False, [])
     assert await one.renew({"n": 2}) == (True, [])
     assert await two.renew({"n": 3}) == (False, [])
-    told = await one.processes()
-    assert told == sorted(
+    reported = await one.processes()
+    assert reported == sorted(
         [{"id": one.process, "n": 2}, {"id": two.process, "n": 3}],
         key=lambda process: str(process["id"]),
     )
 
 
-async def test_a_process_that_was_silent_for_its_lease_is_one_others_to_reap() -> None:
+async def test_one_process_reaps_a_process_that_was_silent_for_its_lease() -> None:
     cluster = Cluster()
     one, two, three = cluster.all
     for process in cluster.all:
         await process.renew({})
 
-    assert await cluster.go_on(SECONDS - 1, two, three) == [[], []]
-    found = await cluster.go_on(RENEW, two, three)
+    assert await cluster.pass_time(SECONDS - 1, two, three) == [[], []]
+    found = await cluster.pass_time(RENEW, two, three)
 
     assert sorted(found) == [[], [one.process]]
     assert [known["id"] for known in await two.processes()] == sorted(
@@ -83,17 +83,17 @@ async def test_a_process_that_was_silent_for_its_lease_is_one_others_to_reap() -
     )
     reaper = two if found[0] else three
     await reaper.remove_claim(one.process)
-    assert await cluster.go_on(2 * SECONDS, two, three) == [[], []]
+    assert await cluster.pass_time(2 * SECONDS, two, three) == [[], []]
 
 
-async def test_a_process_that_only_keeps_its_lease_lives() -> None:
+async def test_a_process_that_only_renews_its_lease_stays_alive() -> None:
     cluster = Cluster()
     one, two, three = cluster.all
     for process in cluster.all:
         await process.renew({"n": 1})
 
     for _ in range(10):
-        found = await cluster.go_on(RENEW, two, three)
+        found = await cluster.pass_time(RENEW, two, three)
         await one.renew_if_due()
         one.check()
         assert found == [[], []]
@@ -101,14 +101,14 @@ async def test_a_process_that_only_keeps_its_lease_lives() -> None:
     assert await one.renew({}) == (True, [])
 
 
-async def test_a_lease_that_is_lost_cannot_be_kept() -> None:
+async def test_an_expired_lease_cannot_be_renewed_if_due() -> None:
     cluster = Cluster()
     one, two, three = cluster.all
     await one.renew_if_due()
     assert await two.processes() == []
     for process in cluster.all:
         await process.renew({})
-    found = await cluster.go_on(SECONDS + RENEW, two, three)
+    found = await cluster.pass_time(SECONDS + RENEW, two, three)
     assert [one.process] in found
 
     await one.renew_if_due()
@@ -119,26 +119,26 @@ async def test_a_lease_that_is_lost_cannot_be_kept() -> None:
     assert not (await one.renew({})).known
 
 
-async def test_a_reaper_is_given_what_it_has_not_buried_again() -> None:
+async def test_a_process_is_to_be_reaped_until_its_claim_is_removed() -> None:
     cluster = Cluster()
     one, two, _ = cluster.all
     await one.renew({})
     await two.renew({})
 
-    assert await cluster.go_on(SECONDS + RENEW, two) == [[one.process]]
+    assert await cluster.pass_time(SECONDS + RENEW, two) == [[one.process]]
 
     assert to_reap(await two.renew({})) == [one.process]
 
 
-async def test_if_a_reaper_dies_another_goes_on() -> None:
+async def test_if_a_reaper_dies_another_process_reaps() -> None:
     cluster = Cluster()
     one, two, three = cluster.all
     await one.renew({})
     await two.renew({})
-    assert await cluster.go_on(SECONDS + RENEW, two) == [[one.process]]
+    assert await cluster.pass_time(SECONDS + RENEW, two) == [[one.process]]
 
-    # It starts now: it observes first.
-    found = await cluster.go_on(SECONDS + 2 * RENEW, three)
+    # It has just started: it observes first.
+    found = await cluster.pass_time(SECONDS + 2 * RENEW, three)
 
     assert sorted(found[0]) == sorted([one.process, two.process])
 
@@ -148,34 +148,34 @@ async def test_a_process_that_starts_observes_before_it_reaps() -> None:
     one, two, _ = cluster.all
     await one.renew({})
     await two.renew({})
-    # All die at once, and one starts long after.
+    # Both die at once, and one process starts long after.
     cluster.now += 10 * SECONDS
     new = cluster.start()
 
     assert to_reap(await new.renew({})) == []
-    assert await cluster.go_on(SECONDS - 1, new) == [[]]
-    found = await cluster.go_on(RENEW, new)
+    assert await cluster.pass_time(SECONDS - 1, new) == [[]]
+    found = await cluster.pass_time(RENEW, new)
 
     assert sorted(found[0]) == sorted([one.process, two.process])
 
 
-async def test_time_in_which_nobody_could_renew_is_no_silence() -> None:
+async def test_time_in_which_no_process_could_renew_does_not_count() -> None:
     cluster = Cluster()
     one, two, three = cluster.all
     for process in cluster.all:
         await process.renew({})
-    await cluster.go_on(RENEW, one, two, three)
+    await cluster.pass_time(RENEW, one, two, three)
 
-    # Redis refuses everybody for minutes, or all of them are stopped.
+    # Redis refuses all calls for minutes, or all processes are stopped.
     cluster.now += 20 * SECONDS
 
-    # The last to come back is there within its lease.
-    assert await cluster.go_on(SECONDS - RENEW, two, three) == [[], []]
+    # The last one renews again within its lease.
+    assert await cluster.pass_time(SECONDS - RENEW, two, three) == [[], []]
     assert (await one.renew({})).known
-    assert await cluster.go_on(SECONDS, one, two, three) == [[], [], []]
+    assert await cluster.pass_time(SECONDS, one, two, three) == [[], [], []]
 
 
-async def test_time_before_a_failed_look_is_no_silence(
+async def test_time_before_a_failed_renewal_does_not_count(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cluster = Cluster()
@@ -191,15 +191,15 @@ async def test_time_before_a_failed_look_is_no_silence(
         assert to_reap(await two.renew({})) == []
 
 
-async def test_a_renewal_in_the_last_moment_prevents_a_claim() -> None:
+async def test_a_renewal_just_before_a_claim_prevents_it() -> None:
     cluster = Cluster()
     one, two, _ = cluster.all
     await one.renew({})
     await two.renew({})
-    await cluster.go_on(SECONDS - 1, two)
+    await cluster.pass_time(SECONDS - 1, two)
     cluster.now += 2
 
-    # It has looked already, and is about to claim.
+    # The other process has observed already, and is about to claim.
     async def renew_first(*args: Any) -> Any:
         await one.renew({})
         return await claim(*args)
@@ -211,12 +211,12 @@ async def test_a_renewal_in_the_last_moment_prevents_a_claim() -> None:
     assert (await one.renew({})).known
 
 
-async def test_a_process_that_was_reaped_goes_on_under_a_new_id() -> None:
+async def test_a_process_that_was_reaped_continues_under_a_new_id() -> None:
     cluster = Cluster()
     one, two, _ = cluster.all
     await one.renew({})
     await two.renew({})
-    assert await cluster.go_on(SECONDS + RENEW, two) == [[one.process]]
+    assert await cluster.pass_time(SECONDS + RENEW, two) == [[one.process]]
 
     assert not (await one.renew({})).known
     former = one.change_id()
@@ -226,14 +226,14 @@ async def test_a_process_that_was_reaped_goes_on_under_a_new_id() -> None:
     assert (await one.renew({})).known is True
 
 
-async def test_a_late_renewal_does_not_bring_the_dead_back() -> None:
+async def test_a_late_renewal_does_not_revive_a_dead_process() -> None:
     cluster = Cluster()
     one, two, _ = cluster.all
     await one.renew({})
     await two.renew({})
-    assert await cluster.go_on(SECONDS + RENEW, two) == [[one.process]]
+    assert await cluster.pass_time(SECONDS + RENEW, two) == [[one.process]]
 
-    # Sent long ago; its answer never arrives.
+    # A renewal that was sent long ago.
     await one.renew({})
 
     assert not (await one.renew({})).known
@@ -242,7 +242,7 @@ async def test_a_late_renewal_does_not_bring_the_dead_back() -> None:
     assert [known["id"] for known in await two.processes()] == [two.process]
 
 
-async def test_a_process_that_others_may_hold_for_dead_adds_nothing() -> None:
+async def test_a_process_whose_lease_may_have_expired_fails_the_check() -> None:
     cluster = Cluster()
     one, _, _ = cluster.all
     one.check()
@@ -258,7 +258,7 @@ async def test_a_process_that_others_may_hold_for_dead_adds_nothing() -> None:
     one.check()
 
 
-async def test_a_process_that_goes_in_order_is_forgotten_at_once() -> None:
+async def test_a_process_that_releases_its_lease_is_removed_at_once() -> None:
     one, two, _ = Cluster().all
     await one.renew({})
 
@@ -268,7 +268,7 @@ async def test_a_process_that_goes_in_order_is_forgotten_at_once() -> None:
     assert [known["id"] for known in await two.processes()] == [two.process]
 
 
-async def test_a_process_that_goes_with_members_in_grace_is_reaped_after_it() -> None:
+async def test_a_process_that_leaves_grace_periods_is_reaped_after_them() -> None:
     cluster = Cluster()
     one, two, _ = cluster.all
     await one.renew({})
@@ -277,23 +277,23 @@ async def test_a_process_that_goes_with_members_in_grace_is_reaped_after_it() ->
     await one.release(60.0)
 
     assert [known["id"] for known in await two.processes()] == [two.process]
-    assert await cluster.go_on(60.0, two) == [[]]
-    assert await cluster.go_on(RENEW, two) == [[one.process]]
+    assert await cluster.pass_time(60.0, two) == [[]]
+    assert await cluster.pass_time(RENEW, two) == [[one.process]]
 
 
-async def test_a_redis_without_leases_is_looked_through_a_lease_later_by_one() -> None:
+async def test_one_process_reaps_unregistered_processes_after_a_lease() -> None:
     cluster = Cluster()
     one, two, three = cluster.all
     swept: list[Leases] = []
     for _ in range(5):
-        beats = [(process, await process.renew({})) for process in cluster.all]
+        renewals = [(process, await process.renew({})) for process in cluster.all]
         swept += [
-            process for process, renewal in beats if UNREGISTERED in renewal.to_reap
+            process for process, renewal in renewals if UNREGISTERED in renewal.to_reap
         ]
         cluster.now += RENEW
         assert not swept or cluster.now > SECONDS
 
     assert set(swept) == {one}
     await one.remove_claim(UNREGISTERED)
-    await cluster.go_on(2 * SECONDS, one, two, three)
+    await cluster.pass_time(2 * SECONDS, one, two, three)
     assert UNREGISTERED not in (await three.live_and_dead())[1]

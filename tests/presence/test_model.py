@@ -1,8 +1,8 @@
-"""Presence of several processes against a simple model: whatever happens, in any order.
+"""Presence of several processes against a simple model, with failures in any order.
 
-Processes join, update and lose members, die, stall and wake; renewals fail; diffs get
-lost or come late; Redis is flushed, refuses writes, and its clock jumps; time passes.
-No member that is here is ever reported as gone. After quiet, everybody agrees.
+Processes join, update and lose members, die, stop and continue; renewals fail; diffs
+are lost or arrive late; Redis is flushed, refuses writes, and its clock jumps. No
+connected member is ever reported as gone. After a quiet time, all processes agree.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ LEASE = 10.0
 RENEW = 3.0
 TICK = 1.0
 PROCESSES = 3
-# What has Redis refuse writes, and what ends it.
+# Commands that make Redis refuse writes, and commands that end that.
 REFUSALS = {
     "OOM": (("CONFIG", "SET", "maxmemory", 1), ("CONFIG", "SET", "maxmemory", 0)),
     "READONLY": (("REPLICAOF", "127.0.0.1", 1), ("REPLICAOF", "NO", "ONE")),
@@ -60,7 +60,7 @@ T = TypeVar("T")
 
 @dataclass
 class Process:
-    """A server process: what it holds, and what a client on it has heard."""
+    """A server process: what it holds, and what a client on it received."""
 
     batch: redis.Batch
     link: redis.Link
@@ -69,34 +69,34 @@ class Process:
     cluster: Cluster
     missed: MissedChanges
     refs: dict[str, str] = field(default_factory=dict)
-    stalled: bool = False
-    # It stalled, and has not renewed since.
-    overslept: bool = False
-    doubts: bool = False
+    stopped: bool = False
+    # It was stopped, and has not renewed since.
+    stopped_since_renewal: bool = False
+    uncertain: bool = False
     due: float = 0.0
     pause: float = 0.0
     state: State = field(default_factory=dict)
     since: int = 0
-    heard: VersionLog = field(default_factory=VersionLog)
+    log: VersionLog = field(default_factory=VersionLog)
     late: list[Diff] = field(default_factory=list)
 
     def known(self) -> dict[str, int]:
-        """Up to which version changes were delivered."""
-        return {} if self.heard.known is None else {TOPIC: self.heard.known}
+        """The version up to which all changes were delivered."""
+        return {} if self.log.known is None else {TOPIC: self.log.known}
 
     def latest(self, _: str) -> int:
         """The highest version that was delivered."""
-        return self.heard.latest
+        return self.log.latest
 
-    def hear(self, change: Diff) -> None:
-        """A diff arrives, as the hub hands it over: known ones are passed over."""
-        [rest] = self.heard.add([change])
+    def receive(self, change: Diff) -> None:
+        """A diff arrives, and is filtered as the hub does it."""
+        [rest] = self.log.add([change])
         if rest.version > self.since:
             self.state = apply(self.state, rest)
 
 
 class PresenceMachine(RuleBasedStateMachine):
-    """The cluster; `members` is the model: session -> process."""
+    """The processes. `members` is the model: session -> process."""
 
     server: RedisServer
 
@@ -115,7 +115,7 @@ class PresenceMachine(RuleBasedStateMachine):
         self.lose_next = self.delay_next = False
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Something asynchronous, to its end."""
+        """The result of a coroutine."""
         return self.loop.run_until_complete(work)
 
     @initialize()
@@ -124,10 +124,10 @@ class PresenceMachine(RuleBasedStateMachine):
             self.client = redis.connect(self.server.url)
 
         self.run(connect())
-        self.processes = [self.begin() for _ in range(PROCESSES)]
+        self.processes = [self.start_process() for _ in range(PROCESSES)]
 
-    def begin(self) -> Process:
-        """A fresh process, with a client that joins to listen."""
+    def start_process(self) -> Process:
+        """A new process, with a client that joins and receives diffs."""
 
         async def connect() -> tuple[redis.Batch, redis.Link]:
             link = redis.Link()
@@ -136,72 +136,72 @@ class PresenceMachine(RuleBasedStateMachine):
         batch, link = self.run(connect())
         leases = Leases(batch, self.prefix, LEASE, RENEW, lambda: self.now)
         tracker = RedisTracker(batch, self.prefix, lambda: leases.process, leases.check)
-        cluster = Cluster(tracker, leases, self.tell)
+        cluster = Cluster(tracker, leases, self.publish)
         process = Process(batch, link, tracker, leases, cluster, MissedChanges(tracker))
         process.pause = next(self.pauses)
-        process.doubts = True
+        process.uncertain = True
         self.renew(process)
         return process
 
     @staticmethod
     async def fetch(process: Process) -> None:
-        """Its client is given a fresh state."""
+        """Give the client of a process a new state."""
         snapshot = await process.tracker.list(TOPIC)
         process.state, process.since = snapshot.state, snapshot.version
-        process.heard.restart_at(snapshot.version)
+        process.log.restart_at(snapshot.version)
 
-    def tell(self, topic: str, change: Diff) -> None:
-        """Publish a diff to every process; it may get lost on its way to one."""
+    def publish(self, topic: str, change: Diff) -> None:
+        """Publish a diff to every process. It may be lost for one, or late for all."""
         assert topic == TOPIC
         if not change:
             return
         self.joins.update(list(by_ref(change.joins)))
         self.leaves.update(list(by_ref(change.leaves)))
-        self.nobody_who_is_here_leaves(change)
+        self.check_leaves(change)
         lost, self.lose_next = self.lose_next, False
         late, self.delay_next = self.delay_next, False
         for number, process in enumerate(self.processes):
             if late:
                 process.late.append(change)
             elif not (lost and number == 0):
-                process.hear(change)
+                process.receive(change)
 
-    def nobody_who_is_here_leaves(self, change: Diff) -> None:
-        """A leave names nobody whose process goes on, whatever happens to Redis."""
+    def check_leaves(self, change: Diff) -> None:
+        """No diff reports a member as gone whose process was never stopped."""
         for ref, (session, _) in by_ref(change.leaves).items():
             process = self.members.get(session)
             if process is not None and process.refs.get(session) == ref:
-                assert process.overslept
+                assert process.stopped_since_renewal
 
     def renew(self, process: Process) -> None:
-        """The lease, and a look at what is missing, as the runtime does both.
+        """Renew, and look for missed changes, as `rooms.runtime` does.
 
-        What fails is tried again after some seconds, not by all at the same time.
+        A failed turn is repeated after some seconds, at another time in each process.
         """
         process.due = self.now + process.pause
         try:
-            self.run(self.turn(process))
+            self.run(self.renew_and_check(process))
         except redis.RedisError:
             self.was_refused(process)
 
-    async def turn(self, process: Process) -> None:
+    async def renew_and_check(self, process: Process) -> None:
         if not process.link.up:
             if not await process.batch.probe():
                 return
             process.link.answered()
         await process.cluster.renew({})
-        process.overslept = False
-        if process.doubts:
-            # After any failure, as the runtime does.
+        process.stopped_since_renewal = False
+        if process.uncertain:
+            # After any failure, as `rooms.runtime` does.
             await process.cluster.reconcile()
             await self.fetch(process)
-            process.doubts = False
+            process.uncertain = False
         process.due = self.now + RENEW
         if await process.missed.find(process.known, process.latest):
             await self.fetch(process)
 
     def attempt(self, process: Process, work: Coroutine[Any, Any, T]) -> T | None:
-        """A call of a member; None where Redis refuses it, which members are told."""
+        """The result of a member's call; None if Redis refuses it."""
         try:
             return self.run(work)
         except redis.RedisError:
@@ -209,14 +209,14 @@ class PresenceMachine(RuleBasedStateMachine):
             return None
 
     def was_refused(self, process: Process) -> None:
-        """A call failed: Redis refuses all, or this process has not renewed since."""
+        """A call failed: Redis refuses writes, or the process has not renewed since."""
         assert self.refused or not process.link.up
-        process.doubts = True
+        process.uncertain = True
 
     @rule(which=st.integers(0, PROCESSES - 1), user=st.sampled_from("abc"))
     def join(self, which: int, user: str) -> None:
         process = self.processes[which]
-        if process.stalled:
+        if process.stopped:
             return
         session = f"{user}:{next(self.numbers)}"
         work = process.tracker.track(TOPIC, session, {"n": 1}, user)
@@ -224,26 +224,26 @@ class PresenceMachine(RuleBasedStateMachine):
             return
         process.refs[session] = tracked.ref
         self.members[session] = process
-        self.tell(TOPIC, tracked.diff)
+        self.publish(TOPIC, tracked.diff)
 
-    def one(self, choice: int) -> tuple[str, Process] | None:
-        """A member whose process goes on."""
-        here = [(s, p) for s, p in self.members.items() if not p.stalled]
+    def a_member(self, choice: int) -> tuple[str, Process] | None:
+        """A member whose process is not stopped."""
+        here = [(s, p) for s, p in self.members.items() if not p.stopped]
         return here[choice % len(here)] if here else None
 
     @rule(choice=st.integers(0, 1_000))
     def leave(self, choice: int) -> None:
-        if (found := self.one(choice)) is None:
+        if (found := self.a_member(choice)) is None:
             return
         session, process = found
         del self.members[session]
         ref = process.refs.pop(session)
         if diff := self.attempt(process, process.tracker.untrack(TOPIC, [ref])):
-            self.tell(TOPIC, diff)
+            self.publish(TOPIC, diff)
 
     @rule(choice=st.integers(0, 1_000))
     def update(self, choice: int) -> None:
-        if (found := self.one(choice)) is None:
+        if (found := self.a_member(choice)) is None:
             return
         session, process = found
         ref = process.refs[session]
@@ -251,18 +251,18 @@ class PresenceMachine(RuleBasedStateMachine):
             work = process.tracker.update(TOPIC, ref, {"n": next(self.numbers)})
             updated = self.attempt(process, work)
         except NotTracked:
-            # Redis lost it, or it was taken for dead: the next renewal fixes that.
+            # Redis lost the entry, or it was reaped: the next renewal restores it.
             assert self.disturbed
             return
         if updated is None:
             return
         process.refs[session] = updated.ref
-        self.tell(TOPIC, updated.diff)
+        self.publish(TOPIC, updated.diff)
 
     @rule(choice=st.integers(0, 1_000), moves=st.integers(0, PROCESSES - 1))
     def reconnect_in_time(self, choice: int, moves: int) -> None:
-        """The connection is lost, and its session is back within the grace."""
-        if (found := self.one(choice)) is None or self.processes[moves].stalled:
+        """A connection is lost, and its session joins again in its grace period."""
+        if (found := self.a_member(choice)) is None or self.processes[moves].stopped:
             return
         session, process = found
         user, other = session.split(":")[0], self.processes[moves]
@@ -272,21 +272,21 @@ class PresenceMachine(RuleBasedStateMachine):
         work = other.tracker.track(TOPIC, session, {"n": 1}, user)
         if (tracked := self.attempt(other, work)) is not None:
             assert tracked.ref == ref or begun is None or self.disturbed
-            self.tell(TOPIC, tracked.diff)
+            self.publish(TOPIC, tracked.diff)
             self.members[session] = other
             other.refs[session] = tracked.ref
         if begun is not None:
             self.expire(process, ref)
 
     def expire(self, process: Process, ref: str) -> None:
-        """The grace period ends, where it began."""
+        """The grace period ends, in the process in which it began."""
         if diff := self.attempt(process, process.tracker.expire(TOPIC, ref)):
-            self.tell(TOPIC, diff)
+            self.publish(TOPIC, diff)
 
     @rule(choice=st.integers(0, 1_000))
     def never_come_back(self, choice: int) -> None:
-        """The connection is lost, and the grace period ends."""
-        if (found := self.one(choice)) is None:
+        """A connection is lost, and its grace period ends."""
+        if (found := self.a_member(choice)) is None:
             return
         session, process = found
         del self.members[session]
@@ -299,44 +299,44 @@ class PresenceMachine(RuleBasedStateMachine):
     def kill(self, which: int) -> None:
         dead = self.processes[which]
         self.members = {s: p for s, p in self.members.items() if p is not dead}
-        self.processes[which] = self.begin()
+        self.processes[which] = self.start_process()
 
     @rule(which=st.integers(0, PROCESSES - 1))
-    def stall(self, which: int) -> None:
+    def stop(self, which: int) -> None:
         process = self.processes[which]
-        process.stalled = process.overslept = True
+        process.stopped = process.stopped_since_renewal = True
 
     @rule(which=st.integers(0, PROCESSES - 1))
-    def wake(self, which: int) -> None:
+    def resume(self, which: int) -> None:
         process = self.processes[which]
-        if process.stalled:
-            process.stalled = False
+        if process.stopped:
+            process.stopped = False
             self.disturbed = True
             self.renew(process)
 
     @rule(which=st.integers(0, PROCESSES - 1))
     def lose_the_answer_to_a_renewal(self, which: int) -> None:
-        """It was sent and done; the process knows only that it failed."""
+        """Redis counted it, and the process knows only that it failed."""
         process = self.processes[which]
-        if process.stalled or not process.link.up:
+        if process.stopped or not process.link.up:
             return
         self.attempt(process, process.leases.renew({}))
-        process.doubts = self.disturbed = True
+        process.uncertain = self.disturbed = True
 
     @rule(which=st.integers(0, PROCESSES - 1))
     def fail_a_renewal(self, which: int) -> None:
-        """Redis does not get it; one in time comes after it."""
+        """Redis does not get it; the next one is in time."""
         process = self.processes[which]
-        if process.link.up and not process.stalled:
+        if process.link.up and not process.stopped:
             process.link.failed(TimeoutError())
             with pytest.raises(redis.RedisError):
                 self.run(process.leases.renew({}))
-            process.doubts = True
+            process.uncertain = True
 
     @precondition(lambda self: not self.refused)
     @rule(kind=st.sampled_from(sorted(REFUSALS)))
     def refuse(self, kind: str) -> None:
-        """Redis answers, and refuses all writes."""
+        """Redis answers reads, and refuses all writes."""
         assert kind in ADVICE
         self.refused = kind
         self.disturbed = True
@@ -345,14 +345,14 @@ class PresenceMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.refused)
     @rule(first=st.integers(0, PROCESSES - 1))
     def accept(self, first: int) -> None:
-        """One process finds out at once, the others as late as they may."""
+        """One process notices at once, the others as late as possible."""
         kind, self.refused = self.refused, ""
         self.operate(REFUSALS[kind][1])
         for number, process in enumerate(self.processes):
             process.due = self.now + (0 if number == first else RENEW + TICK)
 
     def operate(self, command: tuple[Any, ...]) -> None:
-        """What only an operator does."""
+        """Run a command of an operator."""
 
         async def execute() -> None:
             client: Any = self.client
@@ -362,17 +362,17 @@ class PresenceMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([-60, 0, 12, 60]))
     def jump(self, seconds: int) -> None:
-        """Redis's clock is this far from the true time from now on."""
+        """From now on, Redis's clock differs by this much from the true time."""
         self.server.jump(seconds)
 
     @rule(seconds=st.sampled_from([1.0, RENEW, LEASE + 1]))
     def time_passes(self, seconds: float) -> None:
-        """Live processes renew as they should on the way."""
+        """Processes that are not stopped renew in time."""
         end = self.now + seconds
         while self.now < end:
             self.now += TICK
             for process in self.processes:
-                if not process.stalled and self.now >= process.due:
+                if not process.stopped and self.now >= process.due:
                     self.renew(process)
 
     @precondition(lambda self: not self.refused)
@@ -380,12 +380,12 @@ class PresenceMachine(RuleBasedStateMachine):
     def flush(self) -> None:
         self.disturbed = True
 
-        async def forget() -> None:
+        async def delete_keys() -> None:
             keys = [key async for key in self.client.scan_iter(f"{self.prefix}:*")]
             if keys:
                 await self.client.delete(*keys)
 
-        self.run(forget())
+        self.run(delete_keys())
 
     @rule()
     def lose_a_diff(self) -> None:
@@ -396,25 +396,25 @@ class PresenceMachine(RuleBasedStateMachine):
         self.delay_next = True
 
     @rule(which=st.integers(0, PROCESSES - 1))
-    def hear_what_was_delayed(self, which: int) -> None:
+    def receive_delayed_diffs(self, which: int) -> None:
         process = self.processes[which]
         late, process.late = process.late, []
         for change in late:
-            process.hear(change)
+            process.receive(change)
 
     @precondition(lambda self: not self.disturbed)
     @invariant()
-    def nobody_joins_or_leaves_twice(self) -> None:
+    def no_entry_joins_or_leaves_twice(self) -> None:
         assert not [ref for ref, count in self.joins.items() if count > 1]
         assert not [ref for ref, count in self.leaves.items() if count > 1]
 
     def quiet(self) -> None:
-        """Everybody wakes, and enough time passes for all that is due."""
+        """All processes continue, and time passes until all that is due is done."""
         if self.refused:
             self.accept(0)
         for number, process in enumerate(self.processes):
-            process.stalled = False
-            self.hear_what_was_delayed(number)
+            process.stopped = False
+            self.receive_delayed_diffs(number)
         self.disturbed = True
         for _ in range(4):
             self.time_passes(LEASE + 1)
@@ -423,14 +423,14 @@ class PresenceMachine(RuleBasedStateMachine):
         try:
             if hasattr(self, "processes"):
                 self.quiet()
-                self.agree()
+                self.check_agreement()
         finally:
             if hasattr(self, "client"):
                 self.run(self.client.aclose())
             self.loop.close()
 
-    def agree(self) -> None:
-        """The laws."""
+    def check_agreement(self) -> None:
+        """Check that every process, Redis and the model agree."""
         expected = {p.refs[s]: s for s, p in self.members.items()}
         [size] = self.run(self.processes[0].tracker.sizes([TOPIC]))
         users = {session.split(":")[0] for session in self.members}
@@ -439,12 +439,12 @@ class PresenceMachine(RuleBasedStateMachine):
             listed = by_ref(self.run(process.tracker.list(TOPIC)).state)
             assert {ref: key for ref, (key, _) in listed.items()} == expected
             assert by_ref(process.state) == listed
-        told = self.run(self.processes[0].leases.processes())
-        assert len(told) == PROCESSES
+        reported = self.run(self.processes[0].leases.processes())
+        assert len(reported) == PROCESSES
 
 
 @pytest.mark.redis
-def test_after_quiet_everybody_agrees(settings: Settings) -> None:
+def test_all_processes_agree_after_a_quiet_time(settings: Settings) -> None:
     with jumping_redis() as server:
         PresenceMachine.server = server
         settings.BEAM = settings.BEAM | {"redis_url": server.url}

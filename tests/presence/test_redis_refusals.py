@@ -1,4 +1,4 @@
-"""Redis refuses a command in the middle: nothing is lost, and nothing stays."""
+"""Redis refuses a command in a script: no entry is lost, and none stays too long."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
 
 
 class Process:
-    """One process whose rights are taken away and given back."""
+    """A process whose rights in Redis can be removed and restored."""
 
     def __init__(self, server: RedisServer) -> None:
         prefix = f"test{secrets.token_hex(4)}"
@@ -51,24 +51,24 @@ class Process:
         batch = redis.Batch(self.client, self.link)
         self.leases = Leases(batch, prefix, 10.0, 3.0)
         self.tracker = RedisTracker(batch, prefix, lambda: self.leases.process)
-        self.told: list[Diff] = []
+        self.published: list[Diff] = []
         self.cluster = Cluster(
-            self.tracker, self.leases, lambda _, change: self.told.append(change)
+            self.tracker, self.leases, lambda _, change: self.published.append(change)
         )
 
     async def may(self, *rules: str) -> None:
-        """Change the rights."""
+        """Change the rights, as `ACL SETUSER` describes them."""
         await self.admin.execute_command("ACL", "SETUSER", self.user, *rules)
 
     async def recover(self, *rules: str) -> None:
-        """Redis accepts again, and the runtime does what it does then."""
+        """Redis accepts again, and the process does what `rooms.runtime` does then."""
         await self.may(*rules)
         self.link.answered()
         await self.cluster.renew({})
         await self.cluster.reconcile()
 
-    async def here(self) -> dict[str, Any]:
-        """Session -> `n` of its metas; the sizes must agree."""
+    async def members(self) -> dict[str, Any]:
+        """Session -> `n` of its metas. Checks that the sizes agree."""
         state = (await self.tracker.list(TOPIC)).state
         [size] = await self.tracker.sizes([TOPIC])
         users = {session.split(":")[0] for session in state}
@@ -81,7 +81,7 @@ class Process:
 
 @pytest.fixture
 async def process(server: RedisServer, settings: Settings) -> AsyncIterator[Process]:
-    """One that has two members."""
+    """A process that has one member, `ada:1`."""
     settings.BEAM = settings.BEAM | {"redis_url": server.url}
     process = Process(server)
     await process.may("on", ">pw", "~*", "&*", "+@all")
@@ -94,7 +94,7 @@ async def process(server: RedisServer, settings: Settings) -> AsyncIterator[Proc
 
 
 @pytest.mark.parametrize("command", WRITES)
-async def test_what_is_refused_in_the_middle_comes_right(
+async def test_a_script_that_is_refused_in_the_middle_is_corrected(
     process: Process, command: str
 ) -> None:
     tracker = process.tracker
@@ -120,17 +120,19 @@ async def test_what_is_refused_in_the_middle_comes_right(
     if not isinstance(tracked, BaseException):
         metas["fay:1"] = [6]
     if not isinstance(left, BaseException):
-        # Its grace period has begun, and is to be ended.
+        # Its grace period has begun.
         metas["dan:1"] = [4]
     await process.recover(f"+{command}")
 
-    assert await process.here() == {"ada:1": [1]} | metas
+    assert await process.members() == {"ada:1": [1]} | metas
     if process.link.up and not isinstance(left, BaseException):
         await tracker.expire(TOPIC, dan.ref)
-        assert "dan:1" not in await process.here()
+        assert "dan:1" not in await process.members()
 
 
-async def test_a_refusal_in_a_script_takes_the_link_down(process: Process) -> None:
+async def test_a_refusal_in_a_script_marks_redis_as_unavailable(
+    process: Process,
+) -> None:
     await process.may("-hset")
 
     with pytest.raises(redis.RedisError):
@@ -139,7 +141,7 @@ async def test_a_refusal_in_a_script_takes_the_link_down(process: Process) -> No
     assert (process.link.up, process.link.why) == (False, "refuses commands: NOPERM")
 
 
-async def test_a_join_that_is_given_up_leaves_nobody(process: Process) -> None:
+async def test_a_cancelled_join_leaves_no_entry(process: Process) -> None:
     joining = asyncio.create_task(
         process.tracker.track(TOPIC, "bob:1", {"n": 2}, "bob")
     )
@@ -149,10 +151,10 @@ async def test_a_join_that_is_given_up_leaves_nobody(process: Process) -> None:
     await asyncio.gather(joining, return_exceptions=True)
     await process.cluster.renew({})
 
-    assert await process.here() == {"ada:1": [1]}
+    assert await process.members() == {"ada:1": [1]}
 
 
-async def test_a_member_that_redis_lost_is_put_back_when_that_is_found(
+async def test_a_member_that_redis_lost_is_restored_after_a_failed_update(
     process: Process,
 ) -> None:
     bob = await process.tracker.track(TOPIC, "bob:1", {"n": 2}, "bob")
@@ -162,10 +164,10 @@ async def test_a_member_that_redis_lost_is_put_back_when_that_is_found(
         await process.tracker.update(TOPIC, bob.ref, {"n": 3})
     await process.cluster.renew({})
 
-    assert await process.here() == {"ada:1": [1], "bob:1": [2]}
+    assert await process.members() == {"ada:1": [1], "bob:1": [2]}
 
 
-async def test_a_process_that_has_not_renewed_in_time_adds_nobody(
+async def test_a_process_whose_lease_may_have_expired_adds_no_entry(
     process: Process,
 ) -> None:
     def check() -> None:
@@ -182,4 +184,4 @@ async def test_a_process_that_has_not_renewed_in_time_adds_nobody(
         await late.track(TOPIC, "bob:1", {"n": 2}, "bob")
 
     assert late.topics() == []
-    assert await process.here() == {"ada:1": [1]}
+    assert await process.members() == {"ada:1": [1]}

@@ -1,4 +1,4 @@
-"""What only a tracker that is shared by processes promises."""
+"""What a tracker promises that processes share: owners, reaping, reconciling."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def topic() -> str:
 
 @pytest.fixture
 def own(backend: str, running_hub: Hub) -> None:
-    """With a Redis."""
+    """Every test here needs Redis."""
 
 
 pytestmark = [
@@ -34,7 +34,7 @@ pytestmark = [
 
 
 def meta_of(size: int) -> dict[str, Any]:
-    """A meta of so many bytes, about."""
+    """A meta of about so many bytes."""
     return {"text": "x" * size}
 
 
@@ -44,7 +44,7 @@ def another_process() -> RedisTracker:
     return RedisTracker(redis.batch(), "beam", lambda: name)
 
 
-async def test_what_a_dead_process_left_is_reaped_once(topic: str) -> None:
+async def test_entries_of_a_dead_process_are_reaped_once(topic: str) -> None:
     mine, _ = shared()
     dead = another_process()
     held = await dead.track(topic, "a:1", {}, "a")
@@ -60,7 +60,7 @@ async def test_what_a_dead_process_left_is_reaped_once(topic: str) -> None:
     assert [tuple(size) for size in await mine.sizes([topic])] == [(1, 1)]
 
 
-async def test_reconciling_puts_back_what_redis_lost(topic: str) -> None:
+async def test_reconciling_adds_entries_that_redis_lost(topic: str) -> None:
     mine, _ = shared()
     held = await mine.track(topic, "a:1", {"n": 1}, "a")
     await another_process().reap(topic, mine.process())
@@ -73,7 +73,7 @@ async def test_reconciling_puts_back_what_redis_lost(topic: str) -> None:
     assert not await mine.reconcile(topic, mine.process())
 
 
-async def test_reconciling_takes_away_what_is_not_held(topic: str) -> None:
+async def test_reconciling_removes_entries_that_are_not_held(topic: str) -> None:
     name = secrets.token_hex(4)
     forgetful = RedisTracker(redis.batch(), "beam", lambda: name)
     held = await forgetful.track(topic, "a:1", {}, "a")
@@ -85,7 +85,9 @@ async def test_reconciling_takes_away_what_is_not_held(topic: str) -> None:
     assert (await again.list(topic)).state == {}
 
 
-async def test_reconciling_leaves_others_and_graces_alone(topic: str) -> None:
+async def test_reconciling_keeps_entries_of_others_and_in_grace_periods(
+    topic: str,
+) -> None:
     mine, _ = shared()
     leaving = await mine.track(topic, "a:1", {})
     await mine.leave(topic, leaving.ref)
@@ -96,7 +98,9 @@ async def test_reconciling_leaves_others_and_graces_alone(topic: str) -> None:
     assert await mine.list(topic) == before
 
 
-async def test_under_a_new_id_entries_are_owned_anew(topic: str) -> None:
+async def test_a_process_with_a_new_id_becomes_the_owner_of_its_entries(
+    topic: str,
+) -> None:
     names = ["old"]
     mover = RedisTracker(redis.batch(), "beam", lambda: names[-1])
     held = await mover.track(topic, "a:1", {})
@@ -107,7 +111,7 @@ async def test_under_a_new_id_entries_are_owned_anew(topic: str) -> None:
     assert (await mover.reap(topic, "new")).leaves == held.diff.joins
 
 
-async def test_taking_over_moves_an_entry_to_the_new_process(topic: str) -> None:
+async def test_a_process_that_takes_over_an_entry_becomes_its_owner(topic: str) -> None:
     mine, _ = shared()
     other = another_process()
     first = await mine.track(topic, "a:1", {})
@@ -120,7 +124,7 @@ async def test_taking_over_moves_an_entry_to_the_new_process(topic: str) -> None
     assert (await mine.reap(topic, other.process())).leaves == first.diff.joins
 
 
-async def test_bytes_that_redis_lost_are_counted_again(topic: str) -> None:
+async def test_a_count_of_bytes_that_redis_lost_is_restored(topic: str) -> None:
     mine, _ = shared()
     weight = mine.keys(topic).weight
     for key in ("a:1", "b:1"):
@@ -138,7 +142,7 @@ async def test_bytes_that_redis_lost_are_counted_again(topic: str) -> None:
     assert await redis.client().get(weight) is None
 
 
-async def test_nothing_of_a_topic_stays_but_a_version_that_ends(topic: str) -> None:
+async def test_only_a_version_that_expires_stays_of_an_empty_topic(topic: str) -> None:
     mine, _ = shared()
     tracked = await mine.track(topic, "a:1", {}, "a")
     await mine.untrack(topic, [tracked.ref])

@@ -1,4 +1,4 @@
-"""The laws of presence."""
+"""The laws of states and diffs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_state_differs_from_itself_in_nothing(state: State) -> None:
 
 
 @given(st.lists(states(), min_size=2, max_size=6))
-def test_merged_diffs_do_what_they_do_one_by_one(history: list[State]) -> None:
+def test_a_merged_diff_has_the_effect_of_all_diffs(history: list[State]) -> None:
     changes = [diff(old, new) for old, new in itertools.pairwise(history)]
 
     merged = apply(history[0], merge(changes))
@@ -51,7 +51,7 @@ def test_merged_diffs_do_what_they_do_one_by_one(history: list[State]) -> None:
     assert by_ref(merged) == by_ref(history[-1])
 
 
-def test_a_meta_that_came_and_went_is_in_neither() -> None:
+def test_a_meta_that_joined_and_left_is_in_neither_part() -> None:
     meta = state_of([("a", {"phx_ref": "1"})])
     changes = [Diff(meta, {}, 1), Diff({}, meta, 2)]
 
@@ -61,7 +61,7 @@ def test_a_meta_that_came_and_went_is_in_neither() -> None:
     assert not merged
 
 
-def test_a_diff_always_says_both() -> None:
+def test_a_payload_always_has_joins_and_leaves() -> None:
     meta = state_of([("a", {"phx_ref": "1"})])
 
     assert Diff(meta).payload() == {"joins": meta, "leaves": {}}

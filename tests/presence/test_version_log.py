@@ -1,4 +1,4 @@
-"""Changes that come in any order, and what a topic knows of them."""
+"""Changes in any order, and which of them were delivered."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from presence.version_log import MAX_KEPT, VersionLog
 
 
 def join(ref: str, version: int) -> Diff:
-    """A change: one meta comes."""
+    """A change: one meta joins."""
     return Diff({f"user {ref}": {"metas": [{"phx_ref": ref}]}}, {}, version)
 
 
 def leave(ref: str, version: int) -> Diff:
-    """A change: one meta goes."""
+    """A change: one meta leaves."""
     return Diff({}, join(ref, version).joins, version)
 
 
 def empty(*versions: int) -> list[Diff]:
-    """Changes that tell nothing."""
+    """Changes without metas."""
     return [Diff(version=version) for version in versions]
 
 
-def test_nothing_is_followed_until_a_state_is_known() -> None:
+def test_no_version_is_known_until_a_state_is_given() -> None:
     log = VersionLog()
     log.add(empty(7))
 
@@ -35,7 +35,7 @@ def test_nothing_is_followed_until_a_state_is_known() -> None:
     assert (log.known, log.ahead) == (7, set())
 
 
-def test_a_hole_stays_until_it_is_filled() -> None:
+def test_a_missing_version_is_missing_until_it_is_added() -> None:
     log = VersionLog()
     log.start_at(5)
     log.add(empty(6, 8, 9))
@@ -45,7 +45,7 @@ def test_a_hole_stays_until_it_is_filled() -> None:
     assert (log.known, log.latest) == (9, 9)
 
 
-def test_a_member_that_comes_does_not_fill_the_hole_of_the_others() -> None:
+def test_a_new_member_does_not_hide_what_the_others_missed() -> None:
     log = VersionLog()
     log.start_at(5)
     log.add(empty(7))
@@ -55,18 +55,18 @@ def test_a_member_that_comes_does_not_fill_the_hole_of_the_others() -> None:
     assert log.known == 5
 
 
-def test_a_fresh_state_fills_every_hole() -> None:
+def test_a_restart_clears_all_missing_versions() -> None:
     log = VersionLog()
     log.start_at(5)
     log.add(empty(7, 9, 10))
 
     log.restart_at(8)
 
-    # It is behind Redis, which is noticed.
+    # Redis has later versions: `missed_changes` notices.
     assert (log.known, log.latest) == (8, 8)
 
 
-def test_after_a_loss_versions_may_begin_anew() -> None:
+def test_versions_may_start_again_from_a_lower_number() -> None:
     log = VersionLog()
     log.start_at(500)
 
@@ -76,7 +76,7 @@ def test_after_a_loss_versions_may_begin_anew() -> None:
     assert (log.known, log.latest) == (4, 4)
 
 
-def test_after_a_loss_what_came_before_overrules_nothing() -> None:
+def test_changes_from_before_a_restart_overrule_nothing() -> None:
     log = VersionLog()
     log.start_at(500)
     log.add([leave("a", 502)])
@@ -87,7 +87,7 @@ def test_after_a_loss_what_came_before_overrules_nothing() -> None:
     assert (log.known, log.ahead) == (4, set())
 
 
-def test_the_next_changes_need_no_look() -> None:
+def test_only_changes_that_follow_directly_are_added_as_next() -> None:
     log = VersionLog()
     assert not log.add_next([1])
 
@@ -101,7 +101,7 @@ def test_the_next_changes_need_no_look() -> None:
     assert not log.add_next([8])
 
 
-def test_a_join_that_comes_after_its_leave_tells_nothing() -> None:
+def test_a_join_that_arrives_after_its_leave_is_left_out() -> None:
     log = VersionLog()
     log.start_at(0)
 
@@ -109,7 +109,7 @@ def test_a_join_that_comes_after_its_leave_tells_nothing() -> None:
     assert log.add([join("a", 1)]) == empty(1)
 
 
-def test_a_leave_that_comes_after_a_later_join_tells_nothing() -> None:
+def test_a_leave_that_arrives_after_a_later_join_is_left_out() -> None:
     log = VersionLog()
     log.start_at(1)
 
@@ -122,7 +122,7 @@ REFS = "abc"
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Diff]:
-    """Changes from an empty room on: any of three metas comes, goes, comes back."""
+    """Changes of an empty topic: each of three metas joins, leaves, joins again."""
     here: set[str] = set()
     changes: list[Diff] = []
     for ref in draw(st.lists(st.sampled_from(REFS), max_size=12)):
@@ -133,7 +133,7 @@ def histories(draw: st.DrawFn) -> list[Diff]:
 
 
 @given(st.data())
-def test_in_any_order_they_give_one_state(data: st.DataObject) -> None:
+def test_changes_in_any_order_give_the_same_state(data: st.DataObject) -> None:
     history = data.draw(histories())
     states: list[State] = [{}]
     for change in history:
@@ -144,7 +144,7 @@ def test_in_any_order_they_give_one_state(data: st.DataObject) -> None:
 
     for change in order:
         if data.draw(st.integers(0, 9)) == 0:
-            # The room is given a fresh state, no older than what it was told.
+            # All members are given a state, not older than the latest change.
             since = data.draw(st.integers(log.latest, len(history)))
             state = states[since]
             log.restart_at(since)
@@ -157,7 +157,7 @@ def test_in_any_order_they_give_one_state(data: st.DataObject) -> None:
     assert (log.known, log.ahead) == (len(history), set())
 
 
-def test_parts_of_a_change_count_with_the_last() -> None:
+def test_a_change_in_parts_counts_with_its_last_part() -> None:
     log = VersionLog()
     log.start_at(5)
 
@@ -168,7 +168,7 @@ def test_parts_of_a_change_count_with_the_last() -> None:
     assert log.known == 6
 
 
-def test_a_part_that_comes_late_leaves_out_what_is_overruled() -> None:
+def test_a_late_part_leaves_out_what_is_overruled() -> None:
     log = VersionLog()
     log.start_at(5)
     log.add([leave("a", 7)])
@@ -178,12 +178,12 @@ def test_a_part_that_comes_late_leaves_out_what_is_overruled() -> None:
 
 
 @pytest.mark.parametrize("known", [None, 1])
-def test_what_is_remembered_of_changes_is_bounded(known: int | None) -> None:
+def test_the_number_of_kept_changes_is_bounded(known: int | None) -> None:
     log = VersionLog()
     if known is not None:
         log.start_at(known)
 
-    # The second change never comes, or nobody ever asks for a state.
+    # The second change never arrives, or no member is ever given a state.
     for version in range(3, 3 * MAX_KEPT):
         log.add([join(str(version), version)])
 
