@@ -12,13 +12,14 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.defaultfilters import pluralize
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from presence import admission
 from rooms import moderation
 from rooms.admin import live_data
-from rooms.admin.forms import LetInForm, RemoveForm, SendForm
+from rooms.admin.forms import BLOCK, LetInForm, RemoveForm, SendForm
 from rooms.models import Room
 from rooms.protocol import identifiers
 from rooms.records import closed_rooms
@@ -77,15 +78,15 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def _close(self, request: HttpRequest, room: Room) -> HttpResponse:
         async def close() -> str:
-            return f"Closed; sessions in it: {await moderation.close(room.room_id)}."
+            return f"Closed. Sessions removed: {await moderation.close(room.room_id)}."
 
         return self._ask_first(
             request,
             room,
             close,
-            title=f"Close {room}?",
-            text="Its members are removed, and nobody may join until it is opened.",
-            button="Yes, close the room",
+            title=f"Close room {room}?",
+            text="All members are removed. Joins are refused until the room is opened.",
+            button="Close room",
         )
 
     def _open(self, request: HttpRequest, room: Room) -> HttpResponse:
@@ -97,22 +98,24 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             request,
             room,
             open_again,
-            title=f"Open {room}?",
-            text="People may join again.",
-            button="Yes, open the room",
+            title=f"Open room {room}?",
+            text="Clients can join it again.",
+            button="Open room",
         )
 
     def _remove(self, request: HttpRequest, room: Room) -> HttpResponse:
         session = _named(identifiers.session, request.GET.get("session"))
-        form = RemoveForm(request.POST or None)
+        block = "block" in request.GET
+        form = RemoveForm(request.POST or None, initial=BLOCK if block else None)
         if not form.is_valid():
+            verb = "Block" if block else "Remove"
             return self._confirm(
                 request,
                 room,
                 form=form,
-                title=f"Remove {session} from {room}?",
-                text="The member is told the reason, and its channel is closed.",
-                button="Yes, remove",
+                title=f"{verb} {session} {'in' if block else 'from'} room {room}?",
+                text="The member receives the reason, and its channel is closed.",
+                button=verb,
             )
         work = partial(_removed, room.room_id, session, **form.cleaned_data)
         return self._done(request, room, work)
@@ -124,9 +127,9 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 request,
                 room,
                 form=form,
-                title=f"Let somebody into {room} again",
-                text="Who was removed and kept out may join again, before the time.",
-                button="Let in",
+                title=f"Unblock a user or session in room {room}",
+                text="The user or session can join again before the block expires.",
+                button="Unblock",
                 harmless=True,
             )
         who = form.cleaned_data["who"]
@@ -135,7 +138,7 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             await moderation.let_in(
                 room.room_id, admission.group(who), admission.key(who)
             )
-            return f"Let {who} in again."
+            return f"Unblocked {who}."
 
         return self._done(request, room, let_in)
 
@@ -144,16 +147,16 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
         async def disconnect() -> str:
             await moderation.disconnect(user_id)
-            return f"Disconnected {user_id} everywhere."
+            return f"Disconnected user {user_id}."
 
         return self._ask_first(
             request,
             room,
             disconnect,
-            title=f"Disconnect {user_id} everywhere?",
-            text="Every connection of this user is closed, in all rooms. "
-            "Clients come back by themselves while their tokens are good.",
-            button="Yes, disconnect",
+            title=f"Disconnect user {user_id}?",
+            text="All connections of this user are closed, in all rooms. "
+            "Clients reconnect on their own while their tokens are valid.",
+            button="Disconnect",
         )
 
     def _send(self, request: HttpRequest, room: Room) -> HttpResponse:
@@ -163,9 +166,9 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 request,
                 room,
                 form=form,
-                title=f"Send an event to {room}",
-                text="Everybody in the room gets it, as if a backend had sent it.",
-                button="Send",
+                title=f"Send an event to room {room}",
+                text="All members of the room receive it, as if a backend had sent it.",
+                button="Send event",
                 harmless=True,
             )
         event, payload = form.cleaned_data["event"], form.cleaned_data["payload"]
@@ -173,7 +176,7 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
         async def send() -> str:
             await moderation.send(room.room_id, event, payload, by)
-            return f"Sent {event}."
+            return f"Sent event {event}."
 
         return self._done(request, room, send)
 
@@ -203,36 +206,36 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             self.log_change(request, room, text)
             messages.success(request, text)
         elif text is not None:
-            messages.warning(request, "Nobody was there any more: nothing was done.")
+            messages.warning(request, "The member has left: nothing was done.")
         return HttpResponseRedirect(reverse("admin:rooms_room_change", args=[room.pk]))
 
     # Many rooms.
 
-    @admin.action(description="Close the selected rooms", permissions=["steer"])
+    @admin.action(description="Close selected rooms", permissions=["steer"])
     def close_rooms(
         self, request: HttpRequest, queryset: QuerySet[Room]
     ) -> HttpResponse | None:
         """After asking: their members are removed."""
         if "confirmed" not in request.POST:
             return self._confirm_many(request, queryset)
-        self._do_all(request, queryset, moderation.close_all, "Closed.")
+        self._do_all(request, queryset, moderation.close_all, "Closed")
         return None
 
-    @admin.action(description="Open the selected rooms again", permissions=["steer"])
+    @admin.action(description="Open selected rooms", permissions=["steer"])
     def open_rooms(self, request: HttpRequest, queryset: QuerySet[Room]) -> None:
         """Joins are let in again."""
 
         async def open_all(room_ids: Sequence[str]) -> None:
             await closed_rooms.open_again(*room_ids)
 
-        self._do_all(request, queryset, open_all, "Opened.")
+        self._do_all(request, queryset, open_all, "Opened")
 
     @staticmethod
     def _do_all(
         request: HttpRequest,
         queryset: QuerySet[Room],
         work: Callable[[Sequence[str]], Awaitable[None]],
-        text: str,
+        verb: str,
     ) -> None:
         """Do it to some rooms after the others, and write down what was done."""
         rooms, done = list(queryset), 0
@@ -241,9 +244,10 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             if not _did(request, partial(work, [room.room_id for room in some])):
                 break
             done += len(some)
-            LogEntry.objects.log_actions(str(request.user.pk), some, CHANGE, text)
+            LogEntry.objects.log_actions(str(request.user.pk), some, CHANGE, f"{verb}.")
         if done:
-            messages.success(request, f"{done} of {len(rooms)} rooms: {text.lower()}")
+            text = f"{verb} {done:,} of {len(rooms):,} room{pluralize(len(rooms))}."
+            messages.success(request, text)
 
     def _confirm_many(
         self, request: HttpRequest, queryset: QuerySet[Room]
@@ -253,7 +257,7 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": f"Close {len(ids):,} rooms?",
+            "title": f"Close {len(ids):,} room{pluralize(len(ids))}?",
             "count": len(ids),
             "names": ids[:NAMED],
             "more": len(ids[NAMED:]),
@@ -263,7 +267,7 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "across": request.POST.get("select_across") == "1",
             "chosen": request.POST.getlist("_selected_action"),
             "action": "close_rooms",
-            "button": "Yes, close them",
+            "button": f"Close room{pluralize(len(ids))}",
             # Here, with the query by which they were chosen.
             "target": "",
             "back": reverse("admin:rooms_room_changelist"),
@@ -284,11 +288,12 @@ async def _removed(
             room_id, ban, reason=reason, block_seconds=float(block_seconds)
         )
     except admission.TooManyBans:
-        return f"Nobody removed: the room has {admission.MAX_BANS:,} blocks already."
+        most = f"{admission.MAX_BANS:,}"
+        return f"Not removed: the room already has {most} blocks, the maximum."
     if not block_seconds:
         return f"Removed {who}." if gone else ""
-    kept_out = f"kept out for {block_seconds:g} s."
-    return f"Removed {who}, {kept_out}" if gone else f"Nobody removed; {who} {kept_out}"
+    blocked = f"blocked for {block_seconds:,} s."
+    return f"Removed {who}, {blocked}" if gone else f"{who} was not present; {blocked}"
 
 
 def _named(read: Callable[[object], str], given: object) -> str:

@@ -15,12 +15,14 @@ from rooms.protocol.json_text import loads
 from rooms.protocol.messages import BadFrame
 
 BLOCKS: Final = (
-    (0, "may come back at once"),
-    (600, "for 10 minutes"),
-    (3_600, "for an hour"),
-    (86_400, "for a day"),
-    (604_800, "for a week"),
+    (0, "No block: the member can join again at once"),
+    (600, "10 minutes"),
+    (3_600, "1 hour"),
+    (86_400, "1 day"),
+    (604_800, "1 week"),
 )
+# What the form offers when it was opened to block a member.
+BLOCK: Final = {"block_seconds": 3_600}
 
 
 class RemoveForm(forms.Form):
@@ -29,13 +31,13 @@ class RemoveForm(forms.Form):
     everywhere = forms.BooleanField(
         required=False,
         label="All sessions of this user",
-        help_text="Else just this one: one tab or device.",
+        help_text="If not checked: only this session, which is one tab or device.",
     )
     reason = forms.CharField(
-        max_length=200, initial="removed", help_text="The member is told this."
+        max_length=200, initial="removed", help_text="Sent to the member."
     )
     block_seconds = forms.TypedChoiceField(
-        label="Keep out", choices=BLOCKS, coerce=int, initial=0
+        label="Block", choices=BLOCKS, coerce=int, initial=0
     )
 
 
@@ -45,7 +47,7 @@ class LetInForm(forms.Form):
     who = forms.CharField(
         strip=False,
         label="User or session",
-        help_text="As it was removed: a user's id, or a session as user:session.",
+        help_text="As it was blocked: a user id, or a session as USER_ID:SESSION_ID.",
     )
 
     def clean_who(self) -> str:
@@ -54,7 +56,9 @@ class LetInForm(forms.Form):
         for read in (identifiers.user_id, identifiers.session):
             with suppress(ValueError):
                 return read(who)
-        raise forms.ValidationError("No user's id, and no session.")
+        raise forms.ValidationError(
+            "Enter a user id, or a session as USER_ID:SESSION_ID."
+        )
 
 
 class SendForm(forms.Form):
@@ -82,12 +86,14 @@ class SendForm(forms.Form):
             payload = loads(text.encode(), conf().max_message_depth)
         except orjson.JSONDecodeError as error:
             where = f"line {error.lineno}, column {error.colno}"
-            raise forms.ValidationError(f"No JSON: {error.msg} ({where})") from None
+            raise forms.ValidationError(
+                f"Not valid JSON: {error.msg} ({where})."
+            ) from None
         except (BadFrame, UnicodeError) as error:
-            raise forms.ValidationError(f"No JSON: {error}") from None
+            raise forms.ValidationError(f"Not valid JSON: {error}.") from None
         if not isinstance(payload, dict):
-            raise forms.ValidationError("A JSON object, in braces.")
+            raise forms.ValidationError("The payload must be a JSON object.")
         if len(text.encode()) > conf().max_message_bytes:
             most = f"{conf().max_message_bytes:,}"
-            raise forms.ValidationError(f"A payload has at most {most} bytes.")
+            raise forms.ValidationError(f"The payload may have at most {most} bytes.")
         return payload

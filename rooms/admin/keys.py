@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import pluralize
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
@@ -21,12 +22,31 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
     scopes = forms.MultipleChoiceField(
         choices=[(scope, scope) for scope in api_keys.SCOPES],
         widget=forms.CheckboxSelectMultiple,
-        help_text="What the key may do; less is safer.",
+        help_text="Grant only the scopes that the backend needs.",
     )
 
     class Meta:
         model = ApiKey
         fields = ("name", "scopes")
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Active or revoked keys."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The two states."""
+        return [("active", "Active"), ("revoked", "Revoked")]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[ApiKey]
+    ) -> QuerySet[ApiKey]:
+        """The keys in the chosen state."""
+        if self.value() is None:
+            return queryset
+        return queryset.filter(revoked__isnull=self.value() == "active")
 
 
 @admin.register(ApiKey)
@@ -36,14 +56,14 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = KeyForm
     list_display = ("name", "state", "may", "created", "last_used")
     search_fields = ("name",)
-    list_filter = (("revoked", admin.EmptyFieldListFilter),)
+    list_filter = (StateFilter,)
     actions = ("revoke",)
     change_form_template = "admin/rooms/apikey/change_form.html"
 
     @admin.display(description="state", ordering="revoked")
     def state(self, key: ApiKey) -> str:
         """Whether it is good."""
-        return f"revoked {key.revoked:%Y-%m-%d}" if key.revoked else "in force"
+        return f"revoked {key.revoked:%Y-%m-%d}" if key.revoked else "active"
 
     @admin.display(description="scopes")
     def may(self, key: ApiKey) -> str:
@@ -104,7 +124,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             request, object_id, form_url, context | (extra_context or {})
         )
 
-    @admin.action(description="Revoke the selected keys", permissions=["change"])
+    @admin.action(description="Revoke selected API keys", permissions=["change"])
     def revoke(
         self, request: HttpRequest, queryset: QuerySet[ApiKey]
     ) -> HttpResponse | None:
@@ -116,7 +136,8 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             api_keys.revoke(key.name)
             self.log_change(request, key, "Revoked.")
         seconds = api_keys.KEPT_SECONDS
-        text = f"{len(chosen)} revoked: refused everywhere within {seconds:g} s."
+        keys = f"{len(chosen)} API key{pluralize(len(chosen))}"
+        text = f"Revoked {keys}. All processes refuse them within {seconds:g} s."
         messages.success(request, text)
         return None
 
@@ -124,12 +145,12 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         back = reverse("admin:rooms_apikey_changelist")
         context = {
             **self.admin_site.each_context(request),
-            "title": "Revoke for good?",
+            "title": f"Revoke {len(chosen)} API key{pluralize(len(chosen))}?",
             "opts": self.opts,
             "keys": chosen,
             "chosen": [key.pk for key in chosen],
             "action": "revoke",
-            "button": "Yes, revoke",
+            "button": "Revoke",
             "target": back,
             "back": back,
         }

@@ -20,9 +20,9 @@ from rooms.monitoring.activity_records import Record
 from rooms.protocol.identifiers import room_topic
 
 AWAY = (RedisError, OSError, publisher.Unavailable)
-MISSING = "Redis is away: live figures are missing, and nothing can be steered."
-UNDONE = "Redis is away: it was not done."
-UNTOLD = "Redis is away: it holds in every process within a minute."
+MISSING = "Redis is unavailable: no live data, and rooms cannot be moderated."
+UNDONE = "Redis is unavailable: nothing was done."
+UNTOLD = "Redis is unavailable: other processes apply the change within a minute."
 _TOLD = "_told_that_redis_is_away"
 STEM = "room:"
 PAGE = 1_000

@@ -89,7 +89,9 @@ def _refuse(form: LoginForm | PasswordChangeForm, wait: float, source: str) -> N
     form.wait = math.ceil(wait)
     metrics.LOGINS_LIMITED.value += 1
     if (missed := _flood.next(time.monotonic())) is not None:
-        text = "Too many passwords are tried in the admin: %s (%d more before it)"
+        text = (
+            "Too many login attempts in the admin: %s (%d more since the last message)"
+        )
         logger.warning(text, source, missed)
     raise ValidationError(LIMITED, params={"seconds": form.wait}, code="limited")
 

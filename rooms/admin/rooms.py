@@ -30,6 +30,15 @@ from rooms.records import room_overrides
 UNKNOWN: Final = live_data.Figures()
 # Live rooms that get a row when the list shows them.
 AT_ONCE: Final = 1_000
+LABELS: Final = {
+    "room_id": "Room id",
+    "capacity": "Maximum sessions (0 = unlimited, blank = server default)",
+    "presence_grace": "Presence grace period (seconds, blank = server default)",
+}
+HELP_TEXTS: Final = {
+    "capacity": "Members whose room token lacks presence are not counted.",
+    "presence_grace": "How long a member whose connection was lost stays present.",
+}
 
 
 class Figured(ChangeList):
@@ -123,6 +132,9 @@ class RoomAdmin(SteeredAdmin):
     )
     list_filter = (StateFilter,)
     search_fields = ("room_id",)
+    search_help_text = (
+        "Part of a room id, or the full id of a live room that is not listed yet."
+    )
     list_per_page = 50
     # The count of all rooms, once more for each page.
     show_full_result_count = False
@@ -132,13 +144,17 @@ class RoomAdmin(SteeredAdmin):
     def get_form(
         self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> Any:
-        """With what a capacity counts."""
-        helps = {
-            "capacity": "Sessions that may be present. Members whose room token lacks "
-            "presence are not counted. 0: any number. Empty: the setting.",
-        }
-        more: dict[str, Any] = {"help_texts": helps, **kwargs}
+        """With labels that say what 0 and a blank field mean."""
+        more: dict[str, Any] = {"labels": LABELS, "help_texts": HELP_TEXTS, **kwargs}
         return super().get_form(request, obj, change, **more)
+
+    def construct_change_message(
+        self, request: Any, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
+        """With the names of the settings alone, without what a blank field means."""
+        for field in form.fields.values():
+            field.label = str(field.label).partition(" (")[0]
+        return super().construct_change_message(request, form, formsets, add)
 
     # The list.
 
@@ -181,7 +197,7 @@ class RoomAdmin(SteeredAdmin):
         """Members, counted by user."""
         return _number(room.now.users)
 
-    @admin.display(description="messages a minute")
+    @admin.display(description="messages per minute")
     def per_minute(self, room: Any) -> str:
         """Messages of clients and backends."""
         return _number(room.now.per_minute)
@@ -191,17 +207,17 @@ class RoomAdmin(SteeredAdmin):
         """Since its first join."""
         return timesince(room.created, depth=1)
 
-    @admin.display(description="last joined", ordering="last_joined")
+    @admin.display(description="last join", ordering="last_joined")
     def joined(self, room: Room) -> str:
         """To the hour: see `rooms.records.room_rows`."""
         if room.last_joined is None:
             return "never"
         return f"{timesince(room.last_joined, depth=1)} ago"
 
-    @admin.display(description="history")
+    @admin.display(description="event history")
     def history(self, room: Room) -> str:
         """No room keeps events yet."""
-        return "off: no room keeps its events"
+        return "Off: Beam does not store events."
 
     # One room.
 
@@ -270,7 +286,11 @@ class RoomAdmin(SteeredAdmin):
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """A room that is closed stays: to forget it would open it."""
         found, counts, lacking, protected = super().get_deleted_objects(objs, request)
-        shut = [f"{room} is closed: open it first" for room in objs if room.closed]
+        shut = [
+            f"{room} is closed: open it before you delete it"
+            for room in objs
+            if room.closed
+        ]
         return found, counts, lacking, [*protected, *shut]
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:

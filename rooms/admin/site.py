@@ -22,7 +22,7 @@ class BeamAdminSite(admin.AdminSite):
 
     site_title = "Beam"
     site_header = "Beam"
-    index_title = "What this service does, and for whom"
+    index_title = "Overview"
     index_template = "admin/beam_index.html"
     login_form = logins.LoginForm
 
@@ -58,7 +58,7 @@ class BeamAdminSite(admin.AdminSite):
             raise PermissionDenied
         context = {
             **self.each_context(request),
-            "title": "Live",
+            "title": "Live view",
             "watch": {
                 "topic": LIVE_TOPIC,
                 "seconds": REPORT_SECONDS,

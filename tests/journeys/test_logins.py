@@ -78,4 +78,4 @@ async def test_guesses_are_limited_and_take_one_core_at_most(
         metrics = await client.get("/metrics", headers={"secret": "dev-secret"})
         assert "beam_logins_limited_total" in metrics.text
         assert "beam_logins_failed_total" in metrics.text
-    assert "Too many passwords are tried in the admin: 6.6.6.6" in server.text()
+    assert "Too many login attempts in the admin: 6.6.6.6" in server.text()

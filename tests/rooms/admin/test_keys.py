@@ -77,12 +77,12 @@ def test_keys_are_revoked(admin_client: Client) -> None:
     assert 'value="Revoke"' in text_of(admin_client.get(f"{LIST}{row.pk}/change/"))
     form = {"action": "revoke", "_selected_action": [str(row.pk)]}
     text = text_of(admin_client.post(LIST, form))
-    assert "Revoke for good?" in text
+    assert "Revoke 1 API key?" in text
     assert "never used" in text
     assert len(api_keys._in_force()) == 2
     text = text_of(admin_client.post(LIST, form | {"confirmed": "1"}, follow=True))
 
-    assert "1 revoked" in text
+    assert "Revoked 1 API key." in text
     assert "revoked 20" in text
     assert api_keys._hash(key) not in api_keys._in_force()
     assert len(api_keys._in_force()) == 1

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 def test_the_front_page_explains_itself(admin_client: Client) -> None:
     text = text_of(admin_client.get("/admin/"))
 
-    for words in ("Live view", "/admin/live/", "A room appears here when", "API keys"):
+    for words in ("Live view", "/admin/live/", "A room is listed once", "API keys"):
         assert words in text
 
 

@@ -23,12 +23,12 @@ const whole = (value) => Math.round(value).toLocaleString();
 const rate = (value) => (value >= 20 ? whole(value) : value.toLocaleString([], { maximumFractionDigits: 1 }));
 
 const TILES = [
-  ["connections", "connections", whole],
-  ["members", "members", whole],
-  ["joins", "joins a second", rate],
-  ["messages", "messages a second", rate],
-  ["deliveries", "deliveries a second", rate],
-  ["errors", "errors a second", rate],
+  ["connections", "Connections", whole],
+  ["members", "Members", whole],
+  ["joins", "Joins per second", rate],
+  ["messages", "Messages per second", rate],
+  ["deliveries", "Deliveries per second", rate],
+  ["errors", "Errors per second", rate],
 ];
 
 const svg = (name, attributes) => {
@@ -124,7 +124,7 @@ function line(first, kinds) {
 
 /** What stands where a list is empty. */
 function empty(id, lines, text) {
-  say($(id), away ? "Redis is away: nobody can tell." : text);
+  say($(id), away ? "Redis is unavailable: no data." : text);
   $(id).hidden = lines > 0;
 }
 
@@ -151,7 +151,7 @@ const showLines = keyed($("beam-processes"), () => {
 function showProcesses() {
   const lines = newest().sort((a, b) => a.host.localeCompare(b.host) || a.pid - b.pid);
   showLines(new Map(lines.map((point) => [point.process, point])));
-  empty("beam-no-processes", lines.length, "No process tells of itself.");
+  empty("beam-no-processes", lines.length, "No process has reported statistics.");
 }
 
 const showRooms = keyed($("beam-top"), (room_id) => {
@@ -163,7 +163,7 @@ const showRooms = keyed($("beam-top"), (room_id) => {
 
 function showTop(rooms) {
   showRooms(new Map(rooms.map((found) => [found.room_id, found])));
-  empty("beam-no-top", rooms.length, "Nobody says anything.");
+  empty("beam-no-top", rooms.length, "No messages.");
 }
 
 const showLog = keyed($("beam-warnings"), (key) => {
@@ -176,13 +176,13 @@ function showWarnings(more = []) {
   const oldest = now() - WINDOW_SECONDS;
   warnings = [...more.toReversed(), ...warnings].filter(({ at }) => at > oldest).slice(0, MAX_WARNINGS);
   showLog(new Map(warnings.map((one) => [JSON.stringify(one), one])));
-  empty("beam-no-warnings", warnings.length, "None in the last quarter of an hour.");
+  empty("beam-no-warnings", warnings.length, "None in the last 15 minutes.");
 }
 
 function showState() {
   const silent = performance.now() - heard > SILENT_STEPS * step * 1000;
-  if (away) state("stale", "Redis is away");
-  else if (silent) state("stale", "stale: no figures come");
+  if (away) state("stale", "Redis is unavailable");
+  else if (silent) state("stale", "stale: no statistics received");
   else state("online", "live");
 }
 

@@ -150,7 +150,7 @@ async function askWho(room) {
   }
   const login = new URL(status.dataset.login, location.href);
   if (new URL(answer.url).pathname === login.pathname) end(room, "You are logged out.", "Log in");
-  else if (answer.status === 403) end(room, "not allowed");
+  else if (answer.status === 403) end(room, "permission denied");
 }
 
 /** The page's topic on a socket of its own; `state` and `now` follow it. */
@@ -178,8 +178,8 @@ export function watched() {
   });
   room.addEventListener("refused", ({ detail: { reason } }) => {
     connects = 0;
-    if (reason === "unavailable") why = "Redis is away";
-    if (reason === "forbidden" || reason === "unauthorized") end(room, "not allowed");
+    if (reason === "unavailable") why = "Redis is unavailable";
+    if (reason === "forbidden" || reason === "unauthorized") end(room, "permission denied");
   });
   return room;
 }

@@ -25,10 +25,10 @@ const meta = (metas) =>
     .map(json)
     .join("\n");
 
-function action(path, name, value, text, kind) {
+function action(path, query, text, kind) {
   const link = element("a", text, kind);
-  link.href = `${path}?${new URLSearchParams({ [name]: value })}`;
-  link.setAttribute("aria-label", `${text} ${value}`);
+  link.href = `${path}?${new URLSearchParams(query)}`;
+  link.setAttribute("aria-label", `${text} ${query.session ?? query.user}`);
   return link;
 }
 
@@ -44,8 +44,9 @@ function row(session) {
   const actions = cell("beam-actions");
   if (config.maySteer) {
     actions.append(
-      action(config.steer.remove, "session", session, "Remove", "deletelink"),
-      action(config.steer.disconnect, "user", user, "Disconnect"),
+      action(config.steer.remove, { session }, "Remove", "deletelink"),
+      action(config.steer.remove, { session, block: "" }, "Block"),
+      action(config.steer.disconnect, { user }, "Disconnect"),
     );
   }
   const line = document.createElement("tr");
@@ -66,8 +67,8 @@ const showRows = keyed($("beam-members"), row);
 const byTime = ([a, [first]], [b, [second]]) => first.online_at - second.online_at || (a < b ? -1 : 1);
 
 function more(found) {
-  if (found > MAX_ROWS) return `${(found - MAX_ROWS).toLocaleString()} more: filter by session to see them.`;
-  return found || !room.presence.size ? "" : "Nobody's session contains this.";
+  if (found > MAX_ROWS) return `${(found - MAX_ROWS).toLocaleString()} more. Filter by session to find them.`;
+  return found || !room.presence.size ? "" : "No session contains this text.";
 }
 
 const show = throttled(() => {
@@ -119,8 +120,8 @@ function showState({ closed, sent }) {
   badge.className = `beam-state ${closed ? "beam-closed" : "beam-live"}`;
   for (const [id, hidden] of [["beam-to-open", !closed], ["beam-to-close", closed]]) if ($(id)) $(id).hidden = hidden;
   showSent(new Map(sent.map((record) => [JSON.stringify(record), record])));
-  say($("beam-sent-count"), String(sent.length));
-  $("beam-not-sent").hidden = sent.length > 0;
+  say($("beam-sent-heading"), sent.length ? "Backend events" : "Recent backend events (none in the last hour)");
+  say($("beam-sent-count"), sent.length ? `the latest ${sent.length} of the last hour` : "");
 }
 
 function showAnswer(answer) {
@@ -133,7 +134,7 @@ function showAnswer(answer) {
 const ask = throttled(() => {
   room.push("room", {}).then(showAnswer, ({ reason }) => {
     // Else the socket is away, and says so itself.
-    if (reason === "unavailable") state("stale", "Redis is away");
+    if (reason === "unavailable") state("stale", "Redis is unavailable");
   });
 }, SOON_MS);
 
