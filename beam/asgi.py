@@ -27,7 +27,7 @@ from beam.server.api_handler import ApiHandler
 from beam.server.pages import PageHandler, StaticFiles
 from beam.telemetry import metrics
 from beam.telemetry.logs import Send, identify
-from rooms.admin.consumer import staff_application
+from rooms.admin.consumer import admin_application
 from rooms.channels.consumer import SocketConsumer, deny, plain_http
 from rooms.protocol.handshake import Refused
 
@@ -168,5 +168,5 @@ async def _lifespan(receive: Any, send: Any) -> None:
 with command_line.reported():
     _check_settings()
 application = Application(
-    {"/socket": SocketConsumer.as_asgi(), "/admin/live": staff_application}
+    {"/socket": SocketConsumer.as_asgi(), "/admin/live": admin_application}
 )

@@ -40,7 +40,7 @@ RECHECK_SECONDS: Final = 30.0
 Session: Final = import_module(settings.SESSION_ENGINE).SessionStore
 
 
-class StaffConsumer(SocketConsumer):
+class AdminConsumer(SocketConsumer):
     """One admin's WebSocket, for as long as the admin is logged in and may watch."""
 
     counts = False
@@ -140,4 +140,4 @@ def _tell_logout(request: Any, **_: Any) -> None:
 
 
 user_logged_out.connect(_tell_logout)
-staff_application = SessionMiddlewareStack(StaffConsumer.as_asgi())
+admin_application = SessionMiddlewareStack(AdminConsumer.as_asgi())

@@ -40,7 +40,7 @@ NAMES = ("ada", "bob", "carol", "dan")
 TALK_SECONDS = 0.15
 PASSWORD = "correct-horse-battery"
 HEADERS = {"secret": "dev-secret"}
-MAKE_STAFF = """
+MAKE_VIEWER = """
 from django.contrib.auth.models import Permission, User
 user = User.objects.create_user("eve", password="{password}", is_staff=True)
 user.user_permissions.set(Permission.objects.filter(codename="view_room"))
@@ -312,11 +312,11 @@ async def test_the_live_view_counts_what_people_say_and_explains_errors(
     await ada.close()
 
 
-async def test_staff_without_the_permission_only_watches(
+async def test_an_admin_without_the_permission_only_watches(
     browser: Browser, beam_server: Serve
 ) -> None:
     server = beam_server()
-    manage(server, "shell", "--no-imports", "-c", MAKE_STAFF.format(password=PASSWORD))
+    manage(server, "shell", "--no-imports", "-c", MAKE_VIEWER.format(password=PASSWORD))
     page = await log_in(await browser.new_context(), server, "eve", PASSWORD)
     async with visitors(server):
         await to_room(page, server)

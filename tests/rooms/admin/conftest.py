@@ -14,12 +14,12 @@ from django.test import AsyncClient
 
 from rooms.records import room_policy
 
-Staff = Callable[..., User]
+AdminWith = Callable[..., User]
 
 
 @pytest.fixture
-def staff(db: None) -> Staff:
-    """`staff("view_room", ...)`: somebody of the staff who may do just that."""
+def admin_with(db: None) -> AdminWith:
+    """`admin_with("view_room", ...)`: an admin with just these rights."""
 
     def make(*permissions: str, name: str = "eve") -> User:
         ContentType.objects.clear_cache()

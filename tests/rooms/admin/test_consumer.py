@@ -30,7 +30,7 @@ from rooms.monitoring.warnings import recorder
 from rooms.protocol.messages import Close
 from tests.clients import Client, connected
 from tests.processes import ROOT
-from tests.rooms.admin.conftest import Staff
+from tests.rooms.admin.conftest import AdminWith
 
 PATH = "/admin/live/websocket?vsn=2.0.0"
 
@@ -201,17 +201,17 @@ async def refused(http: AsyncClient, **how: str) -> bool:
 
 
 async def test_who_may_not_view_rooms_is_refused(
-    async_client: AsyncClient, staff: Staff
+    async_client: AsyncClient, admin_with: AdminWith
 ) -> None:
     assert await refused(async_client)
-    await async_client.aforce_login(await sync_to_async(staff)())
+    await async_client.aforce_login(await sync_to_async(admin_with)())
     assert await refused(async_client)
 
 
 async def test_who_may_view_rooms_may_watch(
-    async_client: AsyncClient, staff: Staff
+    async_client: AsyncClient, admin_with: AdminWith
 ) -> None:
-    user = await sync_to_async(staff)("view_room")
+    user = await sync_to_async(admin_with)("view_room")
     await async_client.aforce_login(user)
     await watching(async_client, "room:r")
 
@@ -220,9 +220,9 @@ async def test_who_may_view_rooms_may_watch(
 
 
 async def test_who_may_change_rooms_may_watch(
-    async_client: AsyncClient, staff: Staff
+    async_client: AsyncClient, admin_with: AdminWith
 ) -> None:
-    await async_client.aforce_login(await sync_to_async(staff)("change_room"))
+    await async_client.aforce_login(await sync_to_async(admin_with)("change_room"))
 
     await watching(async_client, "room:r")
     assert (await async_client.get("/admin/live/")).status_code == 200
@@ -243,12 +243,12 @@ async def test_a_logout_ends_what_is_watched(admin: AsyncClient) -> None:
 @pytest.mark.parametrize("lost", ["is_active", "is_staff", "permission", "password"])
 async def test_who_may_watch_no_more_is_sent_away(
     async_client: AsyncClient,
-    staff: Staff,
+    admin_with: AdminWith,
     monkeypatch: pytest.MonkeyPatch,
     lost: str,
 ) -> None:
     monkeypatch.setattr("rooms.admin.consumer.RECHECK_SECONDS", 0.02)
-    user = await sync_to_async(staff)("view_room")
+    user = await sync_to_async(admin_with)("view_room")
     await async_client.aforce_login(user)
     eve = await watching(async_client, "room:r")
     before = metrics.CLOSED.value
@@ -267,9 +267,9 @@ async def test_who_may_watch_no_more_is_sent_away(
 
 
 async def test_who_may_watch_no_more_joins_nothing(
-    async_client: AsyncClient, staff: Staff
+    async_client: AsyncClient, admin_with: AdminWith
 ) -> None:
-    user = await sync_to_async(staff)("view_room")
+    user = await sync_to_async(admin_with)("view_room")
     await async_client.aforce_login(user)
     eve = await watching(async_client, "room:r")
     await user.user_permissions.aclear()

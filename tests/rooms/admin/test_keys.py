@@ -10,7 +10,7 @@ from django.test import Client
 
 from rooms.auth import api_keys
 from rooms.models import ApiKey
-from tests.rooms.admin.conftest import Staff, text_of
+from tests.rooms.admin.conftest import AdminWith, text_of
 
 LIST = "/admin/rooms/apikey/"
 
@@ -103,8 +103,8 @@ def test_keys_are_neither_changed_nor_deleted(admin_client: Client) -> None:
     assert api_keys._hash(key) in api_keys._in_force()
 
 
-def test_who_may_only_look_makes_no_key(client: Client, staff: Staff) -> None:
-    client.force_login(staff("view_apikey"))
+def test_who_may_only_look_makes_no_key(client: Client, admin_with: AdminWith) -> None:
+    client.force_login(admin_with("view_apikey"))
 
     assert "API keys" in text_of(client.get(LIST))
     assert client.get(f"{LIST}add/").status_code == 403

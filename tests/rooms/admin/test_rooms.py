@@ -30,7 +30,7 @@ from rooms.runtime import Runtime, runtime
 from tests.clients import Client as Member
 from tests.clients import connected, until
 from tests.fakes import IdleUpkeep
-from tests.rooms.admin.conftest import Staff, text_of
+from tests.rooms.admin.conftest import AdminWith, text_of
 
 LIST = "/admin/rooms/room/"
 CPU_SECONDS = 0.3
@@ -218,7 +218,7 @@ async def test_while_redis_is_away_many_rooms_stay_open(
 
 
 async def test_a_room_is_found_by_its_id(
-    admin: AsyncClient, async_client: AsyncClient, staff: Staff
+    admin: AsyncClient, async_client: AsyncClient, admin_with: AdminWith
 ) -> None:
     one = await room("a room/é?")
     url = f"{LIST}named/"
@@ -228,7 +228,7 @@ async def test_a_room_is_found_by_its_id(
     answer = await admin.get(url, {"room_id": "n\0ew & other"})
     assert answer["location"] == f"{LIST}?q=new+%26+other"
 
-    await async_client.aforce_login(await sync_to_async(staff)())
+    await async_client.aforce_login(await sync_to_async(admin_with)())
     assert (await async_client.get(url, {"room_id": "x"})).status_code == 403
 
 
@@ -614,11 +614,11 @@ WAYS = ("close", "open", "remove", "let_in", "disconnect", "send")
 @pytest.mark.usefixtures("own")
 @pytest.mark.parametrize("way", WAYS)
 async def test_without_the_permission_nothing_is_steered(
-    async_client: AsyncClient, staff: Staff, way: str
+    async_client: AsyncClient, admin_with: AdminWith, way: str
 ) -> None:
     one = await room()
     [ada] = await members("ada")
-    user = await sync_to_async(staff)("view_room", "change_room")
+    user = await sync_to_async(admin_with)("view_room", "change_room")
     await async_client.aforce_login(user)
     url = page(one, way) + "?session=ada:1&user=ada"
 
@@ -634,10 +634,10 @@ async def test_without_the_permission_nothing_is_steered(
 
 @pytest.mark.usefixtures("own")
 async def test_who_cannot_see_rooms_cannot_steer_them(
-    async_client: AsyncClient, staff: Staff
+    async_client: AsyncClient, admin_with: AdminWith
 ) -> None:
     one = await room()
-    user = await sync_to_async(staff)("steer_room")
+    user = await sync_to_async(admin_with)("steer_room")
     await async_client.aforce_login(user)
 
     answer = await async_client.post(page(one, "close"))
@@ -648,10 +648,10 @@ async def test_who_cannot_see_rooms_cannot_steer_them(
 
 @pytest.mark.usefixtures("own")
 async def test_actions_need_the_permission_too(
-    async_client: AsyncClient, staff: Staff
+    async_client: AsyncClient, admin_with: AdminWith
 ) -> None:
     one = await room()
-    user = await sync_to_async(staff)("view_room", "change_room")
+    user = await sync_to_async(admin_with)("view_room", "change_room")
     await async_client.aforce_login(user)
     assert "close_rooms" not in text_of(await async_client.get(LIST))
 
@@ -662,9 +662,11 @@ async def test_actions_need_the_permission_too(
 
 
 @pytest.mark.usefixtures("own")
-async def test_who_may_steer_does(async_client: AsyncClient, staff: Staff) -> None:
+async def test_who_may_steer_does(
+    async_client: AsyncClient, admin_with: AdminWith
+) -> None:
     one = await room()
-    user = await sync_to_async(staff)("view_room", "steer_room")
+    user = await sync_to_async(admin_with)("view_room", "steer_room")
     await async_client.aforce_login(user)
 
     assert "Close room" in text_of(await async_client.get(page(one)))

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from tests.rooms.admin.conftest import Staff, text_of
+from tests.rooms.admin.conftest import AdminWith, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -23,9 +23,9 @@ def test_the_front_page_explains_itself(admin_client: Client) -> None:
 
 
 def test_the_front_page_offers_what_somebody_may_see(
-    client: Client, staff: Staff
+    client: Client, admin_with: AdminWith
 ) -> None:
-    client.force_login(staff())
+    client.force_login(admin_with())
 
     text = text_of(client.get("/admin/"))
 
@@ -33,12 +33,12 @@ def test_the_front_page_offers_what_somebody_may_see(
 
 
 def test_the_live_view_is_for_those_who_may_view_rooms(
-    client: Client, staff: Staff
+    client: Client, admin_with: AdminWith
 ) -> None:
-    client.force_login(staff())
+    client.force_login(admin_with())
     assert client.get("/admin/live/").status_code == 403
 
-    client.force_login(staff("view_room", name="bob"))
+    client.force_login(admin_with("view_room", name="bob"))
     text = text_of(client.get("/admin/live/"))
     assert "$beam:live" in text
     # Nothing comes from elsewhere.
