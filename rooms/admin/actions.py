@@ -24,7 +24,7 @@ from rooms.models import Room
 from rooms.protocol import identifiers
 from rooms.records import closed_rooms
 
-STEER: Final = "rooms.steer_room"
+PERMISSION: Final = "rooms.steer_room"
 # Rooms that are closed or opened in one step.
 AT_ONCE: Final = 200
 # Names that are listed before many are closed.
@@ -34,21 +34,21 @@ Work = Callable[[], Awaitable[str]]
 """Does something to a room; the line for the log, empty where nothing happened."""
 
 
-class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ModeratedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """An admin of rooms with a page for each way to steer one, and actions for many."""
 
     actions = ("close_rooms", "open_rooms")
 
-    def has_steer_permission(self, request: HttpRequest) -> bool:
+    def has_moderate_permission(self, request: HttpRequest) -> bool:
         """Who may remove members, close rooms and send events: who sees them too."""
-        return request.user.has_perm(STEER) and self.has_view_permission(request)
+        return request.user.has_perm(PERMISSION) and self.has_view_permission(request)
 
     def get_urls(self) -> list[Any]:
         """Django's, and one for each way to steer a room."""
         own = [
             path(
                 f"<path:object_id>/{name}/",
-                self.admin_site.admin_view(partial(self._steer, view=view)),
+                self.admin_site.admin_view(partial(self._view_of, view=view)),
                 name=f"rooms_room_{name}",
             )
             for name, view in (
@@ -62,14 +62,14 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         ]
         return [*own, *super().get_urls()]
 
-    def _steer(
+    def _view_of(
         self,
         request: HttpRequest,
         object_id: str,
         view: Callable[[HttpRequest, Room], HttpResponse],
     ) -> HttpResponse:
         """Ask first, do it when that was answered. Raises `PermissionDenied`."""
-        if not self.has_steer_permission(request):
+        if not self.has_moderate_permission(request):
             raise PermissionDenied
         room = self.get_object(request, unquote(object_id))
         if room is None:
@@ -197,7 +197,7 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "media": self.media,
             **more,
         }
-        return TemplateResponse(request, "admin/rooms/room/steer.html", context)
+        return TemplateResponse(request, "admin/rooms/room/confirm.html", context)
 
     def _done(self, request: HttpRequest, room: Room, work: Work) -> HttpResponse:
         """Do it, write it down, go back to the room."""
@@ -211,7 +211,7 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     # Many rooms.
 
-    @admin.action(description="Close selected rooms", permissions=["steer"])
+    @admin.action(description="Close selected rooms", permissions=["moderate"])
     def close_rooms(
         self, request: HttpRequest, queryset: QuerySet[Room]
     ) -> HttpResponse | None:
@@ -221,7 +221,7 @@ class SteeredAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self._do_all(request, queryset, moderation.close_all, "Closed")
         return None
 
-    @admin.action(description="Open selected rooms", permissions=["steer"])
+    @admin.action(description="Open selected rooms", permissions=["moderate"])
     def open_rooms(self, request: HttpRequest, queryset: QuerySet[Room]) -> None:
         """Joins are let in again."""
 

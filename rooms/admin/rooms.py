@@ -22,7 +22,7 @@ from django.utils.http import urlencode
 from django.utils.timesince import timesince
 
 from rooms.admin import live_data
-from rooms.admin.actions import SteeredAdmin
+from rooms.admin.actions import ModeratedAdmin
 from rooms.models import Room
 from rooms.protocol.identifiers import room_topic
 from rooms.records import room_overrides
@@ -118,7 +118,7 @@ def _find(request: HttpRequest, room_id: str) -> Room | None:
 
 
 @admin.register(Room)
-class RoomAdmin(SteeredAdmin):
+class RoomAdmin(ModeratedAdmin):
     """Rooms with what they do now."""
 
     list_display = (
@@ -260,14 +260,14 @@ class RoomAdmin(SteeredAdmin):
             "known": told is not None,
             "members": found.members,
             "sent": found.sent,
-            "may_steer": self.has_steer_permission(request),
+            "may_moderate": self.has_moderate_permission(request),
             "watch": {
                 "topic": f"room:{room.room_id}",
-                "steer": {
+                "actions": {
                     name: reverse(f"admin:rooms_room_{name}", args=[room.pk])
                     for name in ("remove", "disconnect")
                 },
-                "maySteer": self.has_steer_permission(request),
+                "mayModerate": self.has_moderate_permission(request),
             },
         }
         return super().change_view(

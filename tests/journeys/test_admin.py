@@ -153,7 +153,7 @@ def sessions(page: Page) -> Any:
 
 
 @pytest.mark.redis
-async def test_an_admin_watches_and_steers_a_room(
+async def test_an_admin_watches_and_moderates_a_room(
     browser: Browser, beam_server: Serve, shared_redis: RedisServer
 ) -> None:
     server = beam_server("two processes", REDIS_URL=shared_redis.url)

@@ -292,7 +292,7 @@ async def test_a_page_says_why_it_is_not_let_in(
     await until(lambda: door.opened > opened)
 
 
-async def test_a_room_that_is_steered_elsewhere_is_followed(
+async def test_changes_that_others_make_to_a_room_are_shown(
     browser: Browser, beam_server: Serve
 ) -> None:
     server = beam_server()

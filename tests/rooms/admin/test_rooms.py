@@ -348,7 +348,7 @@ async def test_a_room_can_be_set_up_before_anybody_comes(
     assert await Room.objects.acount() == 1
 
 
-# Steering.
+# Moderation.
 
 
 @pytest.mark.usefixtures("own")
@@ -613,7 +613,7 @@ WAYS = ("close", "open", "remove", "let_in", "disconnect", "send")
 
 @pytest.mark.usefixtures("own")
 @pytest.mark.parametrize("way", WAYS)
-async def test_without_the_permission_nothing_is_steered(
+async def test_an_admin_without_the_permission_cannot_moderate(
     async_client: AsyncClient, admin_with: AdminWith, way: str
 ) -> None:
     one = await room()
@@ -627,13 +627,13 @@ async def test_without_the_permission_nothing_is_steered(
 
     text = text_of(await async_client.get(page(one)))
     assert "Close room" not in text
-    assert '"maySteer": false' in text
+    assert '"mayModerate": false' in text
     assert (await ada.ask("room:r", "new_msg", {"broadcast": True}))["status"] == "ok"
     assert await log() == []
 
 
 @pytest.mark.usefixtures("own")
-async def test_who_cannot_see_rooms_cannot_steer_them(
+async def test_an_admin_that_cannot_see_rooms_cannot_moderate_them(
     async_client: AsyncClient, admin_with: AdminWith
 ) -> None:
     one = await room()
@@ -662,7 +662,7 @@ async def test_actions_need_the_permission_too(
 
 
 @pytest.mark.usefixtures("own")
-async def test_who_may_steer_does(
+async def test_who_may_moderate_does(
     async_client: AsyncClient, admin_with: AdminWith
 ) -> None:
     one = await room()

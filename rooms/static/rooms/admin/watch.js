@@ -42,11 +42,11 @@ function row(session) {
   const user = session.slice(0, session.lastIndexOf(":"));
   const since = element("time"), said = element("code"), held = cell("beam-wide");
   const actions = cell("beam-actions");
-  if (config.maySteer) {
+  if (config.mayModerate) {
     actions.append(
-      action(config.steer.remove, { session }, "Remove", "deletelink"),
-      action(config.steer.remove, { session, block: "" }, "Block"),
-      action(config.steer.disconnect, { user }, "Disconnect"),
+      action(config.actions.remove, { session }, "Remove", "deletelink"),
+      action(config.actions.remove, { session, block: "" }, "Block"),
+      action(config.actions.disconnect, { user }, "Disconnect"),
     );
   }
   const line = document.createElement("tr");
