@@ -19,7 +19,7 @@ from django.urls import path, reverse
 from presence import admission
 from rooms import moderation
 from rooms.admin import live_data
-from rooms.admin.forms import BLOCK, LetInForm, RemoveForm, SendForm
+from rooms.admin.forms import BLOCK, UnblockForm, RemoveForm, SendForm
 from rooms.models import Room
 from rooms.protocol import identifiers
 from rooms.records import closed_rooms
@@ -55,7 +55,7 @@ class ModeratedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 ("close", self._close),
                 ("open", self._open),
                 ("remove", self._remove),
-                ("let_in", self._let_in),
+                ("unblock", self._unblock),
                 ("disconnect", self._disconnect),
                 ("send", self._send),
             )
@@ -120,8 +120,8 @@ class ModeratedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         work = partial(_removed, room.room_id, session, **form.cleaned_data)
         return self._done(request, room, work)
 
-    def _let_in(self, request: HttpRequest, room: Room) -> HttpResponse:
-        form = LetInForm(request.POST or None)
+    def _unblock(self, request: HttpRequest, room: Room) -> HttpResponse:
+        form = UnblockForm(request.POST or None)
         if not form.is_valid():
             return self._confirm(
                 request,
@@ -134,13 +134,13 @@ class ModeratedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             )
         who = form.cleaned_data["who"]
 
-        async def let_in() -> str:
+        async def unblock() -> str:
             await moderation.let_in(
                 room.room_id, admission.group(who), admission.key(who)
             )
             return f"Unblocked {who}."
 
-        return self._done(request, room, let_in)
+        return self._done(request, room, unblock)
 
     def _disconnect(self, request: HttpRequest, room: Room) -> HttpResponse:
         user_id = _named(identifiers.user_id, request.GET.get("user"))

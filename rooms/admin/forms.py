@@ -41,7 +41,7 @@ class RemoveForm(forms.Form):
     )
 
 
-class LetInForm(forms.Form):
+class UnblockForm(forms.Form):
     """Lift a block."""
 
     who = forms.CharField(

@@ -369,7 +369,7 @@ async def test_a_member_is_removed_after_asking(admin: AsyncClient) -> None:
 
 
 @pytest.mark.usefixtures("own")
-async def test_who_was_kept_out_is_let_in_again(admin: AsyncClient) -> None:
+async def test_a_blocked_member_can_join_again_when_unblocked(admin: AsyncClient) -> None:
     one = await room()
     ada, bob = await members("ada", "bob")
     for session, everywhere in (("ada:1", "on"), ("bob:1", "")):
@@ -379,7 +379,7 @@ async def test_who_was_kept_out_is_let_in_again(admin: AsyncClient) -> None:
     assert (await ada.try_join("r"))["response"]["reason"] == "blocked"
 
     for who in ("ada", "bob:1"):
-        await post(admin, page(one, "let_in"), who=who)
+        await post(admin, page(one, "unblock"), who=who)
 
     for client in (ada, bob):
         assert (await client.try_join("r"))["status"] == "ok"
@@ -608,7 +608,7 @@ async def test_a_room_that_is_deleted_is_forgotten_by_all(
 # Permissions.
 
 
-WAYS = ("close", "open", "remove", "let_in", "disconnect", "send")
+WAYS = ("close", "open", "remove", "unblock", "disconnect", "send")
 
 
 @pytest.mark.usefixtures("own")
