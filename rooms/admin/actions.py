@@ -19,7 +19,7 @@ from django.urls import path, reverse
 from presence import admission
 from rooms import moderation
 from rooms.admin import live_data
-from rooms.admin.forms import BLOCK, UnblockForm, RemoveForm, SendForm
+from rooms.admin.forms import BLOCK, RemoveForm, SendForm, UnblockForm
 from rooms.models import Room
 from rooms.protocol import identifiers
 from rooms.records import closed_rooms

@@ -15,7 +15,7 @@ from beam.redis import RedisError
 from presence import admission
 from presence.factory import tracker
 from presence.state import State
-from rooms.admin.time_series import recent, step_of, sums
+from rooms.admin.time_series import interval_of, recent, sums
 from rooms.channels.channel import Channel, Refused
 from rooms.channels.router import Patterns
 from rooms.messaging.hub import hub
@@ -109,7 +109,7 @@ class Live(Channel):
             points, warnings = await activity().reports(now)
             there = True
         # Of the step before this one some may not have been told yet.
-        following = step_of(now, REPORT_SECONDS) - 1
+        following = interval_of(now, REPORT_SECONDS) - 1
         return {
             "steps": sums(points, following, REPORT_SECONDS),
             "next": following,

@@ -13,7 +13,7 @@ from django.urls import path, reverse
 
 from rooms.admin import logins
 from rooms.admin.consumer import may_watch
-from rooms.admin.time_series import SILENT_STEPS
+from rooms.admin.time_series import SILENT_INTERVALS
 from rooms.monitoring.reporter import LIVE_TOPIC, REPORT_SECONDS
 
 
@@ -62,7 +62,7 @@ class BeamAdminSite(admin.AdminSite):
             "watch": {
                 "topic": LIVE_TOPIC,
                 "seconds": REPORT_SECONDS,
-                "silent": SILENT_STEPS,
+                "silent": SILENT_INTERVALS,
                 "room": reverse("admin:rooms_room_named"),
             },
         }

@@ -23,14 +23,14 @@ SUMMED: Final = (
 )
 """What is drawn as a line."""
 
-SILENT_STEPS: Final = 3
+SILENT_INTERVALS: Final = 3
 """A process that says nothing for more steps than that is gone."""
 
 RECENT: Final = 3
 """Of this step, of the one before, and what counts where that is missing."""
 
 
-def step_of(at: float, seconds: float) -> int:
+def interval_of(at: float, seconds: float) -> int:
     """The number of the step that a time lies in."""
     return int(at // seconds)
 
@@ -43,20 +43,24 @@ def sums(points: Iterable[Point], until: int, seconds: float) -> list[dict[str, 
     """
     told: dict[int, dict[str, Point]] = defaultdict(dict)
     for point in points:
-        told[step_of(point["at"], seconds)][point["process"]] = point
+        told[interval_of(point["at"], seconds)][point["process"]] = point
     last: dict[str, tuple[int, Point]] = {}
     found = []
-    for step in range(min(told, default=until), until):
-        last |= {name: (step, point) for name, point in told[step].items()}
-        last = {n: each for n, each in last.items() if step - each[0] <= SILENT_STEPS}
+    for interval in range(min(told, default=until), until):
+        last |= {name: (interval, point) for name, point in told[interval].items()}
+        last = {
+            n: each
+            for n, each in last.items()
+            if interval - each[0] <= SILENT_INTERVALS
+        }
         if last:
-            found.append(_sum(step, [point for _, point in last.values()]))
+            found.append(_sum(interval, [point for _, point in last.values()]))
     return found
 
 
-def _sum(step: int, points: list[Point]) -> dict[str, Any]:
+def _sum(interval: int, points: list[Point]) -> dict[str, Any]:
     """Rates have two digits; a process of another version may lack one."""
-    row: dict[str, Any] = {"step": step}
+    row: dict[str, Any] = {"step": interval}
     for name in SUMMED:
         row[name] = round(sum(point.get(name, 0) for point in points), 2)
     return row
@@ -69,6 +73,6 @@ def recent(points: Iterable[Point], since: int, seconds: float) -> list[Point]:
     """
     found: dict[str, list[Point]] = defaultdict(list)
     for point in points:
-        if step_of(point["at"], seconds) >= since - SILENT_STEPS:
+        if interval_of(point["at"], seconds) >= since - SILENT_INTERVALS:
             found[point["process"]].append(point)
     return [point for each in found.values() for point in each[-RECENT:]]

@@ -17,7 +17,7 @@ from playwright.async_api import (
     expect,
 )
 
-from rooms.admin.time_series import SUMMED, step_of
+from rooms.admin.time_series import SUMMED, interval_of
 from rooms.monitoring.reporter import REPORT_SECONDS
 from tests.clients import until
 from tests.conftest import Serve
@@ -335,7 +335,7 @@ def point(at: float, **figures: Any) -> dict[str, Any]:
 
 def live_answer(at: float, **more: Any) -> dict[str, Any]:
     """What the page gets when it joins."""
-    step = step_of(at, REPORT_SECONDS) - 1
+    step = interval_of(at, REPORT_SECONDS) - 1
     figures = {"steps": [], "next": step, "points": [point(at)], "warnings": []}
     return figures | {"now": at, "redis": True} | more
 

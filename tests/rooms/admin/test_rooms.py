@@ -369,7 +369,9 @@ async def test_a_member_is_removed_after_asking(admin: AsyncClient) -> None:
 
 
 @pytest.mark.usefixtures("own")
-async def test_a_blocked_member_can_join_again_when_unblocked(admin: AsyncClient) -> None:
+async def test_a_blocked_member_can_join_again_when_unblocked(
+    admin: AsyncClient,
+) -> None:
     one = await room()
     ada, bob = await members("ada", "bob")
     for session, everywhere in (("ada:1", "on"), ("bob:1", "")):

@@ -8,17 +8,26 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms.admin.time_series import RECENT, SILENT_STEPS, SUMMED, recent, step_of, sums
+from rooms.admin.time_series import (
+    RECENT,
+    SILENT_INTERVALS,
+    SUMMED,
+    interval_of,
+    recent,
+    sums,
+)
 
 SECONDS = 5.0
 FIRST = 1_000
 LAST = FIRST + 12
 
 
-def point(process: str, step: int, value: float, late: float = 0.0) -> dict[str, Any]:
+def point(
+    process: str, interval: int, value: float, late: float = 0.0
+) -> dict[str, Any]:
     """What a process tells in a step: the same of everything."""
     figures = dict.fromkeys(SUMMED, value)
-    return {"process": process, "at": step * SECONDS + late, **figures}
+    return {"process": process, "at": interval * SECONDS + late, **figures}
 
 
 # One figure a process and step, whatever is missing.
@@ -36,11 +45,11 @@ def lines(points: list[dict[str, Any]], until: int = LAST) -> dict[int, float]:
     return {row["step"]: row["members"] for row in sums(points, until, SECONDS)}
 
 
-def counting(points: list[dict[str, Any]], step: int) -> list[float]:
+def counting(points: list[dict[str, Any]], interval: int) -> list[float]:
     """What each process adds to a step: its last figure, unless it is gone."""
     last: dict[str, dict[str, Any]] = {}
     for one in points:
-        if step - SILENT_STEPS <= step_of(one["at"], SECONDS) <= step:
+        if interval - SILENT_INTERVALS <= interval_of(one["at"], SECONDS) <= interval:
             last[one["process"]] = one
     return [one["members"] for one in last.values()]
 
@@ -49,10 +58,10 @@ def counting(points: list[dict[str, Any]], step: int) -> list[float]:
 def test_a_sum_is_of_the_last_figures_of_all_that_are_there(
     points: list[dict[str, Any]],
 ) -> None:
-    expected = {step: counting(points, step) for step in range(FIRST, LAST)}
+    expected = {interval: counting(points, interval) for interval in range(FIRST, LAST)}
 
     assert lines(points) == {
-        step: round(sum(each), 2) for step, each in expected.items() if each
+        interval: round(sum(each), 2) for interval, each in expected.items() if each
     }
 
 
@@ -62,8 +71,8 @@ def test_sums_of_parts_add_up_to_the_sum(points: list[dict[str, Any]]) -> None:
     others = lines([one for one in points if one["process"] not in "ab"])
 
     assert lines(points) == {
-        step: round(some.get(step, 0) + others.get(step, 0), 2)
-        for step in {*some, *others}
+        interval: round(some.get(interval, 0) + others.get(interval, 0), 2)
+        for interval in {*some, *others}
     }
 
 
@@ -74,7 +83,9 @@ def test_whoever_has_the_past_in_sums_goes_on_as_if_it_had_all(
     past = lines(points, following)
     rest = lines(list(map(dict, recent(points, following, SECONDS))))
 
-    later = {step: value for step, value in rest.items() if step >= following}
+    later = {
+        interval: value for interval, value in rest.items() if interval >= following
+    }
     assert past | later == lines(points)
 
 
@@ -88,7 +99,9 @@ def test_a_process_of_another_version_counts_with_what_it_tells() -> None:
 
 def test_the_past_is_as_large_for_many_processes_as_for_few() -> None:
     points = [
-        point(f"p{n}", step, 98_765.43) for step in range(180) for n in range(100)
+        point(f"p{n}", interval, 98_765.43)
+        for interval in range(180)
+        for n in range(100)
     ]
 
     past = sums(points, 180, SECONDS)

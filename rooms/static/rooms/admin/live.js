@@ -8,7 +8,7 @@ const MAX_WARNINGS = 200;
 
 const step = config.seconds;
 // A process that is silent for so many steps is gone.
-const SILENT_STEPS = config.silent;
+const SILENT_INTERVALS = config.silent;
 // step before `next` -> the sums over processes then, as they were told
 let history = new Map();
 let next = 0;
@@ -62,7 +62,7 @@ function series(name) {
     for (const [process, point] of buckets.get(bucket) ?? []) last.set(process, { point, bucket });
     let sum = null;
     for (const [process, { point, bucket: seen }] of last) {
-      if (bucket - seen > SILENT_STEPS) last.delete(process);
+      if (bucket - seen > SILENT_INTERVALS) last.delete(process);
       else sum = (sum ?? 0) + point[name];
     }
     found.push(bucket < next ? (history.get(bucket)?.[name] ?? null) : sum);
@@ -109,7 +109,7 @@ function newest() {
   for (const points of buckets.values()) for (const [process, point] of points) {
     if (point.at > (last.get(process)?.at ?? 0)) last.set(process, point);
   }
-  const since = now() - step * (SILENT_STEPS + 1);
+  const since = now() - step * (SILENT_INTERVALS + 1);
   return [...last.values()].filter((point) => point.at > since);
 }
 
@@ -180,7 +180,7 @@ function showWarnings(more = []) {
 }
 
 function showState() {
-  const silent = performance.now() - heard > SILENT_STEPS * step * 1000;
+  const silent = performance.now() - heard > SILENT_INTERVALS * step * 1000;
   if (away) state("stale", "Redis is unavailable");
   else if (silent) state("stale", "stale: no statistics received");
   else state("online", "live");
