@@ -253,7 +253,7 @@ class ModeratedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self, request: HttpRequest, queryset: QuerySet[Room]
     ) -> HttpResponse:
         ids = list(queryset.values_list("room_id", flat=True))
-        figures = live_data.ask(request, partial(live_data.figures, ids))
+        stats = live_data.ask(request, partial(live_data.room_stats, ids))
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -262,7 +262,7 @@ class ModeratedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "names": ids[:NAMED],
             "more": len(ids[NAMED:]),
             # None: nobody can tell.
-            "inside": figures and sum(one.sessions or 0 for one in figures.values()),
+            "inside": stats and sum(one.sessions or 0 for one in stats.values()),
             # The same rooms anew: their ids by thousands are more than a form takes.
             "across": request.POST.get("select_across") == "1",
             "chosen": request.POST.getlist("_selected_action"),

@@ -31,7 +31,7 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class RoomStats:
     """What a room does now. None: nobody can tell, Redis is away."""
 
     sessions: int | None = None
@@ -60,13 +60,13 @@ def ask(
         return None
 
 
-async def figures(room_ids: Sequence[str]) -> dict[str, Figures]:
+async def room_stats(room_ids: Sequence[str]) -> dict[str, RoomStats]:
     """Of all these rooms: two questions to Redis, however many they are."""
     topics = [room_topic(room_id) for room_id in room_ids]
     sizes = await tracker().sizes(topics) if topics else []
     rates = await activity().per_minute(topics, time.time())
     return {
-        room_id: Figures(size.entries, size.groups, rate)
+        room_id: RoomStats(size.entries, size.groups, rate)
         for room_id, size, rate in zip(room_ids, sizes, rates, strict=True)
     }
 

@@ -27,7 +27,7 @@ from rooms.models import Room
 from rooms.protocol.identifiers import room_topic
 from rooms.records import room_overrides
 
-UNKNOWN: Final = live_data.Figures()
+UNKNOWN: Final = live_data.RoomStats()
 # Live rooms that get a row when the list shows them.
 AT_ONCE: Final = 1_000
 LABELS: Final = {
@@ -41,7 +41,7 @@ HELP_TEXTS: Final = {
 }
 
 
-class Figured(ChangeList):
+class RoomList(ChangeList):
     """A page of rooms, and what all of them do now: asked once for the page."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -49,9 +49,9 @@ class Figured(ChangeList):
         super().get_results(request)
         self.result_list = rows = list(self.result_list)
         ids = [room.room_id for room in rows]
-        figures = live_data.ask(request, partial(live_data.figures, ids)) or {}
+        stats = live_data.ask(request, partial(live_data.room_stats, ids)) or {}
         for room in rows:
-            room.now = figures.get(room.room_id, UNKNOWN)
+            room.now = stats.get(room.room_id, UNKNOWN)
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -109,9 +109,9 @@ def _find(request: HttpRequest, room_id: str) -> Room | None:
         room_topic(room_id)
     except ValueError:
         return None
-    found = live_data.ask(request, partial(live_data.figures, [room_id])) or {}
-    figures = found.get(room_id, UNKNOWN)
-    if not figures.sessions and not figures.per_minute:
+    found = live_data.ask(request, partial(live_data.room_stats, [room_id])) or {}
+    stats = found.get(room_id, UNKNOWN)
+    if not stats.sessions and not stats.per_minute:
         return None
     defaults = {"last_joined": timezone.now()}
     return Room.objects.get_or_create(room_id=room_id, defaults=defaults)[0]
@@ -159,8 +159,8 @@ class RoomAdmin(ModeratedAdmin):
     # The list.
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        """See `Figured`."""
-        return Figured
+        """See `RoomList`."""
+        return RoomList
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -316,5 +316,5 @@ def _badge(state: str) -> str:
     return format_html('<span class="beam-state beam-{}">{}</span>', state, state)
 
 
-def _number(figure: float | None) -> str:
-    return "?" if figure is None else f"{figure:,.10g}"
+def _number(value: float | None) -> str:
+    return "?" if value is None else f"{value:,.10g}"

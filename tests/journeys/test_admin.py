@@ -136,7 +136,7 @@ async def picture(page: Page, name: str) -> None:
         await page.screenshot(path=path, full_page=True)
 
 
-async def figure(page: Page, name: str, expected: float) -> None:
+async def tile_shows(page: Page, name: str, expected: float) -> None:
     """Wait until a tile tells about as much: a busy machine makes people slow."""
     value = page.locator(f"[data-name={name}] .value")
     async with asyncio.timeout(30):
@@ -238,8 +238,8 @@ async def test_the_live_view_updates_itself(
         members = page.locator("[data-name=members] .value")
         await expect(members).to_have_text(str(len(NAMES)), timeout=30_000)
         said = len(NAMES) / TALK_SECONDS
-        await figure(page, "messages", said)
-        await figure(page, "deliveries", said * len(NAMES))
+        await tile_shows(page, "messages", said)
+        await tile_shows(page, "deliveries", said * len(NAMES))
         line = page.locator("[data-name=messages] .line").last
         await expect(line).to_be_attached(timeout=20_000)
         room = page.locator("#beam-top").get_by_role("link", name="standup")

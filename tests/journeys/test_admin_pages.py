@@ -326,18 +326,18 @@ async def test_changes_that_others_make_to_a_room_are_shown(
         await expect(page.locator("#beam-tail .event").first).to_have_text("second")
 
 
-def point(at: float, **figures: Any) -> dict[str, Any]:
+def point(at: float, **numbers: Any) -> dict[str, Any]:
     """What a process tells of itself at a beat."""
     names = ("connections", "topics", "memory", "lag", "cpu", *SUMMED)
     who = {"process": "p1", "host": "vm", "pid": 7, "started": at - DAY}
-    return {"at": at, **who, **dict.fromkeys(names, 1), **figures}
+    return {"at": at, **who, **dict.fromkeys(names, 1), **numbers}
 
 
 def live_answer(at: float, **more: Any) -> dict[str, Any]:
     """What the page gets when it joins."""
     step = interval_of(at, REPORT_SECONDS) - 1
-    figures = {"steps": [], "next": step, "points": [point(at)], "warnings": []}
-    return figures | {"now": at, "redis": True} | more
+    answer = {"steps": [], "next": step, "points": [point(at)], "warnings": []}
+    return answer | {"now": at, "redis": True} | more
 
 
 def warning(at: float, text: str) -> dict[str, Any]:

@@ -280,7 +280,7 @@ async def test_who_may_watch_no_more_joins_nothing(
     assert hub().size("room:other") == 0
 
 
-async def test_who_watches_is_in_no_figure(
+async def test_admins_that_watch_are_not_counted(
     admin: AsyncClient, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"max_user_connections": 1}

@@ -26,8 +26,8 @@ def point(
     process: str, interval: int, value: float, late: float = 0.0
 ) -> dict[str, Any]:
     """What a process tells in a step: the same of everything."""
-    figures = dict.fromkeys(SUMMED, value)
-    return {"process": process, "at": interval * SECONDS + late, **figures}
+    numbers = dict.fromkeys(SUMMED, value)
+    return {"process": process, "at": interval * SECONDS + late, **numbers}
 
 
 # One figure a process and step, whatever is missing.
@@ -55,7 +55,7 @@ def counting(points: list[dict[str, Any]], interval: int) -> list[float]:
 
 
 @given(histories)
-def test_a_sum_is_of_the_last_figures_of_all_that_are_there(
+def test_a_sum_adds_the_last_point_of_each_running_process(
     points: list[dict[str, Any]],
 ) -> None:
     expected = {interval: counting(points, interval) for interval in range(FIRST, LAST)}

@@ -78,8 +78,8 @@ function known(values) {
 
 function chart(tile, all, format) {
   const values = known(all);
-  const figures = values.filter((value) => value !== null);
-  const top = Math.max(...figures, 0);
+  const numbers = values.filter((value) => value !== null);
+  const top = Math.max(...numbers, 0);
   const high = top || 1;
   const place = (value, n) => [n, 60 - (54 * value) / high];
   const runs = [[]];
@@ -99,7 +99,7 @@ function chart(tile, all, format) {
   }
   const last = values.at(-1) ?? null;
   tile.querySelector(".value").textContent = last === null ? "–" : format(last);
-  tile.querySelector(".peak").textContent = figures.length ? `peak ${format(top)}` : "";
+  tile.querySelector(".peak").textContent = numbers.length ? `peak ${format(top)}` : "";
   const minutes = Math.round((values.length * step) / 60);
   tile.querySelector(".axis").firstChild.textContent = `${minutes} minutes ago`;
 }
