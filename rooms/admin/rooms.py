@@ -261,7 +261,7 @@ class RoomAdmin(ModeratedAdmin):
             "members": found.members,
             "sent": found.sent,
             "may_moderate": self.has_moderate_permission(request),
-            "watch": {
+            "page_config": {
                 "topic": f"room:{room.room_id}",
                 "actions": {
                     name: reverse(f"admin:rooms_room_{name}", args=[room.pk])

@@ -59,7 +59,7 @@ class BeamAdminSite(admin.AdminSite):
         context = {
             **self.each_context(request),
             "title": "Live view",
-            "watch": {
+            "page_config": {
                 "topic": LIVE_TOPIC,
                 "seconds": REPORT_SECONDS,
                 "silent": SILENT_INTERVALS,

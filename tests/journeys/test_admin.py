@@ -168,11 +168,11 @@ async def test_an_admin_watches_and_moderates_a_room(
 
         # Members and messages appear without reloading.
         await expect(sessions(page)).to_have_text([f"{name}:1" for name in NAMES])
-        talk = page.locator("#beam-tail code", has_text="bob says")
+        talk = page.locator("#beam-live-events code", has_text="bob says")
         await expect(talk.first).to_be_visible()
         held = page.locator("#beam-members tr").first.locator("td").nth(4)
         await expect(held).to_contain_text("#")
-        await expect(page.locator("#beam-tail li").nth(11)).to_be_attached()
+        await expect(page.locator("#beam-live-events li").nth(11)).to_be_attached()
         await picture(page, "room")
 
         # One member is taken out; its client sees why, and its channel's end.
@@ -206,8 +206,8 @@ async def test_an_admin_watches_and_moderates_a_room(
         await inside.hear(name="ada", event="phx_close")
         inside.tell("join ada")
         await inside.hear(name="ada", event="answer", reason="room_closed")
-        await expect(page.locator("#beam-open")).to_have_text("closed")
-        await expect(page.locator("#beam-nobody")).to_be_visible()
+        await expect(page.locator("#beam-room-state")).to_have_text("closed")
+        await expect(page.locator("#beam-no-members")).to_be_visible()
 
         await page.get_by_role("link", name="Open room").click()
         await page.get_by_role("button", name="Open room").click()
@@ -242,7 +242,7 @@ async def test_the_live_view_updates_itself(
         await tile_shows(page, "deliveries", said * len(NAMES))
         line = page.locator("[data-name=messages] .line").last
         await expect(line).to_be_attached(timeout=20_000)
-        room = page.locator("#beam-top").get_by_role("link", name="standup")
+        room = page.locator("#beam-busiest").get_by_role("link", name="standup")
         await expect(room).to_be_visible()
         await expect(page.locator("#beam-warnings")).to_contain_text(
             "wrong secret or key", timeout=15_000
@@ -261,13 +261,13 @@ async def test_the_live_view_updates_itself(
         assert width <= 390
         await picture(page, "live-phone")
         # Rows come and go around a link: whoever is there stays there.
-        busy = page.locator("#beam-top tr", has_text="standup")
+        busy = page.locator("#beam-busiest tr", has_text="standup")
         before = await busy.inner_text()
         await room.focus()
         await expect(busy).not_to_have_text(before, timeout=20_000)
         await expect(room).to_be_focused()
         await room.press("Enter")
-        await expect(page.locator("#beam-open")).to_have_text("open")
+        await expect(page.locator("#beam-room-state")).to_have_text("open")
         await page.go_back()
     await expect(members).to_have_text("0", timeout=30_000)
 
@@ -341,6 +341,6 @@ async def test_what_clients_say_is_text(browser: Browser, beam_server: Serve) ->
             url = f"{server.url}/api/v1/push_room_event"
             await http.post(url, json=event, headers=HEADERS)
 
-        await expect(page.locator("#beam-tail .event", has_text="<img")).to_be_visible()
-        assert await page.locator("#beam-tail img").count() == 0
+        await expect(page.locator("#beam-live-events .event", has_text="<img")).to_be_visible()
+        assert await page.locator("#beam-live-events img").count() == 0
         assert "owned" not in await page.title()

@@ -159,8 +159,8 @@ async def test_a_room_with_3000_members_stays_usable(
     await door.hold()
     await page.goto(room_page(server))
     await expect(sessions(page)).to_have_count(200)
-    await expect(page.locator("#beam-count")).to_have_text("3,000")
-    await expect(page.locator("#beam-more")).to_contain_text("2,800 more")
+    await expect(page.locator("#beam-member-count")).to_have_text("3,000")
+    await expect(page.locator("#beam-filter-hint")).to_contain_text("2,800 more")
 
     # Whoever is busy with a row stays there.
     link = page.get_by_role("link", name="Disconnect user0100", exact=True)
@@ -177,15 +177,15 @@ async def test_a_room_with_3000_members_stays_usable(
 
     await expect(sessions(page).first).to_have_text("late0:1", timeout=3_000)
     await expect(page.get_by_text("user0019:1")).to_have_count(0)
-    await expect(page.locator("#beam-tail li").first).to_contain_text("19 49")
-    assert await page.locator("#beam-tail li").count() == 200
+    await expect(page.locator("#beam-live-events li").first).to_contain_text("19 49")
+    assert await page.locator("#beam-live-events li").count() == 200
     await expect(link).to_be_focused()
     assert await page.evaluate("longest") < 2_000
 
     await page.get_by_label("Filter by session").fill("USER2999")
     await expect(sessions(page)).to_have_text(["user2999:1"])
     await page.get_by_label("Filter by session").fill("nobody")
-    await expect(page.locator("#beam-more")).to_have_text(
+    await expect(page.locator("#beam-filter-hint")).to_have_text(
         "No session contains this text."
     )
 
@@ -209,8 +209,8 @@ async def test_times_are_the_browsers_and_dated_unless_todays(
 
     since = page.locator("#beam-members time")
     await expect(since).to_have_text(["Nov 10, 12:00:00", "11:58:58"])
-    await expect(page.locator("#beam-sent time")).to_have_text("10:58:59")
-    await expect(page.locator("#beam-tail time")).to_have_text("12:00:00")
+    await expect(page.locator("#beam-backend-events time")).to_have_text("10:58:59")
+    await expect(page.locator("#beam-live-events time")).to_have_text("12:00:00")
     whole = await since.first.get_attribute("title")
     assert whole is not None
     assert "November 10, 2026" in whole
@@ -299,7 +299,7 @@ async def test_changes_that_others_make_to_a_room_are_shown(
     _, page = await admin_of(browser, server)
     await page.goto(room_page(server))
     await expect(page.locator("#beam-status")).to_have_text("live")
-    badge = page.locator("#beam-open")
+    badge = page.locator("#beam-room-state")
     await expect(badge).to_have_text("open")
 
     async def call(path: str, **body: Any) -> None:
@@ -319,11 +319,11 @@ async def test_changes_that_others_make_to_a_room_are_shown(
 
         for name in ("first", "second"):
             await call("push_room_event", room_id="lobby", event=name, payload={})
-        lines = page.locator("#beam-sent .event")
+        lines = page.locator("#beam-backend-events .event")
         await expect(lines).to_have_text(["second", "first"], timeout=8_000)
-        await expect(page.locator("#beam-sent-count")).to_contain_text("2 of")
+        await expect(page.locator("#beam-backend-count")).to_contain_text("2 of")
         # The page's own hearing tells the same.
-        await expect(page.locator("#beam-tail .event").first).to_have_text("second")
+        await expect(page.locator("#beam-live-events .event").first).to_have_text("second")
 
 
 def point(at: float, **numbers: Any) -> dict[str, Any]:
@@ -428,7 +428,7 @@ async def test_while_redis_is_away_the_pages_say_so(
         new = await context.new_page()
         await new.goto(opened.url)
         await expect(new.locator("#beam-status")).to_have_text("Redis is unavailable")
-        for name in ("processes", "top", "warnings"):
+        for name in ("processes", "busiest", "warnings"):
             empty = new.locator(f"#beam-no-{name}")
             await expect(empty).to_have_text("Redis is unavailable: no data.")
 
@@ -493,7 +493,7 @@ async def test_long_ids_fit_on_a_phone(browser: Browser, beam_server: Serve) -> 
         await expect(page.locator("h1").last).to_be_visible()
         if url == room:
             await expect(sessions(page)).to_have_text([f"{LONG}:1"])
-            await expect(page.locator("#beam-sent li")).to_have_count(1)
+            await expect(page.locator("#beam-backend-events li")).to_have_count(1)
         if "live" in url:
-            await expect(page.locator("#beam-top a")).to_have_text(LONG)
+            await expect(page.locator("#beam-busiest a")).to_have_text(LONG)
         assert await page.evaluate(TOO_WIDE) <= 0, url

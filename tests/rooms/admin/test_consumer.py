@@ -458,7 +458,7 @@ async def test_the_live_view_is_let_in_while_redis_is_away(
 
 
 def test_what_the_page_draws_is_summed() -> None:
-    page = (ROOT / "rooms/static/rooms/admin/live.js").read_text()
+    page = (ROOT / "rooms/static/rooms/admin/charts.js").read_text()
     tiles = page.partition("const TILES = [")[2].partition("];")[0]
 
     assert re.findall(r'\["(\w+)"', tiles) == list(SUMMED)
