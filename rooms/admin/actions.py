@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
-from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.defaultfilters import pluralize
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from presence import admission
 from rooms import moderation
 from rooms.admin import live_data
+from rooms.admin.bulk_actions import BulkActions
 from rooms.admin.forms import BLOCK, RemoveForm, SendForm, UnblockForm
 from rooms.models import Room
 from rooms.protocol import identifiers
 from rooms.records import closed_rooms
 
 PERMISSION: Final = "rooms.steer_room"
-# Rooms that are closed or opened in one step.
-AT_ONCE: Final = 200
-# Names that are listed before many are closed.
-NAMED: Final = 50
 
 Work = Callable[[], Awaitable[str]]
 """Does something to a room; the line for the log, empty where nothing happened."""
 
 
-class ModeratedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ModeratedAdmin(BulkActions):
     """An admin of rooms with a page for each way to steer one, and actions for many."""
-
-    actions = ("close_rooms", "open_rooms")
 
     def has_moderate_permission(self, request: HttpRequest) -> bool:
         """Who may remove members, close rooms and send events: who sees them too."""
@@ -209,72 +201,6 @@ class ModeratedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             messages.warning(request, "The member has left: nothing was done.")
         return HttpResponseRedirect(reverse("admin:rooms_room_change", args=[room.pk]))
 
-    # Many rooms.
-
-    @admin.action(description="Close selected rooms", permissions=["moderate"])
-    def close_rooms(
-        self, request: HttpRequest, queryset: QuerySet[Room]
-    ) -> HttpResponse | None:
-        """After asking: their members are removed."""
-        if "confirmed" not in request.POST:
-            return self._confirm_many(request, queryset)
-        self._do_all(request, queryset, moderation.close_all, "Closed")
-        return None
-
-    @admin.action(description="Open selected rooms", permissions=["moderate"])
-    def open_rooms(self, request: HttpRequest, queryset: QuerySet[Room]) -> None:
-        """Joins are let in again."""
-
-        async def open_all(room_ids: Sequence[str]) -> None:
-            await closed_rooms.open_again(*room_ids)
-
-        self._do_all(request, queryset, open_all, "Opened")
-
-    @staticmethod
-    def _do_all(
-        request: HttpRequest,
-        queryset: QuerySet[Room],
-        work: Callable[[Sequence[str]], Awaitable[None]],
-        verb: str,
-    ) -> None:
-        """Do it to some rooms after the others, and write down what was done."""
-        rooms, done = list(queryset), 0
-        for at in range(0, len(rooms), AT_ONCE):
-            some = rooms[at : at + AT_ONCE]
-            if not _did(request, partial(work, [room.room_id for room in some])):
-                break
-            done += len(some)
-            LogEntry.objects.log_actions(str(request.user.pk), some, CHANGE, f"{verb}.")
-        if done:
-            text = f"{verb} {done:,} of {len(rooms):,} room{pluralize(len(rooms))}."
-            messages.success(request, text)
-
-    def _confirm_many(
-        self, request: HttpRequest, queryset: QuerySet[Room]
-    ) -> HttpResponse:
-        ids = list(queryset.values_list("room_id", flat=True))
-        stats = live_data.ask(request, partial(live_data.room_stats, ids))
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": f"Close {len(ids):,} room{pluralize(len(ids))}?",
-            "count": len(ids),
-            "names": ids[:NAMED],
-            "more": len(ids[NAMED:]),
-            # None: nobody can tell.
-            "inside": stats and sum(one.sessions or 0 for one in stats.values()),
-            # The same rooms anew: their ids by thousands are more than a form takes.
-            "across": request.POST.get("select_across") == "1",
-            "chosen": request.POST.getlist("_selected_action"),
-            "action": "close_rooms",
-            "button": f"Close room{pluralize(len(ids))}",
-            # Here, with the query by which they were chosen.
-            "target": "",
-            "back": reverse("admin:rooms_room_changelist"),
-            "media": self.media,
-        }
-        return TemplateResponse(request, "admin/rooms/room/close_many.html", context)
-
 
 async def _removed(
     room_id: str, session: str, *, everywhere: bool, reason: str, block_seconds: float
@@ -302,13 +228,3 @@ def _named(read: Callable[[object], str], given: object) -> str:
         return read(given)
     except ValueError:
         raise Http404 from None
-
-
-def _did(request: HttpRequest, work: Callable[[], Awaitable[None]]) -> bool:
-    """Whether it was done; else the page says that Redis is away."""
-
-    async def done() -> bool:
-        await work()
-        return True
-
-    return live_data.ask(request, done, live_data.UNDONE) is True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import Any, Final
 
@@ -10,26 +9,21 @@ from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import QuerySet
-from django.db.models.expressions import RawSQL
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.timesince import timesince
 
 from rooms.admin import live_data
 from rooms.admin.actions import ModeratedAdmin
+from rooms.admin.room_list import RoomList, StateFilter, find
 from rooms.models import Room
-from rooms.protocol.identifiers import room_topic
 from rooms.records import room_overrides
 
-UNKNOWN: Final = live_data.RoomStats()
-# Live rooms that get a row when the list shows them.
-AT_ONCE: Final = 1_000
 LABELS: Final = {
     "room_id": "Room id",
     "capacity": "Maximum sessions (0 = unlimited, blank = server default)",
@@ -39,82 +33,6 @@ HELP_TEXTS: Final = {
     "capacity": "Members whose room token lacks presence are not counted.",
     "presence_grace": "How long a member whose connection was lost stays present.",
 }
-
-
-class RoomList(ChangeList):
-    """A page of rooms, and what all of them do now: asked once for the page."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        """Django's rows, with `now` on each."""
-        super().get_results(request)
-        self.result_list = rows = list(self.result_list)
-        ids = [room.room_id for room in rows]
-        stats = live_data.ask(request, partial(live_data.room_stats, ids)) or {}
-        for room in rows:
-            room.now = stats.get(room.room_id, UNKNOWN)
-
-
-class StateFilter(admin.SimpleListFilter):
-    """Live rooms have members, idle ones have none."""
-
-    title = "state"
-    parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """The three states."""
-        return [("live", "Live"), ("idle", "Idle"), ("closed", "Closed")]
-
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[Room]
-    ) -> QuerySet[Room]:
-        """Those rooms."""
-        if self.value() is None:
-            return queryset
-        if self.value() == "closed":
-            return queryset.filter(closed=True)
-        found = live_data.ask(request, live_data.live_room_ids)
-        if found is None:
-            return queryset.none()
-        live = _rows_of(found)
-        if self.value() == "live":
-            _record(found, live)
-            return queryset.filter(room_id__in=live)
-        return queryset.filter(closed=False).exclude(room_id__in=live)
-
-
-def _rows_of(room_ids: list[str]) -> RawSQL:
-    """A list as one parameter: a database takes only so many."""
-    if connection.vendor == "postgresql":
-        return RawSQL(
-            "SELECT jsonb_array_elements_text(%s::jsonb)", [json.dumps(room_ids)]
-        )
-    return RawSQL("SELECT value FROM json_each(%s)", [json.dumps(room_ids)])
-
-
-def _record(room_ids: list[str], rows: RawSQL) -> None:
-    """Give live rooms a row that have none yet, `AT_ONCE` at most."""
-    known = set(Room.objects.filter(room_id__in=rows).values_list("room_id", flat=True))
-    missing = [room_id for room_id in room_ids if room_id not in known][:AT_ONCE]
-    Room.objects.bulk_create(
-        [Room(room_id=room_id, last_joined=timezone.now()) for room_id in missing],
-        ignore_conflicts=True,
-    )
-
-
-def _find(request: HttpRequest, room_id: str) -> Room | None:
-    """A room by its id; a live one that has no row yet gets it."""
-    if (room := Room.objects.filter(room_id=room_id).first()) is not None:
-        return room
-    try:
-        room_topic(room_id)
-    except ValueError:
-        return None
-    found = live_data.ask(request, partial(live_data.room_stats, [room_id])) or {}
-    stats = found.get(room_id, UNKNOWN)
-    if not stats.sessions and not stats.per_minute:
-        return None
-    defaults = {"last_joined": timezone.now()}
-    return Room.objects.get_or_create(room_id=room_id, defaults=defaults)[0]
 
 
 @admin.register(Room)
@@ -175,7 +93,7 @@ class RoomAdmin(ModeratedAdmin):
     ) -> tuple[QuerySet[Room], bool]:
         """Django's; a live room that has no row yet is found by its whole id."""
         if search_term:
-            _find(request, search_term.replace("\0", ""))
+            find(request, search_term.replace("\0", ""))
         return super().get_search_results(request, queryset, search_term)
 
     @admin.display(description="state", ordering="closed")
@@ -231,7 +149,7 @@ class RoomAdmin(ModeratedAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         room_id = request.GET.get("room_id", "").replace("\0", "")
-        if (room := _find(request, room_id)) is not None:
+        if (room := find(request, room_id)) is not None:
             return redirect("admin:rooms_room_change", room.pk)
         listed = reverse("admin:rooms_room_changelist")
         return redirect(f"{listed}?{urlencode({'q': room_id})}")

@@ -268,7 +268,7 @@ async def test_what_is_no_room_id_gets_no_row(admin: AsyncClient, room_id: str) 
 async def test_the_list_gives_rows_to_so_many_live_rooms_at_once(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rooms.admin.rooms.AT_ONCE", 2)
+    monkeypatch.setattr("rooms.admin.room_list.AT_ONCE", 2)
     [ada] = await connected("ada")
     for n in range(5):
         await ada.join(f"r{n}")
