@@ -664,7 +664,7 @@ async def test_actions_need_the_permission_too(
 
 
 @pytest.mark.usefixtures("own")
-async def test_who_may_moderate_does(
+async def test_an_admin_with_the_permission_can_moderate(
     async_client: AsyncClient, admin_with: AdminWith
 ) -> None:
     one = await room()
