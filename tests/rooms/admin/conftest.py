@@ -47,6 +47,11 @@ def nothing_set() -> Iterator[None]:
     room_policy.set_own({})
 
 
+@pytest.fixture
+def own(running_hub: object) -> None:
+    """A hub of this test's own."""
+
+
 def text_of(answer: Any) -> str:
     """The page's text."""
     assert answer.status_code == 200, answer
