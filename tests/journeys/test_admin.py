@@ -341,6 +341,8 @@ async def test_what_clients_say_is_text(browser: Browser, beam_server: Serve) ->
             url = f"{server.url}/api/v1/push_room_event"
             await http.post(url, json=event, headers=HEADERS)
 
-        await expect(page.locator("#beam-live-events .event", has_text="<img")).to_be_visible()
+        await expect(
+            page.locator("#beam-live-events .event", has_text="<img")
+        ).to_be_visible()
         assert await page.locator("#beam-live-events img").count() == 0
         assert "owned" not in await page.title()

@@ -323,7 +323,9 @@ async def test_changes_that_others_make_to_a_room_are_shown(
         await expect(lines).to_have_text(["second", "first"], timeout=8_000)
         await expect(page.locator("#beam-backend-count")).to_contain_text("2 of")
         # The page's own hearing tells the same.
-        await expect(page.locator("#beam-live-events .event").first).to_have_text("second")
+        await expect(page.locator("#beam-live-events .event").first).to_have_text(
+            "second"
+        )
 
 
 def point(at: float, **numbers: Any) -> dict[str, Any]:
