@@ -27,7 +27,7 @@ T = TypeVar("T")
 class Cluster:
     """Renews the lease of a process, reaps dead processes, and reconciles.
 
-    Every method raises `beam.redis.RedisError` or `OSError` if Redis is unavailable.
+    Every method raises `beam.redis.Unavailable`.
     It may be called again, and then continues.
     """
 

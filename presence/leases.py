@@ -70,8 +70,9 @@ class Leases:
     async def renew(self, info: dict[str, Any]) -> Renewal:
         """Renew the lease, and find the processes that this one must reap.
 
-        `info`: what `processes` returns of this process, as JSON. Raises `RedisError`
-        or `OSError`; the time of a failed call does not count as silence of others.
+        `info`: what `processes` returns of this process, as JSON. Raises
+        `beam.redis.Unavailable`; the time of a failed call does not count as silence
+        of others.
         """
         began = self._clock()
         first = int(self._renewed is None)
@@ -97,7 +98,7 @@ class Leases:
         """Renew the lease if that is due, and do nothing else.
 
         For a process that is still reaping what its last `renew` found. Raises
-        `RedisError` or `OSError`.
+        `beam.redis.Unavailable`.
         """
         began, process = self._clock(), self.process
         if self._renewed is None or began - self._renewed < self._interval:
@@ -132,14 +133,14 @@ class Leases:
         return silent >= self._seconds
 
     def check(self) -> None:
-        """Raises `redis.Away` if the lease was not renewed in time.
+        """Raises `redis.NotSent` if the lease was not renewed in time.
 
         Other processes may have reaped this one: entries that it adds under its id
         could stay without an owner.
         """
         if self._renewed is None or self._clock() - self._renewed < self._seconds:
             return
-        raise redis.Away("this process has not renewed its lease")
+        raise redis.NotSent("this process has not renewed its lease")
 
     def change_id(self) -> str:
         """Take a new id, since others reap the old one. Returns the old one."""

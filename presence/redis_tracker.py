@@ -48,8 +48,8 @@ class RedisTracker:
     ) -> None:
         """`process`: returns the id of this process, which changes after it was reaped.
 
-        `check`: raises `RedisError` while the process may not add entries under its
-        id.
+        `check`: raises `beam.redis.Unavailable` while the process may not add
+        entries under its id.
         """
         self._batch = batch
         self._prefix = prefix
@@ -273,7 +273,7 @@ class RedisTracker:
     async def _call(self, script: redis.Script, topic: str, args: Args) -> Any:
         try:
             return await script(self.keys(topic), args)
-        except (redis.RedisError, OSError):
+        except redis.Unavailable:
             self._held.uncertain.add(topic)
             raise
 

@@ -24,8 +24,7 @@ class Listed(NamedTuple):
 async def page(prefix: str, after: str, limit: int) -> list[Listed]:
     """The next topics after `after` that begin with `prefix`, at most `limit`.
 
-    In the order of their UTF-8 bytes. Raises `RedisError` or `OSError` if Redis is
-    unavailable.
+    In the order of their UTF-8 bytes. Raises `beam.redis.Unavailable`.
     """
     found: list[Listed] = []
     while len(found) < limit:

@@ -65,7 +65,7 @@ class Tracker(Protocol):
 
     Each call is atomic. The changes of a topic are numbered in the order in which
     they happen. The metas of a key are listed oldest first. Every call may raise
-    `beam.redis.RedisError` or `OSError` if Redis is unavailable.
+    `beam.redis.Unavailable`.
     """
 
     async def track(

@@ -32,7 +32,7 @@ async def remove(
     """Take a user's members, or one session, out of a room; the sessions.
 
     They get `beam_removed` and `phx_close`. `block_seconds`: for how long they
-    may not come back. Raises `publisher.Unavailable`, `RedisError`.
+    may not come back. Raises `beam.redis.Unavailable`.
     """
     topic = room_topic(room_id)
     if block_seconds > 0:
@@ -60,7 +60,7 @@ async def close_all(room_ids: Sequence[str]) -> None:
     """Close some hundred rooms at once.
 
     The database comes last, and may be unavailable: the rooms are empty by then.
-    Raises `publisher.Unavailable`, `RedisError`, `DatabaseError`.
+    Raises `beam.redis.Unavailable`, `DatabaseError`.
     """
     await closed_rooms.shut(*room_ids)
     topics = [room_topic(room_id) for room_id in room_ids]
@@ -71,18 +71,18 @@ async def close_all(room_ids: Sequence[str]) -> None:
 
 
 async def let_in(room_id: str, *bans: admission.Ban) -> None:
-    """Lift what `remove` blocked. Raises `RedisError`."""
+    """Lift what `remove` blocked. Raises `beam.redis.Unavailable`."""
     for ban in bans:
         await tracker().unban(room_topic(room_id), ban)
 
 
 async def send(room_id: str, name: str, payload: dict[str, Any], by: str) -> None:
-    """Send an event to everybody in a room. `by`: who did. Raises `Unavailable`."""
+    """Send an event to everybody in a room. `by`: who did. Raises `NotPublished`."""
     event = Event(topic=room_topic(room_id), name=name, payload=payload)
     await publisher.published(event)
     activity_buffer.note_sent(event.topic, name, by)
 
 
 async def disconnect(user_id: str) -> None:
-    """Close every connection of a user with 1001. Raises `publisher.Unavailable`."""
+    """Close every connection of a user with 1001. Raises `NotPublished`."""
     await publisher.published(disconnect_event(user_id))

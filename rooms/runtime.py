@@ -25,10 +25,9 @@ from presence.leases import Leases
 from presence.missed_changes import MissedChanges
 from presence.state import Diff, Snapshot
 from presence.tracker import ALONE
-from rooms.messaging import publisher
 from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import DISCONNECT, LOGGED_OUT, connections
-from rooms.messaging.grace_period import ERRORS, grace_periods
+from rooms.messaging.grace_period import grace_periods
 from rooms.messaging.hub import hub
 from rooms.messaging.presence_diffs import diffs
 from rooms.messaging.presence_order import PRESENCE_STATE
@@ -66,7 +65,7 @@ def describe() -> dict[str, Any]:
 async def processes() -> list[dict[str, Any]]:
     """Every live process: id, host, pid, started, sockets, rooms.
 
-    Raises `RedisError` where Redis is away.
+    Raises `beam.redis.Unavailable`.
     """
     if not conf().redis_url:
         return [{"id": ALONE} | describe()]
@@ -180,7 +179,7 @@ class Runtime:
             else:
                 await tracker.index.delete(leases.process)
                 await leases.release()
-        except ERRORS:
+        except redis.Unavailable:
             logger.warning("The lease could not be given up: it runs out")
 
     def _on_gap(self) -> None:
@@ -197,7 +196,7 @@ class Runtime:
                 continue
             try:
                 await leases.renew_if_due()
-            except ERRORS:
+            except redis.Unavailable:
                 logger.debug("The lease could not be kept", exc_info=True)
             except Exception:
                 logger.exception("The lease could not be kept")
@@ -206,7 +205,7 @@ class Runtime:
         while goes_on():
             try:
                 await self._turn()
-            except (*ERRORS, publisher.Unavailable) as error:
+            except redis.Unavailable as error:
                 # The link knows, and tells in one line.
                 logger.debug("The runtime waits: %r", error)
                 await asyncio.sleep(FIRST_DELAY)
@@ -275,7 +274,7 @@ class Runtime:
             await self._cluster.reconcile()
             topics = list(hub().followed())
             await in_batches(self._tell_gap, topics)
-        except ERRORS:
+        except redis.Unavailable:
             self._gap = True
             raise
         metrics.GAPS.value += len(topics)

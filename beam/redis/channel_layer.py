@@ -31,7 +31,16 @@ from beam import redis
 from beam.config import redis_url
 from beam.config.conf import conf
 from beam.loops import goes_on
-from beam.redis.subscription_proof import Proof, Unproved, done_in_time
+from beam.redis.exceptions import (
+    LIBRARY_ERRORS,
+    NoAnswer,
+    NotSent,
+    SubscriptionLost,
+    Unavailable,
+    translated,
+    unavailable,
+)
+from beam.redis.subscription_proof import Proof, done_in_time
 from beam.telemetry import metrics
 
 Message = dict[str, Any]
@@ -132,12 +141,12 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
     async def subscribe(self, channel: str) -> None:
         """Returns once Redis has it: what is published from now on is heard.
 
-        Raises `RedisError` or `OSError`; nothing is tried while Redis is away.
+        Raises `Unavailable`; nothing is tried while Redis is unavailable.
         """
         if channel in self._subscribed_to and channel not in self._acks:
             return
         if not self._link.up:
-            raise redis.Away("Redis is away")
+            raise NotSent("Redis is unavailable")
         ack = self._acks.setdefault(channel, self._loop.create_future())
         era = self._link.era
         try:
@@ -145,20 +154,24 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
             await super().subscribe(channel)
             self._subscribing.set()
             await done_in_time(ack, conf().redis_timeout)
-        except TimeoutError:
+        except TimeoutError as error:
             # Redis may answer everybody else: the proof finds out.
             self._doubt.set()
-            raise
-        except (redis.RedisError, OSError) as error:
+            raise unavailable(error) from error
+        except LIBRARY_ERRORS as error:
             self._link.failed(error, era=era)
-            raise
+            raise unavailable(error) from error
         finally:
             self._acks.pop(channel, None)
 
     async def unsubscribe(self, channel: str) -> None:
         """Hear no more of it. Where Redis cannot be told now, a new connection will
-        not ask for it. Raises `RedisError` or `OSError`.
+        not ask for it. Raises `Unavailable`.
         """
+        with translated():
+            await self._unsubscribe(channel)
+
+    async def _unsubscribe(self, channel: str) -> None:
         async with self._lock:
             if channel in self._subscribed_to:
                 self._subscribed_to.remove(channel)
@@ -185,16 +198,17 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
         return not pubsub.connection.is_connected
 
     async def verify(self) -> None:
-        """Returns once what is subscribed to is heard. Raises `RedisError`, `OSError`.
+        """Returns once what is subscribed to is heard. Raises `Unavailable`.
 
         A subscription that is not heard is dropped: its connection is made again.
         """
         if not self._subscribed_to:
             return
         if not self._link.up:
-            raise redis.Away("Redis is away")
+            raise NotSent("Redis is unavailable")
         async with self._proving:
-            await self._prove()
+            with translated():
+                await self._prove()
 
     async def _prove(self) -> None:
         await self.subscribe(self._proof.channel)
@@ -206,10 +220,10 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
                 nobodys = self._proof.question(len(self._subscribed_to))
                 await self._pubsub.execute_command("UNSUBSCRIBE", nobodys)
             await self._proof.wait(conf().redis_timeout)
-        except Unproved as error:
+        except SubscriptionLost as error:
             self.proved = False
             if not await redis.batch().probe():
-                raise redis.Away("Redis is away") from error
+                raise NoAnswer("Redis does not answer a probe") from error
             await self._drop(error)
             raise
         self.proved = True
@@ -217,7 +231,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
             self._is_new = False
             logger.info("The subscription to Redis works again")
 
-    async def _drop(self, error: Unproved) -> None:
+    async def _drop(self, error: SubscriptionLost) -> None:
         """Close the subscribed connection for good, and make a new one."""
         self._is_new = True
         metrics.SUBSCRIPTIONS_RENEWED.count(error.reason)
@@ -230,7 +244,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
             if self._pubsub.connection is not None:
                 await self._pubsub.connection.disconnect(nowait=True)
             # The receiver tries again, and reports.
-            with suppress(redis.RedisError, OSError):
+            with suppress(*LIBRARY_ERRORS):
                 await self._pubsub.connect()
             self._ensure_receiver()
 
@@ -241,7 +255,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
             try:
                 if self._link.up:
                     await self.verify()
-            except (redis.RedisError, OSError) as error:
+            except Unavailable as error:
                 logger.debug("No proof of the subscription: %r", error)
             except Exception:
                 logger.exception("Cannot prove the subscription to Redis")
@@ -260,7 +274,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
         """Send with all others of this turn; one future for all of them."""
         if not self._link.up:
             failed: Sent = self._loop.create_future()
-            failed.set_exception(redis.Away("Redis is away"))
+            failed.set_exception(NotSent("Redis is unavailable"))
             failed.add_done_callback(_retrieve)
             return failed
         if self._sent is None:
@@ -285,7 +299,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
         era = self._link.era
         try:
             if not self._link.up:
-                raise redis.Away("Redis is away")
+                raise NotSent("Redis is unavailable")
             self._ensure_redis()
             pipeline = self._redis.pipeline(transaction=False)
             serialize = self.channel_layer.channel_layer.serialize
@@ -293,10 +307,12 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
                 pipeline.publish(channel, serialize(_bundle(messages)))
             await pipeline.execute()
         except Exception as error:  # noqa: BLE001 - told to all who sent
-            if isinstance(error, (redis.RedisError, OSError)):
+            failure = error
+            if isinstance(error, LIBRARY_ERRORS):
                 self._link.failed(error, era=era)
+                failure = unavailable(error)
             if not sent.done():
-                sent.set_exception(error)
+                sent.set_exception(failure)
         else:
             if not sent.done():
                 sent.set_result(None)
@@ -307,7 +323,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
             era = self._link.era
             try:
                 await self._receive()
-            except (redis.RedisError, OSError) as error:
+            except LIBRARY_ERRORS as error:
                 self._link.failed(error, era=era)
                 await asyncio.sleep(RETRY_SECONDS)
             except (asyncio.CancelledError, GeneratorExit):
@@ -453,7 +469,7 @@ class _LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
         return all(shard.proved for shard in self._shards)
 
     async def verify(self) -> None:
-        """Returns once every subscription is heard. Raises `RedisError`."""
+        """Returns once every subscription is heard. Raises `Unavailable`."""
         for shard in self._shards:
             await shard.verify()
 

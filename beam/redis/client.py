@@ -19,27 +19,28 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from redis.asyncio import Redis
-from redis.asyncio.sentinel import MasterNotFoundError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from beam.config import redis_url
 from beam.config.conf import conf
 from beam.redis import refusals
+from beam.redis.exceptions import (
+    LIBRARY_ERRORS,
+    CommandFailed,
+    NotSent,
+    Unavailable,
+    described,
+    unavailable,
+)
 
 __all__ = [
-    "Away",
     "Batch",
     "Link",
     "Redis",
-    "RedisError",
     "Script",
     "batch",
     "client",
     "close",
     "connect",
-    "described",
     "drop_idle",
     "link",
     "reconnect",
@@ -85,10 +86,6 @@ redis.call('PUBLISH', ARGV[1], '')
 return redis.call('TIME')
 """
 PROBED = ("hash", "string", "sorted")
-
-
-class Away(RedisConnectionError):
-    """Redis was unavailable a moment ago; nothing was tried."""
 
 
 class Link:
@@ -162,19 +159,6 @@ class Link:
             logger.info(text)
 
 
-def described(error: BaseException) -> str:
-    """Its kind, and its text where that is of a connection to one server.
-
-    What Redis answers may quote what it was sent, and redis-py what it was told of
-    Sentinels, passwords too.
-    """
-    kind, text = type(error).__name__, str(error)
-    is_of_one = isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError))
-    if not text or not is_of_one or isinstance(error, MasterNotFoundError):
-        return kind
-    return f"{kind}: {text}"
-
-
 def link() -> Link:
     """The running loop's link."""
     loop = asyncio.get_running_loop()
@@ -221,7 +205,7 @@ async def drop_idle() -> None:
 
 async def _disconnect(*, in_use: bool) -> None:
     for client in [*_opened.get(asyncio.get_running_loop(), ())]:
-        with suppress(RedisError, OSError):
+        with suppress(*LIBRARY_ERRORS):
             await client.connection_pool.disconnect(inuse_connections=in_use)
 
 
@@ -258,7 +242,7 @@ class Batch:
         self._sender: asyncio.Task[None] | None = None
 
     async def call(self, *command: Any) -> Any:
-        """One command's answer. Raises `RedisError` or `OSError`."""
+        """One command's answer. Raises `Unavailable`."""
         return await self._put(command)
 
     async def calls(self, commands: Sequence[Command]) -> list[Any]:
@@ -273,7 +257,7 @@ class Batch:
     def _put(self, command: Command) -> asyncio.Future[Any]:
         answer: asyncio.Future[Any] = self._loop.create_future()
         if not self._link.up:
-            answer.set_exception(Away("Redis is away"))
+            answer.set_exception(NotSent("Redis is unavailable"))
             return answer
         self._waiting.append((command, answer))
         if self._sender is None:
@@ -297,7 +281,7 @@ class Batch:
         try:
             async with asyncio.timeout(conf().redis_timeout):
                 await self._redis.eval(PROBE, len(keys), *keys, f"{names}probe")
-        except (RedisError, OSError) as error:
+        except LIBRARY_ERRORS as error:
             self._link.failed(error, probed=True, era=era)
             return False
         return True
@@ -315,10 +299,13 @@ class Batch:
         self, sent: list[tuple[Command, asyncio.Future[Any]]]
     ) -> None:
         era = self._link.era
+        answers: Sequence[Any]
         try:
             answers = await self._execute([command for command, _ in sent])
-        except (RedisError, OSError) as error:
+        except LIBRARY_ERRORS as error:
             self._link.failed(error, era=era)
+            answers = [unavailable(error)] * len(sent)
+        except NotSent as error:
             answers = [error] * len(sent)
         for (_, answer), result in zip(sent, answers, strict=True):
             if answer.done():
@@ -329,17 +316,24 @@ class Batch:
                 answer.set_result(result)
 
     async def _execute(self, commands: list[Command]) -> list[Any]:
-        """The answers; error replies among them, which the link learns of."""
+        """The answers; an `Unavailable` for each error reply, which is reported.
+
+        Raises `LIBRARY_ERRORS`, `NotSent`.
+        """
         if not self._link.up:
-            raise Away("Redis is away")
+            raise NotSent("Redis is unavailable")
         pipeline = self._redis.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
         answers = await pipeline.execute(raise_on_error=False)
-        for answer in answers:
-            if isinstance(answer, Exception):
-                self._link.replied(answer)
-        return list(answers)
+        return [
+            self._failed(answer) if isinstance(answer, Exception) else answer
+            for answer in answers
+        ]
+
+    def _failed(self, error: Exception) -> Unavailable:
+        self._link.replied(error)
+        return unavailable(error)
 
 
 def _retrieve(answer: asyncio.Future[Any]) -> None:
@@ -358,14 +352,16 @@ class Script:
     async def __call__(
         self, keys: tuple[str, ...], args: Sequence[Any] | Callable[[], Sequence[Any]]
     ) -> Any:
-        """The script's answer. Raises `RedisError` or `OSError`.
+        """The script's answer. Raises `Unavailable`.
 
         `args`: a function where they must be those of the moment. Where Redis has
         to be told the script, what others ask meanwhile overtakes it.
         """
         try:
             return await self._call(keys, args)
-        except NoScriptError:
+        except CommandFailed as error:
+            if error.code != refusals.NO_SCRIPT:
+                raise
             await self._batch.load(self._text)
             return await self._call(keys, args)
 

@@ -11,19 +11,16 @@ import logging
 import time
 from typing import Final
 
-from redis.exceptions import AuthenticationError, InvalidResponse, RedisError
+from redis.exceptions import AuthenticationError, InvalidResponse
 
 from beam import redis
 from beam.config import redis_url
 from beam.config.conf import conf
+from beam.redis.exceptions import LIBRARY_ERRORS, Unreachable
 
 logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS: Final = 0.25
-
-
-class Unreachable(Exception):
-    """Redis does not answer: where it should be, why, and what to do."""
 
 
 async def reach(seconds: float = 0.0) -> None:
@@ -56,7 +53,7 @@ async def _fault() -> Exception | None:
     try:
         async with asyncio.timeout(conf().redis_timeout):
             await client.ping()
-    except (RedisError, OSError) as error:
+    except LIBRARY_ERRORS as error:
         return error
     finally:
         await client.aclose()

@@ -11,22 +11,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from redis.exceptions import ConnectionError as RedisConnectionError
+from beam.redis.exceptions import ProofInterrupted, SubscriptionLost
 
 # How often a wait looks. Time in which the event loop did not run does not count.
 STEP_SECONDS = 0.1
-
-
-class Unproved(RedisConnectionError):
-    """The subscription does not deliver what it should. `reason`: for the counter."""
-
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
-
-
-class Interrupted(RedisConnectionError):
-    """The connection was replaced during a proof, which says nothing of the new one."""
 
 
 class Proof:
@@ -74,14 +62,14 @@ class Proof:
         """The connection was made again: the current proof ends without a verdict."""
         for future in (self._message, self._answer):
             if not future.done():
-                future.set_exception(Interrupted("the connection was made again"))
+                future.set_exception(ProofInterrupted("the connection was made again"))
                 # It may be that nobody waits.
                 future.exception()
 
     async def wait(self, seconds: float) -> None:
         """Returns once the subscription is proved.
 
-        Raises `Unproved` after `seconds` in which the loop ran and nothing was
+        Raises `SubscriptionLost` after `seconds` in which the loop ran and nothing was
         read, or after that long with one half of the proof and without the other.
         """
         halves = (self._message, self._answer)
@@ -99,12 +87,13 @@ class Proof:
             spent += step
         self._message.result()
         if self._answer.result() < self._expected:
-            raise Unproved("forgotten", "Redis has lost one of the subscriptions")
+            raise SubscriptionLost("forgotten", "Redis has lost a subscription")
 
-    def _verdict(self, seconds: float) -> Unproved:
+    def _verdict(self, seconds: float) -> SubscriptionLost:
         if self._answer.done():
-            return Unproved("forgotten", "this process does not hear its own message")
-        return Unproved("silent", f"no answer within {seconds:g} s")
+            text = "this process does not receive its own message"
+            return SubscriptionLost("forgotten", text)
+        return SubscriptionLost("silent", f"no answer within {seconds:g} s")
 
 
 async def done_in_time(future: asyncio.Future[None], seconds: float) -> None:

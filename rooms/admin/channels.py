@@ -11,7 +11,7 @@ from contextlib import suppress
 from operator import itemgetter
 from typing import Any, Final
 
-from beam.redis import RedisError
+from beam.redis import Unavailable
 from presence import admission
 from presence.factory import tracker
 from presence.state import State
@@ -45,7 +45,7 @@ class Watch(Channel):
             before = await tracker().list(self.topic)
         except ValueError as error:
             raise Refused(Reason.INVALID_ROOM_ID, str(error)) from None
-        except (RedisError, OSError):
+        except Unavailable:
             raise Refused(Reason.UNAVAILABLE) from None
         self.since, self._state = before.version, before.state
         return {"now": time.time()}
@@ -73,7 +73,7 @@ class Watch(Channel):
             known = {one["id"]: one for one in await processes()}
             closed = await tracker().is_banned(self.topic, admission.EVERYONE)
             kept = await activity().sent(self.topic)
-        except (RedisError, OSError):
+        except Unavailable:
             raise Refused(Reason.UNAVAILABLE) from None
         named = {
             entry: f"{known[id_]['host']} #{known[id_]['pid']}"
@@ -104,7 +104,7 @@ class Live(Channel):
         points: list[Record] = []
         warnings: list[Record] = []
         there = False
-        with suppress(RedisError, OSError):
+        with suppress(Unavailable):
             await self.subscribe()
             points, warnings = await activity().reports(now)
             there = True
@@ -131,7 +131,7 @@ class Live(Channel):
             topics = [topic for topic, _ in found]
             sizes = await tracker().sizes(topics)
             live = await processes()
-        except (RedisError, OSError):
+        except Unavailable:
             raise Refused(Reason.UNAVAILABLE) from None
         rooms = [
             {

@@ -23,7 +23,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.db import Error as DatabaseError
 from django.middleware.csrf import CsrfViewMiddleware
 
-from beam.redis import RedisError
+from beam.redis import Unavailable
 from rooms.admin.channels import PATTERNS
 from rooms.auth.grants import Identity
 from rooms.channels.consumer import Receive, SocketConsumer, negotiated
@@ -135,7 +135,7 @@ def _tell_logout(request: Any, **_: Any) -> None:
     """End what an admin watches with the login, in every process."""
     key = getattr(getattr(request, "session", None), "session_key", None)
     if key and isinstance(request, ASGIRequest):
-        with suppress(RedisError, OSError, publisher.Unavailable):
+        with suppress(Unavailable):
             async_to_sync(publisher.published)(logged_out_event(digest(key)))
 
 

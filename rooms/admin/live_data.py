@@ -11,15 +11,13 @@ from asgiref.sync import async_to_sync
 from django.contrib import messages
 from django.http import HttpRequest
 
-from beam.redis import RedisError
+from beam.redis import Unavailable
 from presence import topic_index
 from presence.factory import tracker
-from rooms.messaging import publisher
 from rooms.monitoring.activity import activity
 from rooms.monitoring.activity_records import Record
 from rooms.protocol.identifiers import room_topic
 
-AWAY = (RedisError, OSError, publisher.Unavailable)
 MISSING = "Redis is unavailable: no live data, and rooms cannot be moderated."
 UNDONE = "Redis is unavailable: nothing was done."
 UNTOLD = "Redis is unavailable: other processes apply the change within a minute."
@@ -53,7 +51,7 @@ def ask(
     """The answer; None where Redis is away, which the page then says, once."""
     try:
         return async_to_sync(what)()
-    except AWAY:
+    except Unavailable:
         if not getattr(request, _TOLD, False):
             messages.error(request, away)
             setattr(request, _TOLD, True)

@@ -70,6 +70,6 @@ async def _outcome(sent: list[publisher.Sent]) -> dict[str, Any]:
     try:
         for future in sent:
             await future
-    except publisher.Unavailable:
+    except publisher.NotPublished:
         return UNAVAILABLE
     return OK

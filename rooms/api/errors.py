@@ -14,11 +14,8 @@ from rest_framework.response import Response
 from beam import database, redis
 from beam.telemetry import metrics
 from rooms.api.error_codes import ErrorCode, code_of
-from rooms.messaging import publisher
 
 logger = logging.getLogger(__name__)
-
-AWAY = (redis.RedisError, OSError, publisher.Unavailable)
 
 
 QUIET_SECONDS = 10.0
@@ -80,7 +77,7 @@ def _of(error: Exception) -> Response:
         trouble.tell(error)
         text = f"the database is unavailable ({database.described(error)}); try again"
         return _error(ErrorCode.UNAVAILABLE, text)
-    if isinstance(error, AWAY):
+    if isinstance(error, redis.Unavailable):
         trouble.tell(error)
         return _error(ErrorCode.UNAVAILABLE, "Redis is unavailable; try again")
     if isinstance(error, RequestDataTooBig):

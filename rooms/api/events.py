@@ -110,5 +110,5 @@ class Events(BackendView):
             raise exceptions.ValidationError({"events": [message]})
         results = await publish_all(items, self.caller)
         if all(result is UNAVAILABLE for result in results):
-            raise publisher.Unavailable
+            raise publisher.NotPublished
         return Response({"results": results})

@@ -102,5 +102,6 @@ async def _check_loop() -> dict[str, str | None]:
         await hub().start()
         checks["hub"] = None
     except Exception as error:  # noqa: BLE001 - any layer, any error
-        checks["hub"] = type(error).__name__
+        is_outage = isinstance(error, redis.Unavailable)
+        checks["hub"] = "unavailable" if is_outage else type(error).__name__
     return checks

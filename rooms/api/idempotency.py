@@ -23,7 +23,6 @@ from beam import redis
 from rooms.api.errors import KeyReused
 from rooms.api.idempotency_store import store
 from rooms.auth.api_keys import Caller
-from rooms.messaging import publisher
 
 HEADER: Final = "Idempotency-Key"
 MAX_KEY: Final = 255
@@ -37,7 +36,7 @@ Produce = Callable[[Request], Awaitable[Response]]
 async def once(request: Request, caller: Caller, produce: Produce) -> Response:
     """The answer; produced only where the same request was not answered before.
 
-    Raises `ValidationError`, `KeyReused`, `publisher.Unavailable`. What fails is not
+    Raises `ValidationError`, `KeyReused`, `beam.redis.Unavailable`. What fails is not
     kept: it may be tried again.
     """
     if (key := request.headers.get(HEADER)) is None:
@@ -55,7 +54,7 @@ async def once(request: Request, caller: Caller, produce: Produce) -> Response:
         await store().drop(name)
         raise
     # It is done, whether that can be kept or not.
-    with suppress(redis.RedisError, OSError):
+    with suppress(redis.Unavailable):
         text = orjson.dumps({"body": body, "answer": [response.data]})
         await store().put(name, text)
     return response
@@ -76,7 +75,7 @@ async def _claim(name: str, body: str) -> list[Any] | None:
             answer: list[Any] = found["answer"]
             return answer
         if time.monotonic() > deadline:
-            raise publisher.Unavailable
+            raise redis.Unavailable("the first request is not answered yet")
         await asyncio.sleep(LOOK_SECONDS)
     return None
 

@@ -199,7 +199,7 @@ class Channel:
     ) -> None:
         """Send to everyone on the topic; returns when it was delivered here.
 
-        `payload` is an object, or bytes. Raises `publisher.Unavailable`, and
+        `payload` is an object, or bytes. Raises `publisher.NotPublished`, and
         `ValueError` for names of Phoenix's own: `phx_*` and `chan_reply*`.
         """
         _check(event, payload)

@@ -16,9 +16,9 @@ from typing import Any, Final
 from channels.consumer import AsyncConsumer
 from django.db import Error as DatabaseError
 
+from beam import redis
 from beam.config.conf import conf
 from beam.loops import per_settings
-from beam.redis import RedisError
 from beam.telemetry import metrics
 from presence.state import State
 from rooms.auth import grants, verifier
@@ -177,7 +177,8 @@ class SocketConsumer(AsyncConsumer):
             return await self.authenticate(scope)
         except HandshakeRefused:
             raise
-        except (DatabaseError, RedisError, OSError) as error:
+        except (DatabaseError, redis.Unavailable, *redis.LIBRARY_ERRORS) as error:
+            # A verifier may call Redis itself.
             message = f"a service is unavailable: {type(error).__name__}"
             raise HandshakeRefused(message, "unavailable") from None
         except Exception as error:  # noqa: BLE001 - a verifier may raise anything

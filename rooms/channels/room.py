@@ -12,7 +12,7 @@ import orjson
 from django.conf import settings
 
 from beam.config.conf import conf
-from beam.redis import RedisError
+from beam.redis import Unavailable
 from beam.telemetry import metrics
 from presence import admission
 from presence.factory import tracker
@@ -124,7 +124,7 @@ class RoomChannel(Channel):
                 before = await self._track(self._own_meta(meta))
         except admission.NotAdmitted as refusal:
             raise Refused(SHUT[refusal.reason]) from None
-        except (RedisError, OSError, NotTracked):
+        except (Unavailable, NotTracked):
             # Not tracked: another took the entry that was to be taken over.
             raise Refused(Reason.UNAVAILABLE) from None
         self.since = before.version
@@ -355,7 +355,7 @@ class RoomChannel(Channel):
             diffs().publish(self.topic, diff)
         except admission.NotAdmitted as refusal:
             raise Refused(SHUT[refusal.reason]) from None
-        except (RedisError, OSError, NotTracked):
+        except (Unavailable, NotTracked):
             raise Refused(Reason.UNAVAILABLE) from None
         self.reply(ref)
 

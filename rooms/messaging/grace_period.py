@@ -12,8 +12,6 @@ from presence.factory import tracker
 from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.presence_diffs import diffs
 
-ERRORS = (redis.RedisError, OSError)
-
 
 async def untrack(topic: str, refs: list[str]) -> None:
     """Take presence entries away and tell the topic.
@@ -22,14 +20,14 @@ async def untrack(topic: str, refs: list[str]) -> None:
     """
     try:
         diffs().publish(topic, await tracker().untrack(topic, refs))
-    except ERRORS:
+    except redis.Unavailable:
         metrics.UNTRACK_FAILED.value += len(refs)
 
 
 async def evict(topic: str, ban: Ban) -> None:
     """End grace periods at once and notify the topic: see `Tracker.evict`.
 
-    Raises `RedisError`.
+    Raises `beam.redis.Unavailable`.
     """
     diffs().publish(topic, await tracker().evict(topic, ban))
 
@@ -45,7 +43,7 @@ class GracePeriods:
         """Let a member stay for a while; its own session may take it over."""
         try:
             ref, banned = await tracker().leave(topic, ref)
-        except ERRORS:
+        except redis.Unavailable:
             metrics.UNTRACK_FAILED.value += 1
             return
         if banned:
@@ -62,7 +60,7 @@ class GracePeriods:
     async def _expire(topic: str, ref: str) -> None:
         try:
             diffs().publish(topic, await tracker().expire(topic, ref))
-        except ERRORS:
+        except redis.Unavailable:
             metrics.UNTRACK_FAILED.value += 1
 
     def stop(self) -> float:

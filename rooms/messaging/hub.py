@@ -15,6 +15,7 @@ from typing import Any
 
 from channels.layers import get_channel_layer
 
+from beam import redis
 from beam.config.conf import conf
 from beam.loops import per_loop
 from beam.telemetry import metrics
@@ -65,12 +66,14 @@ class Hub:
     async def start(self) -> None:
         """Open the mailbox and subscribe to the control topic. Idempotent.
 
-        Raises what the channel layer raises if it is unavailable.
+        Raises `beam.redis.Unavailable` if the channel layer is.
         """
         async with self._starting:
             if not self._mailbox.is_read:
-                channel = await self._layer.new_channel()
-                await self._subscriptions.move_to(channel)
+                # Layers of other libraries raise what redis-py raises.
+                with redis.translated():
+                    channel = await self._layer.new_channel()
+                    await self._subscriptions.move_to(channel)
                 self._mailbox.read(channel)
 
     async def finish(self) -> None:

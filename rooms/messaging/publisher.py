@@ -30,8 +30,11 @@ logger = logging.getLogger(__name__)
 RECEIPT_SECONDS = 5.0
 
 
-class Unavailable(Exception):
-    """The channel layer is away; nothing was relayed. Worth trying again."""
+class NotPublished(redis.Unavailable):
+    """The channel layer did not take an event. It may be tried again."""
+
+    def __init__(self, why: str = "the channel layer is unavailable") -> None:
+        super().__init__(why)
 
 
 Sent = asyncio.Future[None]
@@ -116,7 +119,7 @@ class Publisher:
     def _tell(self, sent: Sent, error: BaseException | None, events: int = 1) -> None:
         """Count what became of events; one log line a change of state."""
         # The link has logged why nothing was tried.
-        known = isinstance(error, redis.Away)
+        known = isinstance(error, redis.NotSent)
         if error is None:
             metrics.PUBLISHED.value += events
             if not self._healthy:
@@ -124,9 +127,10 @@ class Publisher:
         else:
             metrics.UNPUBLISHED.value += events
             if self._healthy and not known:
-                # Its text may quote the event; its kind is enough.
-                kind = type(error).__name__
-                logger.error("The channel layer refuses events: %s", kind)
+                # The text of another error may quote the event.
+                is_safe = isinstance(error, redis.Unavailable)
+                why = str(error) if is_safe else type(error).__name__
+                logger.error("The channel layer refuses events: %s", why)
         if not known:
             self._healthy = error is None
         if sent.done():
@@ -134,7 +138,7 @@ class Publisher:
         if error is None:
             sent.set_result(None)
         else:
-            sent.set_exception(Unavailable("the channel layer is away"))
+            sent.set_exception(NotPublished())
 
 
 def _retrieve(sent: Sent) -> None:
@@ -153,7 +157,7 @@ def publish(event: Event) -> Sent | None:
 
     None: the layer took it. A future, the same for all events of a turn of the
     loop, is done when the layer took the event and
-    raises `Unavailable` where it did not; it need not be awaited. Raises
+    raises `NotPublished` where it did not; it need not be awaited. Raises
     `ValueError` at once where the event cannot be encoded. Must be called in
     the event loop.
     """
@@ -161,7 +165,7 @@ def publish(event: Event) -> Sent | None:
 
 
 async def published(event: Event) -> None:
-    """`publish`, and wait until the layer took it. Raises `Unavailable`."""
+    """`publish`, and wait until the layer took it. Raises `NotPublished`."""
     sent = publish(event)
     if sent is not None:
         await sent
@@ -171,7 +175,7 @@ async def publish_and_deliver(event: Event) -> None:
     """Like `publish`; returns when this process has written the event.
 
     For handlers that answer after their own broadcast (Phoenix's order).
-    Raises `Unavailable` also where the event did not come back in 5 s.
+    Raises `NotPublished` also where the event did not come back in 5 s.
     """
     receipt = secrets.token_urlsafe(9)
     delivered = hub().receipts.expect(receipt)
@@ -179,6 +183,6 @@ async def publish_and_deliver(event: Event) -> None:
         await published(replace(event, receipt=receipt))
         await asyncio.wait_for(delivered, RECEIPT_SECONDS)
     except TimeoutError:
-        raise Unavailable("the event did not come back") from None
+        raise NotPublished("the event did not come back") from None
     finally:
         delivered.cancel()

@@ -13,6 +13,7 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any
 
+from beam import redis
 from rooms.messaging.control_topic import CONTROL_TOPIC
 
 
@@ -50,7 +51,8 @@ class Subscriptions:
     def change(self, topic: str) -> asyncio.Task[None]:
         """Subscribe to a topic or end its subscription, whichever is wanted.
 
-        One change at a time for each topic. The task raises what the layer raises.
+        One change at a time for each topic. The task raises
+        `beam.redis.Unavailable`.
         """
         task = self._changing.get(topic)
         # A task that is done has looked for the last time.
@@ -78,7 +80,9 @@ class Subscriptions:
         while (topic in self._wanted) != (topic in self._subscribed):
             if topic in self._wanted:
                 try:
-                    await self._layer.group_add(group, self._mailbox)
+                    # Layers of other libraries raise what redis-py raises.
+                    with redis.translated():
+                        await self._layer.group_add(group, self._mailbox)
                 except BaseException:
                     with suppress(Exception):
                         await self._layer.group_discard(group, self._mailbox)

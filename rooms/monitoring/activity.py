@@ -21,7 +21,7 @@ from rooms.monitoring.redis_activity import RedisActivity
 
 
 class Activity(Protocol):
-    """What every back end promises. Redis that is away raises `RedisError`."""
+    """What every back end promises. Raises `beam.redis.Unavailable`."""
 
     async def add(self, buffer: ActivityBuffer, now: float) -> None:
         """Add up what was gathered."""

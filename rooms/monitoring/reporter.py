@@ -22,7 +22,7 @@ from rooms.monitoring.activity import activity
 from rooms.monitoring.activity_buffer import take_buffer
 from rooms.monitoring.process_stats import ProcessStats
 from rooms.monitoring.shared_stats import host_processes
-from rooms.monitoring.warnings import ERRORS, counter_warnings, recorder
+from rooms.monitoring.warnings import ERROR_COUNTERS, counter_warnings, recorder
 from rooms.protocol.event import Event
 
 logger = logging.getLogger(__name__)
@@ -32,13 +32,12 @@ REPORT_EVERY: Final = 5
 REPORT_SECONDS: Final = REPORT_EVERY * INTERVAL_SECONDS
 # What admins hear: no client may join it.
 LIVE_TOPIC: Final = "$beam:live"
-UNAVAILABLE = (redis.RedisError, OSError, publisher.Unavailable)
 
 RATES: Final = {
     "joins": ("joins",),
     "messages": ("room_messages",),
     "deliveries": ("events_delivered",),
-    "errors": ERRORS,
+    "errors": ERROR_COUNTERS,
 }
 
 
@@ -71,14 +70,14 @@ class Reporter:
         host_processes.write(process_stats.current())
         try:
             await self._report_to_admins(process_stats.current())
-        except UNAVAILABLE as error:
+        except redis.Unavailable as error:
             logger.debug("The last beat was not told: %r", error)
 
     async def _run(self) -> None:
         while goes_on():
             try:
                 await self.report()
-            except UNAVAILABLE as error:
+            except redis.Unavailable as error:
                 # The link knows, and tells in one line.
                 logger.debug("A beat waits: %r", error)
             except Exception:
@@ -88,7 +87,7 @@ class Reporter:
             process_stats.lag.record(self._loop.time() - began - INTERVAL_SECONDS)
 
     async def report(self) -> None:
-        """Tell what is due. Raises `RedisError`, `OSError`, `Unavailable`."""
+        """Tell what is due. Raises `beam.redis.Unavailable`."""
         now = process_stats.current()
         host_processes.write(now)
         self._intervals += 1
@@ -103,7 +102,7 @@ class Reporter:
         try:
             await activity().add(take_buffer(), now.at)
             await activity().add_report(point, warnings)
-        except UNAVAILABLE:
+        except redis.Unavailable:
             recorder.put_back(warnings)
             raise
         payload = {"point": point, "warnings": warnings}

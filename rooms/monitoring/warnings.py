@@ -41,7 +41,7 @@ TEXTS: Final = {
 }
 """What a counter's growth means; the number is put behind it."""
 
-ERRORS: Final = (
+ERROR_COUNTERS: Final = (
     "connections_refused",
     "joins_refused",
     "bad_frames",

@@ -86,7 +86,7 @@ def _useless(after: Candidate | None) -> list[Candidate]:
 
 
 async def empty(room_ids: list[str]) -> list[str]:
-    """Those that nobody is in. Raises `RedisError`."""
+    """Those that nobody is in. Raises `beam.redis.Unavailable`."""
     sizes = await tracker().sizes([room_topic(room_id) for room_id in room_ids])
     return [r for r, size in zip(room_ids, sizes, strict=True) if not size.entries]
 
@@ -97,7 +97,10 @@ def delete(room_ids: list[str]) -> int:
 
 
 async def run() -> None:
-    """Forget what is of no use, if it is this process's turn. Raises `RedisError`."""
+    """Forget what is of no use, if it is this process's turn.
+
+    Raises `beam.redis.Unavailable`.
+    """
     if not await _is_my_turn():
         return
     try:

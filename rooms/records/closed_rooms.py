@@ -29,7 +29,7 @@ AT_ONCE: Final = 500
 
 
 async def shut(*room_ids: str) -> None:
-    """Let nobody in, as long as Redis keeps it. Raises `RedisError`."""
+    """Let nobody in, as long as Redis keeps it. Raises `beam.redis.Unavailable`."""
     everybody = admission.EVERYONE
     topics = map(room_topic, room_ids)
     await asyncio.gather(*(tracker().ban(topic, everybody) for topic in topics))
@@ -41,7 +41,7 @@ async def write_down(*room_ids: str) -> None:
 
 
 async def open_again(*room_ids: str) -> None:
-    """Let people join. Raises `RedisError`, `DatabaseError`.
+    """Let people join. Raises `beam.redis.Unavailable`, `DatabaseError`.
 
     Redis comes first: while it is away nothing is done, now or later.
     """
@@ -66,8 +66,8 @@ async def close_again() -> bool:
     """Shut the gates of all rooms that the database says are closed.
 
     For a process that starts, and a Redis that lost its data. Who came in
-    meanwhile is taken out. False: the database cannot tell. Raises `RedisError`,
-    `publisher.Unavailable`.
+    meanwhile is taken out. False: the database cannot tell. Raises
+    `beam.redis.Unavailable`.
     """
     try:
         found = await database_sync_to_async(_closed)()

@@ -35,7 +35,7 @@ async def load() -> None:
 
 
 async def tell() -> None:
-    """Have every process load anew. Raises `publisher.Unavailable`."""
+    """Have every process load anew. Raises `NotPublished`."""
     await publisher.published(Event(topic=CONTROL_TOPIC, name=CHANGED, payload={}))
 
 
@@ -43,7 +43,7 @@ async def forget(room_ids: Sequence[str]) -> None:
     """Have every process know nothing of rooms that were deleted.
 
     What was set for them holds no more, and a join makes a new row. Raises
-    `publisher.Unavailable`.
+    `NotPublished`.
     """
     for at in range(0, len(room_ids), AT_ONCE):
         payload = {FORGOTTEN: room_ids[at : at + AT_ONCE]}

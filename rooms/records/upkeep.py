@@ -29,7 +29,7 @@ SECONDS: Final = 1.0
 SLOW_RUNS: Final = 60
 CLEANUP_SECONDS: Final = 3_600.0
 FIRST_CLEANUP_SECONDS: Final = 120.0
-UNAVAILABLE = (redis.RedisError, OSError, publisher.Unavailable)
+UNAVAILABLE = (redis.Unavailable, OSError, publisher.NotPublished)
 
 
 class Upkeep:

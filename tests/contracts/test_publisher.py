@@ -347,7 +347,7 @@ async def test_a_layer_that_is_away_refuses_and_is_counted(
     monkeypatch.setattr(mine._layer, "publish", failed, raising=False)
     before = metrics.UNPUBLISHED.value
 
-    with pytest.raises(publisher.Unavailable):
+    with pytest.raises(publisher.NotPublished):
         await publisher.published(event)
 
     assert metrics.UNPUBLISHED.value == before + 1

@@ -181,7 +181,7 @@ class PresenceMachine(RuleBasedStateMachine):
         process.due = self.now + process.pause
         try:
             self.run(self.renew_and_check(process))
-        except redis.RedisError:
+        except redis.Unavailable:
             self.was_refused(process)
 
     async def renew_and_check(self, process: Process) -> None:
@@ -204,7 +204,7 @@ class PresenceMachine(RuleBasedStateMachine):
         """The result of a member's call; None if Redis refuses it."""
         try:
             return self.run(work)
-        except redis.RedisError:
+        except redis.Unavailable:
             self.was_refused(process)
             return None
 
@@ -329,7 +329,7 @@ class PresenceMachine(RuleBasedStateMachine):
         process = self.processes[which]
         if process.link.up and not process.stopped:
             process.link.failed(TimeoutError())
-            with pytest.raises(redis.RedisError):
+            with pytest.raises(redis.Unavailable):
                 self.run(process.leases.renew({}))
             process.uncertain = True
 

@@ -135,7 +135,7 @@ async def test_a_refusal_in_a_script_marks_redis_as_unavailable(
 ) -> None:
     await process.may("-hset")
 
-    with pytest.raises(redis.RedisError):
+    with pytest.raises(redis.Unavailable):
         await process.tracker.track(TOPIC, "bob:1", {"n": 2}, "bob")
 
     assert (process.link.up, process.link.why) == (False, "refuses commands: NOPERM")
@@ -171,7 +171,7 @@ async def test_a_process_whose_lease_may_have_expired_adds_no_entry(
     process: Process,
 ) -> None:
     def check() -> None:
-        raise redis.Away("this process has not renewed its lease")
+        raise redis.NotSent("this process has not renewed its lease")
 
     late = RedisTracker(
         redis.Batch(process.client, process.link),
@@ -180,7 +180,7 @@ async def test_a_process_whose_lease_may_have_expired_adds_no_entry(
         check,
     )
 
-    with pytest.raises(redis.Away):
+    with pytest.raises(redis.NotSent):
         await late.track(TOPIC, "bob:1", {"n": 2}, "bob")
 
     assert late.topics() == []

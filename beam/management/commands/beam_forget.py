@@ -34,11 +34,8 @@ class Command(BaseCommand):
         ids = list(old.values_list("room_id", flat=True))
         try:
             empty = async_to_sync(_empty)(ids)
-        except startup_check.Unreachable as error:
-            raise CommandError(str(error)) from None
-        except (redis.RedisError, OSError) as error:
-            reason = redis.described(error)
-            raise CommandError(f"Redis did not answer: {reason}.") from None
+        except redis.Unavailable as error:
+            raise CommandError(f"{str(error).rstrip('.')}.") from None
         if not options["dry_run"]:
             for at in range(0, len(empty), AT_ONCE):
                 old.filter(room_id__in=empty[at : at + AT_ONCE]).delete()

@@ -8,6 +8,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.core.management.base import BaseCommand, CommandError
 
+from beam import redis
 from beam.config.conf import conf
 from beam.management import api_client
 from beam.redis import startup_check
@@ -69,5 +70,5 @@ async def _publish(event: Event) -> None:
         # First: in one line, with the address of Redis.
         await startup_check.reach()
         await publisher.published(event)
-    except (startup_check.Unreachable, publisher.Unavailable) as error:
+    except redis.Unavailable as error:
         raise CommandError(f"Not sent: {error}") from None

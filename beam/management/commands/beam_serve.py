@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from beam import database
+from beam import database, redis
 from beam.config import command_line, environment
 from beam.config.conf import conf
 from beam.redis import startup_check
@@ -109,7 +109,7 @@ def _reach_redis() -> None:
     """A start without Redis is a mistake; a process that is started again waits."""
     try:
         asyncio.run(startup_check.reach(conf().redis_start_timeout))
-    except startup_check.Unreachable as error:
+    except redis.Unreachable as error:
         raise CommandError(str(error)) from None
 
 

@@ -67,7 +67,7 @@ async def test_while_redis_is_away_many_rooms_stay_open(
         await room(f"r{n}")
 
     async def away(*_: Any) -> Any:
-        raise redis.Away
+        raise redis.NotSent
 
     monkeypatch.setattr(type(tracker()), "ban", away)
     everything = {"action": "close_rooms", "_selected_action": ["1"]}

@@ -440,7 +440,7 @@ async def test_the_live_view_is_let_in_while_redis_is_away(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: Any) -> Any:
-        raise redis.Away
+        raise redis.NotSent
 
     for name in ("reports", "busiest"):
         monkeypatch.setattr(type(activity()), name, away)

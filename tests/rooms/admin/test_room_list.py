@@ -133,7 +133,7 @@ async def test_while_redis_is_away_the_list_says_so(
     one = await room()
 
     async def away(*_: Any) -> Any:
-        raise redis.Away
+        raise redis.NotSent
 
     monkeypatch.setattr(type(tracker()), "sizes", away)
     monkeypatch.setattr(type(tracker()), "list", away)

@@ -140,7 +140,7 @@ async def test_a_batch_that_nobody_takes_is_answered_with_503(
 ) -> None:
     def refuse(event: Any) -> Any:
         failed = asyncio.get_running_loop().create_future()
-        failed.set_exception(publisher.Unavailable())
+        failed.set_exception(publisher.NotPublished())
         return failed
 
     monkeypatch.setattr(publisher, "publish", refuse)

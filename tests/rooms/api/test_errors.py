@@ -57,7 +57,7 @@ ANSWERS: list[tuple[Exception, int, str]] = [
     (KeyReused(), 422, "idempotency_key_reused"),
     (exceptions.Throttled(2), 429, "rate_limited"),
     (RuntimeError("a bug"), 500, "failed"),
-    (publisher.Unavailable(), 503, "unavailable"),
+    (publisher.NotPublished(), 503, "unavailable"),
     (DatabaseError(), 503, "unavailable"),
 ]
 

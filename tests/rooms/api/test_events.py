@@ -276,7 +276,7 @@ async def test_a_layer_that_is_away_is_a_503(
     async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(event: Any) -> None:
-        raise publisher.Unavailable("away")
+        raise publisher.NotPublished("away")
 
     monkeypatch.setattr(publisher, "published", refuse)
 

@@ -250,7 +250,7 @@ async def test_trouble_is_one_line_and_not_one_a_request(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def away(*_: Any) -> None:
-        raise publisher.Unavailable
+        raise publisher.NotPublished
 
     monkeypatch.setattr(trouble, "_quiet_until", 0.0)
     monkeypatch.setattr(publisher, "published", away)
@@ -259,7 +259,7 @@ async def test_trouble_is_one_line_and_not_one_a_request(
         answer = await api.post("/api/v1/push_room_event", json=EVENT, headers=SECRET)
         assert code_of(answer, 503) == "unavailable"
 
-    assert caplog.text.count("answered with 503: Unavailable") == 1
+    assert caplog.text.count("answered with 503: NotPublished") == 1
 
 
 async def test_many_ask_at_once(api: httpx.AsyncClient) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.test import AsyncClient
 
+from beam import redis
 from rooms.api import events, idempotency, idempotency_store
 from rooms.messaging import publisher
 from tests.clients import connected
@@ -84,7 +85,7 @@ async def test_what_is_done_but_cannot_be_kept_is_answered(
     async_client: AsyncClient, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: Any) -> None:
-        raise OSError("away")
+        raise redis.Unavailable
 
     for store in (idempotency_store.LocalStore, idempotency_store.RedisStore):
         monkeypatch.setattr(store, "put", fail)
@@ -120,7 +121,7 @@ async def test_what_failed_may_be_tried_again(
     async_client: AsyncClient, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
-        raise publisher.Unavailable
+        raise publisher.NotPublished
 
     with monkeypatch.context() as patch:
         patch.setattr(events, "publish_all", fail)

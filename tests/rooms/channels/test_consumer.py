@@ -15,8 +15,8 @@ from channels.testing import WebsocketCommunicator
 from django.db import OperationalError
 from pytest_django.fixtures import Settings
 
+from beam import redis
 from beam.asgi import application
-from beam.redis import RedisError
 from beam.telemetry import log_summary, metrics
 from rooms.auth import grants, jwt_tokens
 from rooms.channels.consumer import SocketConsumer
@@ -517,7 +517,7 @@ class NoRedis(AwayVerifier):
     """A verifier that needs Redis, which is unavailable."""
 
     async def user(self, token: str) -> grants.Identity:
-        raise RedisError("unavailable")
+        raise redis.Unavailable
 
 
 class NoDatabase(AwayVerifier):

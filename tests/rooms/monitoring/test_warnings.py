@@ -9,7 +9,7 @@ import pytest
 from beam.telemetry import metrics
 from rooms.monitoring.process_stats import ProcessStats
 from rooms.monitoring.warnings import (
-    ERRORS,
+    ERROR_COUNTERS,
     MAX_KEPT,
     TEXTS,
     Recorder,
@@ -60,11 +60,11 @@ def test_a_warning_says_why() -> None:
 
 
 def test_only_counters_that_exist_are_looked_at() -> None:
-    assert {*TEXTS, *ERRORS} <= metrics.COUNTERS.keys()
+    assert {*TEXTS, *ERROR_COUNTERS} <= metrics.COUNTERS.keys()
 
 
 def test_each_error_of_the_chart_has_its_warning() -> None:
-    for name in ERRORS:
+    for name in ERROR_COUNTERS:
         [line] = counter_warnings(took(), took(**{name: 6.0}))
 
         assert line["text"].endswith(": 1")
