@@ -1,21 +1,14 @@
-"""Redis: the client, the channel layer, and what both rely on."""
+"""Redis: the client, the channel layer, and what both rely on.
 
-from beam.redis.client import (
-    CALLS_AT_ONCE,
-    PROBE,
-    Batch,
-    Command,
-    Link,
-    Redis,
-    Script,
-    batch,
-    client,
-    close,
-    connect,
-    drop_idle,
-    link,
-    reconnect,
-)
+While Redis is unavailable nothing is tried: a call fails at once, and one task probes
+it. Redis that answers and refuses commands is as unavailable as one that does not
+answer; `beam.redis.refusals` classifies its replies.
+"""
+
+from redis.asyncio import Redis
+
+from beam.redis.batch import CALLS_AT_ONCE, Batch, Command, batch, close
+from beam.redis.client import client, connect, drop_idle, reconnect
 from beam.redis.exceptions import (
     LIBRARY_ERRORS,
     CommandFailed,
@@ -28,6 +21,9 @@ from beam.redis.exceptions import (
     described,
     translated,
 )
+from beam.redis.link import Link, link
+from beam.redis.probe import PROBE
+from beam.redis.scripts import Script
 
 __all__ = [
     "CALLS_AT_ONCE",

@@ -1,0 +1,134 @@
+"""Sends commands to Redis: those of one turn of the event loop in one pipeline.
+
+A storm of joins needs one connection, not one for each join.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+
+from beam.loops import per_loop
+from beam.redis.client import client
+from beam.redis.exceptions import LIBRARY_ERRORS, NotSent, Unavailable, unavailable
+from beam.redis.link import Link, link
+from beam.redis.probe import probe
+
+CALLS_AT_ONCE = 500
+
+Command = tuple[Any, ...]
+
+
+class Batch:
+    """Sends what is asked for in one turn of the loop as one pipeline.
+
+    Commands reach Redis in the order in which they were given.
+    """
+
+    def __init__(self, redis: Redis, state: Link) -> None:
+        self._redis = redis
+        self._link = state
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[tuple[Command, asyncio.Future[Any]]] = []
+        self._sender: asyncio.Task[None] | None = None
+
+    async def call(self, *command: Any) -> Any:
+        """One command's answer. Raises `Unavailable`."""
+        return await self._put(command)
+
+    async def calls(self, commands: Sequence[Command]) -> list[Any]:
+        """The answers of several. Raises what the first failure raised."""
+        answers = [self._put(command) for command in commands]
+        return list(await asyncio.gather(*answers))
+
+    def tell(self, *command: Any) -> None:
+        """A command whose answer nobody waits for; a failure shows on the link."""
+        self._put(command).add_done_callback(_retrieve)
+
+    def _put(self, command: Command) -> asyncio.Future[Any]:
+        answer: asyncio.Future[Any] = self._loop.create_future()
+        if not self._link.up:
+            answer.set_exception(NotSent("Redis is unavailable"))
+            return answer
+        self._waiting.append((command, answer))
+        if self._sender is None:
+            self._sender = self._loop.create_task(self._send())
+        return answer
+
+    async def load(self, text: str) -> None:
+        """Have Redis know a script."""
+        await self.call("SCRIPT", "LOAD", text)
+
+    async def probe(self) -> bool:
+        """See `beam.redis.probe`."""
+        return await probe(self._redis, self._link)
+
+    async def _send(self) -> None:
+        try:
+            while self._waiting:
+                sent = self._waiting[:CALLS_AT_ONCE]
+                del self._waiting[:CALLS_AT_ONCE]
+                await self._send_batch(sent)
+        finally:
+            self._sender = None
+
+    async def _send_batch(
+        self, sent: list[tuple[Command, asyncio.Future[Any]]]
+    ) -> None:
+        era = self._link.era
+        answers: Sequence[Any]
+        try:
+            answers = await self._execute([command for command, _ in sent])
+        except LIBRARY_ERRORS as error:
+            self._link.failed(error, era=era)
+            answers = [unavailable(error)] * len(sent)
+        except NotSent as error:
+            answers = [error] * len(sent)
+        for (_, answer), result in zip(sent, answers, strict=True):
+            if answer.done():
+                continue
+            if isinstance(result, Exception):
+                answer.set_exception(result)
+            else:
+                answer.set_result(result)
+
+    async def _execute(self, commands: list[Command]) -> list[Any]:
+        """The answers; an `Unavailable` for each error reply, which is reported.
+
+        Raises `LIBRARY_ERRORS`, `NotSent`.
+        """
+        if not self._link.up:
+            raise NotSent("Redis is unavailable")
+        pipeline = self._redis.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        answers = await pipeline.execute(raise_on_error=False)
+        return [
+            self._failed(answer) if isinstance(answer, Exception) else answer
+            for answer in answers
+        ]
+
+    def _failed(self, error: Exception) -> Unavailable:
+        self._link.replied(error)
+        return unavailable(error)
+
+
+def _retrieve(answer: asyncio.Future[Any]) -> None:
+    if not answer.cancelled():
+        answer.exception()
+
+
+@per_loop
+def batch() -> Batch:
+    """The running loop's batch: what goes through it keeps its order."""
+    return Batch(client(), link())
+
+
+async def close() -> None:
+    """Close the running loop's client, if there is one."""
+    batch.pop()
+    if (redis := client.pop()) is not None:
+        await redis.aclose()

@@ -1,0 +1,93 @@
+"""Owns whether Redis serves, as one event loop sees it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from beam.loops import per_loop
+from beam.redis import refusals
+from beam.redis.exceptions import described
+
+logger = logging.getLogger(__name__)
+
+QUIET_SECONDS = 60.0
+REFUSED = "refuses commands"
+
+
+class Link:
+    """Whether Redis serves, as one event loop sees it. One log line a change.
+
+    `up`: it does. `why`: else what is wrong, in a few words. `moved`: the outage
+    may end elsewhere: the master is another server now.
+    """
+
+    def __init__(self) -> None:
+        self.up = True
+        self.why = ""
+        self.moved = False
+        # How often all connections were given up.
+        self.era = 0
+        self.on_down: Callable[[], None] = lambda: None
+        self._logged: set[str] = set()
+        self._quiet_until: dict[str, float] = {}
+
+    def failed(
+        self, error: BaseException, *, probed: bool = False, era: int | None = None
+    ) -> None:
+        """A call got no answer, or one that Redis does not serve now.
+
+        What is wrong may change during an outage; each kind is logged once.
+        `probed`: it was asked for just now, and not on a connection that is given
+        up. `era`: the link's when the call began: no answer on a connection that
+        was given up since says nothing of those that are there now.
+        """
+        code = refusals.code(error)
+        if not code and era not in (None, self.era):
+            return
+        kind = code or "no answer"
+        if self.up or code or probed:
+            self.why = f"{REFUSED}: {code}" if code else type(error).__name__
+        self.moved = self.moved or code in refusals.MOVED
+        if kind not in self._logged and (self.up or code):
+            self._logged.add(kind)
+            self._log(error, code)
+        if self.up:
+            self.up = False
+            self.on_down()
+
+    @staticmethod
+    def _log(error: BaseException, code: str) -> None:
+        if code:
+            logger.error("Redis %s: %s. %s", REFUSED, code, refusals.advice(code))
+        else:
+            logger.error("Redis is away: %s", described(error))
+
+    def replied(self, error: Exception) -> None:
+        """A command was answered with an error: an outage, or a bug.
+
+        A bug is logged by its code: the text may quote what was sent.
+        """
+        if refusals.is_outage(error):
+            self.failed(error)
+            return
+        code, now = refusals.code(error), time.monotonic()
+        if code != refusals.NO_SCRIPT and now >= self._quiet_until.get(code, 0.0):
+            self._quiet_until[code] = now + QUIET_SECONDS
+            logger.error("Redis answered a command with an error: %s", code)
+
+    def answered(self) -> None:
+        """Redis serves."""
+        if not self.up:
+            refused = self.why.startswith(REFUSED)
+            self.up, self.why, self.moved = True, "", False
+            self._logged.clear()
+            text = "Redis accepts writes again" if refused else "Redis is back"
+            logger.info(text)
+
+
+@per_loop
+def link() -> Link:
+    """The running loop's link."""
+    return Link()

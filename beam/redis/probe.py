@@ -1,0 +1,36 @@
+"""Asks Redis whether it takes writes."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+from redis.asyncio import Redis
+
+from beam.config import redis_url
+from beam.config.conf import conf
+from beam.redis.exceptions import LIBRARY_ERRORS
+from beam.redis.link import Link
+
+PROBE: Final = (Path(__file__).parent / "lua" / "probe.lua").read_text()
+KINDS: Final = ("hash", "string", "sorted")
+
+
+async def probe(redis: Redis, link: Link) -> bool:
+    """Whether Redis takes writes; tried during an outage too.
+
+    The link learns of a failure, whatever the error. What ends an outage is
+    the caller's to say.
+    """
+    stem = f"{conf().redis_prefix}:{{probe}}"
+    keys = [f"{stem}:{kind}" for kind in KINDS]
+    names = redis_url.channel_prefix(conf().redis_prefix, conf().redis_url)
+    era = link.era
+    try:
+        async with asyncio.timeout(conf().redis_timeout):
+            await redis.eval(PROBE, len(keys), *keys, f"{names}probe")
+    except LIBRARY_ERRORS as error:
+        link.failed(error, probed=True, era=era)
+        return False
+    return True
