@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from beam.loops import goes_on
-from beam.redis.channel_layer import unbundle
+from beam.redis.bundle import unbundle
 from beam.telemetry import metrics
 
 logger = logging.getLogger(__name__)

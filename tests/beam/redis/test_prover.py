@@ -1,187 +1,29 @@
-"""The layer over Redis: what a subscription promises, and what is left of one."""
+"""What proofs find out about a subscription to Redis."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import redis as sync_redis
-from channels.layers import get_channel_layer
 from pytest_django.fixtures import Settings
 
 from beam import redis
-from beam.telemetry import metrics
+from beam.config.conf import conf
 from rooms.messaging import publisher
-from rooms.messaging.hub import Hub, hub
+from rooms.messaging.hub import hub
 from rooms.messaging.subscriptions import group_name
 from rooms.protocol.event import Event
 from tests.contracts.test_publisher import FakeMember
 from tests.processes import RedisServer
-from tests.proxy import Proxy, proxy_to
+from tests.proxy import Proxy
 
 pytestmark = [
     pytest.mark.redis,
     pytest.mark.parametrize("backend", ["redis"], indirect=True),
 ]
-
-
-async def subscribers(topic: str) -> int:
-    """How many connections Redis has for a topic, and how many there should be."""
-    layer: Any = get_channel_layer()
-    channel = layer.here()._get_group_channel_name(group_name(topic))
-    [(_, count)] = await redis.client().pubsub_numsub(channel)
-    return int(count)
-
-
-@pytest.fixture
-async def shard(backend: str, running_hub: Hub) -> Any:
-    """The running loop's connection to Redis."""
-    layer: Any = get_channel_layer()
-    [shard] = layer.here()._shards
-    return shard
-
-
-async def test_who_is_attached_is_known_to_redis(shard: Any) -> None:
-    members = [FakeMember(f"t{n % 10}") for n in range(50)]
-
-    await asyncio.gather(*map(hub().attach, members))
-
-    assert [await subscribers(f"t{n}") for n in range(10)] == [1] * 10
-    for member in members:
-        hub().detach(member)
-    await hub().finish()
-    assert [await subscribers(f"t{n}") for n in range(10)] == [0] * 10
-
-
-async def test_who_comes_while_the_last_one_goes_is_heard(shard: Any) -> None:
-    for _ in range(20):
-        first, second = FakeMember("t"), FakeMember("t")
-        await hub().attach(first)
-
-        hub().detach(first)
-        await hub().attach(second)
-
-        assert await subscribers("t") == 1
-        hub().detach(second)
-    await hub().finish()
-    assert await subscribers("t") == 0
-
-
-async def test_who_comes_when_a_change_is_just_done_is_heard(shard: Any) -> None:
-    done = asyncio.create_task(asyncio.sleep(0))
-    await done
-    # Nobody was told yet that the last one's leaving is done.
-    hub()._subscriptions._changing["t"] = done
-
-    await hub().attach(FakeMember("t"))
-
-    assert await subscribers("t") == 1
-
-
-async def test_one_that_gives_up_does_not_end_it_for_the_others(shard: Any) -> None:
-    impatient = asyncio.create_task(hub().attach(FakeMember("t")))
-    patient = asyncio.create_task(hub().attach(FakeMember("t")))
-    await asyncio.sleep(0)
-
-    impatient.cancel()
-    await patient
-
-    assert await subscribers("t") == 1
-
-
-async def test_while_redis_is_away_nobody_is_attached(shard: Any) -> None:
-    redis.link().up = False
-    member = FakeMember("t")
-
-    with pytest.raises(redis.NotSent):
-        await hub().attach(member)
-
-    redis.link().up = True
-    hub().detach(member)
-    await hub().attach(FakeMember("t"))
-    assert await subscribers("t") == 1
-
-
-async def test_a_subscription_given_up_during_an_outage_does_not_come_back(
-    shard: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gone, stays = FakeMember("gone"), FakeMember("stays")
-    await hub().attach(gone)
-    await hub().attach(stays)
-
-    async def fail(*_: Any) -> None:
-        raise redis.NotSent("no")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(shard._pubsub, "execute_command", fail)
-        hub().detach(gone)
-        await hub().finish()
-    await cut_and_wait(shard)
-
-    assert await subscribers("stays") == 1
-    assert await subscribers("gone") == 0
-    again = FakeMember("gone")
-    await hub().attach(again)
-    assert await subscribers("gone") == 1
-
-
-async def cut_and_wait(shard: Any) -> None:
-    """Cut the subscriptions, and wait until they are there again."""
-    made = asyncio.Event()
-    shard.channel_layer.on_gap = made.set
-    ours = await redis.client().client_list(_type="pubsub")
-    for one in ours:
-        await redis.client().client_kill_filter(_id=one["id"])
-    await asyncio.wait_for(made.wait(), 5)
-    redis.link().answered()
-    await shard.verify()
-
-
-TIMEOUT = 0.5
-
-
-@pytest.fixture
-async def proxy(
-    backend: str, shared_redis: RedisServer, settings: Settings
-) -> AsyncIterator[Proxy]:
-    """What stands between this process and Redis, whose answers may take a while."""
-    async with proxy_to(shared_redis.port) as proxy:
-        settings.BEAM = settings.BEAM | {
-            "redis_url": proxy.url,
-            "redis_timeout": TIMEOUT,
-        }
-        layer = settings.CHANNEL_LAYERS["default"] | {"CONFIG": {"hosts": [proxy.url]}}
-        settings.CHANNEL_LAYERS = {"default": layer}
-        yield proxy
-
-
-@pytest.fixture
-async def behind(proxy: Proxy, shard: Any) -> Any:
-    """This loop's connection to Redis through the proxy, proved, with one member."""
-    shard.gaps = 0
-
-    def note() -> None:
-        shard.gaps += 1
-
-    shard.channel_layer.on_gap = note
-    shard.member = FakeMember("t")
-    await hub().attach(shard.member)
-    await shard.verify()
-    return shard
-
-
-@pytest.fixture
-def renewed() -> Any:
-    """`renewed()`: how many subscriptions were made again in this test, by reason."""
-    before = dict(metrics.SUBSCRIPTIONS_RENEWED.reasons)
-    return lambda: {
-        reason: count - before[reason]
-        for reason, count in metrics.SUBSCRIPTIONS_RENEWED.reasons.items()
-        if count != before[reason]
-    }
 
 
 async def say(number: int) -> None:
@@ -205,9 +47,9 @@ async def test_a_subscription_that_is_heard_is_left_alone(
     behind: Any, renewed: Any
 ) -> None:
     for _ in range(20):
-        await behind.verify()
+        await behind.prover.verify()
 
-    assert behind.proved
+    assert behind.prover.proved
     assert (renewed(), behind.gaps) == ({}, 0)
 
 
@@ -219,12 +61,12 @@ async def test_a_frozen_subscription_is_made_again_and_the_gap_is_announced(
     line.freeze(**way)
 
     with pytest.raises(redis.SubscriptionLost):
-        await behind.verify()
+        await behind.prover.verify()
 
-    assert not behind.proved
+    assert not behind.prover.proved
     assert not behind.channel_layer.proved
-    await behind.verify()
-    assert behind.proved
+    await behind.prover.verify()
+    assert behind.prover.proved
     assert (renewed(), behind.gaps) == ({"silent": 1}, 1)
     assert redis.link().up
     await say(1)
@@ -239,14 +81,14 @@ async def test_what_waited_in_a_frozen_subscription_never_comes(
     line.freeze()
     await say(1)
     with pytest.raises(redis.SubscriptionLost):
-        await behind.verify()
-    await behind.verify()
+        await behind.prover.verify()
+    await behind.prover.verify()
 
     line.thaw()
     await say(2)
 
     await until(lambda: heard(behind) == [2])
-    await behind.verify()
+    await behind.prover.verify()
     assert heard(behind) == [2]
 
 
@@ -254,13 +96,13 @@ async def test_a_frozen_subscription_is_found_without_being_asked_for(
     behind: Any, proxy: Proxy, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"lease_renew": 0.2}
-    behind._doubt.set()
+    behind.prover.doubt()
     [line] = proxy.that_said(b"SUBSCRIBE")
 
     line.freeze()
 
     await until(lambda: behind.gaps == 1)
-    await until(lambda: behind.proved)
+    await until(lambda: behind.prover.proved)
 
 
 async def test_it_is_found_though_events_still_come_by_it(
@@ -276,7 +118,7 @@ async def test_it_is_found_though_events_still_come_by_it(
     line.freeze(down=False)
 
     with pytest.raises(redis.SubscriptionLost):
-        await behind.verify()
+        await behind.prover.verify()
 
     talking.cancel()
     assert renewed() == {"silent": 1}
@@ -293,7 +135,7 @@ async def test_a_join_that_is_not_confirmed_has_the_subscription_proved(
 
     assert redis.link().up
     await until(lambda: behind.gaps == 1)
-    await until(lambda: behind.proved)
+    await until(lambda: behind.prover.proved)
     await hub().attach(FakeMember("new"))
 
 
@@ -305,12 +147,12 @@ async def test_a_frozen_publishing_connection_is_an_outage(
         line.freeze()
 
     with pytest.raises(redis.Unavailable):
-        await behind.verify()
+        await behind.prover.verify()
 
     assert not redis.link().up
     redis.link().answered()
     await say(2)
-    await behind.verify()
+    await behind.prover.verify()
     assert heard(behind) == [1, 2]
     assert renewed() == {}
 
@@ -324,7 +166,7 @@ async def test_where_redis_itself_does_not_answer_no_subscription_is_blamed(
             line.freeze()
 
     with pytest.raises(redis.NoAnswer):
-        await behind.verify()
+        await behind.prover.verify()
 
     assert renewed() == {}
     assert not redis.link().up
@@ -340,9 +182,9 @@ async def test_a_channel_that_redis_forgot_is_subscribed_to_again(
     await behind._pubsub.connection.send_command("UNSUBSCRIBE", channel)
 
     with pytest.raises(redis.SubscriptionLost):
-        await behind.verify()
+        await behind.prover.verify()
 
-    await behind.verify()
+    await behind.prover.verify()
     assert (renewed(), behind.gaps) == ({"forgotten": 1}, 1)
     await say(1)
     await until(lambda: heard(behind) == [1])
@@ -351,7 +193,7 @@ async def test_a_channel_that_redis_forgot_is_subscribed_to_again(
 async def asked(shard: Any) -> asyncio.Task[None]:
     """A proof that has sent its question, and waits."""
     shard._proof._expected = 0
-    proving = asyncio.create_task(shard.verify())
+    proving = asyncio.create_task(shard.prover.verify())
     await until(lambda: shard._proof._expected)
     return proving
 
@@ -365,7 +207,7 @@ async def test_a_loop_that_lags_does_not_blame_the_subscription(
 
     for _ in range(3):
         await asyncio.sleep(0.001)
-        time.sleep(2 * TIMEOUT)  # noqa: ASYNC251 - the lag
+        time.sleep(2 * conf().redis_timeout)  # noqa: ASYNC251 - the lag
     line.thaw()
 
     await proving
@@ -398,9 +240,9 @@ async def test_an_answer_behind_a_long_backlog_is_waited_for(
         pipeline.execute()
 
     began = time.monotonic()
-    await behind.verify()
+    await behind.prover.verify()
 
-    assert time.monotonic() - began > 2 * TIMEOUT
+    assert time.monotonic() - began > 2 * conf().redis_timeout
     assert slow == 300
     assert (renewed(), behind.gaps) == ({}, 0)
 
@@ -416,7 +258,7 @@ async def test_members_that_come_and_go_during_proofs_do_no_harm(
 
     moving = [asyncio.create_task(come_and_go(f"m{n}")) for n in range(10)]
     while not all(task.done() for task in moving):
-        await behind.verify()
+        await behind.prover.verify()
 
     await asyncio.gather(*moving)
     assert (renewed(), behind.gaps) == ({}, 0)
@@ -429,7 +271,7 @@ async def test_a_subscription_that_was_given_up_on_purpose_is_no_outage(
     await redis.reconnect()
 
     await until(lambda: behind.gaps == 1)
-    await behind.verify()
+    await behind.prover.verify()
     assert redis.link().up
     assert caplog.messages == []
 
@@ -448,23 +290,5 @@ async def test_a_proof_during_which_the_connection_is_cut_says_nothing(
     assert not isinstance(caught.value, redis.SubscriptionLost)
     redis.link().answered()
     await until(lambda: behind.gaps == 1)
-    await behind.verify()
+    await behind.prover.verify()
     assert renewed() == {}
-
-
-async def test_only_the_receiver_makes_a_lost_connection_again(
-    shard: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    members = [FakeMember(f"t{n}") for n in range(30)]
-    await hub().attach(stays := FakeMember("stays"))
-
-    for member in members:
-        await redis.reconnect()
-        work = (shard.verify(), hub().attach(member), shard.unsubscribe("nobodys"))
-        done = await asyncio.gather(*work, return_exceptions=True)
-        assert not [e for e in done if not isinstance(e, redis.Unavailable | None)]
-        redis.link().up = True
-
-    await shard.verify()
-    assert "Traceback" not in caplog.text
-    assert await subscribers(stays.topic) == 1

@@ -1,0 +1,261 @@
+"""The connections of the channel layer to one Redis host: subscriptions, receiving."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+from channels_redis.pubsub import RedisSingleShardConnection
+from redis._parsers.hiredis import NOT_ENOUGH_DATA
+
+from beam import redis
+from beam.config.conf import conf
+from beam.loops import goes_on
+from beam.redis.bundle import Message, unbundle
+from beam.redis.exceptions import LIBRARY_ERRORS, NotSent, translated, unavailable
+from beam.redis.outgoing import Outgoing
+from beam.redis.prover import Prover
+from beam.redis.pubsub import Subscription
+from beam.redis.subscription_proof import done_in_time
+
+Listener = Callable[[Message], None]
+
+logger = logging.getLogger(__name__)
+
+RECEIVE_SECONDS = 1.0
+RETRY_SECONDS = 0.1
+CONNECT_SECONDS = 0.02
+
+
+class Layer(Protocol):
+    """The layer of one event loop, as a shard needs it."""
+
+    prefix: str
+    listeners: dict[str, Listener]
+    groups: dict[str, set[str]]
+    channel_layer: Any
+
+    def tell_gap(self) -> None:
+        """Messages may have been missed."""
+
+
+class Shard(RedisSingleShardConnection):  # type: ignore[misc]
+    """One Redis host.
+
+    `put`: see `Outgoing.put`.
+    """
+
+    channel_layer: Layer
+    _redis: Any
+    _pubsub: Any
+    _receive_task: Any
+
+    def __init__(self, host: Any, channel_layer: Layer) -> None:
+        super().__init__(host, channel_layer)
+        self._loop = asyncio.get_running_loop()
+        self._link = redis.link()
+        self._subscribing = asyncio.Event()
+        # Redis's confirmations of subscriptions that have not come yet.
+        self._acks: dict[str, asyncio.Future[None]] = {}
+        self.put = Outgoing(self._client, channel_layer.channel_layer.serialize).put
+        self.prover = Prover(self, channel_layer.prefix)
+        self._proof = self.prover.proof
+
+    def _client(self) -> redis.Redis:
+        self._ensure_redis()
+        client: redis.Redis = self._redis
+        return client
+
+    def _ensure_redis(self) -> None:
+        if self._redis is None:
+            self._redis = redis.connect(self.host["address"])
+            pool = self._redis.connection_pool
+            self._pubsub = Subscription(pool, self._on_gap)
+
+    def _on_gap(self) -> None:
+        """The connection was made again: messages may have been missed."""
+        self._proof.interrupt()
+        self.channel_layer.tell_gap()
+
+    def _ensure_receiver(self) -> None:
+        super()._ensure_receiver()
+        self.prover.start()
+
+    async def flush(self) -> None:
+        """Forget everything, and close the connections."""
+        await self.prover.stop()
+        await super().flush()
+
+    def is_subscribed(self) -> bool:
+        """Whether there is a subscription."""
+        return bool(self._subscribed_to)
+
+    async def subscribe(self, channel: str) -> None:
+        """Returns once Redis has it: what is published from now on is heard.
+
+        Raises `Unavailable`; nothing is tried while Redis is unavailable.
+        """
+        if channel in self._subscribed_to and channel not in self._acks:
+            return
+        if not self._link.up:
+            raise NotSent("Redis is unavailable")
+        ack = self._acks.setdefault(channel, self._loop.create_future())
+        era = self._link.era
+        try:
+            await self.until_connected()
+            await super().subscribe(channel)
+            self._subscribing.set()
+            await done_in_time(ack, conf().redis_timeout)
+        except TimeoutError as error:
+            # Redis may answer everybody else: the proof finds out.
+            self.prover.doubt()
+            raise unavailable(error) from error
+        except LIBRARY_ERRORS as error:
+            self._link.failed(error, era=era)
+            raise unavailable(error) from error
+        finally:
+            self._acks.pop(channel, None)
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Hear no more of it. Where Redis cannot be told now, a new connection will
+        not ask for it. Raises `Unavailable`.
+        """
+        with translated():
+            await self._unsubscribe(channel)
+
+    async def _unsubscribe(self, channel: str) -> None:
+        async with self._lock:
+            if channel in self._subscribed_to:
+                self._subscribed_to.remove(channel)
+                if self._is_lost():
+                    self._pubsub.forget(channel)
+                else:
+                    await self._pubsub.unsubscribe(channel)
+
+    async def until_connected(self) -> None:
+        """Wait until the receiver has made a lost connection again.
+
+        It reads all the time: if another task made the connection, the receiver would
+        read the first answers, which are for that task. Raises `TimeoutError`.
+        """
+        async with asyncio.timeout(conf().redis_timeout):
+            while self._is_lost():  # noqa: ASYNC110 - redis-py has no event for it
+                await asyncio.sleep(CONNECT_SECONDS)
+
+    def _is_lost(self) -> bool:
+        """Whether the receiver has to connect again."""
+        pubsub = self._pubsub
+        if pubsub is None or pubsub.connection is None or not pubsub.subscribed:
+            return False
+        return not pubsub.connection.is_connected
+
+    async def count_subscriptions(self, question: Callable[[int], str]) -> None:
+        """See `beam.redis.prover.Subscriber`."""
+        async with self._lock:
+            nobodys = question(len(self._subscribed_to))
+            await self._pubsub.execute_command("UNSUBSCRIBE", nobodys)
+
+    async def connect_again(self) -> None:
+        """Close the subscribed connection for good, and make a new one."""
+        receiver, self._receive_task = self._receive_task, None
+        if receiver is not None:
+            receiver.cancel()
+            await asyncio.gather(receiver, return_exceptions=True)
+        async with self._lock:
+            if self._pubsub.connection is not None:
+                await self._pubsub.connection.disconnect(nowait=True)
+            # The receiver tries again, and reports.
+            with suppress(*LIBRARY_ERRORS):
+                await self._pubsub.connect()
+            self._ensure_receiver()
+
+    async def _do_receiving(self) -> None:
+        """Read for as long as the layer lives; errors are waited out."""
+        while goes_on():
+            era = self._link.era
+            try:
+                await self._receive()
+            except LIBRARY_ERRORS as error:
+                self._link.failed(error, era=era)
+                await asyncio.sleep(RETRY_SECONDS)
+            except (asyncio.CancelledError, GeneratorExit):
+                raise
+            except Exception:
+                logger.exception("Cannot read from Redis")
+                await asyncio.sleep(1)
+
+    async def _receive(self) -> None:
+        """One message by redis-py's road, and all that came with it by ours."""
+        pubsub: Any = self._pubsub
+        if not (pubsub and pubsub.subscribed):
+            self._subscribing.clear()
+            await self._subscribing.wait()
+            return
+        if pubsub.connection is not None and not pubsub.connection.is_connected:
+            # Others send commands: none may get between a new connection's first ones.
+            async with self._lock:
+                await pubsub.connect()
+        message = await pubsub.get_message(timeout=RECEIVE_SECONDS)
+        if message is not None:
+            self._proof.reads += 1
+        self._receive_message(message)
+        for response in self._buffered(pubsub):
+            self._receive_message(await pubsub.handle_message(response))
+
+    def _buffered(self, pubsub: Any) -> list[Any]:
+        """Deliver what redis-py has read but not parsed; return what is not ours.
+
+        Its road costs a timer and a dozen calls a message.
+        """
+        parser = getattr(pubsub.connection, "_parser", None)
+        reader: Any = getattr(parser, "_reader", None)
+        others: list[Any] = []
+        # Only hiredis keeps what it read where it can be asked for.
+        while hasattr(reader, "gets"):
+            if (response := reader.gets()) is NOT_ENOUGH_DATA:
+                break
+            if type(response) is list and len(response) == 3 and not others:
+                kind, channel, data = response
+                if kind == b"message":
+                    self._receive_message({"channel": channel, "data": data})
+                    continue
+            others.append(response)
+        return others
+
+    def _receive_message(self, message: Any) -> None:
+        """Straight to the listeners; a queue only where nobody listens."""
+        layer = self.channel_layer
+        if message is not None and message.get("type", "message") != "message":
+            self._note(message)
+            return
+        if message is None:
+            return
+        group = message["channel"].decode()
+        if group == self._proof.channel:
+            self._proof.hear(layer.channel_layer.deserialize(message["data"]))
+        elif layer.listeners:
+            self._hand_over(group, message["data"])
+        else:
+            super()._receive_message(message)
+
+    def _hand_over(self, group: str, data: bytes) -> None:
+        layer = self.channel_layer
+        messages: list[Message] | None = None
+        for channel in layer.groups.get(group, ()):
+            if (listener := layer.listeners.get(channel)) is not None:
+                if messages is None:
+                    messages = unbundle(layer.channel_layer.deserialize(data))
+                for each in messages:
+                    listener(each)
+
+    def _note(self, message: Any) -> None:
+        """What Redis sends of the subscription itself."""
+        if message["type"] == "unsubscribe":
+            self._proof.hear_answer(message["channel"].decode(), message["data"])
+        elif message["type"] == "subscribe":
+            ack = self._acks.get(message["channel"].decode())
+            if ack is not None and not ack.done():
+                ack.set_result(None)

@@ -1,0 +1,79 @@
+"""The running loop's connection to Redis, also through a proxy."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from channels.layers import get_channel_layer
+from pytest_django.fixtures import Settings
+
+from beam import redis
+from beam.telemetry import metrics
+from rooms.messaging.hub import Hub, hub
+from tests.contracts.test_publisher import FakeMember
+from tests.processes import RedisServer
+from tests.proxy import Proxy, proxy_to
+
+
+@pytest.fixture
+async def shard(backend: str, running_hub: Hub) -> Any:
+    """The running loop's connection to Redis."""
+    layer: Any = get_channel_layer()
+    [shard] = layer.here()._shards
+    return shard
+
+
+TIMEOUT = 0.5
+
+
+@pytest.fixture
+async def proxy(
+    backend: str, shared_redis: RedisServer, settings: Settings
+) -> AsyncIterator[Proxy]:
+    """What stands between this process and Redis, whose answers may take a while."""
+    async with proxy_to(shared_redis.port) as proxy:
+        settings.BEAM = settings.BEAM | {
+            "redis_url": proxy.url,
+            "redis_timeout": TIMEOUT,
+        }
+        layer = settings.CHANNEL_LAYERS["default"] | {"CONFIG": {"hosts": [proxy.url]}}
+        settings.CHANNEL_LAYERS = {"default": layer}
+        yield proxy
+
+
+@pytest.fixture
+async def behind(proxy: Proxy, shard: Any) -> Any:
+    """This loop's connection to Redis through the proxy, proved, with one member."""
+    shard.gaps = 0
+
+    def note() -> None:
+        shard.gaps += 1
+
+    shard.channel_layer.on_gap = note
+    shard.member = FakeMember("t")
+    await hub().attach(shard.member)
+    await shard.prover.verify()
+    return shard
+
+
+@pytest.fixture
+def renewed() -> Any:
+    """`renewed()`: how many subscriptions were made again in this test, by reason."""
+    before = dict(metrics.SUBSCRIPTIONS_RENEWED.reasons)
+    return lambda: {
+        reason: count - before[reason]
+        for reason, count in metrics.SUBSCRIPTIONS_RENEWED.reasons.items()
+        if count != before[reason]
+    }
+
+
+@pytest.fixture
+async def link(
+    shared_redis: RedisServer, settings: Settings
+) -> AsyncIterator[redis.Link]:
+    """The loop's link to a Redis."""
+    settings.BEAM = settings.BEAM | {"redis_url": shared_redis.url}
+    yield redis.link()
+    await redis.close()

@@ -1,0 +1,38 @@
+"""What is published over Redis."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from beam import redis
+from beam.redis.channel_layer import RedisLayer
+from tests.processes import RedisServer
+
+
+@pytest.mark.redis
+async def test_what_redis_refuses_is_not_quoted(
+    shared_redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A user that may do nothing but connect: the answer quotes the command."""
+    admin: Any = redis.connect(shared_redis.url)
+    await admin.execute_command(
+        "ACL", "SETUSER", "eve", "on", ">pw", "+@connection", "+hello", "+client"
+    )
+    login = shared_redis.url.replace("redis://", "redis://eve:pw@")
+    layer = RedisLayer(hosts=[login])
+    caplog.set_level(logging.DEBUG)
+    try:
+        with pytest.raises(redis.Unavailable) as caught:
+            await layer.here().publish("r", {"type": "event", "text": "sesame"})
+    finally:
+        await admin.execute_command("ACL", "DELUSER", "eve")
+        await admin.aclose()
+        await layer.flush()
+
+    assert "sesame" in str(caught.value.__cause__)
+    assert "sesame" not in str(caught.value)
+    assert "Redis refuses commands: NOPERM." in caplog.text
+    assert "sesame" not in caplog.text
