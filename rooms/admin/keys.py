@@ -135,7 +135,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         for key in chosen:
             api_keys.revoke(key.name)
             self.log_change(request, key, "Revoked.")
-        seconds = api_keys.KEPT_SECONDS
+        seconds = api_keys.CACHE_SECONDS
         keys = f"{len(chosen)} API key{pluralize(len(chosen))}"
         text = f"Revoked {keys}. All processes refuse them within {seconds:g} s."
         messages.success(request, text)

@@ -19,7 +19,7 @@ from django.http.response import HttpResponseBase
 from beam.telemetry import metrics
 from beam.telemetry.logs import Flood
 from rooms.admin.login_limits import guesses
-from rooms.auth.client_ip import client_of, counted_as
+from rooms.auth.client_ip import client_ip, counted_ip
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ def limited(response: Response) -> Response:
 def address_of(request: HttpRequest) -> str:
     """The client's address, as limits count it."""
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
-    return counted_as(client_of(request.META.get("REMOTE_ADDR", ""), forwarded))
+    return counted_ip(client_ip(request.META.get("REMOTE_ADDR", ""), forwarded))
 
 
 def browser_of(request: HttpRequest, account: str) -> str:

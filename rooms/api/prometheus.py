@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from beam.config.conf import conf
 from beam.telemetry import metrics
 from rooms.api.view import BackendView
-from rooms.auth.client_ip import client_of, is_in
+from rooms.auth.client_ip import client_ip, is_in_networks
 from rooms.monitoring.process_stats import GAUGES, Buckets, ProcessStats
 from rooms.monitoring.shared_stats import host_processes
 
@@ -113,4 +113,6 @@ def _is_allowed(request: Request) -> bool:
     if forwarded and not conf().trusted_proxies:
         # Through a proxy nobody told of: whose address this is, nobody knows.
         return False
-    return is_in(peer, allowed) and is_in(client_of(peer, forwarded), allowed)
+    return is_in_networks(peer, allowed) and is_in_networks(
+        client_ip(peer, forwarded), allowed
+    )

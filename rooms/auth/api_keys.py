@@ -1,7 +1,7 @@
 """Owns API keys: how they are made, known again and revoked; when they were used.
 
 A key is `beam_` and 43 characters of base64url: 256 bits, which need no slow
-hash. Processes keep what they read for `KEPT_SECONDS`, so that a revoked key works
+hash. Processes keep what they read for `CACHE_SECONDS`, so that a revoked key works
 no longer than that; last uses are written by `rooms.records.upkeep`.
 """
 
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 SCOPES: Final = ("events:write", "rooms:read", "rooms:manage", "metrics:read")
 PREFIX: Final = "beam_"
-KEPT_SECONDS: Final = 10.0
+CACHE_SECONDS: Final = 10.0
 RETRY_SECONDS: Final = 1.0
 
 
@@ -63,7 +63,7 @@ def make(name: str, scopes: Sequence[str]) -> tuple[ApiKey, str]:
     row = ApiKey.objects.create(
         name=name, hashed=_hash(key), scopes=sorted(set(scopes))
     )
-    keyring.forget()
+    keyring.clear()
     return row, key
 
 
@@ -71,7 +71,7 @@ def revoke(name: str) -> bool:
     """Let a key be refused from now on; whether there was one in force."""
     keys = ApiKey.objects.filter(name=name, revoked=None)
     revoked = keys.update(revoked=timezone.now()) > 0
-    keyring.forget()
+    keyring.clear()
     return revoked
 
 
@@ -100,7 +100,7 @@ class Keyring:
         in time and the key is not known; keys that were read stay good.
         """
         hashed, now = _hash(key), time.monotonic()
-        is_old = now - self._read_at > KEPT_SECONDS
+        is_old = now - self._read_at > CACHE_SECONDS
         if (is_old or hashed not in self._known) and self._may_read(now):
             await self._refresh(now, hashed)
         caller = self._known.get(hashed)
@@ -130,34 +130,34 @@ class Keyring:
             raise OperationalError("the database does not answer") from None
 
     async def _read(self) -> None:
-        self._known = await database_sync_to_async(_in_force)()
+        self._known = await database_sync_to_async(_active_keys)()
         self._read_at = time.monotonic()
 
-    async def write(self) -> None:
+    async def write_last_uses(self) -> None:
         """Write down which keys were used since the last time."""
         used, self._used = self._used, set()
         if not used:
             return
         try:
-            await database_sync_to_async(_note)(used)
+            await database_sync_to_async(_mark_used)(used)
         except DatabaseError as error:
             self._used |= used
             logger.warning("Last uses of keys wait: %s", type(error).__name__)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Read everything anew at the next request."""
         self._known.clear()
         self._read_at = self._read_started = -1e9
 
 
-def _in_force() -> dict[str, Caller]:
+def _active_keys() -> dict[str, Caller]:
     found = ApiKey.objects.filter(revoked=None)
     return {
         key.hashed: Caller(f"key:{key.name}", frozenset(key.scopes)) for key in found
     }
 
 
-def _note(used: set[str]) -> None:
+def _mark_used(used: set[str]) -> None:
     ApiKey.objects.filter(hashed__in=used).update(last_used=timezone.now())
 
 

@@ -10,20 +10,20 @@ from beam.config.conf import conf, networks
 IPV6_PREFIX = 64
 
 
-def client_of(peer: str, forwarded: str) -> str:
+def client_ip(peer: str, forwarded: str) -> str:
     """The client's address. `forwarded`: `X-Forwarded-For`, empty where missing.
 
     Only proxies are believed: `trusted_proxies` of them, at `proxy_networks`.
     """
     proxies = conf().trusted_proxies
     trusted = networks(conf().proxy_networks)
-    if proxies and (not trusted or is_in(peer, conf().proxy_networks)):
-        peer = client_address(peer, forwarded, proxies)
-    found = _parsed(peer)
+    if proxies and (not trusted or is_in_networks(peer, conf().proxy_networks)):
+        peer = forwarded_ip(peer, forwarded, proxies)
+    found = _parse(peer)
     return peer if found is None else str(found)
 
 
-def client_address(peer: str, forwarded: str, proxies: int) -> str:
+def forwarded_ip(peer: str, forwarded: str, proxies: int) -> str:
     """The address of a client behind so many proxies of one's own.
 
     `forwarded`: `X-Forwarded-For`, to which each proxy adds who came to it. What
@@ -43,21 +43,21 @@ def _without_port(hop: str) -> str:
     return hop.partition(":")[0] if hop.count(":") == 1 else hop
 
 
-def is_in(address: str, text: str) -> bool:
+def is_in_networks(address: str, text: str) -> bool:
     """Whether an address is in one of the networks of a setting."""
-    found = _parsed(address)
+    found = _parse(address)
     return found is not None and any(found in network for network in networks(text))
 
 
-def counted_as(address: str) -> str:
+def counted_ip(address: str) -> str:
     """What `max_ip_connections` counts: an IPv6 address by its network."""
-    found = _parsed(address)
+    found = _parse(address)
     if isinstance(found, IPv6Address):
         return str(ip_network((found, IPV6_PREFIX), strict=False))
     return address if found is None else str(found)
 
 
-def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+def _parse(address: str) -> IPv4Address | IPv6Address | None:
     """The address; None for what is none.
 
     A socket for both kinds calls IPv4 clients `::ffff:1.2.3.4`: they are 1.2.3.4.

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from rooms.protocol import identifiers
 
-VERBS: Final = frozenset({"push", "presence"})
+RIGHTS: Final = frozenset({"push", "presence"})
 
 
 class Unauthorized(Exception):
@@ -34,7 +34,7 @@ class RoomGrant:
 
     room_id: str
     user_id: str | None = None
-    can: frozenset[str] = VERBS
+    can: frozenset[str] = RIGHTS
     meta: dict[str, Any] = field(default_factory=dict)
     expires: float | None = None
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from beam.config.conf import conf
-from rooms.auth.grants import VERBS, Unauthorized, id_of
+from rooms.auth.grants import RIGHTS, Unauthorized, id_of
 from rooms.protocol.json_types import json_type, not_an_object
 
 LAST_DATE: Final = 253_402_300_799
@@ -43,13 +43,13 @@ def _date(claims: dict[str, Any], name: str) -> float:
     return float(date)
 
 
-def verbs_of(can: object) -> frozenset[str]:
+def rights_of(can: object) -> frozenset[str]:
     """The rights of the claim `can`; all rights if it is missing."""
     if can is None:
-        return VERBS
+        return RIGHTS
     if not isinstance(can, list):
         raise Unauthorized(f"the token's `can` is a list, not {json_type(can)}")
-    return VERBS & {verb for verb in can if isinstance(verb, str)}
+    return RIGHTS & {right for right in can if isinstance(right, str)}
 
 
 def meta_of(meta: object) -> dict[str, Any]:

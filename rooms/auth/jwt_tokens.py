@@ -21,7 +21,7 @@ from rooms.auth.grants import (
     Unauthorized,
 )
 from rooms.auth.jwks import Jwks, ProviderUnavailable
-from rooms.auth.jwt_claims import check_time, claim, id_claim, meta_of, verbs_of
+from rooms.auth.jwt_claims import check_time, claim, id_claim, meta_of, rights_of
 
 ALGORITHM: Final = "HS256"
 # Beam's own names, good beside those that are configured.
@@ -57,7 +57,7 @@ class JwtVerifier:
         return RoomGrant(
             room_id=id_claim(claims, conf().token_room_claim, ROOM),
             user_id=None if claim(claims, *user) is None else id_claim(claims, *user),
-            can=verbs_of(claims.get("can")),
+            can=rights_of(claims.get("can")),
             meta=meta_of(claims.get("meta")),
             expires=float(claims["exp"]),
         )

@@ -24,7 +24,7 @@ async def identify(token: object) -> Identity:
     return await verifier().user(_token(token))
 
 
-async def enter(token: object, room_id: str, identity: Identity) -> RoomGrant:
+async def authorize(token: object, room_id: str, identity: Identity) -> RoomGrant:
     """What a room token allows this user in this room.
 
     Raises `Unauthorized` where it is for another room or another user, and

@@ -22,7 +22,7 @@ from beam.loops import per_settings
 from beam.telemetry import metrics
 from presence.state import State
 from rooms.auth import grants, verifier
-from rooms.auth.client_ip import client_of, counted_as
+from rooms.auth.client_ip import client_ip, counted_ip
 from rooms.channels.channel import NULL, TURN, Channel, Refused
 from rooms.channels.router import Patterns, patterns
 from rooms.messaging.background_tasks import background_tasks
@@ -141,7 +141,7 @@ class SocketConsumer(AsyncConsumer):
     async def admit(self, scope: Any) -> Handshake:
         """Check a connect request, and look for room. Raises `handshake.Refused`."""
         shake = await self.judge(scope)
-        self.address = counted_as(_address(scope))
+        self.address = counted_ip(_address(scope))
         self._find_room()
         return shake
 
@@ -588,7 +588,7 @@ def _joins() -> Pace:
 def _address(scope: Any) -> str:
     peer = (scope.get("client") or ("",))[0]
     found = (v for name, v in scope["headers"] if name == b"x-forwarded-for")
-    return client_of(str(peer), b",".join(found).decode("latin-1"))
+    return client_ip(str(peer), b",".join(found).decode("latin-1"))
 
 
 def _socket(scope: Any, send: Send_, shake: Handshake) -> Socket:

@@ -92,7 +92,7 @@ class RoomChannel(Channel):
         user_id = self.owner.identity.user_id
         try:
             token = payload["room_token"]
-            self.grant = await verifier.enter(token, room_id, self.owner.identity)
+            self.grant = await verifier.authorize(token, room_id, self.owner.identity)
         except grants.Unauthorized as error:
             raise _unauthorized(error) from None
         except grants.BackendUnavailable:
@@ -241,7 +241,7 @@ class RoomChannel(Channel):
         token = payload.get("access_token")
         room_id, identity = self.topic.removeprefix("room:"), self.owner.identity
         try:
-            self.grant = await verifier.enter(token, room_id, identity)
+            self.grant = await verifier.authorize(token, room_id, identity)
         except grants.Unauthorized as error:
             self._refuse_token(ref, _unauthorized(error))
             return

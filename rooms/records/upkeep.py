@@ -60,7 +60,7 @@ class Upkeep:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         await registry.write(_lives)
-        await keyring.write()
+        await keyring.write_last_uses()
 
     async def close_rooms(self) -> bool:
         """See `closed_rooms.close_again`."""
@@ -74,7 +74,7 @@ class Upkeep:
         """Write and read what is due."""
         if self._runs % SLOW_RUNS == 0:
             await room_overrides.load()
-            await keyring.write()
+            await keyring.write_last_uses()
         self._runs += 1
         await registry.write(_lives)
 

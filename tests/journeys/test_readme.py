@@ -273,5 +273,5 @@ async def test_tokens_of_other_languages_are_good(
 
     user, room = printed.split()
     ada = await verifier.identify(user)
-    grant = await verifier.enter(room, "lobby", ada)
+    grant = await verifier.authorize(room, "lobby", ada)
     assert (ada.user_id, grant.room_id, grant.user_id) == ("ada", "lobby", "ada")

@@ -553,7 +553,7 @@ async def test_minted_tokens_are_good() -> None:
     token = mint_room(
         "r", secret=secret, user_id="ada", can=["push"], meta={"role": "host"}, ttl=60
     )
-    grant = await verifier.enter(token, "r", ada)
+    grant = await verifier.authorize(token, "r", ada)
     assert grant.can == {"push"}
     assert grant.meta == {"role": "host"}
 

@@ -41,7 +41,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no key {options['name']!r} in force.")
         else:
             self.stderr.write(
-                f"Revoked. Processes refuse it within {api_keys.KEPT_SECONDS:g} s."
+                f"Revoked. Processes refuse it within {api_keys.CACHE_SECONDS:g} s."
             )
 
     def _create(self, name: str, scopes: str) -> None:

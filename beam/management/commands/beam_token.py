@@ -79,8 +79,8 @@ def _can(text: str | None) -> list[str] | None:
     if text is None:
         return None
     verbs = [verb.strip() for verb in text.split(",") if verb.strip()]
-    if unknown := set(verbs) - grants.VERBS:
-        known = ", ".join(sorted(grants.VERBS))
+    if unknown := set(verbs) - grants.RIGHTS:
+        known = ", ".join(sorted(grants.RIGHTS))
         raise CommandError(f"--can knows {known}; not {', '.join(sorted(unknown))}.")
     return verbs
 

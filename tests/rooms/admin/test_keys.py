@@ -30,7 +30,7 @@ def test_a_key_is_shown_once_and_works(admin_client: Client) -> None:
     key = made(admin_client)
 
     row = ApiKey.objects.get()
-    assert api_keys._in_force()[api_keys._hash(key)].scopes == {
+    assert api_keys._active_keys()[api_keys._hash(key)].scopes == {
         "events:write",
         "rooms:read",
     }
@@ -79,13 +79,13 @@ def test_keys_are_revoked(admin_client: Client) -> None:
     text = text_of(admin_client.post(LIST, form))
     assert "Revoke 1 API key?" in text
     assert "never used" in text
-    assert len(api_keys._in_force()) == 2
+    assert len(api_keys._active_keys()) == 2
     text = text_of(admin_client.post(LIST, form | {"confirmed": "1"}, follow=True))
 
     assert "Revoked 1 API key." in text
     assert "revoked 20" in text
-    assert api_keys._hash(key) not in api_keys._in_force()
-    assert len(api_keys._in_force()) == 1
+    assert api_keys._hash(key) not in api_keys._active_keys()
+    assert len(api_keys._active_keys()) == 1
 
 
 def test_keys_are_neither_changed_nor_deleted(admin_client: Client) -> None:
@@ -100,7 +100,7 @@ def test_keys_are_neither_changed_nor_deleted(admin_client: Client) -> None:
 
     assert answer.status_code == 403
     assert ApiKey.objects.get().name == "billing"
-    assert api_keys._hash(key) in api_keys._in_force()
+    assert api_keys._hash(key) in api_keys._active_keys()
 
 
 def test_who_may_only_look_makes_no_key(client: Client, admin_with: AdminWith) -> None:

@@ -22,7 +22,7 @@ def own(backend: str, running_hub: Hub) -> None:
 @pytest.fixture
 def fresh() -> None:
     """No key is known, no rate is used up."""
-    api_keys.keyring.forget()
+    api_keys.keyring.clear()
     authentication._paces().clear()
 
 

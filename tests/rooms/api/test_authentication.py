@@ -32,7 +32,7 @@ revoke = sync_to_async(api_keys.revoke)
 @pytest.fixture(autouse=True)
 def fresh_keyring() -> None:
     """Nothing is known from other tests, whose clocks went on."""
-    api_keys.keyring.forget()
+    api_keys.keyring.clear()
     authentication._paces().clear()
 
 
@@ -89,13 +89,13 @@ async def test_what_is_no_key_is_refused(async_client: AsyncClient, key: str) ->
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one whenever the keys in force are read."""
     seen: list[int] = []
-    read = api_keys._in_force
+    read = api_keys._active_keys
 
     def counted() -> dict[str, api_keys.Caller]:
         seen.append(1)
         return read()
 
-    monkeypatch.setattr(api_keys, "_in_force", counted)
+    monkeypatch.setattr(api_keys, "_active_keys", counted)
     return seen
 
 
@@ -122,7 +122,7 @@ async def test_a_key_that_another_process_revoked_is_refused_soon(
     await elsewhere(lambda: ApiKey.objects.update(revoked=timezone.now()))
 
     assert (await get(async_client, key)).status_code == 200
-    clock(api_keys.KEPT_SECONDS + 1)
+    clock(api_keys.CACHE_SECONDS + 1)
 
     assert (await get(async_client, key)).status_code == 401
 
@@ -174,8 +174,8 @@ async def test_known_keys_stay_good_while_the_database_is_away(
     def away() -> dict[str, api_keys.Caller]:
         raise DatabaseError
 
-    monkeypatch.setattr(api_keys, "_in_force", away)
-    clock(api_keys.KEPT_SECONDS + 1)
+    monkeypatch.setattr(api_keys, "_active_keys", away)
+    clock(api_keys.CACHE_SECONDS + 1)
 
     assert (await get(async_client, key)).status_code == 200
     clock(api_keys.RETRY_SECONDS + 0.1)
@@ -189,7 +189,7 @@ async def test_the_last_use_is_written_without_a_write_a_request() -> None:
     await ring.find(key)
     assert (await ApiKey.objects.aget(name="one")).last_used is None
 
-    await ring.write()
+    await ring.write_last_uses()
 
     assert (await ApiKey.objects.aget(name="one")).last_used is not None
 
@@ -205,10 +205,10 @@ async def test_a_last_use_that_could_not_be_written_is_written_later(
         raise DatabaseError
 
     with monkeypatch.context() as broken:
-        broken.setattr(api_keys, "_note", away)
-        await ring.write()
+        broken.setattr(api_keys, "_mark_used", away)
+        await ring.write_last_uses()
     assert "Last uses of keys wait" in caplog.text
-    await ring.write()
+    await ring.write_last_uses()
 
     assert (await ApiKey.objects.aget(name="one")).last_used is not None
 

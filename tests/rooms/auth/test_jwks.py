@@ -97,7 +97,7 @@ async def test_every_usual_algorithm_is_verified(
     configure(token_public_key=pem(KEYS[algorithm]).replace("\n", "\\n"))
 
     assert await verifier.identify(token(algorithm, user_id="ada")) == ADA
-    grant = await verifier.enter(token(algorithm, room_id="r"), "r", ADA)
+    grant = await verifier.authorize(token(algorithm, room_id="r"), "r", ADA)
     assert grant.room_id == "r"
 
 

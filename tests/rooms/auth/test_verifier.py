@@ -108,7 +108,7 @@ async def test_claims_that_decide_nothing_are_not_judged(
     unused: dict[str, Any],
 ) -> None:
     assert await verifier.identify(token(user_id="ada", **unused)) == ADA
-    grant = await verifier.enter(token(room_id="r", **unused), "r", ADA)
+    grant = await verifier.authorize(token(room_id="r", **unused), "r", ADA)
     assert grant.room_id == "r"
 
 
@@ -121,7 +121,7 @@ async def test_a_number_is_an_id(settings: Settings, value: int, user_id: str) -
 
     assert await verifier.identify(token(sub=value)) == ada
     assert await verifier.identify(token(user_id=value)) == ada
-    grant = await verifier.enter(token(room_id=value, user_id=value), user_id, ada)
+    grant = await verifier.authorize(token(room_id=value, user_id=value), user_id, ada)
     assert (grant.room_id, grant.user_id) == (user_id, user_id)
 
 
@@ -162,15 +162,17 @@ async def test_a_refusal_says_what_is_wrong(
 
 async def test_a_refusal_names_phps_empty_array() -> None:
     with pytest.raises(grants.Unauthorized, match=r"stdClass"):
-        await verifier.enter(token(room_id="r", meta=[]), "r", ADA)
+        await verifier.authorize(token(room_id="r", meta=[]), "r", ADA)
     with pytest.raises(grants.Unauthorized, match="is a list, not text"):
-        await verifier.enter(token(room_id="r", can="push"), "r", ADA)
+        await verifier.authorize(token(room_id="r", can="push"), "r", ADA)
 
 
 @pytest.mark.parametrize("exp", [jwt_claims.LAST_DATE, 4_102_444_800.5])
 async def test_a_date_within_the_year_9999_is_good(exp: float) -> None:
     assert await verifier.identify(token(user_id="ada", exp=exp)) == ADA
-    assert (await verifier.enter(token(room_id="r", exp=exp), "r", ADA)).expires == exp
+    assert (
+        await verifier.authorize(token(room_id="r", exp=exp), "r", ADA)
+    ).expires == exp
 
 
 async def test_a_refusal_names_the_setting_that_decides() -> None:
@@ -178,13 +180,13 @@ async def test_a_refusal_names_the_setting_that_decides() -> None:
     with pytest.raises(grants.Unauthorized, match="BEAM_TOKEN_SECRET"):
         await verifier.identify(other)
     with pytest.raises(grants.Unauthorized, match=r"room 'other', not for 'r'"):
-        await verifier.enter(jwt_tokens.mint_room("other", 60), "r", ADA)
+        await verifier.authorize(jwt_tokens.mint_room("other", 60), "r", ADA)
     with pytest.raises(grants.Unauthorized, match=r"user 'bob', not for 'ada'"):
-        await verifier.enter(jwt_tokens.mint_room("r", 60, user_id="bob"), "r", ADA)
+        await verifier.authorize(jwt_tokens.mint_room("r", 60, user_id="bob"), "r", ADA)
     with pytest.raises(grants.Unauthorized, match="none of HS256, ES256"):
         await verifier.identify(token(SECRET * 2, "HS512", user_id="ada"))
     with pytest.raises(grants.Unauthorized, match="no `room_id`"):
-        await verifier.enter(jwt_tokens.mint_user("ada", 60), "r", ADA)
+        await verifier.authorize(jwt_tokens.mint_user("ada", 60), "r", ADA)
 
 
 async def test_a_token_signed_with_a_private_key_is_refused() -> None:
@@ -211,7 +213,7 @@ async def test_every_secret_verifies_and_the_first_signs(settings: Settings) -> 
 async def test_a_room_token_says_which_room_and_what() -> None:
     text = jwt_tokens.mint_room("r", 60, user_id="ada", can=["push"], meta={"x": 1})
 
-    grant = await verifier.enter(text, "r", ADA)
+    grant = await verifier.authorize(text, "r", ADA)
 
     assert grant.expires is not None
     assert 0 < grant.expires - time.time() <= 60
@@ -221,7 +223,7 @@ async def test_a_room_token_says_which_room_and_what() -> None:
 
 
 async def test_a_room_token_allows_everything_by_default() -> None:
-    grant = await verifier.enter(jwt_tokens.mint_room("r", 60), "r", ADA)
+    grant = await verifier.authorize(jwt_tokens.mint_room("r", 60), "r", ADA)
 
     assert grant.can == {"push", "presence"}
 
@@ -249,7 +251,7 @@ async def test_a_room_token_allows_everything_by_default() -> None:
 )
 async def test_a_room_token_that_is_not_good_is_refused(bad: object) -> None:
     with pytest.raises(grants.Unauthorized):
-        await verifier.enter(bad, "r", ADA)
+        await verifier.authorize(bad, "r", ADA)
 
 
 REDIRECTS = (301, 302, 307, 308)
@@ -335,7 +337,7 @@ async def test_a_positive_answer_is_kept_for_a_while(
 
     for _ in range(3):
         assert await verifier.identify("t") == ADA
-        assert (await verifier.enter("t", "r", ADA)).room_id == "r"
+        assert (await verifier.authorize("t", "r", ADA)).room_id == "r"
 
     assert [request["type"] for request in backend_door.requests] == ["user", "room"]
 
