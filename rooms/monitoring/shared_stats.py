@@ -18,7 +18,7 @@ from typing import Final
 import orjson
 
 from rooms.messaging.connections import connections
-from rooms.monitoring import process_stats
+from rooms.monitoring import process_stats, stats_json
 from rooms.monitoring.process_stats import ProcessStats
 
 logger = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class HostProcesses:
     def _read(self, file: Path) -> ProcessStats | None:
         """What a process told; None where it is gone, or cannot be understood."""
         try:
-            told = process_stats.from_json(orjson.loads(file.read_bytes()))
+            told = stats_json.from_json(orjson.loads(file.read_bytes()))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError) as error:
