@@ -1,9 +1,9 @@
-"""Owns what happened of late in the whole service, for admins to look at.
+"""The interface to the recent activity of the whole service, which admins see.
 
-Messages a minute of rooms, events that backends sent, the processes' figures of
-the last quarter of an hour, warnings. Everything is short-lived and may be lost.
-Each process gathers in memory and adds it up every few seconds: nothing is
-written for a message. Two back ends behind one interface: in process, or Redis.
+It contains the messages per minute of rooms, the events that backends sent, and the
+statistics and warnings of the last 15 minutes. It is short-lived and may be lost.
+Each process collects in memory and adds to it every few seconds, not for each message.
+There are two stores: `LocalActivity` for one process, `RedisActivity` for many.
 """
 
 from __future__ import annotations
@@ -21,33 +21,35 @@ from rooms.monitoring.redis_activity import RedisActivity
 
 
 class Activity(Protocol):
-    """What every back end promises. Raises `beam.redis.Unavailable`."""
+    """What every store promises.
+
+    Every call may raise `beam.redis.Unavailable`. `now`: Unix time.
+    """
 
     async def add(self, buffer: ActivityBuffer, now: float) -> None:
-        """Add up what was gathered."""
+        """Add what a process collected."""
 
     async def per_minute(self, topics: Sequence[str], now: float) -> list[float]:
-        """Messages of the last 60 seconds, about, of each topic."""
+        """The messages of the last 60 seconds of each topic, estimated."""
 
     async def busiest(self, count: int, now: float) -> list[tuple[str, float]]:
-        """The topics with the most messages in the last minute, and how many."""
+        """The topics with the most messages in the last 60 seconds, and how many."""
 
     async def sent(self, topic: str) -> list[Record]:
-        """The last events that backends sent to a topic, newest first."""
+        """The last events that backends or admins sent to a topic, newest first."""
 
     async def add_report(self, point: Record, warnings: Iterable[Record]) -> None:
-        """Keep a process's figures, and what went wrong."""
+        """Add a point of a process's statistics, and its warnings."""
 
     async def reports(self, now: float) -> tuple[list[Record], list[Record]]:
-        """What the last quarter of an hour had: figures, oldest first; warnings,
-        newest first."""
+        """The last 15 minutes: points, oldest first, and warnings, newest first."""
 
 
 _local = per_loop(LocalActivity)
 
 
 def activity() -> Activity:
-    """The running loop's back end: Redis where `REDIS_URL` is set."""
+    """The running loop's store: in Redis if `REDIS_URL` is set."""
     if conf().redis_url:
         return RedisActivity(redis.batch(), conf().redis_prefix)
     return _local()

@@ -1,4 +1,4 @@
-"""Owns what happened in this process and is not yet added to the recent activity."""
+"""Owns the activity of this process that is not yet added to the recent activity."""
 
 from __future__ import annotations
 
@@ -10,24 +10,28 @@ from typing import Final
 from beam.telemetry import metrics
 from rooms.monitoring.activity_records import MAX_SENT, MAX_TOPICS, Record
 
-# Rooms in one step whose events are counted only because a backend sent some.
+# Topics per report. Above it, a topic to which only backends send is not counted.
 MAX_COUNTED: Final = 10_000
 
 
 @dataclass(slots=True)
 class ActivityBuffer:
-    """What happened in this process since it was last added up."""
+    """The activity of this process since the last report.
+
+    `messages`: topic -> number of messages. `sent`: topic -> events of backends and
+    admins, oldest first.
+    """
 
     messages: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     sent: dict[str, list[Record]] = field(default_factory=dict)
 
     def note_message(self, topic: str) -> None:
-        """A member, a backend or an admin sent a message to a room."""
+        """Count a message of a member, a backend or an admin to a room."""
         self.messages[topic] += 1
         metrics.ROOM_MESSAGES.value += 1
 
     def note_sent(self, topic: str, name: str, caller: str) -> None:
-        """A backend or an admin sent an event. Its payload is not kept."""
+        """Record an event of a backend or an admin, without its payload."""
         if len(self.messages) >= MAX_COUNTED and topic not in self.messages:
             metrics.ROOM_MESSAGES.value += 1
             metrics.SENT_UNRECORDED.value += 1
@@ -44,11 +48,11 @@ class ActivityBuffer:
 
 
 activity_buffer = ActivityBuffer()
-"""What happened in this process since the last beat."""
+"""The buffer of this process."""
 
 
 def take_buffer() -> ActivityBuffer:
-    """Take what was gathered; the next begins."""
+    """Return the content of the buffer, and empty it."""
     taken = ActivityBuffer(activity_buffer.messages, activity_buffer.sent)
     activity_buffer.messages, activity_buffer.sent = defaultdict(int), {}
     return taken

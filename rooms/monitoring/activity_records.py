@@ -1,4 +1,4 @@
-"""What is kept of recent activity, how much of it, and its arithmetic."""
+"""What both stores of recent activity keep, how much, and for how long."""
 
 from __future__ import annotations
 
@@ -14,21 +14,30 @@ MAX_TOPICS: Final = 1_000
 MINUTE: Final = 60
 
 Record = dict[str, Any]
-"""Something that happened: JSON with `at`, Unix time."""
+"""An event, a warning or a point: JSON with `at`, Unix time."""
 
 
 def recent(records: Iterable[Record], now: float) -> list[Record]:
+    """The records of the last `KEPT_SECONDS`."""
     return [record for record in records if record["at"] > now - KEPT_SECONDS]
 
 
 def last_minute(before: float, current: float, now: float) -> float:
-    """Of the last 60 seconds: the part of the minute before that lies in them."""
+    """The messages of the last 60 seconds, from those of two calendar minutes.
+
+    `before`: of the minute before, of which the part within 60 seconds counts.
+    `current`: of the current minute.
+    """
     return round(current + before * (1 - now % MINUTE / MINUTE), 1)
 
 
 def busiest(
     before: Mapping[str, float], current: Mapping[str, float], count: int, now: float
 ) -> list[tuple[str, float]]:
+    """The `count` topics with the most messages in the last 60 seconds.
+
+    `before`, `current`: topic -> messages, as in `last_minute`.
+    """
     rates = (
         (last_minute(before.get(t, 0), current.get(t, 0), now), t)
         for t in {*before, *current}

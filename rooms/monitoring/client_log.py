@@ -1,6 +1,6 @@
-"""The log lines that clients cause: ends of connections, refusals, crashes.
+"""Writes the log lines that clients cause: ends of connections, refusals, crashes.
 
-No line holds a token, a secret, or what messages say. A flood is summed up.
+No line contains a token, a secret or a payload. Many lines of one kind are summed up.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _crashes = Tally(logger, "crashes", most=5, seconds=10.0, level=logging.ERROR)
 
 
 def connection_ended(user: str, address: str, seconds: float, reason: str) -> None:
-    """A connection ended. `seconds`: how long it was open."""
+    """Log the end of a connection. `seconds`: how long it was open."""
     text, user = "Connection of %s ended after %.1f s: %s", printable(user)
     extra = {
         "user": user,
@@ -33,18 +33,18 @@ def connection_ended(user: str, address: str, seconds: float, reason: str) -> No
 
 
 def connect_refused(reason: str, why: str, address: str) -> None:
-    """A connect request was refused. `reason`: as `connections_refused` counts."""
+    """Log a refused connection. `reason`: as `connections_refused` counts it."""
     extra = {"reason": reason, "address": address}
     _connects.log(reason, "Refused to connect: %s", why, extra=extra)
 
 
 def join_refused(topic: str, user: str, reason: str, why: str) -> None:
-    """A join was answered with an error. `why`: more than the reason says."""
+    """Log a join that was answered with an error. `why`: details of the reason."""
     _refused(_joins, "Refused %s to join %s: %s%s", topic, user, reason, why)
 
 
 def token_refused(topic: str, user: str, reason: str, why: str) -> None:
-    """A member's new room token was refused."""
+    """Log a new room token of a member that was refused."""
     _refused(_tokens, "Refused %s a new token for %s: %s%s", topic, user, reason, why)
 
 
@@ -58,6 +58,6 @@ def _refused(
 
 
 def crashed(what: str, error: BaseException) -> None:
-    """Code of a channel, or of Beam, raised: a bug. With its traceback."""
+    """Log a bug, with its traceback: code of a channel or of Beam raised."""
     kind = type(error).__name__
     _crashes.log(f"{what}: {kind}", "%s", what, exc_info=error)

@@ -20,7 +20,7 @@ from rooms.monitoring.activity_records import (
 
 
 class LocalActivity:
-    """One process, in memory."""
+    """See `rooms.monitoring.activity.Activity`."""
 
     def __init__(self) -> None:
         self._minutes: dict[int, Counter[str]] = {}

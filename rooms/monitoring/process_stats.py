@@ -1,4 +1,4 @@
-"""Owns what this process can say of itself in numbers."""
+"""Owns the statistics of this process: counters, gauges and histograms."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ _PAGE_BYTES = resource.getpagesize()
 
 @dataclass(slots=True)
 class Buckets:
-    """A histogram's numbers: how many values for each bound and above, their sum."""
+    """A histogram: the number of values per bucket, and their sum.
+
+    A bucket ends at its bound; the last has none.
+    """
 
     bounds: list[float]
     counts: list[float]
@@ -35,9 +38,9 @@ class Buckets:
 
 @dataclass(slots=True)
 class ProcessStats:
-    """A process's numbers at a moment, in a form that travels as JSON.
+    """The statistics of a process at the time `at` (Unix), in a form for JSON.
 
-    `reasons`: of the counters that tell why, how many for each reason.
+    `reasons`: the parts of a counter, by reason, for counters that have reasons.
     """
 
     at: float
@@ -49,14 +52,14 @@ class ProcessStats:
 
 GAUGES = {
     "connections": "Open WebSocket connections",
-    "members": "Joined channels, of rooms and others",
+    "members": "Joined channels, of rooms and other topics",
     "topics": "Topics that have members in this process",
-    "draining": "1 while the process closes its connections to end",
+    "draining": "1 while the process closes its connections and stops",
     "redis_up": "0 while Redis is unavailable or refuses commands; 1 without Redis",
     "memory_bytes": "Resident memory",
-    "loop_lag_seconds": "How late the event loop woke up a second ago",
-    "start_time_seconds": "When the process started: Unix time",
-    "processes": "Processes that the supervisor keeps; 1 where there is none",
+    "loop_lag_seconds": "Most recent event loop lag, measured every second",
+    "start_time_seconds": "Start of the process, Unix time",
+    "processes": "Processes that the supervisor runs; 1 without a supervisor",
 }
 
 
@@ -67,18 +70,18 @@ class Lag:
         self.seconds = 0.0
 
     def record(self, seconds: float) -> None:
-        """The event loop woke up so late."""
+        """Set the lag that was just measured."""
         self.seconds = seconds
 
 
 class Supervised:
-    """How many processes the supervisor keeps, this one among them."""
+    """The number of processes that the supervisor runs, with this one."""
 
     def __init__(self) -> None:
         self.processes = 1
 
     def record(self, processes: int) -> None:
-        """The supervisor keeps so many processes."""
+        """Set the number of processes."""
         self.processes = processes
 
 
@@ -87,7 +90,7 @@ supervised = Supervised()
 
 
 def current() -> ProcessStats:
-    """This process's figures now. Must be called in the event loop."""
+    """The statistics of this process now. Must be called in the event loop."""
     counters: dict[str, float] = {
         name: counter.value for name, counter in metrics.COUNTERS.items()
     }
@@ -116,7 +119,7 @@ def current() -> ProcessStats:
 
 
 def identity() -> dict[str, Any]:
-    """What people tell this process from others by: host, pid, started (Unix time)."""
+    """What identifies this process: `host`, `pid`, and `started` (Unix time)."""
     return {
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -125,7 +128,7 @@ def identity() -> dict[str, Any]:
 
 
 def memory_bytes() -> int:
-    """Resident memory of this process; its peak where the system tells no more."""
+    """Resident memory of this process; its peak if the system has only that."""
     with suppress(OSError, ValueError, IndexError):
         return int(_PAGES.read_text().split()[1]) * _PAGE_BYTES
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -24,7 +24,7 @@ from rooms.monitoring.activity_records import (
 
 
 class RedisActivity:
-    """Many processes, in Redis: sorted sets of one slot each, which expire."""
+    """See `rooms.monitoring.activity.Activity`. Sorted sets, which expire."""
 
     def __init__(self, batch: redis.Batch, prefix: str) -> None:
         self._batch = batch
@@ -38,14 +38,14 @@ class RedisActivity:
 
     async def add(self, buffer: ActivityBuffer, now: float) -> None:
         commands = self._adding(buffer, self._minute(int(now // MINUTE)))
-        # One chunk after another: what others ask meanwhile gets between.
+        # One chunk after another, so that other calls do not wait for all of them.
         while chunk := list(islice(commands, redis.CALLS_AT_ONCE)):
             await self._batch.calls(chunk)
 
     def _adding(self, buffer: ActivityBuffer, key: str) -> Iterator[redis.Command]:
         for n, (topic, count) in enumerate(buffer.messages.items()):
             yield "ZINCRBY", key, count, topic
-            # With the first: Redis may not get to see the last.
+            # After the first one: the connection may end before the last.
             if n == 0:
                 yield "EXPIRE", key, 3 * MINUTE
         for topic, records in buffer.sent.items():
@@ -64,7 +64,7 @@ class RedisActivity:
 
     async def busiest(self, count: int, now: float) -> list[tuple[str, float]]:
         minute = int(now // MINUTE)
-        # A room that is busy now was so in this minute or the one before.
+        # A busy room is among the first of this minute or of the one before.
         calls = [
             ("ZREVRANGE", self._minute(one), 0, 4 * count, "WITHSCORES")
             for one in (minute - 1, minute)

@@ -1,7 +1,8 @@
-"""Reports what this process does, by time.
+"""Reports the statistics and recent activity of this process.
 
-Every second its statistics go to the other processes of this host, every 5 s its
-statistics and recent events to the admin. What waits at the stop is sent then.
+Every second it writes the statistics for the processes of this host. Every 5 s it adds
+statistics, activity and warnings to the recent activity, and sends them to the admins
+that watch. What waits when it stops is reported then.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 INTERVAL_SECONDS: Final = 1.0
 REPORT_EVERY: Final = 5
 REPORT_SECONDS: Final = REPORT_EVERY * INTERVAL_SECONDS
-# What admins hear: no client may join it.
+# The topic of the live view. Clients cannot join it.
 LIVE_TOPIC: Final = "$beam:live"
 
 RATES: Final = {
@@ -42,14 +43,14 @@ RATES: Final = {
 
 
 class Reporter:
-    """The reports of one event loop."""
+    """Reports by time, in one event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin. Idempotent."""
+        """Start reporting. A second call does nothing."""
         if self._task is None:
             self._begin()
             self._task = self._loop.create_task(self._run())
@@ -60,7 +61,7 @@ class Reporter:
         self._intervals = 0
 
     async def stop(self) -> None:
-        """Send what waits, and stop. Does nothing if it never began."""
+        """Report what waits, and stop. Does nothing if it was not started."""
         if self._task is None:
             return
         self._task.cancel()
@@ -71,23 +72,23 @@ class Reporter:
         try:
             await self._report_to_admins(process_stats.current())
         except redis.Unavailable as error:
-            logger.debug("The last beat was not told: %r", error)
+            logger.debug("The last report was not sent: %r", error)
 
     async def _run(self) -> None:
         while goes_on():
             try:
                 await self.report()
             except redis.Unavailable as error:
-                # The link knows, and tells in one line.
-                logger.debug("A beat waits: %r", error)
+                # `beam.redis` logs that Redis is unavailable, once.
+                logger.debug("A report waits: %r", error)
             except Exception:
-                logger.exception("A beat failed; the next one comes")
+                logger.exception("A report failed; the next one follows in a second")
             began = self._loop.time()
             await asyncio.sleep(INTERVAL_SECONDS)
             process_stats.lag.record(self._loop.time() - began - INTERVAL_SECONDS)
 
     async def report(self) -> None:
-        """Tell what is due. Raises `beam.redis.Unavailable`."""
+        """Report what is due. Raises `beam.redis.Unavailable`."""
         now = process_stats.current()
         host_processes.write(now)
         self._intervals += 1
@@ -95,7 +96,10 @@ class Reporter:
             await self._report_to_admins(now)
 
     async def _report_to_admins(self, now: ProcessStats) -> None:
-        """Tell admins, unless Redis is away: warnings wait, figures do not."""
+        """Add to the recent activity, and send to the admins that watch.
+
+        If Redis is unavailable the warnings wait; this point is lost.
+        """
         before, self._reported = self._reported, now
         warnings = [*recorder.take(), *counter_warnings(before, now)]
         point = _point(before, now)
@@ -112,7 +116,7 @@ class Reporter:
 
 
 def _point(before: ProcessStats, now: ProcessStats) -> dict[str, Any]:
-    """A process's figures for the live view: gauges as they are, counters a second."""
+    """The point of the live view: gauges as they are, counters as rates per second."""
     seconds = max(0.001, now.at - before.at)
 
     def rate(names: tuple[str, ...]) -> float:

@@ -1,9 +1,9 @@
-"""Owns how the processes behind one socket know each other's figures.
+"""Shares statistics between the processes of this host.
 
-Whoever asks for `/metrics` reaches any of them and is to see all. Each writes a
-file a second into a folder that the supervisor made; no Redis is needed, which
-may be what is wrong. A process that drains has a successor of its number already,
-and goes on under a name of its own.
+A request of `/metrics` reaches any of them, and must get the statistics of all. Each
+process writes a file every second, into a folder that the supervisor made. This works
+without Redis, which may be what failed. A process that drains has a successor with its
+number, and continues under another label.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from rooms.monitoring.process_stats import ProcessStats
 
 logger = logging.getLogger(__name__)
 
-# Figures this old are of a process that is gone.
+# A process whose statistics are older is gone.
 STALE_SECONDS: Final = 10.0
-# What the label of a process that drains ends with. Its last figures stay for as
-# long as it takes to be asked for them: the ends of its connections are in there.
+# The end of the label of a process that drains. Its last statistics are kept until
+# `/metrics` was requested: they contain the ends of its connections.
 OLD: Final = "-old"
 OLD_SECONDS: Final = 60.0
 
 
 class HostProcesses:
-    """The processes behind this process's socket, by label; alone at first."""
+    """The processes of this host, by label. At first only this one."""
 
     def __init__(self) -> None:
         self._folder: Path | None = None
@@ -41,45 +41,45 @@ class HostProcesses:
         self._unread: set[str] = set()
 
     def join(self, folder: Path, number: int) -> None:
-        """Be one of several from now on."""
+        """Share statistics in this folder, as the process with this number."""
         self._folder, self._label = folder, str(number)
 
     def write(self, own: ProcessStats) -> None:
-        """Let the others know, and whoever asks here."""
+        """Write the statistics of this process for all processes of this host."""
         if self._folder is None:
             return
         try:
             if connections.draining and not self._label.endswith(OLD):
                 self._retire(self._folder, own)
-            # A successor writes at the same time.
+            # Renamed, since the successor may write to the same name.
             fresh = self._folder / f"{os.getpid()}.new"
             fresh.write_bytes(orjson.dumps(asdict(own)))
             fresh.replace(self._folder / f"{self._label}.json")
         except OSError as error:
             if not self._failed:
-                logger.warning("The other processes do not see my figures: %s", error)
+                logger.warning("Cannot share the statistics of this process: %s", error)
             self._failed = True
         else:
             self._failed = False
 
     def _retire(self, folder: Path, own: ProcessStats) -> None:
-        """Leave the number to the successor, whose file may be there already."""
+        """Change the label. The successor may have written a file already."""
         file, self._label = folder / f"{self._label}.json", f"{self._label}{OLD}"
-        told = self._read(file)
-        if told is not None and _started(told) == _started(own):
+        stats = self._read(file)
+        if stats is not None and _started(stats) == _started(own):
             file.replace(folder / f"{self._label}.json")
 
     def all_stats(self) -> dict[str, ProcessStats]:
-        """The figures of all, by label, as they were last written.
+        """The statistics of all processes of this host, by label, as last written.
 
-        This process's too: what is told must not depend on who is asked. Only what
-        it has yet to write is of now.
+        Those of this process too, so that every process answers the same. They are
+        current only if it has not written any yet.
         """
         found = {}
         if self._folder is not None:
             for file in sorted(self._folder.glob("*.json")):
-                if (told := self._read(file)) is not None:
-                    found[file.stem] = told
+                if (stats := self._read(file)) is not None:
+                    found[file.stem] = stats
         return (
             found
             if self._label in found
@@ -87,24 +87,24 @@ class HostProcesses:
         )
 
     def _read(self, file: Path) -> ProcessStats | None:
-        """What a process told; None where it is gone, or cannot be understood."""
+        """The statistics in a file; None if the process is gone or they are invalid."""
         try:
-            told = stats_json.from_json(orjson.loads(file.read_bytes()))
+            stats = stats_json.from_json(orjson.loads(file.read_bytes()))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError) as error:
             if file.stem not in self._unread:
-                text = "The figures of process %s cannot be read: %s"
+                text = "Cannot read the statistics of process %s: %s"
                 logger.warning(text, file.stem, error)
             self._unread.add(file.stem)
             return None
         self._unread.discard(file.stem)
         limit = OLD_SECONDS if file.stem.endswith(OLD) else STALE_SECONDS
-        return told if time.time() - told.at < limit else None
+        return stats if time.time() - stats.at < limit else None
 
 
-def _started(told: ProcessStats) -> float | None:
-    return told.gauges.get("start_time_seconds")
+def _started(stats: ProcessStats) -> float | None:
+    return stats.gauges.get("start_time_seconds")
 
 
 host_processes = HostProcesses()

@@ -9,43 +9,43 @@ from rooms.monitoring.process_stats import Buckets, ProcessStats
 
 
 def from_json(data: Any) -> ProcessStats:
-    """What another process told, which may be of another version.
+    """The statistics of another process, which may run another version of Beam.
 
-    What one of the two does not know is missing, and so is a histogram of other
-    bounds, which would not add up with one's own. Raises `TypeError` for what does
-    not say when it was told.
+    Values that one of the two versions does not know are left out, and so are
+    histograms with other bounds, which cannot be added up. Raises `TypeError` if the
+    time `at` is missing.
     """
-    told = _table(data)
-    if not isinstance(at := told.get("at"), int | float):
-        raise TypeError("no time is told")
+    stats = _table(data)
+    if not isinstance(at := stats.get("at"), int | float):
+        raise TypeError("the time is missing")
     return ProcessStats(
         at,
-        _numbers(told.get("counters")),
-        _numbers(told.get("gauges")),
-        _histograms(_table(told.get("histograms"))),
-        {name: _numbers(why) for name, why in _table(told.get("reasons")).items()},
+        _numbers(stats.get("counters")),
+        _numbers(stats.get("gauges")),
+        _histograms(_table(stats.get("histograms"))),
+        {name: _numbers(why) for name, why in _table(stats.get("reasons")).items()},
     )
 
 
-def _table(told: Any) -> dict[str, Any]:
-    return told if isinstance(told, dict) else {}
+def _table(data: Any) -> dict[str, Any]:
+    return data if isinstance(data, dict) else {}
 
 
-def _numbers(told: Any) -> dict[str, float]:
-    items = _table(told).items()
+def _numbers(data: Any) -> dict[str, float]:
+    items = _table(data).items()
     return {name: value for name, value in items if isinstance(value, int | float)}
 
 
-def _histograms(told: dict[str, Any]) -> dict[str, Buckets]:
+def _histograms(data: dict[str, Any]) -> dict[str, Buckets]:
     found = {}
     for name, known in metrics.HISTOGRAMS.items():
         bounds, size = list(known.bounds), len(known.counts)
-        match told.get(name):
+        match data.get(name):
             case {
-                "bounds": its,
+                "bounds": given,
                 "counts": list(counts),
                 "sum": float() | int() as total,
             }:
-                if its == bounds and len(counts) == size:
+                if given == bounds and len(counts) == size:
                     found[name] = Buckets(bounds, counts, total)
     return found

@@ -1,4 +1,4 @@
-"""Owns what admins are warned of: log lines, and counters that should not grow."""
+"""Owns the warnings that admins see: log lines, and counters that should not grow."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ MAX_KEPT: Final = 50
 TEXTS: Final = {
     "connections_refused": "Connects refused",
     "joins_refused": "Joins refused",
-    "slow_consumers_closed": "Sockets closed, they read too slowly",
-    "bad_frames": "Sockets closed, what they sent was no frame",
-    "channel_crashes": "Channels that raised",
-    "channels_overflowed": "Channels ended, too many events waited for them",
-    "clients_slowed": "Pauses for clients that send too fast",
-    "answers_delayed": "Answers delayed, a client fails again and again",
-    "api_limited": "REST requests refused, more than api_rate",
-    "api_refused": "REST requests refused, wrong secret or key",
-    "api_forbidden": "REST requests refused, the key lacks the scope",
-    "events_unpublished": "Events not relayed, their senders were told",
+    "slow_consumers_closed": "Slow clients closed",
+    "bad_frames": "Connections closed after an invalid frame",
+    "channel_crashes": "Channels that crashed",
+    "channels_overflowed": "Channels ended: too many events waited for them",
+    "clients_slowed": "Pauses of clients that send too fast",
+    "answers_delayed": "Answers delayed: a client fails repeatedly",
+    "api_limited": "REST requests refused: above api_rate",
+    "api_refused": "REST requests refused: wrong secret or key",
+    "api_forbidden": "REST requests refused: the key lacks the scope",
+    "events_unpublished": "Events not published; their senders got an error",
     "mailbox_errors": "Failed reads of the hub's mailbox",
-    "events_undeliverable": "Binary events for clients that cannot read them",
-    "gaps_announced": "Rooms told that they may have missed events",
+    "events_undeliverable": "Binary events not sent: the client cannot read them",
+    "gaps_announced": "Rooms that may have missed events",
     "subscription_reconnects": "Subscriptions to Redis that delivered nothing",
-    "processes_reaped": "Dead processes, their members were taken out",
-    "decodes_failed": "Tokens that the backend could not decode",
-    "jwks_failed": "Fetches of the identity provider's keys that failed",
+    "processes_reaped": "Dead processes reaped",
+    "decodes_failed": "Failed decode_token calls",
+    "jwks_failed": "Failed fetches of the identity provider's keys",
     "rooms_unwritten": "Rooms without a row in the database",
-    "fan_out_failures": "Turns in which events of a topic were not all written",
+    "fan_out_failures": "Failed fan-outs: not all members got the events",
     "server_errors": "Errors inside the server",
-    "api_failed": "REST requests that failed",
-    "pages_failed": "Pages that failed",
+    "api_failed": "Failed REST requests",
+    "pages_failed": "Failed pages",
 }
-"""What a counter's growth means; the number is put behind it."""
+"""The text of a warning, by the counter whose growth causes it."""
 
 ERROR_COUNTERS: Final = (
     "connections_refused",
@@ -54,7 +54,7 @@ ERROR_COUNTERS: Final = (
     "fan_out_failures",
     "server_errors",
 )
-"""What counts as an error in the live view's chart. Each has a text."""
+"""The counters that the chart of errors in the live view adds up."""
 
 
 class Recorder(logging.Handler):
@@ -65,24 +65,24 @@ class Recorder(logging.Handler):
         self._kept: deque[dict[str, Any]] = deque(maxlen=MAX_KEPT)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a line; a traceback stays in the log."""
+        """Keep a log line, without its traceback."""
         level = record.levelname.lower()
         text = record.getMessage()
         self._kept.append({"at": record.created, "level": level, "text": text})
 
     def install(self) -> None:
-        """Hear the loggers. Idempotent."""
+        """Attach to the loggers. A second call does nothing."""
         for name in LOGGERS:
             logging.getLogger(name).addHandler(self)
 
     def take(self) -> list[dict[str, Any]]:
-        """What came since the last time."""
+        """Return the lines that are kept, and remove them."""
         taken = list(self._kept)
         self._kept.clear()
         return taken
 
     def put_back(self, records: list[dict[str, Any]]) -> None:
-        """What could not be told yet; the newest stay where there is no room."""
+        """Keep lines that could not be reported yet; of too many, the newest."""
         self._kept = deque([*records, *self._kept], MAX_KEPT)
 
 
@@ -90,7 +90,7 @@ recorder = Recorder()
 
 
 def counter_warnings(before: ProcessStats, after: ProcessStats) -> list[dict[str, Any]]:
-    """A warning for each counter that should not have grown, with its reasons."""
+    """A warning for each counter in `TEXTS` that grew, with the reasons."""
     found = []
     for name, text in TEXTS.items():
         if more := int(after.counters[name] - before.counters[name]):
@@ -101,8 +101,8 @@ def counter_warnings(before: ProcessStats, after: ProcessStats) -> list[dict[str
 
 
 def _reasons(before: Mapping[str, float], after: Mapping[str, float]) -> str:
-    """Of a counter that tells why: how many more for each reason, most first."""
+    """By how much a counter grew for each reason, the largest first."""
     more = {reason: int(after[reason] - before.get(reason, 0)) for reason in after}
     most = sorted(more.items(), key=lambda each: -each[1])
-    told = ", ".join(f"{number:,} {reason}" for reason, number in most if number)
-    return f" ({told})" if told else ""
+    listed = ", ".join(f"{number:,} {reason}" for reason, number in most if number)
+    return f" ({listed})" if listed else ""

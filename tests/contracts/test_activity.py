@@ -1,4 +1,4 @@
-"""What happened recently is added up alike in process and in Redis."""
+"""What both stores of recent activity promise: in memory and in Redis."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOON = 1_789_992_000.0
 
 @pytest.fixture
 async def kept(backend: str, running_hub: Hub) -> Activity:
-    """A back end that holds nothing."""
+    """An empty store."""
     if conf().redis_url:
         await redis.batch().call("FLUSHALL")
     return activity()
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.parametrize(
 
 
 def messages(**counts: int) -> ActivityBuffer:
-    """So many messages in each topic."""
+    """So many messages to each topic."""
     return ActivityBuffer(messages=counts)
 
 
@@ -51,12 +51,12 @@ async def test_messages_of_processes_add_up(kept: Activity) -> None:
     assert await kept.per_minute([], NOON) == []
 
 
-async def test_many_busy_topics_hold_up_nobody(kept: Activity) -> None:
+async def test_many_busy_topics_do_not_delay_other_calls(kept: Activity) -> None:
     many = {f"t{n}": 1 for n in range(2_600)}
     adding = asyncio.create_task(kept.add(ActivityBuffer(messages=many), NOON))
     await asyncio.sleep(0)
 
-    # What is asked now is answered long before the last one is added.
+    # This call is answered long before the last topic is added.
     seen = await kept.per_minute(list(many), NOON)
 
     if conf().redis_url:
@@ -66,7 +66,7 @@ async def test_many_busy_topics_hold_up_nobody(kept: Activity) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 1_200])
-async def test_what_is_added_up_does_not_stay(kept: Activity, count: int) -> None:
+async def test_counts_of_messages_expire(kept: Activity, count: int) -> None:
     await kept.add(messages(**{f"t{n}": 1 for n in range(count)}), NOON)
 
     if conf().redis_url:
@@ -75,7 +75,7 @@ async def test_what_is_added_up_does_not_stay(kept: Activity, count: int) -> Non
     assert await kept.busiest(3, NOON + 180) == []
 
 
-async def test_a_minute_fades_as_the_next_goes_on(kept: Activity) -> None:
+async def test_a_minute_counts_less_as_the_next_one_passes(kept: Activity) -> None:
     await kept.add(messages(a=60), NOON)
     await kept.add(messages(a=10), NOON + 60)
 
@@ -108,11 +108,11 @@ async def test_the_last_events_of_backends_are_kept_newest_first(
     assert {record["by"] for record in found} == {"key:billing"}
     assert [record["event"] for record in await kept.sent("b")] == ["other"]
     assert await kept.sent("c") == []
-    # They are messages too.
+    # They count as messages too.
     assert (await kept.per_minute(["a"], NOON))[0] == MAX_SENT + 5
 
 
-async def test_figures_are_kept_for_a_quarter_of_an_hour(kept: Activity) -> None:
+async def test_points_are_kept_for_15_minutes(kept: Activity) -> None:
     for at in (NOON, NOON + KEPT_SECONDS, NOON + KEPT_SECONDS + 5):
         await kept.add_report({"at": at, "process": "p"}, [])
 
@@ -138,7 +138,7 @@ async def test_the_last_warnings_are_kept_newest_first(kept: Activity) -> None:
     assert len(warnings) == MAX_WARNINGS
 
 
-async def test_old_warnings_are_told_no_more(kept: Activity) -> None:
+async def test_old_warnings_are_left_out(kept: Activity) -> None:
     await kept.add_report({"at": NOON}, [{"at": NOON, "text": "old"}])
     later = NOON + KEPT_SECONDS + 1
     await kept.add_report({"at": later}, [{"at": later, "text": "new"}])
@@ -148,7 +148,7 @@ async def test_old_warnings_are_told_no_more(kept: Activity) -> None:
     assert [line["text"] for line in warnings] == ["new"]
 
 
-async def test_what_is_gathered_is_bounded(kept: Activity) -> None:
+async def test_the_buffer_is_bounded(kept: Activity) -> None:
     buffer = ActivityBuffer()
     for n in range(MAX_TOPICS + 10):
         buffer.note_sent(f"t{n}", "e", "secret")
@@ -158,7 +158,7 @@ async def test_what_is_gathered_is_bounded(kept: Activity) -> None:
     assert (await kept.per_minute([f"t{MAX_TOPICS + 5}"], NOON)) == [1]
 
 
-async def test_rooms_that_only_backends_name_are_bounded(kept: Activity) -> None:
+async def test_topics_to_which_only_backends_send_are_bounded(kept: Activity) -> None:
     buffer = ActivityBuffer()
     before = metrics.ROOM_MESSAGES.value
     for n in range(MAX_COUNTED + 10):

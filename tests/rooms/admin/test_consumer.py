@@ -381,7 +381,7 @@ async def test_each_error_has_its_reason_among_the_warnings(
     assert {
         "Connects refused: 1 (1 token)",
         "Joins refused: 2 (1 invalid_payload, 1 unauthorized)",
-        "Sockets closed, what they sent was no frame: 1",
+        "Connections closed after an invalid frame: 1",
     } <= {*texts}
 
 
@@ -409,7 +409,7 @@ async def test_the_live_view_is_told_at_every_beat(admin: AsyncClient) -> None:
     assert told["point"]["joins"] > 0
     assert told["point"]["memory"] > 1e6
     texts = [line["text"] for line in told["warnings"]]
-    assert "Sockets closed, they read too slowly: 3" in texts
+    assert "Slow clients closed: 3" in texts
     points, warnings = await activity().reports(time.time())
     assert points[-1] == told["point"]
     assert warnings[0] in told["warnings"]

@@ -1,4 +1,4 @@
-"""Log lines that clients cause: one line each, whatever the client's text holds."""
+"""Log lines that clients cause: one line each, for any text of a client."""
 
 from __future__ import annotations
 

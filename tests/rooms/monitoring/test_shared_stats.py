@@ -1,4 +1,4 @@
-"""The processes behind one socket: what each tells, and what is told of all."""
+"""The statistics that the processes of one host share."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ pytestmark = pytest.mark.usefixtures("running_hub")
 
 
 def joined(folder: Path, number: int) -> HostProcesses:
-    """What the process of this number knows of all."""
+    """The process with this number."""
     found = HostProcesses()
     found.join(folder, number)
     return found
 
 
-async def test_who_is_alone_tells_what_is_now() -> None:
+async def test_a_process_alone_returns_its_current_statistics() -> None:
     before = HostProcesses().all_stats()["1"].counters["joins"]
 
     metrics.JOINS.value += 1
@@ -32,7 +32,7 @@ async def test_who_is_alone_tells_what_is_now() -> None:
     assert HostProcesses().all_stats()["1"].counters["joins"] == before + 1
 
 
-async def test_siblings_see_each_other(tmp_path: Path) -> None:
+async def test_processes_of_a_host_see_each_other(tmp_path: Path) -> None:
     first, second = joined(tmp_path, 1), joined(tmp_path, 2)
     assert set(first.all_stats()) == {"1"}
 
@@ -42,7 +42,7 @@ async def test_siblings_see_each_other(tmp_path: Path) -> None:
     assert set(second.all_stats()) == {"2"}
 
 
-async def test_whoever_is_asked_tells_the_same(tmp_path: Path) -> None:
+async def test_every_process_returns_the_same(tmp_path: Path) -> None:
     both = joined(tmp_path, 1), joined(tmp_path, 2)
     for one in both:
         one.write(process_stats.current())
@@ -53,7 +53,7 @@ async def test_whoever_is_asked_tells_the_same(tmp_path: Path) -> None:
     assert first == second
 
 
-async def test_figures_come_back_as_they_were(tmp_path: Path) -> None:
+async def test_statistics_are_read_as_they_were_written(tmp_path: Path) -> None:
     metrics.LATENCY.observe(0.003)
     first, second = joined(tmp_path, 1), joined(tmp_path, 2)
     own = process_stats.current()
@@ -63,7 +63,7 @@ async def test_figures_come_back_as_they_were(tmp_path: Path) -> None:
     assert second.all_stats()["1"] == own
 
 
-async def test_a_sibling_that_is_silent_is_gone(tmp_path: Path) -> None:
+async def test_a_process_with_old_statistics_is_gone(tmp_path: Path) -> None:
     first, second = joined(tmp_path, 1), joined(tmp_path, 2)
     old = process_stats.current()
     old.at -= STALE_SECONDS + 1
@@ -73,7 +73,7 @@ async def test_a_sibling_that_is_silent_is_gone(tmp_path: Path) -> None:
     assert set(first.all_stats()) == {"1"}
 
 
-async def test_who_drains_goes_on_beside_the_successor(
+async def test_a_process_that_drains_is_listed_with_its_successor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, new, other = joined(tmp_path, 1), joined(tmp_path, 1), joined(tmp_path, 2)
@@ -85,13 +85,13 @@ async def test_who_drains_goes_on_beside_the_successor(
     monkeypatch.setattr(connections, "draining", True)
     old.write(process_stats.current())
 
-    told = other.all_stats()
-    assert {"1", "1-old"} <= set(told)
-    assert told["1"].gauges["draining"] == 0
-    assert told["1-old"].gauges["draining"] == 1
+    stats = other.all_stats()
+    assert {"1", "1-old"} <= set(stats)
+    assert stats["1"].gauges["draining"] == 0
+    assert stats["1-old"].gauges["draining"] == 1
 
 
-async def test_who_drains_without_a_successor_is_not_counted_twice(
+async def test_a_process_that_drains_without_a_successor_is_listed_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = joined(tmp_path, 1)
@@ -106,9 +106,9 @@ async def test_who_drains_without_a_successor_is_not_counted_twice(
     assert set(old.all_stats()) == {"1-old"}
 
 
-@pytest.mark.parametrize(("passed", "is_told"), [(-1, True), (1, False)])
-async def test_the_last_figures_of_who_drained_stay_for_a_minute(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passed: int, is_told: bool
+@pytest.mark.parametrize(("passed", "is_listed"), [(-1, True), (1, False)])
+async def test_the_last_statistics_of_a_drained_process_stay_for_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passed: int, is_listed: bool
 ) -> None:
     old, other = joined(tmp_path, 1), joined(tmp_path, 2)
     monkeypatch.setattr(connections, "draining", True)
@@ -117,11 +117,11 @@ async def test_the_last_figures_of_who_drained_stay_for_a_minute(
 
     old.write(last)
 
-    assert ("1-old" in other.all_stats()) == is_told
+    assert ("1-old" in other.all_stats()) == is_listed
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_the_last_beat_of_a_process_is_told(
+async def test_a_process_writes_its_last_statistics_at_the_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine, other = joined(tmp_path, 1), joined(tmp_path, 2)
@@ -135,17 +135,17 @@ async def test_the_last_beat_of_a_process_is_told(
     assert other.all_stats()["1"].counters["connections_closed"] == metrics.CLOSED.value
 
 
-async def test_a_process_of_another_version_is_understood_as_far_as_it_can_be(
+async def test_known_statistics_of_another_version_are_read(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = joined(tmp_path, 1)
-    told = asdict(process_stats.current())
-    told["counters"] = {"joins": 7, "unheard_of": 1, "frames_in": "many"}
-    told |= {"gauges": None, "more": {}}
-    latency = told["histograms"]["delivery_latency_seconds"]
+    stats = asdict(process_stats.current())
+    stats["counters"] = {"joins": 7, "unknown": 1, "frames_in": "many"}
+    stats |= {"gauges": None, "more": {}}
+    latency = stats["histograms"]["delivery_latency_seconds"]
     latency["bounds"], latency["counts"] = latency["bounds"][1:], latency["counts"][1:]
-    del told["reasons"]
-    (tmp_path / "2.json").write_bytes(orjson.dumps(told))
+    del stats["reasons"]
+    (tmp_path / "2.json").write_bytes(orjson.dumps(stats))
 
     found = first.all_stats()["2"]
 
@@ -166,20 +166,20 @@ async def test_a_process_of_another_version_is_understood_as_far_as_it_can_be(
         None,
     ],
 )
-async def test_a_histogram_of_another_kind_is_left_out(
+async def test_an_unknown_histogram_is_left_out(
     tmp_path: Path, histogram: object
 ) -> None:
-    told = {
+    stats = {
         "at": process_stats.current().at,
         "histograms": {metrics.LATENCY.name: histogram},
     }
-    (tmp_path / "2.json").write_bytes(orjson.dumps(told))
+    (tmp_path / "2.json").write_bytes(orjson.dumps(stats))
 
     assert joined(tmp_path, 1).all_stats()["2"].histograms == {}
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b'{"at": "noon"}', b"{}", b"\xff"])
-async def test_what_cannot_be_read_is_warned_of_once(
+async def test_invalid_statistics_are_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, text: bytes
 ) -> None:
     first = joined(tmp_path, 1)
@@ -189,11 +189,11 @@ async def test_what_cannot_be_read_is_warned_of_once(
     for _ in range(3):
         assert set(first.all_stats()) == {"1"}
 
-    assert caplog.text.count("The figures of process 2 cannot be read") == 1
-    assert caplog.text.count("The figures of process 3 cannot be read") == 1
+    assert caplog.text.count("Cannot read the statistics of process 2") == 1
+    assert caplog.text.count("Cannot read the statistics of process 3") == 1
 
 
-async def test_a_folder_that_is_gone_is_warned_of_once(
+async def test_a_missing_folder_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = joined(tmp_path / "gone", 1)
@@ -201,5 +201,5 @@ async def test_a_folder_that_is_gone_is_warned_of_once(
     for _ in range(3):
         first.write(process_stats.current())
 
-    assert caplog.text.count("do not see my figures") == 1
+    assert caplog.text.count("Cannot share the statistics") == 1
     assert set(first.all_stats()) == {"1"}
