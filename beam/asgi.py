@@ -28,7 +28,9 @@ from beam.server.pages import PageHandler, StaticFiles
 from beam.telemetry import metrics
 from beam.telemetry.logs import Send, identify
 from rooms.admin.consumer import admin_application
-from rooms.channels.consumer import SocketConsumer, deny, plain_http
+from rooms.channels.client_consumer import ClientConsumer
+from rooms.channels.plain_http import plain_http
+from rooms.channels.refused_connect import deny
 from rooms.protocol.handshake import Refused
 
 logger = logging.getLogger(__name__)
@@ -168,5 +170,5 @@ async def _lifespan(receive: Any, send: Any) -> None:
 with command_line.reported():
     _check_settings()
 application = Application(
-    {"/socket": SocketConsumer.as_asgi(), "/admin/live": admin_application}
+    {"/socket": ClientConsumer.as_asgi(), "/admin/live": admin_application}
 )

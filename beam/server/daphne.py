@@ -36,7 +36,7 @@ from beam.server.inbox import Inbox
 from beam.server.supervisor import BACKLOG, READY, cannot_listen
 from beam.server.websocket import configured
 from beam.server.websocket_output import CLOSE_SECONDS
-from rooms.channels.consumer import HTTP_RESPONSE
+from rooms.channels.refused_connect import HTTP_RESPONSE
 from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import hub

@@ -17,7 +17,7 @@ from autobahn.websocket import protocol as autobahn_protocol
 from beam.server.event_loop import twisted_loop
 from beam.server.websocket_output import OutputProtocol
 from beam.telemetry import metrics
-from rooms.channels.consumer import HTTP_RESPONSE
+from rooms.channels.refused_connect import HTTP_RESPONSE
 from rooms.messaging.outbound import CLOSED_BY_CLIENT, LOST, Ended, Receiver
 from rooms.monitoring import client_log
 from rooms.protocol.messages import Close

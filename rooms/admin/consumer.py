@@ -24,14 +24,16 @@ from django.db import Error as DatabaseError
 from django.middleware.csrf import CsrfViewMiddleware
 
 from beam.redis import Unavailable
+from beam.telemetry.metrics import Counter
 from rooms.admin.channels import PATTERNS
 from rooms.auth.grants import Identity
-from rooms.channels.consumer import Receive, SocketConsumer, negotiated
+from rooms.channels.asgi_scope import handshake_of
+from rooms.channels.consumer import Consumer
+from rooms.channels.socket_channels import SocketChannels
 from rooms.messaging import publisher
 from rooms.messaging.background_tasks import background_tasks
-from rooms.messaging.connections import logged_out_event
-from rooms.protocol.handshake import Handshake
-from rooms.protocol.handshake import Refused as HandshakeRefused
+from rooms.messaging.connections import connections, logged_out_event
+from rooms.protocol.handshake import Handshake, Refused
 from rooms.protocol.messages import Close, Frame
 
 # One of them is enough: whoever may change rooms may look at them.
@@ -40,67 +42,89 @@ RECHECK_SECONDS: Final = 30.0
 Session: Final = import_module(settings.SESSION_ENGINE).SessionStore
 
 
-class AdminConsumer(SocketConsumer):
+class ObserverConsumer(Consumer):
     """One admin's WebSocket, for as long as the admin is logged in and may watch."""
 
     counts = False
     _key: str
     _recheck: asyncio.TimerHandle | None = None
 
-    def __init__(self, idle_timeout: float | None = None) -> None:
-        super().__init__(idle_timeout)
-        self._patterns = PATTERNS
-
     async def authenticate(self, scope: Any) -> Handshake:
         """By the session's cookie, from a page of the admin's own origin."""
         if not _is_from_here(scope):
             # Any other page could use the admin's cookie too.
-            raise HandshakeRefused("a page of another origin", "origin")
-        shake = negotiated(scope, allowed=None)
+            raise Refused("a page of another origin", "origin")
+        shake = handshake_of(scope, allowed=None)
         self._key = scope["session"].session_key or ""
         self.session = digest(self._key)
         user = await self._user()
         if user is None:
-            raise HandshakeRefused("nobody who may watch", "session")
+            raise Refused("nobody who may watch", "session")
         self.identity = Identity(f"admin:{user.get_username()}")
         return shake
 
     async def _user(self) -> Any:
-        """Who is logged in and may watch, as the database says now; None: nobody."""
-        # Read anew: the scope's own keeps what it once read.
+        """The admin, as the database says now; None: logged out, or without rights."""
+        # Not the scope's own session, which keeps what it once read.
         scope: Any = {"session": Session(self._key)}
         user = await get_user(scope)
         return user if await database_sync_to_async(may_watch)(user) else None
 
-    async def _serve(self, receive: Receive) -> None:
-        self._look_later()
-        await super()._serve(receive)
-
-    def _look_later(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._recheck = loop.call_later(RECHECK_SECONDS, self._look)
-
-    def _look(self) -> None:
-        background_tasks().spawn(self._leave_if_refused())
-
-    async def _leave_if_refused(self) -> None:
-        with suppress(DatabaseError):
-            # Else: the next look tells.
-            if await self._user() is None:
-                self.close(Close.GOING_AWAY, "session")
-        if not self._ended:
-            self._look_later()
-
-    async def _join(self, frame: Frame) -> None:
+    async def may_stay(self) -> bool:
+        """Whether the admin is still logged in and may watch; closes if not."""
         if await self._user() is not None:
-            await super()._join(frame)
-        else:
-            self.close(Close.GOING_AWAY, "session")
+            return True
+        self.close(Close.GOING_AWAY, "session")
+        return False
 
-    def _end(self, reason: str, *, lost: bool = True) -> None:
+    def make_channels(self, shake: Handshake) -> SocketChannels:
+        """The channels of observers."""
+        return ObserverChannels(self, shake)
+
+    def opened(self) -> None:
+        """Close the connection with the login, and check its rights every so often."""
+        connections.add(self)
+        self._recheck_later()
+
+    def ended(self, reason: str, seconds: float) -> None:
+        """Stop the checks."""
+        connections.discard(self)
         if self._recheck is not None:
             self._recheck.cancel()
-        super()._end(reason, lost=lost)
+
+    def _recheck_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._recheck = loop.call_later(RECHECK_SECONDS, self._start_recheck)
+
+    def _start_recheck(self) -> None:
+        background_tasks().spawn(self._close_if_refused())
+
+    async def _close_if_refused(self) -> None:
+        # The next check will do if the database is unavailable.
+        with suppress(DatabaseError):
+            await self.may_stay()
+        if not self.channels.is_closed:
+            self._recheck_later()
+
+
+class ObserverChannels(SocketChannels):
+    """The joined channels of one observer: in no metric, and checked at each join."""
+
+    __slots__ = ("_may_stay",)
+
+    frames_in = Counter("observer_frames", "Frames of observers; not exported")
+    joins = Counter("observer_joins", "Joins of observers; not exported")
+
+    def __init__(self, consumer: ObserverConsumer, shake: Handshake) -> None:
+        super().__init__(
+            consumer.socket, consumer.identity, shake, PATTERNS, consumer.close
+        )
+        self._may_stay = consumer.may_stay
+
+    async def join(self, frame: Frame) -> None:
+        """Run a join if the admin may still watch; else the connection is closed."""
+        if await self._may_stay():
+            await super().join(frame)
 
 
 def may_watch(user: Any) -> bool:
@@ -140,4 +164,4 @@ def _tell_logout(request: Any, **_: Any) -> None:
 
 
 user_logged_out.connect(_tell_logout)
-admin_application = SessionMiddlewareStack(AdminConsumer.as_asgi())
+admin_application = SessionMiddlewareStack(ObserverConsumer.as_asgi())

@@ -5,11 +5,11 @@ import os
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.conformance.settings")
 
 from beam.asgi import Application
-from rooms.channels.consumer import SocketConsumer
+from rooms.channels.client_consumer import ClientConsumer
 
 application = Application(
     {
-        "/socket": SocketConsumer.as_asgi(),
-        "/short": SocketConsumer.as_asgi(idle_timeout=0.4),
+        "/socket": ClientConsumer.as_asgi(),
+        "/short": ClientConsumer.as_asgi(idle_timeout=0.4),
     }
 )

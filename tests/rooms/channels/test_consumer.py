@@ -19,7 +19,7 @@ from beam import redis
 from beam.asgi import application
 from beam.telemetry import log_summary, metrics
 from rooms.auth import grants, jwt_tokens
-from rooms.channels.consumer import SocketConsumer
+from rooms.channels.client_consumer import ClientConsumer
 from rooms.channels.room import RoomChannel
 from rooms.messaging import publisher
 from rooms.messaging.connections import connections, disconnect_event
@@ -391,7 +391,7 @@ async def test_a_connection_that_joined_nothing_is_disconnected_too() -> None:
 
 async def test_a_silent_client_is_closed_with_1002() -> None:
     path = f"/?vsn=2.0.0&user_token={jwt_tokens.mint_user('ada', 60)}"
-    app = SocketConsumer.as_asgi(idle_timeout=0.15)
+    app = ClientConsumer.as_asgi(idle_timeout=0.15)
     wire = WebsocketCommunicator(app, path)
     await wire.connect()
 

@@ -12,6 +12,7 @@ from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
 from rooms.channels.channel import Channel
+from rooms.channels.client_consumer import ClientConsumer
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import Hub
 from tests.clients import Client, connected, until
@@ -200,7 +201,7 @@ async def test_a_channel_that_a_refused_join_replaced_is_closed_at_once() -> Non
 
 
 async def test_only_so_many_answers_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rooms.channels.consumer.MOST_LATE", 2)
+    monkeypatch.setattr("rooms.channels.failure_replies.MOST_DELAYED", 2)
     [ada] = await connected("ada")
 
     for n in range(FREE + 3):
@@ -241,5 +242,8 @@ async def test_a_late_crash_does_not_reach_who_has_joined_again() -> None:
 
     assert (await ada.get())[:4] == ["4", "4", "crash:1", "phx_reply"]
     [connection] = connections.everyone()
-    await until(lambda: not vars(connection)["_late"])
+    assert isinstance(connection, ClientConsumer)
+    failures = connection.channels.failures
+    assert failures is not None
+    await until(lambda: not failures.delayed)
     assert await ada.is_silent()

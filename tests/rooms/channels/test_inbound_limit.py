@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
 from rooms.channels.channel import Channel
-from rooms.channels.consumer import SocketConsumer
+from rooms.channels.client_consumer import ClientConsumer
 from rooms.messaging import publisher
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import Hub
@@ -55,9 +55,9 @@ def slow(running_hub: Hub, settings: Settings) -> Iterator[None]:
     Slow.go_on.set()
 
 
-def consumer() -> SocketConsumer:
+def consumer() -> ClientConsumer:
     [only] = connections.everyone()
-    assert isinstance(only, SocketConsumer)
+    assert isinstance(only, ClientConsumer)
     return only
 
 
@@ -85,10 +85,10 @@ async def test_a_busy_channel_pauses_its_client_and_loses_nothing() -> None:
     await send_much(ada, "slow:1", 50)
 
     await until(lambda: metrics.PAUSED.value == paused + 1)
-    assert LIMIT < consumer()._waiting < LIMIT + 20_000
+    assert LIMIT < consumer().channels.inbound.waiting < LIMIT + 20_000
     Slow.go_on.set()
     assert await refs_of(ada, 50) == list(range(50))
-    assert consumer()._waiting == 0
+    assert consumer().channels.inbound.waiting == 0
 
 
 async def test_all_channels_of_a_connection_count() -> None:
@@ -113,10 +113,10 @@ async def test_what_comes_behind_a_slow_join_counts() -> None:
     await send_much(ada, "slow:1", 50)
 
     await until(lambda: metrics.PAUSED.value == paused + 1)
-    assert LIMIT < consumer()._waiting < LIMIT + 20_000
+    assert LIMIT < consumer().channels.inbound.waiting < LIMIT + 20_000
     Slow.go_on.set()
     assert await refs_of(ada, 51) == ["join", *range(50)]
-    assert consumer()._waiting == 0
+    assert consumer().channels.inbound.waiting == 0
 
 
 async def test_leaves_that_wait_count_too() -> None:
@@ -131,7 +131,7 @@ async def test_leaves_that_wait_count_too() -> None:
     await until(lambda: metrics.PAUSED.value == paused + 1)
     Slow.go_on.set()
     assert await refs_of(ada, 2) == ["busy", 0]
-    await until(lambda: consumer()._waiting == 0)
+    await until(lambda: consumer().channels.inbound.waiting == 0)
 
 
 async def test_others_are_served_while_one_is_paused() -> None:
@@ -155,7 +155,7 @@ async def test_a_client_that_is_paused_can_be_disconnected() -> None:
     one.close(Close.GOING_AWAY)
 
     assert await ada.closed_with() == 1001
-    assert one._waiting == 0
+    assert one.channels.inbound.waiting == 0
     await ada.close()
 
 
@@ -179,7 +179,7 @@ async def test_a_channel_too_slow_for_intercepted_events_ends() -> None:
 async def test_a_join_too_slow_for_the_events_of_its_topic_ends() -> None:
     [ada] = await connected("ada")
     await ada.send("j", "join", "slow:1", "phx_join", {"wait": True})
-    await until(lambda: consumer()._entering is not None)
+    await until(lambda: consumer().channels._entering is not None)
     overflows = metrics.OVERFLOWS.value
     event = Event(topic="slow:1", name="any", payload={"x": "y" * 10_000})
 

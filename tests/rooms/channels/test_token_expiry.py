@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
 from rooms.auth import jwt_tokens
-from rooms.channels.consumer import SocketConsumer
+from rooms.channels.client_consumer import ClientConsumer
 from rooms.channels.room import MAX_DEPARTED, RoomChannel
 from rooms.messaging import publisher
 from rooms.messaging.connections import connections
@@ -159,8 +159,8 @@ async def test_one_connection_remembers_few_of_the_rooms_it_left() -> None:
         await ada.ask(f"room:r{n}", "phx_leave", {})
 
     [consumer] = connections.everyone()
-    assert isinstance(consumer, SocketConsumer)
-    assert len(consumer.departed) == MAX_DEPARTED
+    assert isinstance(consumer, ClientConsumer)
+    assert len(consumer.channels.departed) == MAX_DEPARTED
 
 
 async def test_others_on_the_connection_do_not_wait() -> None:
