@@ -1,1 +1,1 @@
-"""The benchmark suite: Beam beside its peers, in one run on one machine."""
+"""The benchmark suite: Beam and other servers, in one run on one machine."""

@@ -40,7 +40,7 @@ SLOWEST_WINDOW = 4
 
 
 def run(scenario: Scenario, peer: Peer, redis_url: str) -> Result:
-    """A fresh server, one run."""
+    """Run once, with a new server."""
     with serve(peer, redis_url, slowed=scenario.slowed) as server:
         try:
             return uvloop.run(measure(scenario, peer, server))
@@ -50,7 +50,7 @@ def run(scenario: Scenario, peer: Peer, redis_url: str) -> Result:
 
 
 def sized(scenario: Scenario, peer: str, *, short: bool) -> Scenario:
-    """The scenario with as many messages as a peer can make in the time."""
+    """The scenario, with a number of messages that this peer can handle in the time."""
     messages = scenario.messages // (SHORT_PART if short else 1)
     window = scenario.window
     if peer == "plain channels":
@@ -60,7 +60,7 @@ def sized(scenario: Scenario, peer: str, *, short: bool) -> Scenario:
 
 
 def main() -> int:
-    """Run what was asked for; 1 where something of Beam's was not measured."""
+    """Run the requested scenarios; 1 if a run of Beam failed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--short", action="store_true", help="once, fewer messages")
     parser.add_argument("--runs", type=int, help=f"medians of so many ({RUNS})")

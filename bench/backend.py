@@ -1,4 +1,4 @@
-"""Owns the backend of the REST scenarios: one keep-alive connection a room."""
+"""The backend of the REST scenarios: one keep-alive connection per room."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECRET = "dev-secret"
 
 
 class Backend:
-    """Sends events over REST, each when the one before was answered."""
+    """Sends events over REST, each when the previous one is answered."""
 
     def __init__(self, base: str, crowd: Crowd) -> None:
         where = urlsplit(base)
@@ -22,7 +22,7 @@ class Backend:
         self._crowd = crowd
 
     async def send(self, events: int, batch: int) -> None:
-        """So many events to each room, and every delivery awaited.
+        """Send `events` events to each room, and await every delivery.
 
         `batch` events a request; 1: the call for a single event.
         """

@@ -1,7 +1,7 @@
-"""Owns how the load generator speaks to each kind of server.
+"""How the load generator sends to and reads from each kind of server.
 
-Every dialect carries the same body: `{"s": sender, "n": number, "x": padding}`,
-100 bytes in all unless told otherwise, to everyone in the room but the sender.
+Every dialect sends the same body: `{"s": sender, "n": number, "x": padding}`,
+100 bytes in total by default, to all members of the room except the sender.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def body(sender: int, number: int, size: int = BODY_BYTES) -> str:
 
 
 class Dialect(Protocol):
-    """One connection's way of talking."""
+    """The protocol of one connection."""
 
     member: int
     size: int
@@ -43,7 +43,7 @@ class Dialect(Protocol):
         """A message to one other member."""
 
     def heartbeat(self) -> bytes:
-        """A sign of life; empty where the server asks for it."""
+        """A heartbeat; empty if the server sends pings."""
 
 
 @dataclass(slots=True)

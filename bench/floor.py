@@ -1,4 +1,4 @@
-"""Owns the send floor: what `send` on 200 loopback sockets costs, and no more.
+"""The send floor: the cost of only `send`, on 200 loopback sockets.
 
 No server that makes one system call a delivery can be cheaper than this.
 """
@@ -43,7 +43,7 @@ int main(int argc, char **argv) {
 
 
 def measure() -> list[Result]:
-    """CPU of a send in Python, and in C where a compiler is found."""
+    """CPU of a send in Python, and in C if there is a compiler."""
     pairs = [_pair() for _ in range(SOCKETS)]
     senders = [sender for sender, _ in pairs]
     reading = threading.Event()

@@ -1,4 +1,4 @@
-"""Owns the load generator: members, their messages, and the check of each delivery."""
+"""The load generator: members, their messages, and the check of each delivery."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PRESSED_BURST = 20
 
 
 class Wrong(Exception):
-    """A delivery was lost, doubled or out of order: the figures mean nothing."""
+    """A delivery was lost, doubled or out of order: the measurement is invalid."""
 
 
 class Member(WSListener):
@@ -33,19 +33,19 @@ class Member(WSListener):
         self.stuck = False
 
     def stop_reading(self) -> None:
-        """Never read again what the server sends."""
+        """Stop reading."""
         self.stuck = True
         if self.transport is not None:
             self.transport.underlying_transport.pause_reading()
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """Say hello."""
+        """Send the first frame."""
         self.transport = transport
         for frame in self.dialect.hello():
             transport.send(WSMsgType.TEXT, frame)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Count a message, or go on joining."""
+        """Count a message, or continue the join."""
         if frame.msg_type is not WSMsgType.TEXT:
             return
         self.crowd.frames += 1
@@ -56,7 +56,7 @@ class Member(WSListener):
             self._take(data, at)
         elif not self.joined.done():
             self._greet(transport, data)
-        elif data == b"2":  # engine.io asks for a sign of life
+        elif data == b"2":  # engine.io's ping
             transport.send(WSMsgType.TEXT, b"3")
 
     def _greet(self, transport: WSTransport, data: bytes) -> None:
@@ -82,14 +82,14 @@ class Member(WSListener):
         self.crowd.delivered(number)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """A connection that ends during a run spoils it."""
+        """A connection that ends during a run makes it invalid."""
         if not self.crowd.closing and not self.stuck:
             self.crowd.fail("a connection was closed")
 
 
 @dataclass
 class Crowd:
-    """All members of a run, and what they were told."""
+    """All members of a run, and what they received."""
 
     rooms: dict[str, list[Member]] = field(default_factory=dict)
     deliveries: int = 0
@@ -138,7 +138,7 @@ class Crowd:
         first: int = 0,
         room: str = "",
     ) -> float:
-        """Connect and join everybody; the seconds it took.
+        """Connect and join all members; the seconds it took.
 
         `first`: the number of the first member, where there are other crowds.
         `room`: the room of all of them, in place of one each `size` members.
@@ -174,7 +174,7 @@ class Crowd:
             for members in self.rooms.values():
                 self._send(members[0], sent, burst)
             sent += burst
-            # Half a window is always under way.
+            # Half a window is always on its way.
             await self.reach(start + (sent - window // 2) * fan)
         await self.reach(start + messages * fan)
         return time.perf_counter() - began
@@ -200,13 +200,13 @@ class Crowd:
         await self.reach(start + messages * (readers - 1))
 
     async def press(self) -> None:
-        """Let one member send as fast as the network takes it, until cancelled."""
+        """One member sends as fast as the network accepts, until cancelled."""
         [[sender, *_], *_] = self.rooms.values()
         if sender.transport is None:
             return
         wire, number = sender.transport.underlying_transport, 0
         while True:
-            # Not all that the network takes at once: that would keep the
+            # Less than the network accepts at once: more would keep the
             # generator from reading.
             if wire.get_write_buffer_size() < PRESSED_BYTES:
                 self._send(sender, number, PRESSED_BURST)
@@ -229,7 +229,7 @@ class Crowd:
         await self.reach(start + messages)
 
     async def heartbeats(self, seconds: float, every: float) -> None:
-        """Let everybody idle as the official client does."""
+        """All members are idle, and send heartbeats as the official client does."""
         everybody = [m for members in self.rooms.values() for m in members]
         began = time.perf_counter()
         for number in range(int(len(everybody) * seconds / every)):
@@ -243,7 +243,7 @@ class Crowd:
             raise Wrong(self.wrong)
 
     async def leave(self) -> None:
-        """Close everybody's connection."""
+        """Close all connections."""
         self.closing = True
         everybody = [m for members in self.rooms.values() for m in members]
         for member in everybody:

@@ -1,4 +1,4 @@
-"""Owns the servers that are measured: how each is started, ended and weighed."""
+"""The servers that are measured: how each is started, stopped and observed."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ START_SECONDS = 15.0
 # CPU seconds in 0.4 s: a tick of the clock or two.
 SETTLED = 0.03
 PYTHON = sys.executable
-# One sender a room sends as fast as answers come; rates are still accounted.
+# One sender per room sends as fast as answers come; rates are still counted.
 UNSLOWED = {"BEAM_INBOUND_RATE": "1000000", "BEAM_INBOUND_BURST": "1000000"}
-# Members say nothing while thousands of others join.
+# Members send nothing while thousands of others join.
 PATIENT = {"BEAM_IDLE_TIMEOUT": "600"}
 PLAIN = "bench.baselines.plain_channels:application"
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A server: its command, what it needs, and how it is spoken to."""
+    """A server: its command, its requirements, and its protocol."""
 
     name: str
     command: tuple[str, ...]
@@ -61,7 +61,7 @@ PEERS = {
         ),
         Peer(
             "plain channels",
-            # With its own backlog of 50, connections of a storm come seconds late.
+            # With its own backlog of 50, connections of a storm are seconds late.
             (
                 *(PYTHON, "-m", "daphne", "-e"),
                 *("tcp:port={port}:interface=127.0.0.1:backlog=4096", PLAIN),
@@ -81,7 +81,7 @@ PEERS = {
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """What a server has used so far."""
+    """CPU and memory that a server has used."""
 
     cpu_seconds: float
     rss_bytes: int
@@ -116,7 +116,7 @@ class Running:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
+    """A free port of the loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -157,7 +157,7 @@ def _process(
 
 @contextmanager
 def redis_server(executable: str) -> Iterator[str]:
-    """A redis-server of the run's own; its URL."""
+    """A redis-server for this run; its URL."""
     port = free_port()
     command = [executable, "--port", str(port), "--bind", "127.0.0.1"]
     command += ["--save", "", "--appendonly", "no"]
@@ -167,7 +167,7 @@ def redis_server(executable: str) -> Iterator[str]:
 
 @contextmanager
 def serve(peer: Peer, redis_url: str, *, slowed: bool = False) -> Iterator[Running]:
-    """A peer, started and ready. `slowed`: with its limits in force."""
+    """A peer, started and ready. `slowed`: with its rate limits."""
     port = free_port()
     env = PATIENT | {"DEBUG": "1", "REDIS_URL": redis_url if peer.redis else ""}
     env |= {} if slowed else UNSLOWED

@@ -1,4 +1,4 @@
-"""Owns what a run leaves behind: JSON, a table in Markdown, plots in SVG."""
+"""Writes the results of a run: JSON, tables in Markdown, plots in SVG."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pygal
 from bench import targets
 from bench.scenarios import Result
 
-# A bar this many times as long as the shortest hides what is to be seen.
+# A bar this many times as long as the shortest makes the others invisible.
 DWARFING = 40
 RESULTS = Path(__file__).resolve().parent / "results"
 COLUMNS = {
@@ -26,7 +26,7 @@ COLUMNS = {
     "p99_ms": ("p99 ms", ".2f"),
     "p999_ms": ("p99.9 ms", ".2f"),
     "frames_per_member": ("frames per member", ",.1f"),
-    "bytes_per_join": ("bytes to who joins", ",.0f"),
+    "bytes_per_join": ("bytes per joining member", ",.0f"),
     "memory_growth_bytes": ("memory growth, bytes", ",.0f"),
     "sockets_closed": ("sockets closed", ",.0f"),
 }
@@ -48,7 +48,7 @@ def line(result: Result) -> str:
 
 
 def verdicts(results: list[Result]) -> list[str]:
-    """A line for each target: what was to be reached, and what was."""
+    """A line for each target: its limit, the measurement, and whether it is met."""
     return [
         f"{verdict:10} {row}: {value} ({bound})"
         for row, bound, value, verdict in targets.table(results)
@@ -89,7 +89,7 @@ def _markdown(results: list[Result], about: dict[str, Any]) -> str:
         "# Results\n\n"
         f"`{about['command']}`: medians of {about['runs']}, {about['machine']}, "
         f"Python {about['python']}.\n",
-        "\n## What is to be reached\n\n",
+        "\n## Targets\n\n",
         _rows([["", "bound", "measured", ""], *targets.table(results)]),
     ]
     for scenario in _scenarios(results):
@@ -123,7 +123,7 @@ def _cells(result: Result, names: list[str]) -> list[str]:
 
 
 def _plot(scenario: str, results: list[Result], stem: str) -> None:
-    """CPU per unit or per join, as bars; who would dwarf the rest is in the title."""
+    """CPU per unit or per join, as bars; values off the scale are in the title."""
     name = "cpu_us" if "cpu_us" in results[0].figures else "cpu_us_per_join"
     values = {r.peer: r.figures[name] for r in results if not r.wrong}
     most = DWARFING * min(values.values(), default=0.0)

@@ -1,4 +1,4 @@
-"""Owns the scenarios: what is done to a server, and what is measured meanwhile."""
+"""The scenarios: what is done to a server, and what is measured."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Work = Callable[["Scenario", Crowd, Running, dict[str, float]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Rooms, their size, and what is done there.
+    """Rooms, their size, and the work that is done in them.
 
     `work`: sends, and returns when all was delivered. None: joining is all.
     `meta`: bytes of each member's presence meta, for Beam only.
@@ -56,14 +56,14 @@ class Scenario:
     modes: frozenset[str] = EVERY_RUN
 
     def peers_in(self, mode: str) -> frozenset[str]:
-        """Those who take part in a `short` or a `full` run."""
+        """The peers of a `short` or a `full` run."""
         short = self.short_peers if mode == "short" else None
         return self.peers if short is None else short
 
 
 @dataclass(slots=True)
 class Result:
-    """What one run of a scenario against one peer measured."""
+    """The result of one run of a scenario with one peer."""
 
     scenario: str
     peer: str
@@ -102,7 +102,7 @@ async def _idle(scenario: Scenario, crowd: Crowd, server: Running, _: Figures) -
 async def _one_is_stuck(
     scenario: Scenario, crowd: Crowd, server: Running, figures: Figures
 ) -> None:
-    """The last member stops reading; the server must end it, and only it."""
+    """The last member stops reading; the server must close it, and only it."""
     [members] = crowd.rooms.values()
     before, sockets, most = server.weigh().rss_bytes, server.sockets(), 0
     members[-1].stop_reading()
@@ -118,7 +118,7 @@ async def _one_is_stuck(
 async def _newcomers(
     scenario: Scenario, crowd: Crowd, server: Running, figures: Figures
 ) -> None:
-    """More members join a room that is full already, some at a time."""
+    """More members join a room that has all its members already, some at a time."""
     others = Crowd(at_once=scenario.window)
     make = partial(Phoenix, meta=scenario.meta)
     before = server.weigh().rss_bytes
@@ -145,7 +145,7 @@ async def _newcomers(
 async def _one_floods(
     scenario: Scenario, crowd: Crowd, server: Running, _: Figures
 ) -> None:
-    """A member of another room sends as fast as the network takes it."""
+    """A member of another room sends as fast as the network accepts."""
     people = scenario.rooms * scenario.size
     others = Crowd()
     dialect = type(next(iter(crowd.rooms.values()))[0].dialect)
@@ -302,7 +302,7 @@ SCENARIOS = [
 
 
 async def measure(scenario: Scenario, peer: Peer, server: Running) -> Result:
-    """One run. Raises `Wrong` where a delivery was not as it must be."""
+    """One run. Raises `Wrong` if a delivery was wrong."""
     crowd = Crowd(at_once=scenario.at_once)
     empty = server.weigh()
     joining = await crowd.gather(
@@ -367,7 +367,7 @@ def _latencies(latencies: list[float]) -> Figures:
 
 
 def median(results: list[Result]) -> Result:
-    """The medians of several runs; a run that went wrong spoils them."""
+    """The medians of several runs; one failed run makes them invalid."""
     first = results[0]
     for result in results:
         if result.wrong:

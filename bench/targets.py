@@ -1,4 +1,4 @@
-"""Owns what Beam is to reach: ratios of figures of one run, and how near it came."""
+"""The targets: ratios of measurements of one run, and whether they are met."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ OVER = "beam over redis"
 
 
 class Figures:
-    """The figures of a run, by scenario, peer and name."""
+    """The measurements of a run, by scenario, peer and name."""
 
     def __init__(self, results: list[Result]) -> None:
         self._by = {(r.scenario, r.peer): r.figures for r in results}
 
     def __call__(self, scenario: str, peer: str, name: str = "cpu_us") -> float:
-        """One figure; a scenario is found by how its name begins. `KeyError`."""
+        """One measurement; `scenario`: how its name begins. Raises `KeyError`."""
         for (known, owner), figures in self._by.items():
             if known.startswith(scenario) and owner == peer:
                 return figures[name]
         raise KeyError(scenario)
 
     def ratio(self, one: tuple[str, ...], other: tuple[str, ...]) -> float:
-        """One figure as a multiple of another."""
+        """One measurement divided by another."""
         return self(*one) / self(*other)
 
 
@@ -70,14 +70,14 @@ TARGETS = [
         how="{:.2f} us",
     ),
     Target(
-        "200 at 100 messages/s: CPU beside Socket.IO",
+        "200 at 100 messages/s: CPU compared with Socket.IO",
         1,
         lambda f: f.ratio((PACED, "beam"), (PACED, "socket.io")),
         less=True,
         how="{:.2f}",
     ),
     Target(
-        "200 at 100 messages/s: p99 beside Socket.IO",
+        "200 at 100 messages/s: p99 compared with Socket.IO",
         1,
         lambda f: f.ratio((PACED, "beam", "p99_ms"), (PACED, "socket.io", "p99_ms")),
         less=True,
@@ -90,41 +90,41 @@ TARGETS = [
         how="{:.2f} times",
     ),
     Target(
-        "100 rooms of 10, in process: cheaper per delivery than `ws` (an aim)",
+        "100 rooms of 10, in process: cheaper per delivery than `ws` (a goal)",
         1,
         lambda f: f.ratio((SMALL, "ws"), (SMALL, "beam")),
         how="{:.2f} times",
     ),
     Target(
-        "100 rooms of 10: over Redis beside in process",
+        "100 rooms of 10: over Redis compared with in process",
         1.4,
         lambda f: f.ratio((SMALL, OVER), (SMALL, "beam")),
         less=True,
         how="{:.2f}",
     ),
     Target(
-        "100 rooms of 10: over Redis beside Socket.IO in process",
+        "100 rooms of 10: over Redis compared with Socket.IO in process",
         1,
         lambda f: f.ratio((SMALL, OVER), (SMALL, "socket.io")),
         less=True,
         how="{:.2f}",
     ),
     Target(
-        "room of 2,000 beside the room of 200, in process",
+        "room of 2,000 compared with the room of 200, in process",
         1.3,
         lambda f: f.ratio((LARGE, "beam"), (ROOM, "beam")),
         less=True,
         how="{:.2f}",
     ),
     Target(
-        "room of 2,000 beside the room of 200, over Redis",
+        "room of 2,000 compared with the room of 200, over Redis",
         1.3,
         lambda f: f.ratio((LARGE, OVER), (ROOM, OVER)),
         less=True,
         how="{:.2f}",
     ),
     Target(
-        "direct message: a room of 1,000 beside one of 10",
+        "direct message: a room of 1,000 compared with one of 10",
         1.5,
         lambda f: f.ratio(
             ("direct messages in a room of 1,000", "beam"),
@@ -134,7 +134,7 @@ TARGETS = [
         how="{:.2f}",
     ),
     Target(
-        "join storm, in process: joins/s beside plain Channels",
+        "join storm, in process: joins/s compared with plain Channels",
         2,
         lambda f: f.ratio(
             ("join storm", "beam", "joins_per_second"),
@@ -142,7 +142,7 @@ TARGETS = [
         ),
     ),
     Target(
-        "join storm, over Redis: joins/s beside plain Channels",
+        "join storm, over Redis: joins/s compared with plain Channels",
         2,
         lambda f: f.ratio(
             ("join storm", OVER, "joins_per_second"),
@@ -157,7 +157,7 @@ TARGETS = [
         how="{:,.0f} bytes",
     ),
     Target(
-        "two processes over Redis beside one: cost per delivery",
+        "two processes over Redis compared with one: cost per delivery",
         1.15,
         lambda f: f.ratio(
             ("room of 200 on two processes", "beam, two processes"),
@@ -167,7 +167,7 @@ TARGETS = [
         how="{:.2f}",
     ),
     Target(
-        "one of 200 stops reading: the others' p99 beside all reading",
+        "one of 200 stops reading: the others' p99 compared with all reading",
         1.5,
         lambda f: f.ratio((STUCK, "beam", "p99_ms"), (HEAVY, "beam", "p99_ms")),
         less=True,
@@ -181,7 +181,7 @@ TARGETS = [
         how="{:.0f} closed",
     ),
     Target(
-        "one floods another room: p99 beside nobody flooding",
+        "one floods another room: p99 compared with no flood",
         1.5,
         lambda f: f.ratio((FLOODED, "beam", "p99_ms"), (LIMITED, "beam", "p99_ms")),
         less=True,

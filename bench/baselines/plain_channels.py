@@ -1,4 +1,4 @@
-"""The tutorial's way: one consumer a socket, each a member of a layer group."""
+"""As in the tutorial: one consumer per socket, each a member of a layer group."""
 
 import json
 import os
@@ -15,14 +15,14 @@ settings.configure(
     CHANNEL_LAYERS={
         "default": {
             "BACKEND": "channels_redis.core.RedisChannelLayer",
-            # 100 would drop messages silently; the figures are of what arrives.
-            # So would redis-py's 100 connections, with an error for the socket.
+            # 100 would drop messages silently; only deliveries are measured.
+            # redis-py's 100 connections would do so too, with an error for the socket.
             "CONFIG": {
                 "hosts": [
                     {
                         "address": os.environ["REDIS_URL"],
                         "max_connections": 10_000,
-                        # redis-py 8 gives up a blocking read after 5 s otherwise.
+                        # Otherwise redis-py 8 aborts a blocking read after 5 s.
                         "socket_timeout": None,
                     }
                 ],
@@ -35,7 +35,7 @@ django.setup()
 
 
 class RoomConsumer(AsyncWebsocketConsumer):
-    """Join a group, send to it, write what comes from it."""
+    """Joins a group, sends to it, and writes what it receives from it."""
 
     async def connect(self) -> None:
         self.group = self.scope["url_route"]["kwargs"]["room"]

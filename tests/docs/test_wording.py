@@ -19,6 +19,7 @@ LISTED = {"anew": "again", "of late": "recently"}
         ("a.py", 'anew = settings["anew"]\n', []),
         ("a.py", 'log("It begins %s anew", x)\n', [1]),
         ("a.py", "def test_it_begins_anew(): ...\n", [1]),
+        ("a.py", 'f"it begins {anew}"\n', []),
         ("a.lua", "-- begins anew\n", [1]),
         ("a.md", "renewed, anew-ish\n", []),
         ("a.md", "It was seen of\nlate.\n", [1]),

@@ -78,9 +78,14 @@ def _python_prose(text: str) -> Iterator[tuple[int, str]]:
     kinds |= {getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type in kinds and re.search(r"\s", token.string):
-            yield token.start[0], token.string
+            yield token.start[0], _without_code(token.string)
         elif token.type == tokenize.NAME and token.string.startswith("test_"):
             yield token.start[0], token.string.replace("_", " ")
+
+
+def _without_code(text: str) -> str:
+    """A string without the expressions of an f-string, which Python 3.12 leaves out."""
+    return re.sub(r"\{[^{}]*\}", "", text) if text[0] in "fF" else text
 
 
 def _comments(text: str) -> Iterator[tuple[int, str]]:
