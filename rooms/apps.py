@@ -7,6 +7,8 @@ class RoomsConfig(AppConfig):
     """Rooms, their members, and the road of every event."""
 
     name = "rooms"
+    # The heading of rooms and API keys in Django admin.
+    verbose_name = "Beam"
 
     def ready(self) -> None:
         """Register the system checks of Beam's settings."""

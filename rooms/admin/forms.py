@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import orjson
 from django import forms
+from django.utils.text import capfirst
 
 from beam.config.conf import conf
 from rooms.api import event_parser
@@ -76,7 +77,7 @@ class SendForm(forms.Form):
         try:
             return event_parser.event_name(self.cleaned_data["event"])
         except ValueError as error:
-            raise forms.ValidationError(str(error)) from None
+            raise forms.ValidationError(f"{capfirst(str(error))}.") from None
 
     def clean_payload(self) -> dict[str, Any]:
         """The object. Raises `ValidationError` with the place of the fault."""

@@ -58,6 +58,8 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ("name",)
     list_filter = (StateFilter,)
     actions = ("revoke",)
+    # Only `last_used` can be empty.
+    empty_value_display = "never"
     change_form_template = "admin/rooms/apikey/change_form.html"
 
     @admin.display(description="state", ordering="revoked")
@@ -89,6 +91,23 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never: who used a key is to be known later."""
         return False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list of keys."""
+        context = {"title": "API keys"} | (extra_context or {})
+        return super().changelist_view(request, context)
+
+    def add_view(
+        self,
+        request: HttpRequest,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """A form that leads to the page with the key, and nowhere else."""
+        buttons = {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().add_view(request, form_url, buttons | (extra_context or {}))
 
     def save_model(
         self, request: HttpRequest, obj: Any, form: Any, change: bool
@@ -137,7 +156,8 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             self.log_change(request, key, "Revoked.")
         seconds = api_keys.CACHE_SECONDS
         keys = f"{len(chosen)} API key{pluralize(len(chosen))}"
-        text = f"Revoked {keys}. All processes refuse them within {seconds:g} s."
+        them = pluralize(len(chosen), "it,them")
+        text = f"Revoked {keys}. All processes refuse {them} within {seconds:g} s."
         messages.success(request, text)
         return None
 

@@ -24,6 +24,7 @@ from rooms.admin.room_list import RoomList, StateFilter, find
 from rooms.models import Room
 from rooms.records import room_overrides
 
+SETTINGS: Final = ("room_id", "capacity", "presence_grace", "history")
 LABELS: Final = {
     "room_id": "Room id",
     "capacity": "Maximum sessions (0 = unlimited, blank = server default)",
@@ -56,14 +57,15 @@ class RoomAdmin(ModeratedAdmin):
     list_per_page = 50
     # The count of all rooms, once more for each page.
     show_full_result_count = False
-    fields = ("room_id", "capacity", "presence_grace", "history")
+    fieldsets = (("Settings", {"fields": SETTINGS}),)
     change_form_template = "admin/rooms/room/change_form.html"
 
     def get_form(
         self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> Any:
         """With labels that say what 0 and a blank field mean."""
-        more: dict[str, Any] = {"labels": LABELS, "help_texts": HELP_TEXTS, **kwargs}
+        helps = HELP_TEXTS if obj is None else HELP_TEXTS | {"room_id": ""}
+        more: dict[str, Any] = {"labels": LABELS, "help_texts": helps, **kwargs}
         return super().get_form(request, obj, change, **more)
 
     def construct_change_message(
@@ -115,7 +117,7 @@ class RoomAdmin(ModeratedAdmin):
         """Members, counted by user."""
         return _number(room.now.users)
 
-    @admin.display(description="messages per minute")
+    @admin.display(description="messages/min")
     def per_minute(self, room: Any) -> str:
         """Messages of clients and backends."""
         return _number(room.now.per_minute)

@@ -37,6 +37,19 @@ async def test_a_member_is_removed_after_asking(admin: AsyncClient) -> None:
 
 
 @pytest.mark.usefixtures("own")
+async def test_the_form_to_block_a_member_offers_an_hour(admin: AsyncClient) -> None:
+    one = await room()
+    url = page(one, "remove") + "?session=ada:1"
+
+    block = text_of(await admin.get(f"{url}&block="))
+    remove = text_of(await admin.get(url))
+
+    assert "Block ada:1 in room r?" in block
+    assert '<option value="3600" selected>1 hour</option>' in block
+    assert '<option value="0" selected>' in remove
+
+
+@pytest.mark.usefixtures("own")
 async def test_a_blocked_member_can_join_again_when_unblocked(
     admin: AsyncClient,
 ) -> None:

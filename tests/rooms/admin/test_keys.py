@@ -88,6 +88,37 @@ def test_keys_are_revoked(admin_client: Client) -> None:
     assert len(api_keys._active_keys()) == 1
 
 
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("", {"active", "old"}),
+        ("?state=active", {"active"}),
+        ("?state=revoked", {"old"}),
+    ],
+)
+def test_keys_are_filtered_by_state(
+    admin_client: Client, query: str, names: set[str]
+) -> None:
+    made(admin_client, "active")
+    made(admin_client, "old")
+    api_keys.revoke("old")
+
+    text = text_of(admin_client.get(LIST + query))
+
+    assert {name for name in ("active", "old") if f">{name}</a>" in text} == names
+    assert "never" in text
+
+
+def test_the_form_of_a_new_key_leads_to_the_page_with_the_key(
+    admin_client: Client,
+) -> None:
+    text = text_of(admin_client.get(f"{LIST}add/"))
+
+    assert 'name="_save"' in text
+    assert "_addanother" not in text
+    assert "_continue" not in text
+
+
 def test_keys_are_neither_changed_nor_deleted(admin_client: Client) -> None:
     key = made(admin_client)
     row = ApiKey.objects.get()

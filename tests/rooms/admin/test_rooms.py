@@ -120,6 +120,7 @@ async def test_a_room_that_is_closed_is_not_deleted(admin: AsyncClient) -> None:
     assert "r is closed: open it before you delete it" in text
     chosen = {"action": "delete_selected", "_selected_action": [one.pk, other.pk]}
     text = await post(admin, LIST, **chosen, post="yes")
+    assert "Closed rooms cannot be deleted." in text
     assert "r is closed: open it before you delete it" in text
     assert await Room.objects.acount() == 2
 

@@ -31,7 +31,7 @@ function showEmpty(id, length, text) {
 
 const showProcessRows = keyedList($("beam-processes"), () => {
   const name = element("span"), started = element("time");
-  const { node, cells, fill } = row(name, ["number", "number", "number", "number", "number beam-wide-only", "beam-wide-only"]);
+  const { node, cells, fill } = row(name, ["number", "number beam-wide-only", "number", "number", "number beam-wide-only", "beam-wide-only"]);
   cells.at(-1).append(started);
   const update = (report) => {
     setText(name, `${report.host} #${report.pid}`);
