@@ -26,7 +26,7 @@ class NotAuthenticated(exceptions.NotAuthenticated):
     default_detail = "missing or wrong secret or API key"
 
 
-async def identify(request: Request) -> Caller:
+async def authenticate(request: Request) -> Caller:
     """Who calls. Raises `NotAuthenticated`, and counts it."""
     caller = None
     if (secret := request.headers.get("secret")) is not None:
@@ -48,14 +48,14 @@ def _is_known(given: str) -> bool:
     return any(matches)
 
 
-def permit(caller: Caller, scope: str | None) -> None:
+def check_scope(caller: Caller, scope: str | None) -> None:
     """Raises `PermissionDenied` for a key without the scope, and counts it."""
     if scope is not None and scope not in caller.scopes:
         metrics.API_FORBIDDEN.value += 1
         raise exceptions.PermissionDenied(f"the API key lacks the scope {scope}")
 
 
-def limit(caller: Caller) -> None:
+def check_rate(caller: Caller) -> None:
     """Raises `Throttled` above `api_rate`, and counts it."""
     paces = _paces()
     if len(paces) > MAX_PACES:

@@ -42,18 +42,19 @@ def items_of(body: Any) -> list[Any]:
 async def publish_all(items: list[Any], caller: Caller) -> list[dict[str, Any]]:
     """Publish what is valid in one turn of the loop; the result of each item."""
     limit = conf().max_message_bytes
-    started = [_start(item, limit, caller) for item in items]
+    published = [_publish(item, limit, caller) for item in items]
     return [
-        begun if isinstance(begun, dict) else await _outcome(begun) for begun in started
+        result if isinstance(result, dict) else await _outcome(result)
+        for result in published
     ]
 
 
-def _start(
+def _publish(
     item: Any, limit: int, caller: Caller
 ) -> dict[str, Any] | list[publisher.Sent]:
     """An item's error, or what is under way of it."""
     try:
-        events = event_parser.read(item, limit, conf().max_recipients)
+        events = event_parser.parse_item(item, limit, conf().max_recipients)
         sent = [publisher.publish(event) for event in events]
         for event in events:
             activity_buffer.note_sent(event.topic, event.name, caller.name)

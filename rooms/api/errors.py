@@ -74,11 +74,11 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response:
 
 def _of(error: Exception) -> Response:
     if isinstance(error, DatabaseError):
-        trouble.tell(error)
+        unavailable_log.warn(error)
         text = f"the database is unavailable ({database.described(error)}); try again"
         return _error(ErrorCode.UNAVAILABLE, text)
     if isinstance(error, redis.Unavailable):
-        trouble.tell(error)
+        unavailable_log.warn(error)
         return _error(ErrorCode.UNAVAILABLE, "Redis is unavailable; try again")
     if isinstance(error, RequestDataTooBig):
         return _error(ErrorCode.TOO_LARGE, "the body is far too large")
@@ -90,13 +90,13 @@ def _of(error: Exception) -> Response:
     return _error(ErrorCode.FAILED, "something went wrong here; the log says what")
 
 
-class Trouble:
+class UnavailableLog:
     """Why requests are answered with 503: a line in the log, not one a request."""
 
     def __init__(self) -> None:
         self._quiet_until = 0.0
 
-    def tell(self, error: Exception) -> None:
+    def warn(self, error: Exception) -> None:
         """Log, unless that was done a moment ago."""
         now = time.monotonic()
         if now >= self._quiet_until:
@@ -106,7 +106,7 @@ class Trouble:
             logger.warning("Requests are answered with 503: %s", kind)
 
 
-trouble = Trouble()
+unavailable_log = UnavailableLog()
 
 
 def _code(error: exceptions.APIException) -> ErrorCode | None:

@@ -13,10 +13,10 @@ from rooms.protocol.json_types import json_type, not_an_object
 
 MAX_EVENT_NAME: Final = 200
 # Members that do not exist: so many are named in the answer.
-MAX_NAMED: Final = 10
-MEMBERS: Final = frozenset({"room_id", "room_ids", "event", "payload", "to", "except"})
-SELECTING: Final[tuple[str, ...]] = ("room_ids", "to", "except")
-NOT_HERE: Final = "only items of POST /api/v1/events have this field"
+MAX_UNKNOWN: Final = 10
+FIELDS: Final = frozenset({"room_id", "room_ids", "event", "payload", "to", "except"})
+RECIPIENT_FIELDS: Final[tuple[str, ...]] = ("room_ids", "to", "except")
+ONLY_IN_A_BATCH: Final = "only items of POST /api/v1/events have this field"
 
 
 class Invalid(ValueError):
@@ -45,13 +45,13 @@ def event_name(name: object) -> str:
     return name
 
 
-def rooms_of(item: Any) -> int:
+def room_count(item: Any) -> int:
     """How many rooms an item is for; 1 where it does not say, or says none."""
     several = item.get("room_ids") if type(item) is dict else None
     return max(1, len(several)) if type(several) is list else 1
 
 
-def read(item: Any, max_bytes: int, max_recipients: int) -> list[Event]:
+def parse_item(item: Any, max_bytes: int, max_recipients: int) -> list[Event]:
     """The events of an item, one a room, in the order of its `room_ids`.
 
     A room that is named twice gets one. `max_bytes` bounds the payload as JSON,
@@ -59,10 +59,10 @@ def read(item: Any, max_bytes: int, max_recipients: int) -> list[Event]:
     """
     if type(item) is not dict:
         raise Invalid({"": not_an_object("an item", item)})
-    unknown = sorted(item.keys() - MEMBERS)[:MAX_NAMED]
-    wrong = {name[:MAX_EVENT_NAME]: "no such member" for name in unknown}
-    made: dict[str, Any] = {}
-    for name, make in (
+    unknown = sorted(item.keys() - FIELDS)[:MAX_UNKNOWN]
+    reasons = {name[:MAX_EVENT_NAME]: "no such member" for name in unknown}
+    values: dict[str, Any] = {}
+    for name, parse in (
         ("topics", _topics),
         ("name", _name),
         ("payload", _payload),
@@ -70,63 +70,67 @@ def read(item: Any, max_bytes: int, max_recipients: int) -> list[Event]:
         ("without", partial(_without, most=max_recipients)),
     ):
         try:
-            made[name] = make(item)
-        except _Wrong as error:
-            wrong[error.member] = str(error)
-    if not wrong and len(dumps(made["payload"])) > max_bytes:
-        wrong["payload"] = f"a payload has at most {max_bytes} bytes"
-    if wrong:
-        raise Invalid(wrong)
-    topics = made.pop("topics")
-    return [Event(topic=topic, **made) for topic in topics]
+            values[name] = parse(item)
+        except _InvalidField as error:
+            reasons[error.field] = str(error)
+    if not reasons and len(dumps(values["payload"])) > max_bytes:
+        reasons["payload"] = f"a payload has at most {max_bytes} bytes"
+    if reasons:
+        raise Invalid(reasons)
+    topics = values.pop("topics")
+    return [Event(topic=topic, **values) for topic in topics]
 
 
-def read_one(body: dict[str, Any]) -> Event:
+def parse_event(body: dict[str, Any]) -> Event:
     """The event of a request for one room, for everybody in it.
 
     Other fields are passed over, but for those that would say to whom: everybody
     would get what is for some. Raises `Invalid`.
     """
-    made: dict[str, Any] = {}
-    wrong: dict[str, str] = {name: NOT_HERE for name in SELECTING if name in body}
-    for name, make in (("topic", _topic), ("name", _name), ("payload", _payload)):
+    values: dict[str, Any] = {}
+    reasons: dict[str, str] = {
+        name: ONLY_IN_A_BATCH for name in RECIPIENT_FIELDS if name in body
+    }
+    for name, parse in (("topic", _topic), ("name", _name), ("payload", _payload)):
         try:
-            made[name] = make(body)
-        except _Wrong as error:
-            wrong[error.member] = str(error)
-    if wrong:
-        raise Invalid(wrong)
-    return Event(**made)
+            values[name] = parse(body)
+        except _InvalidField as error:
+            reasons[error.field] = str(error)
+    if reasons:
+        raise Invalid(reasons)
+    return Event(**values)
 
 
-class _Wrong(ValueError):
-    def __init__(self, member: str, message: str) -> None:
+class _InvalidField(ValueError):
+    def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
-        self.member = member
+        self.field = field
 
 
 def _topic(body: dict[str, Any]) -> str:
     if "room_id" not in body:
-        raise _Wrong("room_id", "is missing")
+        raise _InvalidField("room_id", "is missing")
     try:
         return room_topic(body["room_id"])
     except ValueError as error:
-        raise _Wrong("room_id", str(error)) from None
+        raise _InvalidField("room_id", str(error)) from None
 
 
 def _topics(item: dict[str, Any]) -> list[str]:
     if "room_ids" not in item:
         if "room_id" not in item:
-            raise _Wrong("room_id", "is missing, and so is room_ids")
+            raise _InvalidField("room_id", "is missing, and so is room_ids")
         return [_topic(item)]
     if "room_id" in item:
-        raise _Wrong("room_id", "an item has either room_id or room_ids, not both")
+        raise _InvalidField(
+            "room_id", "an item has either room_id or room_ids, not both"
+        )
     several = item["room_ids"]
     if type(several) is not list:
         kind = json_type(several)
-        raise _Wrong("room_ids", f"room_ids is a list of room ids, not {kind}")
+        raise _InvalidField("room_ids", f"room_ids is a list of room ids, not {kind}")
     if not several:
-        raise _Wrong("room_ids", "room_ids is empty")
+        raise _InvalidField("room_ids", "room_ids is empty")
     topics = [_topic_at(place, room_id) for place, room_id in enumerate(several)]
     return list(dict.fromkeys(topics))
 
@@ -135,20 +139,20 @@ def _topic_at(place: int, room_id: object) -> str:
     try:
         return room_topic(room_id)
     except ValueError as error:
-        raise _Wrong("room_ids", f"room_ids[{place}]: {error}") from None
+        raise _InvalidField("room_ids", f"room_ids[{place}]: {error}") from None
 
 
 def _name(item: dict[str, Any]) -> str:
     try:
         return event_name(item.get("event", "new_msg"))
     except ValueError as error:
-        raise _Wrong("event", str(error)) from None
+        raise _InvalidField("event", str(error)) from None
 
 
 def _payload(item: dict[str, Any]) -> dict[str, Any]:
     payload: Any = item.get("payload", {})
     if type(payload) is not dict:
-        raise _Wrong("payload", not_an_object("a payload", payload))
+        raise _InvalidField("payload", not_an_object("a payload", payload))
     return payload
 
 
@@ -160,8 +164,8 @@ def _without(item: dict[str, Any], most: int) -> tuple[str, ...]:
     return _labels(item, "except", most) if "except" in item else ()
 
 
-def _labels(item: dict[str, Any], member: str, most: int) -> tuple[str, ...]:
+def _labels(item: dict[str, Any], field: str, most: int) -> tuple[str, ...]:
     try:
-        return labels(item[member], most)
+        return labels(item[field], most)
     except ValueError as error:
-        raise _Wrong(member, str(error)) from None
+        raise _InvalidField(field, str(error)) from None

@@ -11,8 +11,8 @@ from rooms.api import event_parser
 from rooms.api.batch import OK, UNAVAILABLE, items_of, publish_all
 from rooms.api.error_codes import ErrorCode
 from rooms.api.event_bodies import CHANGED, INVALID, Batch, RoomEvent
-from rooms.api.idempotency import once
-from rooms.api.openapi import BODY, IDEMPOTENCY, ErrorBody, describe, shape
+from rooms.api.idempotency import run_once
+from rooms.api.openapi import BODY_ERRORS, IDEMPOTENCY, ErrorBody, describe, shape
 from rooms.api.parsers import (
     BatchParser,
     BracketFormParser,
@@ -35,21 +35,21 @@ class PushRoomEvent(BackendView):
     @describe(
         "Send an event to everybody in a room",
         request=RoomEvent,
-        errors=(*BODY, ErrorCode.IDEMPOTENCY_KEY_REUSED),
+        errors=(*BODY_ERRORS, ErrorCode.IDEMPOTENCY_KEY_REUSED),
         parameters=(IDEMPOTENCY,),
-        samples={"The document changed": CHANGED},
+        examples={"The document changed": CHANGED},
         operation="push_room_event",
     )
     async def post(self, request: Request) -> Response:
         """Send an event to everybody in a room: 200, empty body."""
-        return await once(request, self.caller, self._post)
+        return await run_once(request, self.caller, self._post)
 
     async def _post(self, request: Request) -> Response:
         body = request.data
         if not isinstance(body, dict):
             raise exceptions.ParseError(not_an_object("the body", body))
         try:
-            event = event_parser.read_one(body)
+            event = event_parser.parse_event(body)
         except event_parser.Invalid as error:
             raise exceptions.ValidationError(error.reasons()) from None
         await publisher.published(event)
@@ -82,9 +82,9 @@ class Events(BackendView):
             ),
         ),
         request=Batch,
-        errors=(*BODY, ErrorCode.IDEMPOTENCY_KEY_REUSED),
+        errors=(*BODY_ERRORS, ErrorCode.IDEMPOTENCY_KEY_REUSED),
         parameters=(IDEMPOTENCY,),
-        samples={
+        examples={
             "Two events": {
                 "events": [CHANGED, {"room_ids": ["a", "b"], "payload": {"text": "hi"}}]
             },
@@ -100,12 +100,12 @@ class Events(BackendView):
     )
     async def post(self, request: Request) -> Response:
         """One result an item, in order: what is not valid does not hold up the rest."""
-        return await once(request, self.caller, self._post)
+        return await run_once(request, self.caller, self._post)
 
     async def _post(self, request: Request) -> Response:
         items = items_of(request.data)
         most = conf().max_batch_rooms
-        if sum(map(event_parser.rooms_of, items)) > most:
+        if sum(map(event_parser.room_count, items)) > most:
             message = f"a batch reaches at most {most} rooms"
             raise exceptions.ValidationError({"events": [message]})
         results = await publish_all(items, self.caller)

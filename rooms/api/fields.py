@@ -19,7 +19,7 @@ class _Id(serializers.CharField):
     """An id: text as it is, by a rule of `rooms.protocol.identifiers`."""
 
     rule: Callable[[object], str]
-    most: int
+    max_characters: int
 
     def __init__(self, **kwargs: Any) -> None:
         messages: dict[str, Any] = {
@@ -28,7 +28,7 @@ class _Id(serializers.CharField):
         }
         super().__init__(
             trim_whitespace=False,
-            max_length=self.most,
+            max_length=self.max_characters,
             error_messages=messages,
             **kwargs,
         )
@@ -59,7 +59,7 @@ class RoomId(_Id):
     """
 
     rule = staticmethod(identifiers.room_topic)
-    most = identifiers.MAX_ROOM_ID
+    max_characters = identifiers.MAX_ROOM_ID
 
 
 @extend_schema_field({"oneOf": [NAME, WHOLE_NUMBER]})
@@ -67,14 +67,14 @@ class UserId(_Id):
     """A user's id, by the same rule."""
 
     rule = staticmethod(identifiers.user_id)
-    most = identifiers.MAX_USER_ID
+    max_characters = identifiers.MAX_USER_ID
 
 
 class Session(_Id):
     """A member's session: `USER_ID:SESSION_ID`."""
 
     rule = staticmethod(identifiers.session)
-    most = identifiers.MAX_USER_ID + 1 + identifiers.MAX_SESSION_ID
+    max_characters = identifiers.MAX_USER_ID + 1 + identifiers.MAX_SESSION_ID
 
 
 class EventName(serializers.CharField):

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from beam import database, redis
 from beam.config.conf import conf
 from rooms.api.openapi import describe, shape
-from rooms.api.plain_errors import other_method
+from rooms.api.plain_errors import answer_other_methods
 from rooms.api.view import BackendView
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import hub
@@ -74,12 +74,12 @@ class Health(BackendView):
 
 async def healthz(request: Any) -> HttpResponse:
     """`GET /healthz`: the process is live."""
-    return other_method(request) or JsonResponse({"status": "ok"})
+    return answer_other_methods(request) or JsonResponse({"status": "ok"})
 
 
 async def readyz(request: Any) -> HttpResponse:
     """`GET /readyz`: database, Redis and the hub's loop; 503 says what is wrong."""
-    if (other := other_method(request)) is not None:
+    if (other := answer_other_methods(request)) is not None:
         return other
     stored, checks = await asyncio.gather(database.checks.ask(), _check_loop())
     checks = {"database": stored, **checks}

@@ -28,19 +28,19 @@ HEADER: Final = "Idempotency-Key"
 MAX_KEY: Final = 255
 # How long a second request waits for the answer to the first.
 WAIT_SECONDS: Final = 2.0
-LOOK_SECONDS: Final = 0.05
+POLL_SECONDS: Final = 0.05
 
-Produce = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request], Awaitable[Response]]
 
 
-async def once(request: Request, caller: Caller, produce: Produce) -> Response:
+async def run_once(request: Request, caller: Caller, handler: Handler) -> Response:
     """The answer; produced only where the same request was not answered before.
 
     Raises `ValidationError`, `KeyReused`, `beam.redis.Unavailable`. What fails is not
     kept: it may be tried again.
     """
     if (key := request.headers.get(HEADER)) is None:
-        return await produce(request)
+        return await handler(request)
     if not 0 < len(key) <= MAX_KEY:
         message = f"1 to {MAX_KEY} characters"
         raise exceptions.ValidationError({HEADER: [message]})
@@ -49,7 +49,7 @@ async def once(request: Request, caller: Caller, produce: Produce) -> Response:
     if (kept := await _claim(name, body)) is not None:
         return Response(*kept)
     try:
-        response = await produce(request)
+        response = await handler(request)
     except BaseException:
         await store().drop(name)
         raise
@@ -76,7 +76,7 @@ async def _claim(name: str, body: str) -> list[Any] | None:
             return answer
         if time.monotonic() > deadline:
             raise redis.Unavailable("the first request is not answered yet")
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
     return None
 
 

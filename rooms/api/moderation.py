@@ -18,7 +18,7 @@ from rooms.api.fields import (
     room_id_of,
     user_id_of,
 )
-from rooms.api.openapi import BODY, NAME, ROOM, USER, describe, shape
+from rooms.api.openapi import BODY_ERRORS, NAME, ROOM, USER, describe, shape
 from rooms.api.rooms import DETAILS, EXAMPLE, room_details
 from rooms.api.view import BackendView
 from rooms.protocol.json_types import not_an_object
@@ -83,8 +83,8 @@ class Remove(BackendView):
         "Take a user, or one session, out of a room",
         shape("Removed", removed=serializers.ListField(child=serializers.CharField())),
         request={"application/json": REMOVAL},
-        errors=BODY,
-        samples={
+        errors=BODY_ERRORS,
+        examples={
             "A user, for ten minutes": {
                 "user_id": "ada",
                 "reason": "rude",
@@ -117,7 +117,9 @@ class Remove(BackendView):
             message = f"the room has {admission.MAX_BANS:,} blocks; wait until some end"
             raise serializers.ValidationError({"block_seconds": [message]}) from None
         who = given.get("user_id") or given["session"]
-        self.note("%s was removed from %s", who, room_id, room_id=room_id, user=who)
+        self.log_action(
+            "%s was removed from %s", who, room_id, room_id=room_id, user=who
+        )
         return Response({"removed": removed})
 
 
@@ -136,7 +138,7 @@ class Close(BackendView):
     @describe(
         "Close a room: its members leave, joins are refused",
         shape("Closed", removed=serializers.IntegerField()),
-        errors=BODY,
+        errors=BODY_ERRORS,
         example={"removed": 2},
         parameters=(ROOM,),
         operation="close_room",
@@ -144,7 +146,7 @@ class Close(BackendView):
     async def post(self, request: Request, room_id: str) -> Response:
         """200: how many members were removed."""
         removed = await moderation.close(room_id_of(room_id))
-        self.note("%s was closed", room_id, room_id=room_id)
+        self.log_action("%s was closed", room_id, room_id=room_id)
         return Response({"removed": removed})
 
 
@@ -157,7 +159,7 @@ class Open(BackendView):
     @describe(
         "Open a closed room again",
         DETAILS,
-        errors=BODY,
+        errors=BODY_ERRORS,
         example=EXAMPLE,
         parameters=(ROOM,),
         operation="open_room",
@@ -165,7 +167,7 @@ class Open(BackendView):
     async def post(self, request: Request, room_id: str) -> Response:
         """200: the room as it is now."""
         await closed_rooms.open_again(room_id_of(room_id))
-        self.note("%s was opened", room_id, room_id=room_id)
+        self.log_action("%s was opened", room_id, room_id=room_id)
         return Response(await room_details(room_id))
 
 
@@ -178,12 +180,12 @@ class Disconnect(BackendView):
     @describe(
         "End all connections of a user",
         shape("Nothing"),
-        errors=BODY,
+        errors=BODY_ERRORS,
         parameters=(USER,),
         operation="disconnect_user",
     )
     async def post(self, request: Request, user_id: str) -> Response:
         """200: every process was told."""
         await moderation.disconnect(user_id_of(user_id))
-        self.note("%s was disconnected", user_id, user=user_id)
+        self.log_action("%s was disconnected", user_id, user=user_id)
         return Response({})

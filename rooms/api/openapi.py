@@ -23,13 +23,13 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 ERROR_CODES = [(code.value, code.meaning) for code in ErrorCode]
 """Named `ErrorCode` by `ENUM_NAME_OVERRIDES`."""
-USUAL = (
+COMMON_ERRORS = (
     ErrorCode.UNAUTHORIZED,
     ErrorCode.FORBIDDEN,
     ErrorCode.RATE_LIMITED,
     ErrorCode.UNAVAILABLE,
 )
-BODY = (
+BODY_ERRORS = (
     ErrorCode.INVALID,
     ErrorCode.MALFORMED,
     ErrorCode.TOO_LARGE,
@@ -92,7 +92,7 @@ def _example(code: ErrorCode) -> OpenApiExample:
     return OpenApiExample(code.value, error, status_codes=[str(code.status)])
 
 
-class Described(AutoSchema):
+class ApiSchema(AutoSchema):
     """How a view for backends is described: with its scope, under its tag."""
 
     view: Any
@@ -122,13 +122,13 @@ def describe(
     errors: tuple[ErrorCode, ...] = (),
     parameters: tuple[Any, ...] = (),
     example: Any = None,
-    samples: dict[str, Any] | None = None,
+    examples: dict[str, Any] | None = None,
     operation: str,
 ) -> Callable[[Handler], Handler]:
     """Decorate a handler with what it takes and answers.
 
-    `samples`: requests worth showing, by what they do. `errors`: the codes of its
-    error answers in addition to `USUAL`.
+    `examples`: requests worth showing, by what they do. `errors`: the codes of its
+    error answers in addition to `COMMON_ERRORS`.
     """
     good = OpenApiResponse(
         answer,
@@ -139,11 +139,11 @@ def describe(
         operation_id=operation,
         summary=summary,
         request=request,
-        responses={200: good} | refusals((*errors, *USUAL)),
+        responses={200: good} | refusals((*errors, *COMMON_ERRORS)),
         parameters=list(parameters),
         examples=[
             OpenApiExample(name, value, request_only=True)
-            for name, value in (samples or {}).items()
+            for name, value in (examples or {}).items()
         ],
     )
     return decorator

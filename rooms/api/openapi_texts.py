@@ -11,7 +11,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer2, OpenApiYamlRenderer2
 from drf_spectacular.views import SpectacularSwaggerView
 
-from rooms.api.plain_errors import other_method
+from rooms.api.plain_errors import answer_other_methods
 
 JSON = "application/json"
 YAML = "application/vnd.oai.openapi"
@@ -20,7 +20,7 @@ YAML = "application/vnd.oai.openapi"
 @csrf_exempt
 def docs(request: HttpRequest) -> HttpResponse:
     """`GET /api/docs`: a page that shows the description. Open to all."""
-    return other_method(request) or _page(request)
+    return answer_other_methods(request) or _page(request)
 
 
 _page: Any = SpectacularSwaggerView.as_view(url_name="schema")
@@ -29,8 +29,8 @@ _page: Any = SpectacularSwaggerView.as_view(url_name="schema")
 @csrf_exempt
 def schema(request: HttpRequest) -> HttpResponse:
     """OpenAPI 3: JSON where that is asked for, else YAML. Open to all."""
-    if (other := other_method(request)) is not None:
-        return other
+    if (answer := answer_other_methods(request)) is not None:
+        return answer
     kind = JSON if "json" in request.headers.get("Accept", "") else YAML
     answer = HttpResponse(_text(kind), content_type=f"{kind}; charset=utf-8")
     answer["Vary"] = "Accept"

@@ -27,7 +27,7 @@ def not_found(request: Any, exception: Any = None) -> JsonResponse:
 READING = ("GET", "HEAD", "OPTIONS")
 
 
-def other_method(request: HttpRequest) -> HttpResponse | None:
+def answer_other_methods(request: HttpRequest) -> HttpResponse | None:
     """The answer of a path that is only read to another method; None: go on."""
     if request.method in ("GET", "HEAD"):
         return None

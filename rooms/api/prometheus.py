@@ -25,28 +25,28 @@ from rooms.monitoring.shared_stats import host_processes
 
 LABELS = ("process",)
 REASON = "reason"
-TEXTS = {"cpu_seconds": "Processor time used, user and system"}
+HELP = {"cpu_seconds": "Processor time used, user and system"}
 
 
 class Exposition(Collector):
     """Figures of processes as Prometheus' metric families, with a label `process`."""
 
-    def __init__(self, everyone: dict[str, ProcessStats]) -> None:
-        self._everyone = everyone.items()
+    def __init__(self, processes: dict[str, ProcessStats]) -> None:
+        self._processes = processes.items()
 
     def collect(self) -> Iterator[Metric]:
         """The families, by the table of `beam.telemetry.metrics`.
 
         What a process of another version did not tell is missing, not 0.
         """
-        texts = TEXTS | {name: c.help for name, c in metrics.COUNTERS.items()}
-        for name, text in texts.items():
+        help_texts = HELP | {name: c.help for name, c in metrics.COUNTERS.items()}
+        for name, text in help_texts.items():
             yield self._counter(name, text)
         for name, text in GAUGES.items():
             gauge = GaugeMetricFamily(f"beam_{name}", text, labels=LABELS)
-            for label, told in self._everyone:
-                if name in told.gauges:
-                    gauge.add_metric([label], told.gauges[name])
+            for label, stats in self._processes:
+                if name in stats.gauges:
+                    gauge.add_metric([label], stats.gauges[name])
             yield gauge
         for name, found in metrics.HISTOGRAMS.items():
             yield self._histogram(f"beam_{name}", found)
@@ -56,21 +56,21 @@ class Exposition(Collector):
         found = metrics.COUNTERS.get(name)
         if found is None or not found.reasons:
             family = CounterMetricFamily(f"beam_{name}", text, labels=LABELS)
-            for label, told in self._everyone:
-                if name in told.counters:
-                    family.add_metric([label], told.counters[name])
+            for label, stats in self._processes:
+                if name in stats.counters:
+                    family.add_metric([label], stats.counters[name])
             return family
         labels = (*LABELS, REASON)
         family = CounterMetricFamily(f"beam_{name}", text, labels=labels)
-        for label, told in self._everyone:
-            for reason, count in told.reasons.get(name, {}).items():
+        for label, stats in self._processes:
+            for reason, count in stats.reasons.get(name, {}).items():
                 family.add_metric([label, reason], count)
         return family
 
     def _histogram(self, name: str, found: metrics.Histogram) -> Metric:
         family = HistogramMetricFamily(name, found.help, labels=LABELS)
-        for label, told in self._everyone:
-            if (values := told.histograms.get(found.name)) is not None:
+        for label, stats in self._processes:
+            if (values := stats.histograms.get(found.name)) is not None:
                 family.add_metric([label], _cumulative(values), values.sum)
         return family
 
@@ -92,11 +92,11 @@ class Metrics(BackendView):
     schema = None  # type: ignore[assignment]
     scope = "metrics:read"
 
-    async def answer(self, request: Request) -> Any:
+    async def respond(self, request: Request) -> Any:
         """Addresses of `metrics_allow` need no secret."""
         if request.method in ("GET", "HEAD") and _is_allowed(request):
             return await self.get(request)
-        return await super().answer(request)
+        return await super().respond(request)
 
     async def get(self, request: Request) -> HttpResponse:
         """200: the text format that the asker prefers."""

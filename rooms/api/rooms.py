@@ -21,7 +21,7 @@ from rooms.api.view import BackendView
 from rooms.protocol.identifiers import room_topic
 from rooms.records.room_policy import policy_for
 
-STEM = "room:"
+TOPIC_PREFIX = "room:"
 LISTED = {
     "room_id": serializers.CharField(),
     "sessions": serializers.IntegerField(),
@@ -98,12 +98,12 @@ class Rooms(BackendView):
         """200: a page of rooms, and the cursor of the next; null at the end."""
         query = Page(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
-        asked = query.validated_data
-        prefix, limit = STEM + asked["prefix"], asked["limit"]
-        found = await topic_index.page(prefix, asked["cursor"], limit)
+        values = query.validated_data
+        prefix, limit = TOPIC_PREFIX + values["prefix"], values["limit"]
+        found = await topic_index.page(prefix, values["cursor"], limit)
         rooms = [
             {
-                "room_id": topic.removeprefix(STEM),
+                "room_id": topic.removeprefix(TOPIC_PREFIX),
                 "sessions": size.entries,
                 "users": size.groups,
             }

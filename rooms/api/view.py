@@ -23,7 +23,7 @@ from beam.config.conf import conf
 from beam.telemetry import metrics
 from rooms.api import authentication
 from rooms.api.errors import TooLarge, UnsupportedBody
-from rooms.api.openapi import Described
+from rooms.api.openapi import ApiSchema
 from rooms.api.parsers import MAX_QUOTED, ByContentType, JsonParser
 from rooms.auth.api_keys import Caller
 from rooms.protocol.json_text import dumps
@@ -52,7 +52,7 @@ class BackendView(APIView):
     `scope`: what an API key must have to call it. `tag`: what it is about.
     """
 
-    schema = Described()
+    schema = ApiSchema()
     tag = "Service"
     scope: str | None = None
     caller: Caller
@@ -76,31 +76,31 @@ class BackendView(APIView):
     ) -> HttpResponse:
         """`APIView.dispatch`, without leaving the event loop."""
         self.args, self.kwargs = args, kwargs
-        self.request = asked = self.initialize_request(request, *args, **kwargs)
+        self.request = drf_request = self.initialize_request(request, *args, **kwargs)
         self.headers = self.default_response_headers
         try:
-            self.initial(asked, *args, **kwargs)
-            response = await self.answer(asked)
+            self.initial(drf_request, *args, **kwargs)
+            response = await self.respond(drf_request)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
             response = self.handle_exception(error)
         whole: Any = response
-        self.response = self.finalize_response(asked, whole, *args, **kwargs)
+        self.response = self.finalize_response(drf_request, whole, *args, **kwargs)
         return _rendered(self.response)
 
-    async def answer(self, request: Request) -> HttpResponse:
+    async def respond(self, request: Request) -> HttpResponse:
         """Who may call comes first, then how much they may send, then what."""
         method = str(request.method).lower()
         if method == "options":
             _refuse_preflight(request)
-        self.caller = await authentication.identify(request)
+        self.caller = await authentication.authenticate(request)
         if method not in METHODS or not hasattr(self, method):
             raise exceptions.MethodNotAllowed(
                 method, f"this path takes {', '.join(self.allowed_methods)}"
             )
-        authentication.limit(self.caller)
+        authentication.check_rate(self.caller)
         if method == "options":
             return Response()
-        authentication.permit(self.caller, self.scope)
+        authentication.check_scope(self.caller, self.scope)
         self._check_body(request)
         handler = getattr(self, method)
         response: HttpResponse = await handler(request, *self.args, **self.kwargs)
@@ -118,7 +118,7 @@ class BackendView(APIView):
                 "uncompressed"
             )
 
-    def note(self, text: str, *values: str, **more: str) -> None:
+    def log_action(self, text: str, *values: str, **more: str) -> None:
         """Log what a caller did that hurts people; `more`: fields of the line."""
         extra = {"by": self.caller.name, **more}
         logger.info(f"{text}, by %s", *values, self.caller.name, extra=extra)  # noqa: G004

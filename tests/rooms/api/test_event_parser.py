@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms.api.event_parser import Invalid, read, read_one, rooms_of
+from rooms.api.event_parser import Invalid, parse_event, parse_item, room_count
 from rooms.protocol.event import Event
 
 BYTES = 1_000
@@ -16,7 +16,7 @@ RECIPIENTS = 5
 
 
 def test_an_item_is_an_event_with_defaults() -> None:
-    assert read({"room_id": "a"}, BYTES, RECIPIENTS) == [
+    assert parse_item({"room_id": "a"}, BYTES, RECIPIENTS) == [
         Event(topic="room:a", name="new_msg", payload={})
     ]
 
@@ -24,11 +24,11 @@ def test_an_item_is_an_event_with_defaults() -> None:
 def test_an_item_for_several_rooms_is_an_event_each_in_order() -> None:
     item = {"room_ids": ["b", "a"], "event": "e", "payload": {"n": 1}}
 
-    events = read(item, BYTES, RECIPIENTS)
+    events = parse_item(item, BYTES, RECIPIENTS)
 
     assert [event.topic for event in events] == ["room:b", "room:a"]
     assert {event.name for event in events} == {"e"}
-    assert rooms_of(item) == 2
+    assert room_count(item) == 2
 
 
 def test_a_whole_number_is_an_id_in_every_place() -> None:
@@ -36,10 +36,10 @@ def test_a_whole_number_is_an_id_in_every_place() -> None:
         "to": [{"user_id": 42}, {"userId": 7}],
         "except": [{"user_id": 9}],
     }
-    [one] = read(item | {"room_id": 42}, BYTES, RECIPIENTS)
-    [several] = read(item | {"room_ids": [42]}, BYTES, RECIPIENTS)
+    [one] = parse_item(item | {"room_id": 42}, BYTES, RECIPIENTS)
+    [several] = parse_item(item | {"room_ids": [42]}, BYTES, RECIPIENTS)
 
-    assert one.topic == several.topic == read_one({"room_id": 42}).topic == "room:42"
+    assert one.topic == several.topic == parse_event({"room_id": 42}).topic == "room:42"
     assert one.to == ("user:42", "user:7")
     assert one.without == ("user:9",)
 
@@ -51,7 +51,7 @@ def test_what_is_named_twice_counts_once() -> None:
         "except": [{"user_id": "w"}] * 9,
     }
 
-    events = read(item, BYTES, RECIPIENTS)
+    events = parse_item(item, BYTES, RECIPIENTS)
 
     assert [event.topic for event in events] == ["room:b", "room:a", "room:7"]
     assert events[0].to == ("user:v", "session:v:1")
@@ -61,16 +61,16 @@ def test_what_is_named_twice_counts_once() -> None:
 @pytest.mark.parametrize("member", ["to", "except"])
 def test_an_item_names_a_bounded_number_of_recipients(member: str) -> None:
     entries = [{"user_id": f"u{n}"} for n in range(6)]
-    read({"room_id": "a", member: entries[:5]}, BYTES, RECIPIENTS)
+    parse_item({"room_id": "a", member: entries[:5]}, BYTES, RECIPIENTS)
 
     with pytest.raises(Invalid) as refused:
-        read({"room_id": "a", member: entries}, BYTES, RECIPIENTS)
+        parse_item({"room_id": "a", member: entries}, BYTES, RECIPIENTS)
 
     assert refused.value.fields == {member: "names at most 5 recipients, not 6"}
 
 
 def test_addressees_become_labels() -> None:
-    [event] = read(
+    [event] = parse_item(
         {
             "room_id": "a",
             "to": [{"session": "u:1"}, {"user_id": "v"}, {"userId": "w"}],
@@ -114,7 +114,7 @@ def test_addressees_become_labels() -> None:
 )
 def test_what_is_wrong_is_named(item: Any, members: set[str]) -> None:
     with pytest.raises(Invalid) as error:
-        read(item, BYTES, RECIPIENTS)
+        parse_item(item, BYTES, RECIPIENTS)
 
     assert set(error.value.fields) == members
 
@@ -133,7 +133,7 @@ Json = st.recursive(
 @given(Json)
 def test_no_item_raises_anything_else(item: Any) -> None:
     try:
-        events = read(item, BYTES, RECIPIENTS)
+        events = parse_item(item, BYTES, RECIPIENTS)
     except Invalid:
         return
-    assert len(events) == rooms_of(item)
+    assert len(events) == room_count(item)

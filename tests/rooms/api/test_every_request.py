@@ -16,7 +16,7 @@ from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
 from rooms.api import health
-from rooms.api.errors import trouble
+from rooms.api.errors import unavailable_log
 from rooms.auth import api_keys
 from rooms.messaging import publisher
 from tests.rooms.api.requests import (
@@ -252,7 +252,7 @@ async def test_trouble_is_one_line_and_not_one_a_request(
     async def away(*_: Any) -> None:
         raise publisher.NotPublished
 
-    monkeypatch.setattr(trouble, "_quiet_until", 0.0)
+    monkeypatch.setattr(unavailable_log, "_quiet_until", 0.0)
     monkeypatch.setattr(publisher, "published", away)
 
     for _ in range(3):
