@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 import httpx
 
 from beam_client.errors import BeamError, Unavailable
-from beam_client.retries import AGAIN, retry_after
+from beam_client.retries import RETRIED_STATUSES, retry_after
 
 T = TypeVar("T")
 
-ELSEWHERE = "the URL should be that of Beam itself"
+CHECK_THE_URL = "the URL should be that of Beam itself"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def read(answer: httpx.Response, reader: Callable[[Any], T]) -> T:
     try:
         return reader(_json(answer))
     except ValueError as error:
-        message = f"Beam does not answer so ({error}); {ELSEWHERE}"
+        message = f"Beam does not answer so ({error}); {CHECK_THE_URL}"
         raise BeamError(answer.status_code, "unexpected", message) from error
 
 
@@ -79,22 +79,22 @@ def _json(answer: httpx.Response) -> Any:
 def _refusal(answer: httpx.Response) -> BeamError:
     status = answer.status_code
     if status < 400:
-        where = answer.headers.get("Location", "nowhere")
-        message = f"Beam does not redirect (to {where}); {ELSEWHERE}"
+        target = answer.headers.get("Location", "nowhere")
+        message = f"Beam does not redirect (to {target}); {CHECK_THE_URL}"
         return BeamError(status, "redirected", message)
-    said = _said(answer)
-    fields = said.get("fields")
-    kind = Unavailable if status in AGAIN else BeamError
+    error = _error_of(answer)
+    fields = error.get("fields")
+    kind = Unavailable if status in RETRIED_STATUSES else BeamError
     return kind(
         status,
-        str(said.get("code") or "unknown"),
-        str(said.get("message") or "Beam gave no reason"),
+        str(error.get("code") or "unknown"),
+        str(error.get("message") or "Beam gave no reason"),
         fields if isinstance(fields, dict) else None,
         retry_after(answer),
     )
 
 
-def _said(answer: httpx.Response) -> dict[str, Any]:
+def _error_of(answer: httpx.Response) -> dict[str, Any]:
     """The error of a body. Proxies have bodies of their own, of any shape."""
     try:
         body = _json(answer)

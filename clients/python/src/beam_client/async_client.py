@@ -53,16 +53,16 @@ class AsyncBeam(Client):
         await self._http.aclose()
 
     async def _send(self, call: Call[T]) -> T:
-        patience = self._patience()
+        budget = self._retry_budget()
         while True:
             try:
                 answer = await self._http.request(**self._request(call))
             except httpx.RequestError as error:
-                pause = patience.pause(None)
+                pause = budget.pause(None)
                 if pause is None:
                     raise unreachable(error) from error
             else:
-                pause = patience.pause(answer)
+                pause = budget.pause(answer)
                 if pause is None:
                     return answers.read(answer, call.read)
             await asyncio.sleep(pause)

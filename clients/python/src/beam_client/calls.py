@@ -13,12 +13,12 @@ from beam_client.answers import Member, Page, RoomDetails
 
 T = TypeVar("T")
 
-PAGE = 1_000
+PAGE_SIZE = 1_000
 
 Id: TypeAlias = str | int
 """A room's or a user's id. A whole number stands for its digits."""
 
-Addressee = Mapping[str, Id]
+Recipient = Mapping[str, Id]
 """`{"user_id": U}` or `{"session": "U:S"}`."""
 
 
@@ -32,18 +32,18 @@ class Event:
     rooms: Id | Sequence[Id]
     name: str = "new_msg"
     payload: Mapping[str, Any] = field(default_factory=dict)
-    to: Sequence[Addressee] | None = None
-    without: Sequence[Addressee] = ()
+    to: Sequence[Recipient] | None = None
+    without: Sequence[Recipient] = ()
 
     def item(self) -> dict[str, Any]:
         """As an item of a batch."""
         rooms = self.rooms
-        where: dict[str, Any] = (
+        rooms_field: dict[str, Any] = (
             {"room_id": rooms}
             if isinstance(rooms, str | int)
             else {"room_ids": list(rooms)}
         )
-        item = where | {
+        item = rooms_field | {
             "event": self.name,
             "payload": dict(self.payload),
         }
@@ -72,22 +72,24 @@ def publish(
     """One event for everybody in a room."""
     body = {"room_id": room_id, "event": name, "payload": dict(payload or {})}
     path = "/api/v1/push_room_event"
-    return Call("POST", path, answers.nothing, body, headers=_once())
+    return Call("POST", path, answers.nothing, body, headers=_idempotency_key())
 
 
 def publish_batch(events: Sequence[Event]) -> Call[list[dict[str, Any]]]:
     """Many events in one request."""
     body = {"events": [event.item() for event in events]}
-    return Call("POST", "/api/v1/events", answers.results, body, headers=_once())
+    return Call(
+        "POST", "/api/v1/events", answers.results, body, headers=_idempotency_key()
+    )
 
 
-def _once() -> dict[str, str]:
+def _idempotency_key() -> dict[str, str]:
     return {"Idempotency-Key": secrets.token_urlsafe(18)}
 
 
 def rooms(prefix: str, cursor: str) -> Call[Page]:
     """A page of rooms."""
-    query = {"prefix": prefix, "cursor": cursor, "limit": str(PAGE)}
+    query = {"prefix": prefix, "cursor": cursor, "limit": str(PAGE_SIZE)}
     return Call("GET", "/api/v1/rooms", answers.page, query=query)
 
 

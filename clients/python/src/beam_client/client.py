@@ -59,16 +59,16 @@ class Beam(Client):
         self._http.close()
 
     def _send(self, call: Call[T]) -> T:
-        patience = self._patience()
+        budget = self._retry_budget()
         while True:
             try:
                 answer = self._http.request(**self._request(call))
             except httpx.RequestError as error:
-                pause = patience.pause(None)
+                pause = budget.pause(None)
                 if pause is None:
                     raise unreachable(error) from error
             else:
-                pause = patience.pause(answer)
+                pause = budget.pause(answer)
                 if pause is None:
                     return answers.read(answer, call.read)
             time.sleep(pause)

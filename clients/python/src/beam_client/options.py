@@ -8,14 +8,14 @@ import httpx
 
 from beam_client.calls import Call
 from beam_client.errors import Unavailable
-from beam_client.retries import MOST_WAIT, Patience
+from beam_client.retries import MAX_TOTAL_WAIT, RetryBudget
 
 TRIES = 3
 MAX_WAIT = 30.0
 
 
 class Client:
-    """What both have in common: who calls, and with how much patience."""
+    """What both have in common: who calls, and the budget of retries."""
 
     def __init__(
         self,
@@ -28,14 +28,14 @@ class Client:
         _check_url(url)
         if tries < 1:
             raise ValueError("tries is at least 1")
-        if not 0 <= max_wait <= MOST_WAIT:
-            raise ValueError(f"max_wait is 0 to {MOST_WAIT:.0f} seconds")
+        if not 0 <= max_wait <= MAX_TOTAL_WAIT:
+            raise ValueError(f"max_wait is 0 to {MAX_TOTAL_WAIT:.0f} seconds")
         self._headers = _credentials(secret, key)
         self._tries = tries
         self._max_wait = max_wait
 
-    def _patience(self) -> Patience:
-        return Patience(self._tries, self._max_wait)
+    def _retry_budget(self) -> RetryBudget:
+        return RetryBudget(self._tries, self._max_wait)
 
     def _request(self, call: Call[Any]) -> dict[str, Any]:
         return {
@@ -63,11 +63,15 @@ def _credentials(secret: str | None, key: str | None) -> dict[str, str]:
     """The headers that say who calls. Raises `ValueError`."""
     if bool(secret) == bool(key):
         raise ValueError("say either secret or key, and let it not be empty")
-    said = secret or key or ""
+    credential = secret or key or ""
     # It goes into a header; read from a file, it may end with a line end.
-    if said != said.strip() or not (said.isascii() and said.isprintable()):
+    if credential != credential.strip() or not (
+        credential.isascii() and credential.isprintable()
+    ):
         raise ValueError("a secret or key is ASCII, without space around it")
-    return {"secret": said} if secret else {"Authorization": f"Bearer {said}"}
+    return (
+        {"secret": credential} if secret else {"Authorization": f"Bearer {credential}"}
+    )
 
 
 def unreachable(error: httpx.RequestError) -> Unavailable:

@@ -9,16 +9,16 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-AGAIN = (429, 502, 503, 504)
+RETRIED_STATUSES = (429, 502, 503, 504)
 """What may be another answer next time: Beam is busy or away, or its proxy says so."""
 
 FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 5.0
+MAX_PAUSE = 5.0
 # Beam knows a request again for 300 seconds. Later, it would send the event twice.
-MOST_WAIT = 240.0
+MAX_TOTAL_WAIT = 240.0
 
 
-class Patience:
+class RetryBudget:
     """How often one call may still be tried, and how long it may still wait."""
 
     def __init__(self, tries: int, max_wait: float) -> None:
@@ -29,7 +29,7 @@ class Patience:
     def pause(self, answer: httpx.Response | None) -> float | None:
         """Seconds until the next try, after an answer or none; None: no next one."""
         self._tries -= 1
-        if answer is not None and answer.status_code not in AGAIN:
+        if answer is not None and answer.status_code not in RETRIED_STATUSES:
             return None
         pause = retry_after(answer) if answer is not None else None
         if pause is None:
@@ -41,17 +41,17 @@ class Patience:
 
     def _next_back_off(self) -> float:
         pause = self._back_off
-        self._back_off = min(2 * pause, LONGEST_PAUSE)
+        self._back_off = min(2 * pause, MAX_PAUSE)
         return pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
 
 def retry_after(answer: httpx.Response) -> float | None:
     """The seconds for which an answer asks to be left alone, if it does."""
-    told = answer.headers.get("Retry-After", "")
-    if re.fullmatch("[0-9]+", told):
-        return float(told)
+    header = answer.headers.get("Retry-After", "")
+    if re.fullmatch("[0-9]+", header):
+        return float(header)
     try:
         # Proxies may name a date in place of seconds.
-        return max(0.0, parsedate_to_datetime(told).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
     except (ValueError, OverflowError):
         return None
