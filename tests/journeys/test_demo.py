@@ -22,20 +22,20 @@ class Window:
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.complaints: list[str] = []
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.console_errors: list[str] = []
+        page.on("pageerror", lambda error: self.console_errors.append(str(error)))
         page.on("console", self._listen)
 
     def _listen(self, message: object) -> None:
         if getattr(message, "type", "") == "error":
-            self.complaints.append(getattr(message, "text", ""))
+            self.console_errors.append(getattr(message, "text", ""))
 
     async def say(self, text: str) -> None:
         """Type a message and send it."""
         await self.page.get_by_label("Message", exact=True).fill(text)
         await self.page.get_by_role("button", name="Send").click()
 
-    async def hears(self, text: str) -> None:
+    async def receives(self, text: str) -> None:
         """Wait until the conversation shows a text."""
         found = self.page.locator(".message .text").filter(has_text=text)
         await expect(found).to_have_count(1)
@@ -67,14 +67,14 @@ async def test_two_windows_talk(browser: Browser, beam_server: Serve) -> None:
     await expect(grace.page.locator("#typing")).to_contain_text("Ada is typing")
     await ada.say("hello")
 
-    await grace.hears("hello")
+    await grace.receives("hello")
     await expect(grace.page.locator("#typing")).to_be_empty()
     await grace.say(HOSTILE)
-    await ada.hears(HOSTILE)
+    await ada.receives(HOSTILE)
     await grace.page.context.close()
     await ada.sees("Ada")
     assert await ada.page.title() == "lobby · Beam"
-    assert ada.complaints == []
+    assert ada.console_errors == []
 
 
 async def test_the_form_leads_into_the_room(
@@ -105,9 +105,9 @@ async def test_a_private_message_reaches_one(
     await ada.page.locator("#to").click()
     await ada.say("all of you")
 
-    await grace.hears("only you")
+    await grace.receives("only you")
     for window in (grace, linus):
-        await window.hears("all of you")
+        await window.receives("all of you")
     await expect(grace.page.locator(".message.private")).to_have_count(1)
     await expect(linus.page.locator(".message")).to_have_count(1)
 
@@ -127,7 +127,7 @@ async def test_the_curl_command_works_as_it_stands(
 
     assert done.returncode == 0
     for window in (ada, grace):
-        await window.hears("The document changed")
+        await window.receives("The document changed")
         await expect(window.page.locator(".message.backend")).to_have_count(1)
 
 
@@ -149,7 +149,7 @@ async def test_the_page_comes_back_after_a_restart(
         )
         await window.sees("Ada", "Grace")
     await ada.say("back")
-    await grace.hears("back")
+    await grace.receives("back")
 
 
 async def test_several_windows_of_one_person_are_one_member(

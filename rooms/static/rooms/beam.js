@@ -25,7 +25,7 @@ export class Room extends EventTarget {
   }
 
   async connect() {
-    this.#tell("state", { state: this.#attempt ? "reconnecting" : "connecting" });
+    this.#emit("state", { state: this.#attempt ? "reconnecting" : "connecting" });
     let tokens;
     try {
       tokens = await this.tokens();
@@ -68,15 +68,15 @@ export class Room extends EventTarget {
     try {
       const reply = await this.push("phx_join", { ...this.payload(), room_token });
       this.#attempt = 0;
-      this.#tell("state", { state: "online", reply });
+      this.#emit("state", { state: "online", reply });
     } catch (error) {
-      this.#tell("refused", { reason: error.reason, message: error.message });
+      this.#emit("refused", { reason: error.reason, message: error.message });
       this.socket.close();
     }
   }
 
   #retry() {
-    this.#tell("state", { state: "reconnecting" });
+    this.#emit("state", { state: "reconnecting" });
     setTimeout(() => this.#closed || this.connect(), backoff(this.#attempt++));
   }
 
@@ -86,7 +86,7 @@ export class Room extends EventTarget {
     if (event === "phx_close" || event === "phx_error") return this.socket.close();
     if (event === "presence_state") this.#sync(payload);
     else if (event === "presence_diff") this.#merge(payload);
-    else this.#tell("message", { event, payload });
+    else this.#emit("message", { event, payload });
   }
 
   #settle(ref, status, response) {
@@ -104,7 +104,7 @@ export class Room extends EventTarget {
 
   #sync(state) {
     this.presence = new Map(Object.entries(state).map(([key, { metas }]) => [key, metas]));
-    this.#tell("presence");
+    this.#emit("presence");
   }
 
   // Joins first, then leaves: an update never makes a key vanish.
@@ -120,10 +120,10 @@ export class Room extends EventTarget {
       if (kept.length) this.presence.set(key, kept);
       else this.presence.delete(key);
     }
-    this.#tell("presence");
+    this.#emit("presence");
   }
 
-  #tell(name, detail) {
+  #emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 }

@@ -40,7 +40,7 @@ function enter() {
     tokens: () => fetchTokens(userId, roomId),
   });
   const typing = new Map(); // session -> timer
-  let addressee = null;
+  let recipient = null;
 
   document.title = `${roomId} · Beam`;
   $("welcome").hidden = true;
@@ -66,12 +66,12 @@ function enter() {
   room.connect();
 
   const say = $("say");
-  let saidTyping = 0;
+  let typingSentAt = 0;
   say.text.focus();
   say.text.addEventListener("input", () => {
     // Once in a while is enough: the others forget it after TYPING_MS.
-    if (addressee || Date.now() - saidTyping < TYPING_MS / 2) return;
-    saidTyping = Date.now();
+    if (recipient || Date.now() - typingSentAt < TYPING_MS / 2) return;
+    typingSentAt = Date.now();
     room.push("typing", { broadcast: true, on: true }).catch(() => {});
   });
   say.addEventListener("submit", (event) => {
@@ -79,8 +79,8 @@ function enter() {
     const text = say.text.value.trim();
     if (!text) return;
     say.reset();
-    saidTyping = 0;
-    send(text, addressee);
+    typingSentAt = 0;
+    send(text, recipient);
   });
   $("to").addEventListener("click", () => address(null));
   $("copy").addEventListener("click", async () => {
@@ -142,7 +142,7 @@ function enter() {
     $("count").textContent = everyone.length;
     $("members").replaceChildren(...everyone.map(memberItem));
     for (const session of typing.keys()) if (!room.presence.has(session)) stopTyping(session);
-    if (addressee && !everyone.some((user) => user.userId === addressee.userId)) address(null);
+    if (recipient && !everyone.some((user) => user.userId === recipient.userId)) address(null);
   }
 
   function memberItem(user) {
@@ -152,15 +152,15 @@ function enter() {
     const notes = [own && "you", user.tabs > 1 && `${user.tabs} windows`].filter(Boolean).join(" · ");
     const button = element("button", {
       type: "button", class: "member", title: own ? "" : `Write to ${user.name} alone`,
-      "aria-pressed": String(addressee?.userId === user.userId),
+      "aria-pressed": String(recipient?.userId === user.userId),
     }, face, element("span", { class: "name" }, user.name), element("small", {}, notes));
     button.disabled = own && user.tabs < 2;
-    button.addEventListener("click", () => address(addressee?.userId === user.userId ? null : user));
+    button.addEventListener("click", () => address(recipient?.userId === user.userId ? null : user));
     return element("li", {}, button);
   }
 
   function address(user) {
-    addressee = user;
+    recipient = user;
     $("to").hidden = !user;
     $("to").textContent = user ? `to ${user.name}` : "";
     say.text.placeholder = user ? `Message ${user.name} alone` : "Message everyone";
@@ -175,15 +175,15 @@ function enter() {
     clearTimeout(typing.get(session));
     if (!on) return stopTyping(session);
     typing.set(session, setTimeout(() => stopTyping(session), TYPING_MS));
-    tellTyping();
+    showTypists();
   }
 
   function stopTyping(session) {
     clearTimeout(typing.get(session));
-    if (typing.delete(session)) tellTyping();
+    if (typing.delete(session)) showTypists();
   }
 
-  function tellTyping() {
+  function showTypists() {
     const names = [...typing.keys()].map((session) => nameOf({ session }));
     $("typing").textContent = names.length ? `${new Intl.ListFormat("en").format(names)} ${names.length > 1 ? "are" : "is"} typing …` : "";
   }
