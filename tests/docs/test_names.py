@@ -57,13 +57,13 @@ def _resolve(name: str) -> object:
 
 def exists(name: str) -> bool:
     """Whether a name that looks like one of this repository is in it."""
-    if OTHERS.fullmatch(name):
+    if OTHERS.fullmatch(name) or name in files():
         return True
     if DOTTED.fullmatch(name):
         return is_importable(name)
     if FOLDER.fullmatch(name):
         return (ROOT / name).exists()
-    return not FILE.fullmatch(name) or name in files()
+    return FILE.fullmatch(name) is None
 
 
 @pytest.mark.parametrize("page", PAGES)
