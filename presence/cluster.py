@@ -46,7 +46,7 @@ class Cluster:
         """
         renewal = await self._leases.renew(info)
         if not renewal.known and self._known:
-            logger.warning("This process's lease is gone: its members are put back")
+            logger.warning("This process lost its lease: its members are restored")
             self._leases.change_id()
             await self._leases.renew(info)
         self._known = True
@@ -85,7 +85,7 @@ class Cluster:
         await self._tracker.index.delete(process)
         metrics.REAPED.value += 1
         if topics:
-            text = "Process %s is gone: %d members of %d topics were taken out"
+            text = "Process %s is gone: removed %d members of %d topics"
             logger.warning(text, process, members, len(topics))
 
     async def _reap_unregistered(self) -> None:
@@ -109,7 +109,7 @@ class Cluster:
             for owner in owners - live - dead:
                 members += await tracker.reap_elsewhere(digest, owner)
         if members:
-            logger.warning("%d members of forgotten processes were taken out", members)
+            logger.warning("Removed %d members of processes without a lease", members)
 
     def _publish_leaves(self, topic: str, gone: Diff) -> int:
         """Publish the diff of removed entries. Returns how many there are."""

@@ -180,7 +180,8 @@ SUBSCRIPTIONS_RENEWED = _counter(
 RESYNCED = _counter("presence_resynced", "Rooms given a fresh presence state")
 JOINS_LIMITED = _counter("joins_limited", "Joins refused with rate_limited")
 CONNECTIONS_LIMITED = _counter(
-    "connections_limited", "Connects refused with 429: too many of a user or an address"
+    "connections_limited",
+    "Connections refused with 429: too many of a user or an address",
 )
 API_LIMITED = _counter("api_limited", "REST requests answered with 429")
 TOKENS_EXPIRED = _counter("tokens_expired", "Members whose room token ran out")

@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 _ends = Tally(logger, "connections ended", most=20)
 # Any client can be refused: on average one line per second at most.
-_connects = Tally(logger, "connects refused", most=10, seconds=10.0)
+_connects = Tally(logger, "connections refused", most=10, seconds=10.0)
 _joins = Tally(logger, "joins refused", most=10, seconds=10.0)
 _tokens = Tally(logger, "tokens refused", most=10, seconds=10.0)
 _crashes = Tally(logger, "crashes", most=5, seconds=10.0, level=logging.ERROR)

@@ -14,7 +14,7 @@ LOGGERS: Final = ("beam", "rooms", "presence")
 MAX_KEPT: Final = 50
 
 TEXTS: Final = {
-    "connections_refused": "Connects refused",
+    "connections_refused": "Connections refused",
     "joins_refused": "Joins refused",
     "slow_consumers_closed": "Slow clients closed",
     "bad_frames": "Connections closed after an invalid frame",

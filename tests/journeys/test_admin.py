@@ -298,7 +298,7 @@ async def test_the_live_view_counts_what_people_say_and_explains_errors(
     await expect(warnings).to_contain_text(
         "Joins refused: 1 (1 invalid_payload)", timeout=15_000
     )
-    await expect(warnings).to_contain_text("Connects refused: 1 (1 token)")
+    await expect(warnings).to_contain_text("Connections refused: 1 (1 token)")
     await expect(page.locator("[data-name=messages] .peak")).to_have_text("peak 0")
     await expect(messages).to_have_text("0")
     peak = page.locator("[data-name=errors] .peak")

@@ -142,7 +142,10 @@ async def test_the_members_of_a_killed_process_leave_once(three: Any) -> None:
     await asyncio.sleep(2.0)  # two more leases: nobody tells it again
     assert ada.left == bob.left == ["c:1"]
     assert [room.gaps for room in (ada, bob)] == [0, 0]
-    logs = [server.text().count("is gone: 1 members of 1 topics") for server in servers]
+    logs = [
+        server.text().count("is gone: removed 1 members of 1 topics")
+        for server in servers
+    ]
     assert sum(logs) == 1
     processes = httpx.get(f"{servers[0].url}/api/v1/processes", headers=SECRET).json()
     assert len(processes["processes"]) == 2

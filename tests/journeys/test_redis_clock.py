@@ -62,4 +62,4 @@ async def test_jumps_of_the_clock_cost_no_member(
     for room in rooms:
         await room.leave()
     for server in servers:
-        assert "lease is gone" not in server.text()
+        assert "lost its lease" not in server.text()

@@ -248,7 +248,7 @@ def logged_once(server: Server, kind: str) -> None:
     assert len(lines) == 1, text
     assert kind in lines[0]
     assert text.count("Redis accepts writes again") == 1
-    assert "lease is gone" not in text
+    assert "lost its lease" not in text
     assert "Traceback" not in text
 
 

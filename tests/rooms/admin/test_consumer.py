@@ -379,7 +379,7 @@ async def test_each_error_has_its_reason_among_the_warnings(
 
     assert point["errors"] > 0
     assert {
-        "Connects refused: 1 (1 token)",
+        "Connections refused: 1 (1 token)",
         "Joins refused: 2 (1 invalid_payload, 1 unauthorized)",
         "Connections closed after an invalid frame: 1",
     } <= {*texts}

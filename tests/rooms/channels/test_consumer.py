@@ -577,7 +577,7 @@ async def test_connects_that_are_refused_do_not_flood_the_log(
     log_summary.flush()
 
     assert len(caplog.messages) == 11
-    assert caplog.messages[-1] == "30 more connects refused within 10 s: 30 token"
+    assert caplog.messages[-1] == "30 more connections refused within 10 s: 30 token"
 
 
 def bad_tokens() -> dict[str, str]:
