@@ -22,7 +22,7 @@ from beam.config import command_line
 with command_line.reported():
     setup(set_prefix=False)
 
-from beam.config.conf import check_settings
+from beam.config.checks import check_settings
 from beam.server.api_handler import ApiHandler
 from beam.server.pages import PageHandler, StaticFiles
 from beam.telemetry import metrics

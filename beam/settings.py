@@ -12,7 +12,8 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from beam.config import environment
-from beam.config.conf import from_environment, size_of
+from beam.config.secrets import size_of
+from beam.config.variables import from_environment
 from beam.telemetry import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent

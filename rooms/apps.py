@@ -12,4 +12,4 @@ class RoomsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks of Beam's settings."""
-        from beam.config import conf  # noqa: F401
+        from beam.config import checks  # noqa: F401

@@ -7,7 +7,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
-from beam.config.conf import DAY
+from beam.config.ranges import DAY
 from rooms.protocol.identifiers import MAX_ROOM_ID, room_topic
 
 

@@ -69,7 +69,7 @@ def main(argv: Sequence[str]) -> None:
 
 def refuse_wrong_settings() -> None:
     """Raises `WrongSettings` with a line for each error in `settings.BEAM`."""
-    from beam.config.conf import check_settings
+    from beam.config.checks import check_settings
 
     if wrong := [line_of(each) for each in check_settings() if each.is_serious()]:
         raise WrongSettings("\n".join(wrong))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from beam.config.conf import from_environment
+from beam.config.variables import from_environment
 from tests.processes import ROOT, free_port
 
 SAFE = {

@@ -9,8 +9,9 @@ from django.core.exceptions import ImproperlyConfigured
 from pytest_django.fixtures import Settings
 
 from beam.config import environment
-from beam.config.conf import VARIABLES, check_settings
+from beam.config.checks import check_settings
 from beam.config.environment import Unknown
+from beam.config.variables import VARIABLES
 from tests.processes import ROOT
 
 

@@ -1,0 +1,95 @@
+"""What each number of the settings may be."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from beam.config.conf import Conf
+
+
+class Range(NamedTuple):
+    """What a number may be, both ends among it."""
+
+    least: float
+    most: float
+
+
+SHORTEST: Final = 0.001
+# What asyncio waits for at most, and longer than anything here is good for.
+DAY: Final = 86_400
+MOST: Final = 1_000_000_000
+
+# Every number of `Conf` is in one of these, and in one only: a test sees to it.
+RANGES: Final[dict[Range, tuple[str, ...]]] = {
+    # Seconds.
+    Range(SHORTEST, DAY): (
+        "jwks_seconds",
+        "jwks_retry",
+        "backend_timeout",
+        "redis_timeout",
+        "lease_seconds",
+        "lease_renew",
+        "idle_timeout",
+        "login_pause",
+        "outbound_seconds",
+    ),
+    Range(0, DAY): (
+        "token_leeway",
+        "backend_cache_seconds",
+        "backend_pause",
+        "presence_window",
+        "presence_grace",
+        "redis_start_timeout",
+        "drain_seconds",
+        "room_row_seconds",
+    ),
+    # Below 0: never.
+    Range(-MOST, DAY): ("token_grace",),
+    # Units a second.
+    Range(SHORTEST, MOST): ("inbound_rate", "join_rate", "api_rate"),
+    # Counts and bytes. A burst below 1 would let nothing in.
+    Range(1, MOST): (
+        "inbound_burst",
+        "join_burst",
+        "api_burst",
+        "backend_failures",
+        "max_pages",
+        "login_attempts",
+        "max_channels",
+        "max_message_bytes",
+        "max_message_depth",
+        "max_batch_bytes",
+        "max_batch_rooms",
+        "max_recipients",
+        "max_meta_bytes",
+        "max_frame_bytes",
+        "inbound_limit",
+        "outbound_limit",
+        "max_presence_bytes",
+        "drain_batch",
+    ),
+    # 0: off, 1: on.
+    Range(0, 1): ("strict_json",),
+    # 0: any number, or none of them.
+    Range(0, MOST): (
+        "room_capacity",
+        "room_user_sessions",
+        "room_presence_bytes",
+        "fast_failures",
+        "room_rows",
+        "forget_days",
+        "max_user_connections",
+        "max_ip_connections",
+        "trusted_proxies",
+    ),
+}
+
+
+def wanted_number(name: str, value: Any) -> str:
+    """What this number must be and `value` is not; empty where it is."""
+    is_whole = type(getattr(Conf(), name)) is int
+    least, most = next(each for each, names in RANGES.items() if name in names)
+    # Not NaN, which is neither below nor above anything.
+    if type(value) in ((int,) if is_whole else (int, float)) and least <= value <= most:
+        return ""
+    return f"a {'whole ' if is_whole else ''}number from {least:,} to {most:,}"
