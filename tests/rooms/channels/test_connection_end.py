@@ -143,7 +143,7 @@ async def assert_nothing_is_left(
 
 
 POINTS: dict[str, Callable[[], tuple[Any, str]]] = {
-    "token": lambda: (verifier, "enter"),
+    "token": lambda: (verifier, "authorize"),
     "closed rooms": lambda: (Runtime, "closed_known"),
     "track": lambda: (type(tracker()), "track"),
     "joined": lambda: (RoomChannel, "joined"),
@@ -304,7 +304,7 @@ async def test_while_a_new_token_is_checked(
     ada, bob = await connected("ada", "bob")
     await bob.join(room)
     await ada.join(room)
-    gate.hold(verifier, "enter")
+    gate.hold(verifier, "authorize")
     token = jwt_tokens.mint_room(room, 60, can=["push"])
 
     await ada.send("j", "2", room_topic(room), "access_token", {"access_token": token})
