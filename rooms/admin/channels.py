@@ -16,7 +16,8 @@ from presence import admission
 from presence.factory import tracker
 from presence.state import State
 from rooms.admin.time_series import interval_of, recent, sums
-from rooms.channels.channel import Channel, Refused
+from rooms.channels.channel import Channel
+from rooms.channels.results import Refused
 from rooms.channels.router import Patterns
 from rooms.messaging.hub import hub
 from rooms.monitoring.activity import activity

@@ -1,93 +1,37 @@
-"""Owns `Channel`: one joined topic of one socket, and its inbox."""
+"""`Channel`: one joined topic of one socket, and what a project overrides of it."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
-import math
 import secrets
 from collections.abc import Awaitable
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import orjson
 
 from beam.config.conf import conf
 from beam.telemetry import metrics
 from presence.state import State
-from rooms.auth import grants
+from rooms.channels.owner import Owner
+from rooms.channels.results import Refused
+from rooms.channels.worker import NO_REF, Worker
 from rooms.messaging import publisher
 from rooms.messaging.hub import hub
-from rooms.messaging.inbox import OVERHEAD, Inbox, Item, Message, Work, weigh
+from rooms.messaging.inbox import OVERHEAD, Item, Message, Work, weigh
 from rooms.messaging.member import Held
-from rooms.messaging.outbound import Socket
 from rooms.protocol.connection import channel_join_ref
 from rooms.protocol.event import Delivery, Event
 from rooms.protocol.event_names import is_of_phoenix
 from rooms.protocol.messages import Frame, Reason, reply
 from rooms.protocol.presence_parts import joins_of, state_parts
 
-logger = logging.getLogger(__name__)
-
-# Messages of one channel in a row before the others have their turn.
-TURN = 32
 _ids = itertools.count(1)
 _PROCESS = secrets.token_urlsafe(6)
 
 
 _EMPTY: Final[dict[str, Any]] = {}
-
-NULL: Final = object()
-"""What a join returns to be answered with null, as None is `{}`."""
-
-
-class Refused(Exception):
-    """A request is answered with an error; the channel lives on."""
-
-    def __init__(
-        self, reason: str, message: str = "", wait: float = 0.0, why: str = ""
-    ) -> None:
-        """`wait`: seconds after which it may be tried again; 0: nobody knows.
-
-        `why`: more than the client is told, for the log; the message if empty.
-        """
-        super().__init__(reason)
-        self.reason, self.why = str(reason), why or message
-        self.response: dict[str, Any] = {"reason": str(reason)}
-        if message:
-            self.response["message"] = message
-        if wait:
-            self.response["retry_after_ms"] = math.ceil(wait * 1_000)
-
-
-class Owner(Protocol):
-    """The connection that a channel belongs to."""
-
-    socket: Socket
-    identity: grants.Identity
-    params: dict[str, Any]
-    auth_token: str | None
-    departed: dict[str, State]
-
-    def ended(self, channel: Channel) -> None:
-        """The channel stopped in order: tell the client, forget it."""
-
-    def crashed(self, channel: Channel, error: Exception) -> None:
-        """The channel raised: tell the client, forget it."""
-
-    def overflowed(self, channel: Channel) -> None:
-        """More waits in the channel than may: tell the client, forget it."""
-
-    def decode(self, data: Message) -> Frame:
-        """A message as a frame; it was decoded before."""
-
-    def waits(self, size: int) -> None:
-        """So many more bytes of the client wait, or so many fewer (below 0)."""
-
-
-NOBODY: Final = object()
-"""In place of a ref: the work answers no message."""
 
 
 class Channel:
@@ -114,9 +58,8 @@ class Channel:
         self.since = 0
         self.stopped = False
         self.gone: asyncio.Task[Any] | None = None
-        # None while nothing waits: an idle channel weighs nothing more.
-        self._inbox: Inbox | None = None
-        self._busy: asyncio.Task[None] | None = None
+        # None while the channel is idle.
+        self._worker: Worker | None = None
 
     # What a subclass says.
 
@@ -211,25 +154,28 @@ class Channel:
         """End the channel: the client gets `phx_close`."""
         self.owner.ended(self)
 
-    # What the connection calls.
+    # What the connection and the hub call.
 
     def handle(self, frame: Frame, data: Message) -> None:
         """Take a message of the client, behind those that came before.
 
-        `data`: the frame as it came, which waits in its place.
+        `data`: the message as it came. If it has to wait, it is decoded again: a
+        frame takes more memory.
         """
-        if self._busy is not None or self.stopped:
-            self._wait(Item(data, weigh(data), is_inbound=True))
+        if self._worker is not None:
+            self._worker.put(Item(data, weigh(data), is_inbound=True))
+            return
+        if self.stopped:
             return
         try:
             pending = self.receive(frame.event, frame.payload, frame.ref)
         except Refused as refusal:
-            self._refuse(frame.ref, refusal)
+            self.refuse(frame.ref, refusal)
         except Exception as error:  # noqa: BLE001 - a channel may raise anything
             self.owner.crashed(self, error)
         else:
             if pending is not None:
-                self._begin(pending, frame.ref)
+                self._worker = Worker(self, pending, frame.ref)
 
     def handle_out(self, delivery: Delivery) -> None:
         """Take an intercepted event: an urgent one at once, others in order.
@@ -240,7 +186,7 @@ class Channel:
             self.interrupted(delivery.name, _payload(delivery))
             return
         size = len(delivery.data) + OVERHEAD
-        if self._inbox and self._inbox.outbound + size > conf().outbound_limit:
+        if self._worker and self._worker.outbound + size > conf().outbound_limit:
             self.overflowed()
             return
         self._enqueue(Item(partial(self._intercept, delivery), size, is_inbound=False))
@@ -258,108 +204,63 @@ class Channel:
         self._enqueue(Item(done, size, is_inbound=True))
 
     def close(self, *, lost: bool = False) -> None:
-        """Off the topic, at once and for good. Idempotent, never awaits.
+        """Leave the topic, at once and for good. Idempotent, never awaits.
 
         `lost`: because the connection ended.
         """
         if self.stopped:
             return
         self.stopped = True
-        self._drop_inbox()
+        if self._worker is not None:
+            self._worker.drop()
         hub().detach(self)
-        if self._busy is not None and self._busy is not asyncio.current_task():
-            # Not at once: a task that never began would not close its handler.
-            asyncio.get_running_loop().call_soon(self._busy.cancel)
+        if self._worker is not None:
+            self._worker.cancel()
         self.gone = self.cleanup(lost=lost)
 
-    def _drop_inbox(self) -> None:
-        if self._inbox is not None:
-            metrics.MESSAGES_DROPPED.value += len(self._inbox)
-            self.owner.waits(-self._inbox.inbound)
-            self._inbox = None
+    # What its worker calls.
 
-    def _intercept(self, delivery: Delivery) -> Awaitable[None] | None:
-        return self.intercepted(delivery.name, _payload(delivery))
+    def start_work(self, what: Message | Work) -> tuple[Awaitable[None] | None, Any]:
+        """Begin with a message or work: what is left to wait for, and a ref.
 
-    def _refuse(self, ref: Any, refusal: Refused) -> None:
-        metrics.MESSAGES_REFUSED.count(refusal.response["reason"])
-        self.reply(ref, "error", refusal.response)
-
-    def _wait(self, item: Item) -> None:
-        if self.stopped:
-            return
-        if self._inbox is None:
-            self._inbox = Inbox()
-        self._inbox.put(item)
-        if item.is_inbound:
-            self.owner.waits(item.size)
-
-    def _enqueue(self, item: Item) -> None:
-        """Do some work, behind what waits."""
-        if self._busy is not None or self.stopped:
-            self._wait(item)
-            return
-        try:
-            pending, ref = self._start(item.what)
-        except Exception as error:  # noqa: BLE001 - a channel may raise anything
-            self.owner.crashed(self, error)
-            return
-        if pending is not None:
-            self._begin(pending, ref)
-
-    def _begin(self, pending: Awaitable[None], ref: Any) -> None:
-        loop = asyncio.get_running_loop()
-        self._busy = loop.create_task(self._work_off(pending, ref))
-
-    def _start(self, what: Message | Work) -> tuple[Awaitable[None] | None, Any]:
-        """What is left to wait for, and the ref that is answered if it refuses."""
+        The ref is answered if the awaitable raises `Refused`.
+        """
         if not isinstance(what, (str, bytes)):
-            return what(), NOBODY
+            return what(), NO_REF
         frame = self.owner.decode(what)
         try:
             pending = self.receive(frame.event, frame.payload, frame.ref)
         except Refused as refusal:
-            self._refuse(frame.ref, refusal)
+            self.refuse(frame.ref, refusal)
             pending = None
         return pending, frame.ref
 
-    async def _work_off(self, pending: Awaitable[None] | None, ref: Any) -> None:
-        try:
-            for done in itertools.count(1):
-                if pending is not None:
-                    await self._finish(pending, ref)
-                elif done % TURN == 0:
-                    await asyncio.sleep(0)
-                if self.stopped or not self._inbox:
-                    break
-                pending, ref = self._start(self._take())
-        except Exception as error:  # noqa: BLE001 - a channel may raise anything
-            if not self.stopped:
-                self.owner.crashed(self, error)
-        finally:
-            self._busy = None
-            if not self._inbox:
-                self._inbox = None
+    def refuse(self, ref: Any, refusal: Refused) -> None:
+        """Answer a message with an error, and count it."""
+        metrics.MESSAGES_REFUSED.count(refusal.response["reason"])
+        self.reply(ref, "error", refusal.response)
 
-    def _take(self) -> Message | Work:
-        """What waits longest."""
-        assert self._inbox is not None  # noqa: S101 - `_work_off` has looked
-        item = self._inbox.pop()
-        if item.is_inbound:
-            self.owner.waits(-item.size)
-        return item.what
+    def work_done(self) -> None:
+        """The worker has nothing left to do."""
+        self._worker = None
 
-    async def _finish(self, pending: Awaitable[None], ref: Any) -> None:
+    def _intercept(self, delivery: Delivery) -> Awaitable[None] | None:
+        return self.intercepted(delivery.name, _payload(delivery))
+
+    def _enqueue(self, item: Item) -> None:
+        """Do some work, behind what waits."""
+        if self._worker is not None:
+            self._worker.put(item)
+            return
         if self.stopped:
-            if asyncio.iscoroutine(pending):
-                pending.close()
             return
         try:
-            await pending
-        except Refused as refusal:
-            if ref is NOBODY:
-                raise
-            self._refuse(ref, refusal)
+            pending, ref = self.start_work(item.what)
+        except Exception as error:  # noqa: BLE001 - a channel may raise anything
+            self.owner.crashed(self, error)
+            return
+        if pending is not None:
+            self._worker = Worker(self, pending, ref)
 
 
 def _payload(delivery: Delivery) -> Any:

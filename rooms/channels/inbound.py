@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from beam.config.conf import conf
 from beam.telemetry import metrics
-from rooms.channels.channel import TURN
+from rooms.channels.worker import TURN
 from rooms.messaging.inbox import Message, weigh
 from rooms.messaging.outbound import Socket
 from rooms.protocol.rate_limit import Pace

@@ -8,7 +8,8 @@ from typing import Any
 from beam.config.conf import conf
 from beam.loops import per_settings
 from beam.telemetry import metrics
-from rooms.channels.channel import NULL, Channel, Refused
+from rooms.channels.channel import Channel
+from rooms.channels.results import NULL, Refused
 from rooms.monitoring import client_log
 from rooms.protocol.messages import Frame, Reason, reply
 from rooms.protocol.rate_limit import Pace

@@ -19,7 +19,8 @@ from presence.factory import tracker
 from presence.state import Diff, Snapshot, State, metas_of
 from presence.tracker import NotTracked
 from rooms.auth import grants, verifier
-from rooms.channels.channel import Channel, Refused
+from rooms.channels.channel import Channel
+from rooms.channels.results import Refused
 from rooms.messaging import publisher
 from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.fanout import release
@@ -260,7 +261,7 @@ class RoomChannel(Channel):
         client_log.token_refused(self.topic, user_id, refusal.reason, refusal.why)
         delay = refusal_delay(self._refused)
         if not delay or not is_short_ref(ref):
-            self._refuse(ref, refusal)
+            self.refuse(ref, refusal)
             return
         self._late += 1
         loop = asyncio.get_running_loop()
@@ -269,7 +270,7 @@ class RoomChannel(Channel):
     def _refuse_late(self, ref: Any, refusal: Refused) -> None:
         self._late -= 1
         if not self.stopped:
-            self._refuse(ref, refusal)
+            self.refuse(ref, refusal)
 
     def _note_departure(self) -> None:
         """For whoever rejoins at once; the oldest are of no use any more."""
@@ -341,7 +342,7 @@ class RoomChannel(Channel):
             if sent.exception() is None:
                 self.reply(ref)
             else:
-                self._refuse(ref, Refused(Reason.UNAVAILABLE))
+                self.refuse(ref, Refused(Reason.UNAVAILABLE))
 
     async def _update(self, payload: dict[str, Any], ref: Any) -> None:
         if "presence" not in self.grant.can or self._ref is None:

@@ -13,10 +13,11 @@ from beam.loops import per_settings
 from beam.telemetry import metrics
 from presence.state import State
 from rooms.auth.grants import Identity
-from rooms.channels.channel import Channel, Refused
+from rooms.channels.channel import Channel
 from rooms.channels.failure_replies import FailureReplies
 from rooms.channels.inbound import Inbound
 from rooms.channels.joins import join_rate, run_join
+from rooms.channels.results import Refused
 from rooms.channels.router import Patterns
 from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import connections
@@ -230,7 +231,7 @@ class SocketChannels:
         if not self.is_closed and not is_over:
             self.socket.send((answer,))
 
-    # See `rooms.channels.channel.Owner`.
+    # See `rooms.channels.owner.Owner`.
 
     def decode(self, data: Message) -> Frame:
         """A message as a frame; it was accepted before."""

@@ -14,7 +14,7 @@ from presence import admission
 from presence.factory import tracker
 from rooms import moderation
 from rooms.auth import jwt_tokens
-from rooms.channels.channel import Refused
+from rooms.channels.results import Refused
 from rooms.channels.room import MAX_LATE, RoomChannel
 from rooms.messaging import publisher
 from rooms.messaging.background_tasks import background_tasks

@@ -9,7 +9,8 @@ from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
 from rooms.auth import jwt_tokens
-from rooms.channels.channel import NULL, Channel
+from rooms.channels.channel import Channel
+from rooms.channels.results import NULL
 from rooms.messaging.hub import Hub
 from tests.clients import Client, connected
 
