@@ -15,7 +15,6 @@ from pytest_django.fixtures import Settings
 
 from beam import redis
 from beam.telemetry import log_summary
-from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import Hub, hub
 from rooms.runtime import Runtime, runtime
@@ -92,9 +91,7 @@ async def running_hub() -> AsyncIterator[Hub]:
     mine = hub()
     await mine.start()
     yield mine
-    await background_tasks().finish()
     await runtime().stop()
-    await mine.stop()
     flush = getattr(get_channel_layer(), "flush", None)
     if flush is not None:
         await flush()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import random
 import signal
 import socket
 import sys
@@ -37,13 +36,9 @@ from beam.server.supervisor import BACKLOG, READY, cannot_listen
 from beam.server.websocket import configured
 from beam.server.websocket_output import CLOSE_SECONDS
 from rooms.channels.refused_connect import HTTP_RESPONSE
-from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import connections
-from rooms.messaging.hub import hub
 from rooms.messaging.outbound import EXTENSION
-from rooms.messaging.presence_diffs import diffs
-from rooms.protocol.messages import Close
-from rooms.runtime import runtime
+from rooms.runtime import drain, runtime
 
 logger = logging.getLogger(__name__)
 
@@ -200,32 +195,12 @@ class Server(DaphneServer):  # type: ignore[misc]
         logger.info("Stopping: %d connections to close", len(everyone))
         try:
             await self._port.stopListening().asFuture(asyncio.get_event_loop())
-            await self._close_all(everyone)
+            await drain.close_all(everyone)
             await _in_time(self._all_gone(), CLOSE_SECONDS + 1)
-            await _in_time(self._settle(), CLOSE_SECONDS)
+            await _in_time(runtime().stop(), CLOSE_SECONDS)
         finally:
             await redis.close()
             self.stop()
-
-    @staticmethod
-    async def _settle() -> None:
-        """Everybody's leave is told before this process is gone."""
-        await background_tasks().finish()
-        await diffs().flush()
-        await runtime().stop()
-        await hub().stop()
-
-    async def _close_all(self, everyone: list[Any]) -> None:
-        random.shuffle(everyone)
-        size = conf().drain_batch
-        batches = [everyone[at : at + size] for at in range(0, len(everyone), size)]
-        # All of them within the limit, and none later than half a second.
-        pause = min(0.5, conf().drain_seconds / max(1, len(batches)))
-        for batch in batches:
-            for consumer in batch:
-                consumer.close(Close.RESTART)
-            if batch is not batches[-1]:
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
 
     async def _all_gone(self) -> None:
         # daphne keeps times, not events; a look every 20 ms until the limit.

@@ -96,7 +96,7 @@ async def _check_loop() -> dict[str, str | None]:
         if link.up:
             await redis.batch().probe()
         checks["redis"] = None if link.up else link.why or "unavailable"
-        checks["subscription"] = None if runtime().subscribed else "not proved"
+        checks["subscription"] = None if runtime().is_subscribed else "not proved"
     checks["server"] = "draining" if connections.draining else None
     try:
         await hub().start()

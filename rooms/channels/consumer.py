@@ -21,9 +21,7 @@ from rooms.auth.grants import Identity
 from rooms.channels.asgi_scope import Receive, client_ip_of, socket_of
 from rooms.channels.refused_connect import deny
 from rooms.channels.socket_channels import SocketChannels
-from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import connections
-from rooms.messaging.hub import hub
 from rooms.messaging.outbound import CLOSED_BY_CLIENT, LOST, Socket
 from rooms.monitoring import client_log
 from rooms.protocol.handshake import Handshake, Refused
@@ -129,7 +127,7 @@ class Consumer(AsyncConsumer):
         self._began = time.monotonic()
         self.opened()
         self._watch_idle()
-        _start_hub()
+        runtime().start()
         take = self.channels.inbound.receive
         if self.socket.listen(take, self._end):
             return
@@ -192,14 +190,6 @@ async def _stays(receive: Receive, seconds: float) -> bool:
     gone.cancel()
     await asyncio.wait({gone})
     return True
-
-
-def _start_hub() -> None:
-    """Start what this process shares, if it was never started or could not be."""
-    runtime().start()
-    mine = hub()
-    if not mine.is_alive:
-        background_tasks().spawn(mine.start())
 
 
 def _reason_of(code: int | None) -> str:

@@ -98,7 +98,7 @@ class RoomChannel(Channel):
             raise _unauthorized(error) from None
         except grants.BackendUnavailable:
             raise Refused(Reason.UNAVAILABLE) from None
-        await runtime().closed_known()
+        await runtime().closed_rooms_known()
         self.session = f"{user_id}:{session_id}"
         self.labels = (f"session:{self.session}", f"user:{user_id}")
         self.online_at = str(int(time.time()))

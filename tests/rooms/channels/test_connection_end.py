@@ -144,7 +144,7 @@ async def assert_nothing_is_left(
 
 POINTS: dict[str, Callable[[], tuple[Any, str]]] = {
     "token": lambda: (verifier, "authorize"),
-    "closed rooms": lambda: (Runtime, "closed_known"),
+    "closed rooms": lambda: (Runtime, "closed_rooms_known"),
     "track": lambda: (type(tracker()), "track"),
     "joined": lambda: (RoomChannel, "joined"),
 }

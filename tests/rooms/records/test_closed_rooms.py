@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,126 +9,14 @@ from asgiref.sync import sync_to_async
 from django.db import DatabaseError
 
 from beam import redis
-from presence import admission
 from presence.factory import tracker
 from rooms import moderation
-from rooms import runtime as runtime_module
-from rooms.messaging import publisher
 from rooms.messaging.hub import Hub
 from rooms.models import Room
-from rooms.protocol.identifiers import room_topic
 from rooms.records import closed_rooms
-from rooms.runtime import Runtime, runtime
-from tests.clients import connected, until
-from tests.fakes import IdleUpkeep
+from tests.clients import connected
 
 close_again = closed_rooms.close_again
-
-
-async def test_a_join_waits_until_it_is_known_which_rooms_are_closed(
-    running_hub: Hub,
-) -> None:
-    asked, known = asyncio.Event(), asyncio.Event()
-
-    async def slowly() -> bool:
-        asked.set()
-        await known.wait()
-        await tracker().ban(room_topic("r"), admission.EVERYONE)
-        return True
-
-    runtime.put(Runtime(IdleUpkeep(slowly)))
-    [ada] = await connected("ada")
-    join = asyncio.create_task(ada.try_join("r"))
-    await asked.wait()
-    known.set()
-
-    assert (await join)["response"]["reason"] == "room_closed"
-
-
-async def test_a_database_that_cannot_tell_is_asked_again(
-    running_hub: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answers = iter([False, False, True])
-    asked: list[bool] = []
-
-    async def sometimes() -> bool:
-        asked.append(next(answers))
-        return asked[-1]
-
-    monkeypatch.setattr(runtime_module, "ASK_SECONDS", 0.01)
-    runtime.put(Runtime(IdleUpkeep(sometimes)))
-    [ada] = await connected("ada")
-    # Nobody is kept out for want of a database.
-    await ada.join("r")
-
-    await until(lambda: asked == [False, False, True])
-
-
-class Weather:
-    """A cluster whose renewals end as told: an error, or whether Redis knew us."""
-
-    def __init__(self, *ends: bool | Exception) -> None:
-        self._ends = iter(ends)
-
-    async def renew(self, info: Any) -> bool:
-        end = next(self._ends)
-        if isinstance(end, Exception):
-            raise end
-        return end
-
-
-@pytest.mark.parametrize(
-    ("answers", "closed_after"),
-    [
-        ([True, True], [1, 1]),
-        ([True, False, True], [1, 2, 2]),
-        # It may have been new to Redis before that failed.
-        ([True, redis.Unavailable(), True, True], [1, 1, 2, 2]),
-    ],
-)
-async def test_gates_that_may_be_lost_are_shut_again(
-    running_hub: Hub,
-    answers: list[bool | Exception],
-    closed_after: list[int],
-) -> None:
-    times = 0
-
-    async def count() -> bool:
-        nonlocal times
-        times += 1
-        return True
-
-    runtime = Runtime(IdleUpkeep(count))
-    runtime._cluster = Weather(*answers)  # type: ignore[assignment]
-    runtime._gap = True
-
-    for answer, expected in zip(answers, closed_after, strict=True):
-        with suppress(redis.Unavailable):
-            await runtime._renew()
-        assert times == expected, answer
-
-
-async def test_a_removal_that_was_not_relayed_is_tried_again(
-    running_hub: Hub,
-) -> None:
-    ends = iter([publisher.NotPublished("away"), None])
-    asked: list[bool] = []
-
-    async def close_some() -> bool:
-        error = next(ends)
-        asked.append(error is None)
-        if error is not None:
-            raise error
-        return True
-
-    runtime = Runtime(IdleUpkeep(close_some))
-    runtime._cluster = Weather(True, True)  # type: ignore[assignment]
-    runtime._gap = True
-    with pytest.raises(publisher.NotPublished):
-        await runtime._renew()
-    await runtime._renew()
-
-    assert asked == [False, True]
 
 
 @pytest.mark.django_db(transaction=True)

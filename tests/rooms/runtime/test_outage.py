@@ -1,4 +1,4 @@
-"""When an outage of Redis begins and ends, as the runtime sees it."""
+"""When an outage of Redis begins and ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pytest_django.fixtures import Settings
 from redis.exceptions import OutOfMemoryError, ReadOnlyError
 
 from beam import redis
-from presence import factory
 from rooms.messaging.hub import Hub
 from rooms.runtime import runtime
 from tests.clients import until
@@ -29,7 +28,7 @@ async def link(backend: str, running_hub: Hub, settings: Settings) -> redis.Link
     seconds = {"lease_renew": RENEW, "lease_seconds": 5 * RENEW}
     settings.BEAM = settings.BEAM | seconds
     runtime().start()
-    await runtime().closed_known()
+    await runtime().closed_rooms_known()
     return redis.link()
 
 
@@ -83,49 +82,3 @@ async def test_an_outage_that_returns_is_not_ended_at_once(link: redis.Link) -> 
     await until(lambda: link.up)
 
     assert loop.time() - began >= RENEW
-
-
-async def test_leases_are_renewed_more_often_than_redis_is_looked_at(
-    link: redis.Link, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    renewed: list[float] = []
-    loop = asyncio.get_running_loop()
-
-    async def renew(_: Any) -> bool:
-        renewed.append(loop.time())
-        return True
-
-    monkeypatch.setattr(runtime()._cluster, "renew", renew)
-    await until(lambda: len(renewed) >= 6, 10)
-
-    # Looks at Redis are a second apart.
-    assert renewed[5] - renewed[0] < 5.0
-
-
-async def test_a_lease_is_renewed_while_a_turn_takes_long(
-    link: redis.Link, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, leases = factory.shared()
-    held = asyncio.Event()
-
-    async def hold(*_: Any) -> Any:
-        held.set()
-        await asyncio.Event().wait()
-
-    # As where thousands of topics of the dead are looked through.
-    monkeypatch.setattr(runtime()._cluster, "renew", hold)
-    async with asyncio.timeout(10):
-        await held.wait()
-    before = await count(leases.process)
-
-    loop = asyncio.get_running_loop()
-    end = loop.time() + 10 * RENEW
-    await until(lambda: loop.time() > end, 10)
-
-    leases.check()
-    assert await count(leases.process) > before + 3
-
-
-async def count(process: str) -> int:
-    """How often a process has renewed its lease."""
-    return int(await redis.client().hget("beam:{processes}:beats", process) or 0)

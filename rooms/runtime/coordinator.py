@@ -1,0 +1,149 @@
+"""One process's part in a deployment with Redis, as a loop.
+
+Renews the registration, reaps dead processes, probes Redis. After an outage, or if
+messages may have been lost, puts back what this process holds and notifies members.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from typing import Any
+
+from beam import redis
+from beam.config.conf import conf
+from beam.loops import goes_on
+from beam.telemetry import metrics
+from presence.cluster import Cluster
+from presence.leases import Leases
+from presence.missed_changes import MissedChanges
+from presence.redis_tracker import RedisTracker
+from presence.state import Diff
+from rooms.messaging.hub import hub
+from rooms.runtime import lease, resync
+from rooms.runtime.outage import FIRST_DELAY, Outage
+from rooms.runtime.processes import describe
+from rooms.runtime.room_closer import RoomCloser
+from rooms.runtime.waiting import wait_for
+
+logger = logging.getLogger(__name__)
+
+# How soon a silent loss of Redis is noticed.
+PROBE_SECONDS = 1.0
+
+
+class Coordinator:
+    """The loop of one process, and the task that renews its lease meanwhile."""
+
+    def __init__(
+        self,
+        tracker: RedisTracker,
+        leases: Leases,
+        layer: Any,
+        publish: Callable[[str, Diff], None],
+        room_closer: RoomCloser,
+    ) -> None:
+        """`layer`: the channel layer of this loop. `publish`: sends presence diffs."""
+        self._loop = asyncio.get_running_loop()
+        self._leases = leases
+        self._layer = layer
+        self._room_closer = room_closer
+        self._cluster = Cluster(tracker, leases, publish)
+        self._missed = MissedChanges(tracker)
+        self._outage = Outage()
+        self._woken = asyncio.Event()
+        self._gap = False
+        self._renewal = 0.0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin the loop."""
+        self._tasks = [
+            self._loop.create_task(self._run()),
+            self._loop.create_task(lease.keep_renewed(self._leases)),
+        ]
+
+    async def stop(self, grace: float) -> None:
+        """Stop the loop and release the lease.
+
+        `grace`: seconds until the last grace period is over.
+        """
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        await lease.release(grace)
+
+    def note_gap(self) -> None:
+        """Messages of the last seconds may be lost, here or elsewhere."""
+        self._gap = True
+        self._woken.set()
+
+    def renew_soon(self) -> None:
+        """Renew at the next turn, which comes at once."""
+        self._renewal = 0.0
+        self._woken.set()
+
+    @property
+    def is_subscribed(self) -> bool:
+        """Whether events of other processes come in, as far as is known."""
+        return bool(getattr(self._layer, "proved", True))
+
+    async def _run(self) -> None:
+        while goes_on():
+            try:
+                await self._turn()
+            except redis.Unavailable as error:
+                # The link logs an outage in one line.
+                logger.debug("Waiting for Redis: %r", error)
+                await asyncio.sleep(FIRST_DELAY)
+                continue
+            except Exception:
+                logger.exception("Cannot renew or recover; trying again")
+                await asyncio.sleep(PROBE_SECONDS)
+                continue
+            due = self._renewal - self._loop.time()
+            await wait_for(self._woken, min(PROBE_SECONDS, due))
+            self._woken.clear()
+
+    async def _turn(self) -> None:
+        link = redis.link()
+        if not link.up:
+            await self._outage.wait_for_end()
+            self._renewal = 0.0
+        if self._loop.time() >= self._renewal:
+            await self._renew()
+        elif link.up:
+            await redis.batch().probe()
+        if self._gap and link.up:
+            await self._recover()
+
+    async def _renew(self) -> None:
+        await self._room_closer.after_renewal(self._cluster.renew(describe()))
+        pause = conf().lease_renew * random.uniform(0.8, 1.0)  # noqa: S311
+        self._renewal = self._loop.time() + pause
+        if not self._gap:
+            await self._send_missed_presence()
+
+    async def _recover(self) -> None:
+        """Put back what this process holds; notify members that may miss events."""
+        if hasattr(self._layer, "verify"):
+            await self._layer.verify()
+        self._gap = False
+        try:
+            await self._cluster.reconcile()
+            topics = list(hub().followed())
+            await resync.announce_gap(topics)
+        except redis.Unavailable:
+            self._gap = True
+            raise
+        metrics.GAPS.value += len(topics)
+        logger.info("%d rooms were notified of possibly lost events", len(topics))
+
+    async def _send_missed_presence(self) -> None:
+        """Send a fresh state to rooms that have missed a change of presence."""
+        behind = await self._missed.find(hub().followed, hub().latest)
+        metrics.RESYNCED.value += len(behind)
+        await resync.send_state(behind)

@@ -1,0 +1,31 @@
+"""Lists the processes of the deployment, and describes this one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from beam.config.conf import conf
+from presence import factory
+from presence.tracker import ALONE
+from rooms.messaging.connections import connections
+from rooms.messaging.hub import hub
+from rooms.monitoring import process_stats
+
+
+def describe() -> dict[str, Any]:
+    """This process: host, pid, started (Unix time), sockets, rooms."""
+    return process_stats.identity() | {
+        "sockets": len(connections),
+        "rooms": hub().rooms(),
+    }
+
+
+async def processes() -> list[dict[str, Any]]:
+    """Every live process: id, and what `describe` says of it.
+
+    Raises `beam.redis.Unavailable`.
+    """
+    if not conf().redis_url:
+        return [{"id": ALONE} | describe()]
+    _, leases = factory.shared()
+    return await leases.processes()

@@ -1,0 +1,73 @@
+"""Closes rooms again that the database says are closed.
+
+What refuses joins is in memory or in Redis, and may be lost: it is restored when
+a process starts, and whenever Redis did not know this process any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from rooms.runtime.waiting import wait_for
+
+# How long a join waits for the database to say which rooms are closed.
+JOIN_SECONDS = 2.0
+# When the database is asked again after a failure.
+RETRY_SECONDS = 5.0
+
+
+class RoomCloser:
+    """When the rooms of one process are closed again."""
+
+    def __init__(
+        self, close: Callable[[], Awaitable[bool]], retry: Callable[[], None]
+    ) -> None:
+        """`close`: closes them; False if the database is unavailable.
+
+        `retry`: called some seconds after such a failure, to have `apply` or
+        `after_renewal` called again.
+        """
+        self._close = close
+        self._retry = retry
+        self._loop = asyncio.get_running_loop()
+        self._known = asyncio.Event()
+        # Whether rooms may be open that the database says are closed.
+        self._is_due = True
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def known(self) -> None:
+        """Wait until rooms were closed once, but not for long."""
+        if not self._known.is_set():
+            await wait_for(self._known, JOIN_SECONDS)
+
+    async def apply(self) -> None:
+        """Close the rooms; if the database is unavailable, try again later.
+
+        Raises `beam.redis.Unavailable`.
+        """
+        if not await self._close():
+            self._timer = self._loop.call_later(RETRY_SECONDS, self._on_retry)
+        self._known.set()
+
+    async def after_renewal(self, renewal: Awaitable[bool]) -> None:
+        """Close the rooms if Redis did not know this process, or if it is due.
+
+        `renewal`: whether Redis knew it. If it raises, Redis may have lost all it
+        had as well: rooms are closed after the next one. Raises as `apply` does.
+        """
+        is_due, self._is_due = self._is_due, True
+        is_known = await renewal
+        if is_due or not is_known:
+            await self.apply()
+        self._is_due = False
+        self._known.set()
+
+    def stop(self) -> None:
+        """Do not try again."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _on_retry(self) -> None:
+        self._is_due = True
+        self._retry()

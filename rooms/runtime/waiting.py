@@ -1,0 +1,13 @@
+"""Waits for an event, but not for long."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+
+async def wait_for(event: asyncio.Event, seconds: float) -> None:
+    """Return when the event is set, or after so many seconds."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
