@@ -81,12 +81,12 @@ def test_every_counter_has_a_row() -> None:
 
 
 def test_every_gauge_and_histogram_has_a_row() -> None:
-    told = {f"beam_{name}" for name in (*GAUGES, *HISTOGRAMS)}
+    listed = {f"beam_{name}" for name in (*GAUGES, *HISTOGRAMS)}
 
-    assert told <= firsts("operations.md")
+    assert listed <= firsts("operations.md")
 
 
-def test_the_dashboard_asks_for_series_that_exist() -> None:
+def test_the_dashboard_queries_series_that_exist() -> None:
     text = (DOCS / "grafana.json").read_text()
     asked = set(re.findall(r"\bbeam_\w+", text))
     counters = {f"beam_{name}_total" for name in (*COUNTERS, "cpu_seconds")}

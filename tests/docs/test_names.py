@@ -33,7 +33,7 @@ def files() -> set[str]:
 
 
 def module(name: str) -> ModuleType | None:
-    """The module, or None if there is none of this name."""
+    """The module, or None if it does not exist."""
     try:
         return import_module(name)
     except ModuleNotFoundError:
