@@ -11,13 +11,13 @@ from tests.stress.run import Run
 
 
 @pytest.mark.redis
-async def test_every_promise_is_kept_in_bad_weather(tmp_path: Path) -> None:
+async def test_every_promise_is_kept_under_failures(tmp_path: Path) -> None:
     find_old_redis()
     find_faketime()
-    told: list[str] = []
+    log: list[str] = []
 
-    report = await Run(tmp_path, 12.0, "ci", told.append).go()
+    report = await Run(tmp_path, 12.0, "ci", log.append).go()
 
-    assert report.broken == [], "\n".join([*told, report.table()])
+    assert report.broken == [], "\n".join([*log, report.table()])
     assert report.counts["deliveries"] > 5_000
     assert len(report.outages) >= 2

@@ -28,13 +28,13 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    """Run and report; 1 where a promise was broken."""
+    """Run and report; 1 if a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.stress")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", default=secrets.token_hex(3))
     parser.add_argument("--only", default="", help="disturbances with this in the name")
     options = parser.parse_args()
-    # What was started is ended, whoever asks.
+    # SIGTERM also ends all processes that were started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="beam-stress-"))
     run = Run(folder, options.seconds, options.seed, say, options.only)

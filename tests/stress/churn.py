@@ -1,6 +1,6 @@
-"""`python -m tests.stress.churn --joins 100000`: a day of coming and going, compressed.
+"""`python -m tests.stress.churn --joins 100000`: many joins and leaves.
 
-Clients connect, join, talk, update their presence, leave, and connect anew. The
+Clients connect, join, send, update their presence, leave, and connect again. The
 server's memory may reach a plateau, and must stay there.
 """
 
@@ -98,7 +98,7 @@ class Churn:
                 socket.transport.abort()
 
     async def _visit(self, socket: ClientConnection, ref: str, session: str) -> None:
-        """Join, say something, change one's meta, leave: each is answered with ok."""
+        """Join, send a message, change the meta, leave: each is answered with ok."""
         room = f"churn {self._random.randrange(ROOMS)}"
         topic = f"room:{room}"
         payload = {"room_token": token("", room), "session_id": session}
@@ -123,7 +123,7 @@ class Churn:
 
 
 async def _reply(socket: ClientConnection) -> str:
-    """The next reply, unread; others' events are passed over."""
+    """The next reply, not decoded; events of others are skipped."""
     while True:
         text = await socket.recv()
         assert isinstance(text, str)
@@ -138,7 +138,7 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    """Run over Redis and report; 1 where memory left its plateau."""
+    """Run over Redis and report; 1 if memory left its plateau."""
     parser = argparse.ArgumentParser(prog="python -m tests.stress.churn")
     parser.add_argument("--joins", type=int, default=100_000)
     options = parser.parse_args()

@@ -1,7 +1,7 @@
-"""A client that speaks the protocol as the official one does, and keeps a record.
+"""A client that behaves like the official one, and keeps a record.
 
-Reconnects to any server with back-off, rejoins, heartbeats, times pushes out,
-computes presence, drops what is not of its current join.
+Reconnects to any server with back-off, rejoins, sends heartbeats, times out pushes,
+computes presence, and drops events of earlier joins.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from urllib.parse import quote
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, WebSocketException
 
-from tests.stress.ledger import Heard, Ledger, Membership, Message
+from tests.stress.ledger import Ledger, Membership, Message, Received
 
 HEARTBEAT_SECONDS = 2.0
 TIMEOUT_SECONDS = 10.0
@@ -43,14 +43,14 @@ class View:
     topic: str
     join_ref: str
     membership: Membership
-    # ref -> session; None until the state is there.
+    # ref -> session; None until the state was received.
     refs: dict[str, str] | None = None
     pending: list[Any] = field(default_factory=list)
-    # The last of what was told of presence, for whoever looks into it.
+    # The last presence events, for reports.
     story: deque[str] = field(default_factory=lambda: deque(maxlen=400))
 
     def sessions(self) -> Counter[str]:
-        """Who is here, and how often."""
+        """The sessions that are present, and how often."""
         return Counter((self.refs or {}).values())
 
 
@@ -62,7 +62,7 @@ class Behaviour:
     actions: dict[str, int] = field(
         default_factory=lambda: {
             "talk": 70,
-            "tell": 14,
+            "direct": 14,
             "update": 6,
             "rejoin": 5,
             "drop": 3,
@@ -75,7 +75,7 @@ Places = Callable[[], Sequence[str]]
 
 
 class Client:
-    """One user's session: connects, acts, records, until it is told to stop."""
+    """One user's session: connects, acts and records until `stop`."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class Client:
                 await self._back_off(0)
 
     async def stop(self) -> None:
-        """Leave every room properly, then close."""
+        """Leave every room, then close."""
         self.acting = False
         for topic in list(self.views):
             with suppress(Lost, TimeoutError):
@@ -160,11 +160,11 @@ class Client:
         self.counts["connections"] += 1
 
     async def _live(self) -> None:
-        """One connection's life."""
+        """One connection, until its end."""
         assert self._socket is not None
         tasks = [
             asyncio.create_task(work)
-            for work in (self._read(), self._beat(), self._act())
+            for work in (self._read(), self._heartbeat(), self._act())
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -180,7 +180,7 @@ class Client:
                 raise result
 
     def _over(self) -> None:
-        """The connection is gone, however."""
+        """The connection ended, in any way."""
         assert self._socket is not None
         self._socket.transport.abort()
         for topic in list(self.views):
@@ -197,12 +197,12 @@ class Client:
     async def _read(self) -> None:
         assert self._socket is not None
         async for text in self._socket:
-            self._hear(*json.loads(text))
+            self._receive(*json.loads(text))
         self.counts[f"closed with {self._socket.close_code}"] += 1
         raise Lost
 
-    async def _beat(self) -> None:
-        """A heartbeat that is not answered by the next is the socket's end."""
+    async def _heartbeat(self) -> None:
+        """A heartbeat that is not answered before the next one ends the socket."""
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             try:
@@ -227,7 +227,7 @@ class Client:
     async def _send(
         self, topic: str, event: str, payload: Any, join_ref: str | None
     ) -> asyncio.Future[Any]:
-        """Push, and what will be the reply's payload."""
+        """Push; a future of the reply's payload."""
         assert self._socket is not None
         ref = str(next(self._refs))
         if event == "phx_join":
@@ -238,7 +238,7 @@ class Client:
         await self._socket.send(json.dumps([join_ref, ref, topic, event, payload]))
         return answer
 
-    def _hear(
+    def _receive(
         self,
         join_ref: str | None,
         ref: str | None,
@@ -263,7 +263,9 @@ class Client:
         elif event.startswith("presence_"):
             self._follow(view, event, payload, now)
         else:
-            view.membership.heard.append(Heard(now, payload["by"], payload["seq"]))
+            view.membership.received.append(
+                Received(now, payload["by"], payload["seq"])
+            )
 
     def _note_join(
         self,
@@ -301,7 +303,7 @@ class Client:
             view.membership.gone.append((now, session))
 
     async def _act(self) -> None:
-        """Join, then do something now and then."""
+        """Join, then act at random times."""
         while self.running:
             await self._join_all()
             await asyncio.sleep(self._random.expovariate(self.behaviour.rate))
@@ -314,7 +316,7 @@ class Client:
         self.counts[name] += 1
         if name == "talk":
             await self._say(view, None)
-        elif name == "tell":
+        elif name == "direct":
             others = [s for s in view.sessions() if s != self.session]
             if others:
                 await self._say(view, self._random.choice(others))
@@ -362,7 +364,7 @@ class Client:
         await self._push(topic, "phx_leave", {}, view.join_ref)
 
     async def _say(self, view: View, to: str | None) -> None:
-        """Push a few numbered messages at once, then see how they were answered."""
+        """Push a few numbered messages at once, then read their answers."""
         sent = []
         for _ in range(self._random.randint(1, BURST)):
             message = Message(

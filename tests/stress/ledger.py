@@ -1,8 +1,8 @@
-"""Owns what was sent and heard, and judges it: the promises, as arithmetic.
+"""The messages that were sent and received, and a check of the promises.
 
-A message that Beam answered with ok reaches every other member, in its
-connection's order and once. It may be lost only in an outage, and then the
-member is told: by `beam_gap`, or by the end of its socket.
+A message that Beam answered with ok reaches every other member once, in the order
+of its connection. It may be lost only in an outage, which is then announced to the
+member: by `beam_gap`, or by the end of its socket.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-# What is on its way when a membership ends may be lost with it.
+# A message on its way when a membership ends may be lost with it.
 IN_FLIGHT_SECONDS = 2.0
-# A cut shows a moment after what it swallowed was answered.
+# A cut is noticed shortly after the lost messages were answered.
 BEFORE_SECONDS = 0.5
-# A gap is announced by then: a member that leaves earlier may not hear of it.
+# A gap is announced by then: a member that leaves earlier may not receive it.
 ANNOUNCE_SECONDS = 10.0
-# How long a join or an end may take until everybody has seen it.
+# How long it may take until all members have seen a join or an end.
 STEADY_SECONDS = 1.5
 
 
 @dataclass(slots=True)
 class Message:
-    """One push. `sender`: the connection, whose order is promised."""
+    """One push. `sender`: the connection; its order is promised."""
 
     sender: str
     seq: int
@@ -37,11 +37,11 @@ class Message:
 
     @property
     def key(self) -> tuple[str, int]:
-        """What a receiver is told of it."""
+        """What identifies it for a receiver."""
         return self.sender, self.seq
 
 
-class Heard(NamedTuple):
+class Received(NamedTuple):
     """A message as it arrived."""
 
     at: float
@@ -56,7 +56,7 @@ class Membership:
     room: str
     session: str
     joined: float
-    heard: list[Heard] = field(default_factory=list)
+    received: list[Received] = field(default_factory=list)
     gaps: list[float] = field(default_factory=list)
     gone: list[tuple[float, str]] = field(default_factory=list)
     ended: float | None = None
@@ -67,8 +67,8 @@ class Membership:
 class Outage:
     """A disturbance. `loses`: messages to sockets that stay open may be lost.
 
-    `steady`: nobody who stays connected may seem to leave. `over`: when everything
-    should be as before again.
+    `steady`: no member that stays connected may seem to leave. `over`: when all
+    clients agree again.
     """
 
     kind: str
@@ -78,7 +78,7 @@ class Outage:
     over: float = float("inf")
 
     def covers(self, at: float) -> bool:
-        """Whether a moment is in it."""
+        """Whether a time is within it."""
         return self.start - BEFORE_SECONDS <= at <= self.over
 
 
@@ -92,7 +92,7 @@ class Ledger:
     latest: dict[tuple[str, str], Membership] = field(default_factory=dict)
 
     def join(self, room: str, session: str, at: float) -> Membership:
-        """A membership that begins."""
+        """Record the start of a membership."""
         membership = Membership(room, session, at)
         self.memberships.append(membership)
         self.latest[room, session] = membership
@@ -101,16 +101,16 @@ class Ledger:
 
 @dataclass
 class Verdict:
-    """What was counted, and what was broken."""
+    """The counts, and the broken promises."""
 
     counts: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
 
 
 def judge(ledger: Ledger, settle: float, refuse: float) -> Verdict:
-    """Check every promise. `settle`: seconds after an outage that belong to it.
+    """Check every promise. `settle`: seconds after an outage that count as part of it.
 
-    `refuse`: seconds within which a push is refused where Redis is away.
+    `refuse`: seconds within which a push is refused if Redis is unavailable.
     """
     verdict = Verdict()
     rooms: dict[str, list[Message]] = defaultdict(list)
@@ -141,7 +141,7 @@ def _judge_refusals(
         during = [outage for outage in outages if outage.covers(message.at)]
         if not any(outage.loses for outage in during):
             verdict.broken.append(f"refused for no reason: {message}")
-        # A stalled process answers when it goes on.
+        # A stalled process answers when it continues.
         elif message.answered - message.at > limit and all(o.loses for o in during):
             verdict.broken.append(f"refused late: {message}")
 
@@ -149,22 +149,22 @@ def _judge_refusals(
 def _judge_order(
     membership: Membership, known: dict[tuple[str, int], Message], verdict: Verdict
 ) -> None:
-    """Each sender's messages come in order and once, and for those concerned."""
+    """Each sender's messages arrive in order, once, and only at their recipients."""
     last: dict[str, int] = {}
-    for heard in membership.heard:
+    for received in membership.received:
         verdict.counts["deliveries"] += 1
-        message = known.get((heard.sender, heard.seq))
-        where = f"{membership.session} in {membership.room}: {heard}"
+        message = known.get((received.sender, received.seq))
+        where = f"{membership.session} in {membership.room}: {received}"
         if message is None or message.room != membership.room:
             verdict.broken.append(f"never sent there: {where}")
         elif message.to not in (None, membership.session):
             verdict.broken.append(f"for {message.to} only: {where}")
-        before = last.get(heard.sender, -1)
-        if heard.seq == before:
+        before = last.get(received.sender, -1)
+        if received.seq == before:
             verdict.broken.append(f"twice: {where}")
-        elif heard.seq < before:
+        elif received.seq < before:
             verdict.broken.append(f"out of order after {before}: {where}")
-        last[heard.sender] = max(before, heard.seq)
+        last[received.sender] = max(before, received.seq)
 
 
 def _judge_losses(
@@ -177,14 +177,14 @@ def _judge_losses(
     ended = float("inf") if membership.ended is None else membership.ended
     times = [message.at for message in messages]
     first, last = bisect_left(times, membership.joined), bisect_right(times, ended)
-    heard = {(sender, seq) for _, sender, seq in membership.heard}
-    latest = max((known[key].at for key in heard if key in known), default=0.0)
+    received = {(sender, seq) for _, sender, seq in membership.received}
+    latest = max((known[key].at for key in received if key in known), default=0.0)
     for message in messages[first:last]:
         if (
             message.status == "ok"
             and message.session != membership.session
             and message.to in (None, membership.session)
-            and message.key not in heard
+            and message.key not in received
         ):
             fate = _fate(membership, message, latest, outages)
             verdict.counts[fate] += 1
@@ -199,19 +199,19 @@ def _judge_losses(
 def _fate(
     membership: Membership, message: Message, latest: float, outages: list[Outage]
 ) -> str:
-    """What became of a message that a member did not get."""
+    """Why a member did not receive a message."""
     assert message.answered is not None
     during = [outage for outage in outages if outage.covers(message.at)]
     if membership.ended is not None and latest <= message.answered:
         if membership.ended - message.answered < IN_FLIGHT_SECONDS:
             return "lost with the end of the membership"
         if during:
-            return "lost in an outage, told by the membership's end"
+            return "lost in an outage, announced by the membership's end"
     for outage in during:
         if outage.loses and any(
             message.at <= gap <= outage.over for gap in membership.gaps
         ):
-            return "lost in an outage, told by beam_gap"
+            return "lost in an outage, announced by beam_gap"
     if _ended_before(membership, message, during):
         return "lost in an outage, ended before beam_gap was due"
     return "lost"
@@ -230,7 +230,7 @@ def _ended_before(
 def _judge_gaps(
     membership: Membership, outages: list[Outage], verdict: Verdict
 ) -> None:
-    """`beam_gap` has a reason."""
+    """`beam_gap` is sent only in an outage."""
     for gap in membership.gaps:
         verdict.counts["beam_gap received"] += 1
         if not any(outage.loses and outage.covers(gap) for outage in outages):
@@ -242,10 +242,10 @@ def _judge_gaps(
 def _judge_flicker(
     memberships: list[Membership], outages: list[Outage], verdict: Verdict
 ) -> None:
-    """Nobody who stays connected seems to leave, but in an outage.
+    """No member that stays connected seems to leave, except in an outage.
 
-    Everybody agreed on who is here before the next outage began: what comes then is
-    of the last one.
+    All clients agreed before the next outage began: later leaves belong to that
+    outage.
     """
     by_session: dict[tuple[str, str], list[Membership]] = defaultdict(list)
     for membership in memberships:
@@ -272,6 +272,6 @@ def _judge_flicker(
 
 
 def _spans(membership: Membership, at: float) -> bool:
-    """Whether it was there well before and well after a moment."""
+    """Whether it lasted from well before a time to well after it."""
     ended = float("inf") if membership.ended is None else membership.ended
     return membership.joined + STEADY_SECONDS < at < ended - STEADY_SECONDS

@@ -1,4 +1,4 @@
-"""Owns a stress run: weather by seed, clients in it, and the judgement."""
+"""A stress run: failures chosen by a seed, clients, and the check of the promises."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ CLIENTS = 200
 USERS = 120
 ROOMS = 20
 WARM_SECONDS = 4.0
-# For how long an agreement must last to be one.
+# For how long clients must agree.
 CALM_SECONDS = 2.0
-# After an outage: two leases for presence, and what a busy machine adds.
+# After an outage: two leases for presence.
 CONVERGE_SECONDS = 2 * LEASE_SECONDS
 SETTLE_SECONDS = CONVERGE_SECONDS
-# A push that Redis cannot take is refused by then.
+# A push during an outage of Redis is refused by then.
 REFUSE_SECONDS = REDIS_TIMEOUT + 1.0
 EXPLAINED = 20
 TASKS, FILES = 20, 10
@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class Report:
-    """What a run did and found. Good where nothing is broken."""
+    """What a run did and found. It is good if `broken` is empty."""
 
     seed: str
     seconds: float
@@ -47,7 +47,7 @@ class Report:
     broken: list[str] = field(default_factory=list)
 
     def table(self) -> str:
-        """For people: one row a figure."""
+        """A table for people: one value in each row."""
         rows = [
             *((f"{kind}", f"{after:.1f} s to agree") for kind, after in self.outages),
             *((name, f"{count:,}") for name, count in sorted(self.counts.items())),
@@ -86,7 +86,7 @@ class Run:
         )
 
     async def go(self) -> Report:
-        """The whole run; the report says whether it was good."""
+        """The whole run."""
         living: list[asyncio.Task[None]] = []
         try:
             await self.world.start()
@@ -95,7 +95,7 @@ class Run:
             await asyncio.sleep(WARM_SECONDS)
             await self._until_agreed(None)
             before = await self._looks()
-            await self._weather()
+            await self._disturb()
             after = await self._looks()
             await self._quiet()
             self._judge()
@@ -108,8 +108,8 @@ class Run:
             self.world.end()
         return self.report
 
-    async def _weather(self) -> None:
-        """Disturbance after disturbance; every kind before any comes again."""
+    async def _disturb(self) -> None:
+        """One failure after another; each kind once before any is repeated."""
         end = time.monotonic() + self.report.seconds
         kinds: list[str] = []
         while time.monotonic() < end:
@@ -120,7 +120,7 @@ class Run:
             await self._until_agreed(outage)
 
     async def _until_agreed(self, outage: Outage | None) -> None:
-        """Wait until every client sees exactly who is there, and goes on to."""
+        """Wait until every client sees exactly the members, for `CALM_SECONDS`."""
         since = agreed = time.monotonic()
         wrong = last = disagreements(self.clients, self.ledger)
         while time.monotonic() - agreed < CALM_SECONDS or wrong:
@@ -138,10 +138,10 @@ class Run:
             outage.over = agreed
             self.report.outages.append((outage.kind, agreed - since))
             line = f"{outage.kind}: {since - outage.start:.1f} s,"
-            self._tell(f"{line} all agree after {agreed - since:.1f} s")
+            self._log(f"{line} all agree after {agreed - since:.1f} s")
 
     async def _explain(self) -> None:
-        """For whoever looks into it: what Redis, a member and its viewers hold."""
+        """Report what Redis, a member and its viewers hold."""
         for wrong in disagreements(self.clients, self.ledger)[:EXPLAINED]:
             self.say(f"  {wrong}")
         wrongs = [wrong.split() for wrong in disagreements(self.clients, self.ledger)]
@@ -154,24 +154,24 @@ class Run:
         for client in self.clients:
             for viewer, _, session, *_ in wrongs:
                 if client.session == viewer:
-                    self._retell(client, session)
+                    self._show_presence(client, session)
 
-    def _retell(self, client: Client, session: str) -> None:
-        """What a client was told of a session."""
-        self.say(f"  {client} was told of {session}:")
+    def _show_presence(self, client: Client, session: str) -> None:
+        """Report the presence events of a session that a client received."""
+        self.say(f"  {client} received about {session}:")
         for view in client.views.values():
             for line in view.story:
                 if f'"{session}"' in line:
                     at, event, payload = line.split(" ", 2)
-                    told = json.loads(payload)
+                    about = json.loads(payload)
                     if event == "presence_diff":
-                        told = {k: v.get(session) for k, v in told.items()}
+                        about = {k: v.get(session) for k, v in about.items()}
                     else:
-                        told = told.get(session)
-                    self.say(f"    {view.topic} {at} {event} {told}")
+                        about = about.get(session)
+                    self.say(f"    {view.topic} {at} {event} {about}")
 
     async def _quiet(self) -> None:
-        """Nobody acts; what is on its way arrives."""
+        """No client acts; messages on their way arrive."""
         for client in self.clients:
             client.acting = False
         await asyncio.sleep(STEADY_SECONDS)
@@ -188,7 +188,7 @@ class Run:
         self.report.facts["memberships"] = f"{len(self.ledger.memberships):,}"
 
     async def _leave(self, living: list[asyncio.Task[None]]) -> None:
-        self._tell("everybody leaves")
+        self._log("all clients leave")
         await asyncio.gather(*(client.stop() for client in self.clients))
         results = await asyncio.gather(*living, return_exceptions=True)
         for result in results:
@@ -199,12 +199,12 @@ class Run:
         return list(await asyncio.gather(*map(self.world.look, self.world.servers)))
 
     async def _look_for_leaks(self, before: list[Look], after: list[Look]) -> None:
-        """Nothing of 200 clients is left anywhere; the same load, the same memory."""
+        """Nothing of 200 clients is left, and memory did not grow."""
         left = await self._until_empty()
         keys = await self.world.keys_that_stay()
         if keys:
             self.report.broken.append(f"keys left in Redis: {keys}")
-        if dead := await self._until_buried():
+        if dead := await self._until_reaped():
             self.report.broken.append(f"dead processes left in Redis: {dead}")
         files = FILES + max(look.files - look.sockets for look in before)
         for look in left:
@@ -224,7 +224,7 @@ class Run:
             "memory of a process at last": f"{last / 2**20:.1f} MiB",
         }
 
-    async def _until_buried(self) -> list[str]:
+    async def _until_reaped(self) -> list[str]:
         deadline = time.monotonic() + CONVERGE_SECONDS
         while dead := await self.world.dead_processes():
             if time.monotonic() > deadline:
@@ -242,14 +242,14 @@ class Run:
                 return looks
             await asyncio.sleep(0.2)
 
-    def _tell(self, text: str) -> None:
+    def _log(self, text: str) -> None:
         self.say(f"{time.monotonic() - self._started:6.1f} s  {text}")
 
 
 def disagreements(clients: list[Client], ledger: Ledger) -> list[str]:
-    """Where a client's picture of a room differs from who is there.
+    """The places where a client's view of a room differs from its members.
 
-    Who came or went a moment ago may or may not be seen.
+    Members that joined or left recently may or may not be seen.
     """
     now = time.monotonic()
     here: dict[str, dict[str, bool | None]] = {}
@@ -272,7 +272,7 @@ def disagreements(clients: list[Client], ledger: Ledger) -> list[str]:
 
 
 def _is_here(membership: Membership, now: float) -> bool | None:
-    """None: changed a moment ago."""
+    """None: changed recently."""
     if membership.ended is not None:
         return False if now - membership.ended > STEADY_SECONDS else None
     return True if now - membership.joined > STEADY_SECONDS else None

@@ -1,17 +1,17 @@
-"""The judge of a stress run: every kind of broken promise is seen."""
+"""The check of a stress run finds every kind of broken promise."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.stress.ledger import Heard, Ledger, Membership, Message, Outage, judge
+from tests.stress.ledger import Ledger, Membership, Message, Outage, Received, judge
 
 SETTLE = 5.0
 REFUSE = 2.0
 
 
 def world(count: int = 5) -> tuple[Ledger, Membership]:
-    """A sender, a listener from 0 on, and a message a second from 100 on, all heard."""
+    """A sender, a receiver, and one message per second from 100 on, all received."""
     ledger = Ledger()
     ledger.join("r", "ada:1", 0.0)
     bob = ledger.join("r", "bob:1", 0.0)
@@ -19,7 +19,7 @@ def world(count: int = 5) -> tuple[Ledger, Membership]:
         at = 100.0 + seq
         message = Message("ada:1/1", seq, "r", "ada:1", at, None, at + 0.01, "ok")
         ledger.messages.append(message)
-        bob.heard.append(Heard(at + 0.02, "ada:1/1", seq))
+        bob.received.append(Received(at + 0.02, "ada:1/1", seq))
     return ledger, bob
 
 
@@ -28,7 +28,7 @@ def broken(ledger: Ledger) -> list[str]:
     return [text.split(":")[0] for text in judge(ledger, SETTLE, REFUSE).broken]
 
 
-def test_what_was_heard_in_order_is_good() -> None:
+def test_messages_received_in_order_are_good() -> None:
     ledger, _ = world()
 
     verdict = judge(ledger, SETTLE, REFUSE)
@@ -37,16 +37,16 @@ def test_what_was_heard_in_order_is_good() -> None:
     assert verdict.counts == {"messages ok": 5, "deliveries": 5}
 
 
-def test_a_hole_is_a_loss() -> None:
+def test_a_missing_message_is_a_loss() -> None:
     ledger, bob = world()
-    del bob.heard[2]
+    del bob.received[2]
 
     assert broken(ledger) == ["lost"]
 
 
 def test_a_message_without_an_ok_may_be_lost() -> None:
     ledger, bob = world()
-    del bob.heard[2]
+    del bob.received[2]
     ledger.messages[2].status = "timed out"
 
     assert broken(ledger) == []
@@ -54,7 +54,7 @@ def test_a_message_without_an_ok_may_be_lost() -> None:
 
 def test_a_refusal_needs_an_outage_and_comes_at_once() -> None:
     ledger, bob = world()
-    del bob.heard[2]
+    del bob.received[2]
     ledger.messages[2].status = "unavailable"
 
     assert broken(ledger) == ["refused for no reason"]
@@ -64,27 +64,27 @@ def test_a_refusal_needs_an_outage_and_comes_at_once() -> None:
     assert broken(ledger) == ["refused late"]
 
 
-def test_the_last_message_is_a_loss_where_the_member_stays() -> None:
+def test_the_last_message_is_a_loss_if_the_member_stays() -> None:
     ledger, bob = world()
-    del bob.heard[4]
+    del bob.received[4]
 
     assert broken(ledger) == ["lost"]
 
 
 @pytest.mark.parametrize(("ended", "expected"), [(104.5, []), (109.0, ["lost"])])
-def test_what_is_on_its_way_ends_with_the_membership(
+def test_a_message_on_its_way_may_be_lost_when_the_membership_ends(
     ended: float, expected: list[str]
 ) -> None:
     ledger, bob = world()
-    del bob.heard[4]
+    del bob.received[4]
     bob.ended, bob.how = ended, "left"
 
     assert broken(ledger) == expected
 
 
-def test_a_hole_is_a_loss_even_where_the_membership_ends() -> None:
+def test_a_missing_message_is_a_loss_even_if_the_membership_ends() -> None:
     ledger, bob = world()
-    del bob.heard[3]
+    del bob.received[3]
     bob.ended, bob.how = 104.5, "closed"
 
     assert broken(ledger) == ["lost"]
@@ -92,34 +92,35 @@ def test_a_hole_is_a_loss_even_where_the_membership_ends() -> None:
 
 def test_a_stalled_process_loses_with_its_sockets() -> None:
     ledger, bob = world(20)
-    del bob.heard[5:]
+    del bob.received[5:]
     bob.ended, bob.how = 119.0, "closed"
     ledger.outages.append(Outage("stall", 105.0, loses=False, over=125.0))
 
     verdict = judge(ledger, SETTLE, REFUSE)
 
     assert verdict.broken == []
-    assert verdict.counts["lost in an outage, told by the membership's end"] == 12
+    assert verdict.counts["lost in an outage, announced by the membership's end"] == 12
     ledger.outages.clear()
     assert broken(ledger) == ["lost"] * 12
 
 
-def test_a_loss_in_an_outage_must_be_told() -> None:
+def test_a_loss_in_an_outage_must_be_announced() -> None:
     ledger, bob = world()
-    del bob.heard[2]
+    del bob.received[2]
     ledger.outages.append(Outage("cut", 102.0, loses=True, over=103.0))
 
     assert broken(ledger) == ["lost"]
     bob.gaps.append(103.5)
     assert broken(ledger) == []
     assert (
-        judge(ledger, SETTLE, REFUSE).counts["lost in an outage, told by beam_gap"] == 1
+        judge(ledger, SETTLE, REFUSE).counts["lost in an outage, announced by beam_gap"]
+        == 1
     )
 
 
-def test_a_gap_told_before_the_loss_does_not_tell_it() -> None:
+def test_a_gap_before_the_loss_does_not_announce_it() -> None:
     ledger, bob = world()
-    del bob.heard[2]
+    del bob.received[2]
     ledger.outages.append(Outage("cut", 101.0, loses=True, over=103.0))
     bob.gaps.append(101.5)
 
@@ -128,16 +129,16 @@ def test_a_gap_told_before_the_loss_does_not_tell_it() -> None:
 
 def test_a_loss_outside_an_outage_is_not_excused_by_a_gap() -> None:
     ledger, bob = world(20)
-    del bob.heard[15]
+    del bob.received[15]
     ledger.outages.append(Outage("cut", 102.0, loses=True, over=103.0))
     bob.gaps.append(115.5)
 
     assert broken(ledger) == ["lost", "a gap for no reason"]
 
 
-def test_where_nothing_may_be_lost_a_gap_excuses_nothing() -> None:
+def test_a_gap_excuses_no_loss_in_an_outage_that_loses_nothing() -> None:
     ledger, bob = world()
-    del bob.heard[2]
+    del bob.received[2]
     ledger.outages.append(Outage("flush", 102.0, loses=False, over=103.0))
     bob.gaps.append(102.5)
 
@@ -146,30 +147,30 @@ def test_where_nothing_may_be_lost_a_gap_excuses_nothing() -> None:
 
 def test_order_and_single_delivery_are_promised() -> None:
     ledger, bob = world()
-    bob.heard[1], bob.heard[2] = bob.heard[2], bob.heard[1]
-    bob.heard.append(bob.heard[-1])
+    bob.received[1], bob.received[2] = bob.received[2], bob.received[1]
+    bob.received.append(bob.received[-1])
 
     assert broken(ledger) == ["out of order after 2", "twice"]
 
 
-def test_messages_come_only_to_those_concerned() -> None:
+def test_messages_arrive_only_at_their_recipients() -> None:
     ledger, bob = world()
     ledger.messages[1].to = "cat:1"
-    bob.heard.append(Heard(120.0, "nobody", 1))
+    bob.received.append(Received(120.0, "nobody", 1))
 
     assert broken(ledger) == ["for cat", "never sent there"]
 
 
-def test_a_direct_message_is_lost_only_to_whom_it_is_for() -> None:
+def test_a_direct_message_is_lost_only_to_its_recipient() -> None:
     ledger, bob = world()
     ledger.messages[1].to = "bob:1"
-    del bob.heard[1]
-    ledger.join("r", "cat:1", 100.5).heard = bob.heard[1:]
+    del bob.received[1]
+    ledger.join("r", "cat:1", 100.5).received = bob.received[1:]
 
     assert broken(ledger) == ["lost"]
 
 
-def test_who_stays_must_not_seem_to_leave() -> None:
+def test_a_member_that_stays_must_not_seem_to_leave() -> None:
     ledger, bob = world()
     bob.gone.append((110.0, "ada:1"))
 
@@ -179,7 +180,7 @@ def test_who_stays_must_not_seem_to_leave() -> None:
 
 
 @pytest.mark.parametrize("began", [99.0, 109.0])
-def test_in_a_steady_outage_nobody_seems_to_leave(began: float) -> None:
+def test_in_a_steady_outage_no_member_seems_to_leave(began: float) -> None:
     ledger, bob = world()
     bob.gone.append((110.0, "ada:1"))
     outage = Outage("no memory", began, loses=True, steady=True, over=111.0)
@@ -189,7 +190,7 @@ def test_in_a_steady_outage_nobody_seems_to_leave(began: float) -> None:
     assert broken(ledger) == ["ada"]
 
 
-def test_a_leave_is_of_the_last_outage_that_began() -> None:
+def test_a_leave_belongs_to_the_last_outage_that_began() -> None:
     ledger, bob = world()
     bob.gone.append((110.0, "ada:1"))
     steady = Outage("no memory", 109.0, loses=True, steady=True, over=111.0)
@@ -202,9 +203,9 @@ def test_a_leave_is_of_the_last_outage_that_began() -> None:
     assert broken(ledger) == []
 
 
-def test_who_leaves_before_a_gap_is_due_may_not_hear_of_it() -> None:
+def test_a_member_that_leaves_before_a_gap_is_due_may_not_receive_it() -> None:
     ledger, bob = world()
-    del bob.heard[2]
+    del bob.received[2]
     ledger.outages.append(Outage("cut", 102.0, loses=True, over=103.0))
 
     bob.ended, bob.how = 104.5, "left"
@@ -213,7 +214,7 @@ def test_who_leaves_before_a_gap_is_due_may_not_hear_of_it() -> None:
     assert broken(ledger) == ["lost"]
 
 
-def test_who_left_may_be_seen_to_leave() -> None:
+def test_a_member_that_left_may_be_seen_to_leave() -> None:
     ledger, bob = world()
     ledger.latest["r", "ada:1"].ended = 110.0
     bob.gone.append((110.1, "ada:1"))

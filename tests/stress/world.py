@@ -1,4 +1,4 @@
-"""Owns the servers and the Redis of a stress run, and what befalls them."""
+"""The servers and the Redis of a stress run, and the failures that are caused."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ RENEW_SECONDS = 1.0
 REDIS_TIMEOUT = 1.0
 PROCESSES = 3
 SECRET = {"secret": "dev-secret"}
-# Where Redis forgets what it took, and where a process has not heard from it for
-# longer than it waits, a socket that stays open may lose.
+# Redis loses accepted messages, or a process receives nothing from it for longer than
+# its timeout: sockets that stay open may lose events.
 LOSING = {
     "SIGSTOP a process beyond its lease",
     "pause Redis",
@@ -40,8 +40,8 @@ LOSING = {
     "Redis is a replica",
     "freeze a subscription",
 }
-# What kills no process, stops none beyond its lease, and loses nothing that Redis
-# holds: nobody seems to leave.
+# No process is killed or stopped beyond its lease, and Redis loses no data: no member
+# seems to leave.
 STEADY = {
     "SIGSTOP a process for a moment",
     "pause Redis",
@@ -70,10 +70,10 @@ class Look:
 
 
 class World:
-    """Three processes on ports of their own, as on three hosts, and a Redis.
+    """Three processes on separate ports, as on three hosts, and a Redis.
 
-    The first process has a proxy between itself and Redis. `broken`: promises
-    that did not hold, for the report.
+    The first process reaches Redis through a proxy. `broken`: broken promises, for
+    the report.
     """
 
     def __init__(self, folder: Path, ledger: Ledger, seed: str) -> None:
@@ -100,7 +100,7 @@ class World:
         return Server(command, env, port, folder / f"process-{number}.log")
 
     async def start(self) -> None:
-        """Redis first, then the processes, one by one: a machine may be busy."""
+        """Start Redis, then the processes one by one: the machine may be busy."""
         (self._folder / "beam.sqlite3").write_bytes(migrated())
         jumping = jumping_redis()
         self.redis = await asyncio.to_thread(self._stack.enter_context, jumping)
@@ -113,7 +113,7 @@ class World:
             await asyncio.to_thread(server.start)
 
     def end(self) -> None:
-        """End whatever still runs, stopped or not."""
+        """End everything that still runs, stopped or not."""
         for server in self.servers:
             if server.process is not None and server.process.poll() is None:
                 server.process.send_signal(signal.SIGCONT)
@@ -125,7 +125,7 @@ class World:
             self.redis.process.send_signal(signal.SIGCONT)
 
     def places(self) -> list[str]:
-        """Where clients connect: any server, whether it runs or not."""
+        """The mounts for clients: any server, whether it runs or not."""
         return [server.socket_url for server in self.servers]
 
     def disturbances(self) -> dict[str, Callable[[], Awaitable[None]]]:
@@ -231,7 +231,7 @@ class World:
         self.redis.jump(0)
 
     async def command(self, *command: Any) -> Any:
-        """What an operator asks of Redis."""
+        """Send a command to Redis."""
         async with redis.Redis.from_url(self.redis.url) as client:
             return await client.execute_command(*command)  # type: ignore[no-untyped-call]
 
@@ -243,7 +243,7 @@ class World:
         return [text for text in texts if f'"{session}"' in text]
 
     async def keys_that_stay(self) -> list[str]:
-        """Every key in Redis that will not expire, but those of the processes."""
+        """Every key in Redis that will not expire, except those of the processes."""
         async with redis.Redis.from_url(
             self.redis.url, decode_responses=True
         ) as client:
@@ -254,7 +254,7 @@ class World:
             ]
 
     async def dead_processes(self) -> list[str]:
-        """What the registry of processes holds, but for those that run.
+        """What Redis holds about processes that do not run.
 
         As many counts as processes, what each of them reports, and no claims.
         """
@@ -273,7 +273,7 @@ class World:
         return dead + [f"{one} claimed {claim}" for one, claim in claims.items()]
 
     async def look(self, server: Server) -> Look:
-        """What a process holds now, by its own account and the system's."""
+        """What a process holds now, as it and the system report."""
         assert server.process is not None
         pid = server.process.pid
         before = len(LOOK.findall(server.text()))
