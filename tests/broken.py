@@ -1,4 +1,4 @@
-"""`python -m tests.broken PORT`: a server that fails where a request says so."""
+"""`python -m tests.broken PORT`: a server that fails at requests that name an error."""
 
 from typing import Any
 

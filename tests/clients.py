@@ -91,7 +91,7 @@ class Client:
                 return frame[4]
 
     async def try_join(self, room_id: str, **payload: Any) -> Any:
-        """Join with a good token unless told otherwise: the reply's payload."""
+        """Join, by default with a valid token; the reply's payload."""
         token = {"room_token": jwt_tokens.mint_room(room_id, 60), "session_id": "1"}
         return await self.ask(f"room:{room_id}", "phx_join", token | payload)
 
@@ -124,5 +124,5 @@ async def connected(*user_ids: str) -> list[Client]:
 async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     """Let the loop go on until a condition holds. Raises `TimeoutError`."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - whatever the condition is
+        while not condition():  # noqa: ASYNC110 - any condition
             await asyncio.sleep(0.01)

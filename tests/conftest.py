@@ -1,4 +1,4 @@
-"""What every test may ask for: servers, a Redis, a fresh event loop's hub."""
+"""Fixtures for all tests: servers, a Redis, the hub of a new event loop."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def shared_redis() -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> None:
-    """As pytest-django does it, and then: what is emptied stays empty.
+    """As pytest-django does it, without new permissions after a test.
 
-    Whenever a test's tables were emptied Django would make all permissions and
-    content types anew, which takes longer than most tests.
+    Each time the tables of a test are emptied Django would create all permissions and
+    content types again, which takes longer than most tests.
     """
     post_migrate.disconnect(
         dispatch_uid="django.contrib.auth.management.create_permissions"

@@ -35,7 +35,7 @@ STOP_SECONDS = 20.0
 
 @cache
 def find_postgres() -> Path:
-    """The folder with `initdb` and `postgres`. Fails in CI where there is none."""
+    """The folder with `initdb` and `postgres`. Fails in CI if it does not exist."""
     on_path = [Path(found).parent for found in [shutil.which("initdb")] if found]
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     for folder in [*on_path, *debian, *_shipped()]:
@@ -53,7 +53,7 @@ def _shipped() -> list[Path]:
 
 
 def _user() -> dict[str, Any]:
-    """How to start a process as somebody that PostgreSQL accepts."""
+    """How to start a process as a user that PostgreSQL accepts."""
     if os.geteuid() != 0:
         return {}
     entry = pwd.getpwnam(NOBODY)
@@ -141,7 +141,7 @@ class Postgres:
 
 
 def _readable(binaries: Path, folder: Path) -> Path:
-    """The binaries, or a copy where `nobody` may not read the way to them."""
+    """The binaries, or a copy if `nobody` may not read their folders."""
     if not _user() or all(each.stat().st_mode & 0o001 for each in binaries.parents):
         return binaries
     # As it is installed: the binaries find their libraries by relative paths.

@@ -35,7 +35,7 @@ NO_PERSISTENCE = ("--save", "", "--appendonly", "no")
 # The servers that must serve the same journeys.
 SERVERS = {
     "beam": ("-m", "tests.serve", "{port}"),
-    # One that serves as badly as it is told to.
+    # A server that fails on request.
     "broken": ("-m", "tests.broken", "{port}"),
     # The fixture of `vectors.json`; over Redis where `REDIS_URL` is given.
     "conformance": ("-m", "tests.conformance", "--port", "{port}"),
@@ -56,7 +56,7 @@ def missing(what: str) -> None:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
+    """A free port of the loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -116,7 +116,7 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self._answers, f"{command} answers; {self.log} tells more")
+        wait_until(self._answers, f"{command} answers; see {self.log}")
 
     def _answers(self) -> bool:
         assert self.process is not None

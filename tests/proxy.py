@@ -13,8 +13,8 @@ CHUNK = 65_536
 class Line:
     """One connection through the proxy.
 
-    `said`: in upper case the first bytes that its client has sent, for telling lines
-    apart. `frozen` and `deaf`: what Redis sends, or what it is sent, waits.
+    `said`: in upper case the first bytes that its client has sent; they identify it.
+    `frozen` and `deaf`: what Redis sends, or what it is sent, waits.
     """
 
     def __init__(self) -> None:

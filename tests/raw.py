@@ -41,7 +41,7 @@ class RawFrame(NamedTuple):
 
 
 class RawClient:
-    """One connection, V2. Reads 128 KiB ahead, and else only when asked for a frame."""
+    """One connection, V2. Reads 128 KiB ahead, and otherwise only in `read`."""
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -59,7 +59,7 @@ class RawClient:
 
     @classmethod
     async def begin(cls, server: Server, user_id: str) -> RawClient:
-        """Ask for a connection, and do not wait for the answer."""
+        """Request a connection, and do not wait for the answer."""
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         client = cls(reader, writer)
         token = quote(jwt_tokens.mint_user(user_id, 600))

@@ -1,6 +1,6 @@
 """`python -m tests.serve PORT`: `manage.py beam_serve` for `tests.processes`.
 
-On SIGUSR1 it tells how many tasks its loop holds.
+On SIGUSR1 it prints how many tasks its event loop has.
 """
 
 import asyncio

@@ -57,7 +57,7 @@ class FixtureChannel(Channel):
         if "reject" in asked:
             raise Refused(asked["reject"])
         if asked.get("crash") is True:
-            raise RuntimeError("the fixture was told to crash")
+            raise RuntimeError("the client requested a crash")
         self._after = asked.get("after")
         await self.subscribe()
         reply = asked.get("reply", {})
@@ -129,7 +129,7 @@ class FixtureChannel(Channel):
         await self.broadcast("bin_msg", payload)
 
     def on_crash(self, payload: Any, ref: Any) -> None:
-        raise RuntimeError("the fixture was told to crash")
+        raise RuntimeError("the client requested a crash")
 
     def on_stop(self, payload: Any, ref: Any) -> None:
         self.stop()

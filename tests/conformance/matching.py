@@ -40,7 +40,7 @@ def _check(fits: bool, value: Any, path: str) -> None:
 
 
 def _any(_: Any, value: Any, captured: Captured, path: str) -> None:
-    """Fits whatever comes."""
+    """Fits any value."""
 
 
 def _string(_: Any, value: Any, captured: Captured, path: str) -> None:

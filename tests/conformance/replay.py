@@ -94,7 +94,7 @@ class Replay:
         await self._clients[step["c"]].send(data, text=True)
 
     async def _do_send_big(self, step: dict[str, Any]) -> None:
-        with suppress(ConnectionClosed):  # the server may close meanwhile
+        with suppress(ConnectionClosed):  # the server may close first
             await self._clients[step["c"]].send("x" * step["bytes"])
 
     async def _do_expect(self, step: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ BEAM: dict[str, Any] = settings.BEAM | {  # type: ignore[no-redef]
         "test:*": "tests.conformance.fixture.FixtureChannel",
         "plain": "tests.conformance.fixture.PlainChannel",
     },
-    # Phoenix tells each change by itself.
+    # Phoenix sends each change separately.
     "presence_window": 0.0,
     # Phoenix's own: the fixture is Phoenix, the rooms' limits are Beam's.
     "max_frame_bytes": 10_000_000,

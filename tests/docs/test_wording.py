@@ -20,6 +20,7 @@ LISTED = {"anew": "again", "of late": "recently"}
         ("a.py", 'log("It begins %s anew", x)\n', [1]),
         ("a.py", "def test_it_begins_anew(): ...\n", [1]),
         ("a.py", 'f"it begins {anew}"\n', []),
+        ("a.py", "# The command `anew` begins.\n", []),
         ("a.lua", "-- begins anew\n", [1]),
         ("a.md", "renewed, anew-ish\n", []),
         ("a.md", "It was seen of\nlate.\n", [1]),

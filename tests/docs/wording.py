@@ -84,7 +84,8 @@ def _python_prose(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _without_code(text: str) -> str:
-    """A string without the expressions of an f-string, which Python 3.12 leaves out."""
+    """A string without names in backticks, and without expressions of an f-string."""
+    text = CODE.sub("", text)
     return re.sub(r"\{[^{}]*\}", "", text) if text[0] in "fF" else text
 
 
