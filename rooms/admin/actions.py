@@ -96,7 +96,7 @@ class ModeratedAdmin(BulkActions):
         )
 
     def _remove(self, request: HttpRequest, room: Room) -> HttpResponse:
-        session = _named(identifiers.session, request.GET.get("session"))
+        session = _identified(identifiers.session, request.GET.get("session"))
         block = "block" in request.GET
         form = RemoveForm(request.POST or None, initial=BLOCK if block else None)
         if not form.is_valid():
@@ -109,8 +109,8 @@ class ModeratedAdmin(BulkActions):
                 text="The member receives the reason, and its channel is closed.",
                 button=verb,
             )
-        work = partial(_removed, room.room_id, session, **form.cleaned_data)
-        return self._done(request, room, work)
+        work = partial(_remove_member, room.room_id, session, **form.cleaned_data)
+        return self._run(request, room, work)
 
     def _unblock(self, request: HttpRequest, room: Room) -> HttpResponse:
         form = UnblockForm(request.POST or None)
@@ -132,10 +132,10 @@ class ModeratedAdmin(BulkActions):
             )
             return f"Unblocked {who}."
 
-        return self._done(request, room, unblock)
+        return self._run(request, room, unblock)
 
     def _disconnect(self, request: HttpRequest, room: Room) -> HttpResponse:
-        user_id = _named(identifiers.user_id, request.GET.get("user"))
+        user_id = _identified(identifiers.user_id, request.GET.get("user"))
 
         async def disconnect() -> str:
             await moderation.disconnect(user_id)
@@ -170,7 +170,7 @@ class ModeratedAdmin(BulkActions):
             await moderation.send(room.room_id, event, payload, by)
             return f"Sent event {event}."
 
-        return self._done(request, room, send)
+        return self._run(request, room, send)
 
     def _ask_first(
         self, request: HttpRequest, room: Room, work: Work, **question: str
@@ -178,7 +178,7 @@ class ModeratedAdmin(BulkActions):
         """The question, and once it is answered the work."""
         if request.method != "POST":
             return self._confirm(request, room, **question)
-        return self._done(request, room, work)
+        return self._run(request, room, work)
 
     def _confirm(self, request: HttpRequest, room: Room, **more: Any) -> HttpResponse:
         context = {
@@ -191,9 +191,9 @@ class ModeratedAdmin(BulkActions):
         }
         return TemplateResponse(request, "admin/rooms/room/confirm.html", context)
 
-    def _done(self, request: HttpRequest, room: Room, work: Work) -> HttpResponse:
+    def _run(self, request: HttpRequest, room: Room, work: Work) -> HttpResponse:
         """Do it, write it down, go back to the room."""
-        text = live_data.ask(request, work, live_data.UNDONE)
+        text = live_data.run(request, work, live_data.NOT_DONE)
         if text:
             self.log_change(request, room, text)
             messages.success(request, text)
@@ -202,7 +202,7 @@ class ModeratedAdmin(BulkActions):
         return HttpResponseRedirect(reverse("admin:rooms_room_change", args=[room.pk]))
 
 
-async def _removed(
+async def _remove_member(
     room_id: str, session: str, *, everywhere: bool, reason: str, block_seconds: float
 ) -> str:
     """What `Work` says: who was removed, and for how long they are kept out."""
@@ -222,7 +222,7 @@ async def _removed(
     return f"Removed {who}, {blocked}" if gone else f"{who} was not present; {blocked}"
 
 
-def _named(read: Callable[[object], str], given: object) -> str:
+def _identified(read: Callable[[object], str], given: object) -> str:
     """Who an address of a page names. Raises `Http404`."""
     try:
         return read(given)

@@ -22,7 +22,7 @@ from rooms.records import closed_rooms
 # Rooms that are closed or opened in one step.
 AT_ONCE: Final = 200
 # Names that are listed before many are closed.
-NAMED: Final = 50
+MAX_LISTED: Final = 50
 
 
 class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -37,7 +37,7 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
         """After asking: their members are removed."""
         if "confirmed" not in request.POST:
             return self._confirm_many(request, queryset)
-        self._do_all(request, queryset, moderation.close_all, "Closed")
+        self._run_on_all(request, queryset, moderation.close_all, "Closed")
         return None
 
     @admin.action(description="Open selected rooms", permissions=["moderate"])
@@ -47,10 +47,10 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
         async def open_all(room_ids: Sequence[str]) -> None:
             await closed_rooms.open_again(*room_ids)
 
-        self._do_all(request, queryset, open_all, "Opened")
+        self._run_on_all(request, queryset, open_all, "Opened")
 
     @staticmethod
-    def _do_all(
+    def _run_on_all(
         request: HttpRequest,
         queryset: QuerySet[Room],
         work: Callable[[Sequence[str]], Awaitable[None]],
@@ -60,7 +60,7 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
         rooms, done = list(queryset), 0
         for at in range(0, len(rooms), AT_ONCE):
             some = rooms[at : at + AT_ONCE]
-            if not _did(request, partial(work, [room.room_id for room in some])):
+            if not _is_done(request, partial(work, [room.room_id for room in some])):
                 break
             done += len(some)
             LogEntry.objects.log_actions(str(request.user.pk), some, CHANGE, f"{verb}.")
@@ -72,14 +72,14 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
         self, request: HttpRequest, queryset: QuerySet[Room]
     ) -> HttpResponse:
         ids = list(queryset.values_list("room_id", flat=True))
-        stats = live_data.ask(request, partial(live_data.room_stats, ids))
+        stats = live_data.run(request, partial(live_data.room_stats, ids))
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": f"Close {len(ids):,} room{pluralize(len(ids))}?",
             "count": len(ids),
-            "names": ids[:NAMED],
-            "more": len(ids[NAMED:]),
+            "names": ids[:MAX_LISTED],
+            "more": len(ids[MAX_LISTED:]),
             # None: nobody can tell.
             "inside": stats and sum(one.sessions or 0 for one in stats.values()),
             # The same rooms anew: their ids by thousands are more than a form takes.
@@ -95,11 +95,11 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
         return TemplateResponse(request, "admin/rooms/room/close_many.html", context)
 
 
-def _did(request: HttpRequest, work: Callable[[], Awaitable[None]]) -> bool:
+def _is_done(request: HttpRequest, work: Callable[[], Awaitable[None]]) -> bool:
     """Whether it was done; else the page says that Redis is away."""
 
     async def done() -> bool:
         await work()
         return True
 
-    return live_data.ask(request, done, live_data.UNDONE) is True
+    return live_data.run(request, done, live_data.NOT_DONE) is True

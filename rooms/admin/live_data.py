@@ -18,11 +18,11 @@ from rooms.monitoring.activity import activity
 from rooms.monitoring.activity_records import Record
 from rooms.protocol.identifiers import room_topic
 
-MISSING = "Redis is unavailable: no live data, and rooms cannot be moderated."
-UNDONE = "Redis is unavailable: nothing was done."
-UNTOLD = "Redis is unavailable: other processes apply the change within a minute."
-_TOLD = "_told_that_redis_is_away"
-STEM = "room:"
+NO_DATA = "Redis is unavailable: no live data, and rooms cannot be moderated."
+NOT_DONE = "Redis is unavailable: nothing was done."
+NOT_SENT = "Redis is unavailable: other processes apply the change within a minute."
+_REPORTED = "_redis_reported"
+PREFIX = "room:"
 PAGE = 1_000
 
 Answer = TypeVar("Answer")
@@ -38,23 +38,23 @@ class RoomStats:
 
 
 @dataclass(frozen=True, slots=True)
-class Inside:
+class RoomDetails:
     """Who is in a room, and what backends sent to it of late."""
 
     members: list[dict[str, Any]] = field(default_factory=list)
     sent: list[Record] = field(default_factory=list)
 
 
-def ask(
-    request: HttpRequest, what: Callable[[], Awaitable[Answer]], away: str = MISSING
+def run(
+    request: HttpRequest, what: Callable[[], Awaitable[Answer]], away: str = NO_DATA
 ) -> Answer | None:
     """The answer; None where Redis is away, which the page then says, once."""
     try:
         return async_to_sync(what)()
     except Unavailable:
-        if not getattr(request, _TOLD, False):
+        if not getattr(request, _REPORTED, False):
             messages.error(request, away)
-            setattr(request, _TOLD, True)
+            setattr(request, _REPORTED, True)
         return None
 
 
@@ -74,14 +74,14 @@ async def live_room_ids() -> list[str]:
     found: list[str] = []
     after = ""
     while True:
-        page = await topic_index.page(STEM, after, PAGE)
-        found += [listed.topic.removeprefix(STEM) for listed in page]
+        page = await topic_index.page(PREFIX, after, PAGE)
+        found += [listed.topic.removeprefix(PREFIX) for listed in page]
         if len(page) < PAGE:
             return found
         after = page[-1].topic
 
 
-async def inside(room_id: str) -> Inside:
+async def room_details(room_id: str) -> RoomDetails:
     """See the class."""
     topic = room_topic(room_id)
     snapshot = await tracker().list(topic)
@@ -89,7 +89,7 @@ async def inside(room_id: str) -> Inside:
         {"session": key, "user_id": key.rpartition(":")[0], "metas": entry["metas"]}
         for key, entry in snapshot.state.items()
     ]
-    return Inside(_by_time(members), await activity().sent(topic))
+    return RoomDetails(_by_time(members), await activity().sent(topic))
 
 
 def _by_time(members: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ class RoomList(ChangeList):
         super().get_results(request)
         self.result_list = rows = list(self.result_list)
         ids = [room.room_id for room in rows]
-        stats = live_data.ask(request, partial(live_data.room_stats, ids)) or {}
+        stats = live_data.run(request, partial(live_data.room_stats, ids)) or {}
         for room in rows:
             room.now = stats.get(room.room_id, UNKNOWN)
 
@@ -54,7 +54,7 @@ class StateFilter(admin.SimpleListFilter):
             return queryset
         if self.value() == "closed":
             return queryset.filter(closed=True)
-        found = live_data.ask(request, live_data.live_room_ids)
+        found = live_data.run(request, live_data.live_room_ids)
         if found is None:
             return queryset.none()
         live = _rows_of(found)
@@ -91,7 +91,7 @@ def find(request: HttpRequest, room_id: str) -> Room | None:
         room_topic(room_id)
     except ValueError:
         return None
-    found = live_data.ask(request, partial(live_data.room_stats, [room_id])) or {}
+    found = live_data.run(request, partial(live_data.room_stats, [room_id])) or {}
     stats = found.get(room_id, UNKNOWN)
     if not stats.sessions and not stats.per_minute:
         return None

@@ -171,8 +171,8 @@ class RoomAdmin(ModeratedAdmin):
         room: Room | None = self.get_object(request, unquote(object_id))
         if room is None:
             return super().change_view(request, object_id, form_url, extra_context)
-        told = live_data.ask(request, partial(live_data.inside, room.room_id))
-        found = told or live_data.Inside()
+        told = live_data.run(request, partial(live_data.room_details, room.room_id))
+        found = told or live_data.RoomDetails()
         context = {
             "title": f"Room {room}",
             "subtitle": None,
@@ -200,7 +200,7 @@ class RoomAdmin(ModeratedAdmin):
         """Every process is told what is set now: once it can be read."""
         super().save_model(request, obj, form, change)
         transaction.on_commit(
-            partial(live_data.ask, request, room_overrides.tell, live_data.UNTOLD)
+            partial(live_data.run, request, room_overrides.tell, live_data.NOT_SENT)
         )
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
@@ -228,7 +228,7 @@ class RoomAdmin(ModeratedAdmin):
         """Have every process forget rooms once they are deleted."""
         forgotten = partial(room_overrides.forget, room_ids)
         transaction.on_commit(
-            partial(live_data.ask, request, forgotten, live_data.UNTOLD)
+            partial(live_data.run, request, forgotten, live_data.NOT_SENT)
         )
 
 

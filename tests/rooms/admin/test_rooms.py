@@ -101,11 +101,11 @@ async def test_processes_are_told_when_what_is_set_can_be_read(
     one = await room()
     within: list[bool] = []
 
-    def ask(request: Any, what: Any, away: str = "") -> None:
-        if what is room_overrides.tell:
+    def run(request: Any, work: Any, error: str = "") -> None:
+        if work is room_overrides.tell:
             within.append(connection.in_atomic_block)
 
-    monkeypatch.setattr(live_data, "ask", ask)
+    monkeypatch.setattr(live_data, "run", run)
     await post(admin, page(one), capacity="1", presence_grace="")
 
     assert within == [False]
