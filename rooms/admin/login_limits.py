@@ -1,10 +1,10 @@
-"""Limits how often passwords of the admin may be tried, and how many at once.
+"""Limits login attempts in the admin: how often, and how many at once.
 
-Three paces count tries: of an account from one source, of one address, of an
-account from everywhere. A source is an address, or a browser that logged in to
-this account before: nobody else can use up what such a browser may try, and its
-passwords wait in a queue of their own. Each process counts for itself. Tables are
-bounded: the oldest entries go first.
+Three rate limits count attempts: per account and source, per address, and per
+account from all addresses. A source is an address, or a browser that has logged in
+to this account before. Other clients cannot use up the attempts of such a browser,
+and its password checks have a queue of their own. Each process counts separately.
+Tables are bounded: the least recently used entries are dropped first.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ from beam.config.conf import conf
 from rooms.protocol.rate_limit import Pace
 
 MAX_KEPT: Final = 10_000
-# For the tries of an account from one source, which a setting gives.
+# Times the setting `login_attempts`, which limits one account from one source.
 PER_ADDRESS: Final = 4
 PER_ACCOUNT: Final = 10
-# Passwords that are checked at once, those that may wait for it, and for how long.
-# A check takes a core for some tenths of a second.
+# Password checks that run at once, checks that may wait, and how long they wait.
+# A check keeps a core busy for some tenths of a second.
 CHECKS: Final = 1
 WAITING: Final = 2
 WAIT_SECONDS: Final = 3.0
 
 
 class Table:
-    """A pace for each of the keys that were used last."""
+    """A rate limit for each of the `MAX_KEPT` most recently used keys."""
 
     def __init__(self, factor: int) -> None:
-        """`factor`: how many times the setting's tries."""
+        """`factor`: multiplies the attempts that the settings allow."""
         self._factor = factor
         self._paces: OrderedDict[str, Pace] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._paces)
 
-    def ask(self, key: str, now: float) -> float:
-        """Account for a try; seconds to wait if there may be none now."""
+    def attempt(self, key: str, now: float) -> float:
+        """Count an attempt. Returns 0, or the seconds to wait if it is refused."""
         return self._of(key).ask(1, now)
 
-    def give_back(self, key: str, now: float) -> None:
-        """One try less."""
+    def uncount(self, key: str, now: float) -> None:
+        """Do not count one attempt."""
         self._of(key).spend(-1, now)
 
     def forget(self, key: str) -> None:
-        """Start again."""
+        """Remove the count of a key."""
         self._paces.pop(key, None)
 
     def _of(self, key: str) -> Pace:
@@ -64,7 +64,7 @@ class Table:
 
 
 class Queue:
-    """Passwords that wait for their check: few at once, and few that wait."""
+    """Bounds the password checks that run at once, and those that wait."""
 
     def __init__(self) -> None:
         self._checks = threading.Semaphore(CHECKS)
@@ -72,7 +72,7 @@ class Queue:
 
     @contextmanager
     def turn(self) -> Iterator[bool]:
-        """See `Guesses.checking`."""
+        """See `LoginLimits.checking`."""
         if not self._places.acquire(blocking=False):
             yield False
             return
@@ -87,57 +87,58 @@ class Queue:
             self._places.release()
 
 
-class Guesses:
-    """The tries of this process. Used by the threads of pages."""
+class LoginLimits:
+    """The login attempts of this process. Threads share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sources = Table(1)
         self._addresses = Table(PER_ADDRESS)
         self._accounts = Table(PER_ACCOUNT)
-        # Strangers cannot take the place of browsers that are known.
-        self._strangers, self._known = Queue(), Queue()
+        # Unknown clients cannot delay known browsers.
+        self._unknown, self._known = Queue(), Queue()
 
-    def ask(self, account: str, address: str, browser: str, now: float) -> float:
-        """Account for a try; seconds to wait if there may be none now.
+    def attempt(self, account: str, address: str, browser: str, now: float) -> float:
+        """Count an attempt. Returns 0, or the seconds to wait if it is refused.
 
-        `browser`: the id of one that logged in to this account before, or empty.
+        `browser`: the id of a browser that has logged in to this account before, else
+        empty.
         """
         with self._lock:
             source = _pair(account, browser or address)
             if browser:
-                return self._sources.ask(source, now)
-            # In this order: one source cannot use up what the account may have.
+                return self._sources.attempt(source, now)
+            # In this order, so that one source cannot use up the account's attempts.
             return (
-                self._sources.ask(source, now)
-                or self._addresses.ask(address, now)
-                or self._accounts.ask(account, now)
+                self._sources.attempt(source, now)
+                or self._addresses.attempt(address, now)
+                or self._accounts.attempt(account, now)
             )
 
     def succeeded(self, account: str, address: str, browser: str, now: float) -> None:
-        """Forget the tries of this source, and this one for the others."""
-        self.give_back(account, address, browser, now)
+        """Reset the source's attempts; do not count this one elsewhere."""
+        self.uncount(account, address, browser, now)
         with self._lock:
             self._sources.forget(_pair(account, browser or address))
 
-    def give_back(self, account: str, address: str, browser: str, now: float) -> None:
-        """A try that was allowed does not count: no wrong password was found."""
+    def uncount(self, account: str, address: str, browser: str, now: float) -> None:
+        """Do not count an attempt in which no wrong password was found."""
         with self._lock:
-            self._sources.give_back(_pair(account, browser or address), now)
+            self._sources.uncount(_pair(account, browser or address), now)
             if not browser:
-                self._addresses.give_back(address, now)
-                self._accounts.give_back(account, now)
+                self._addresses.uncount(address, now)
+                self._accounts.uncount(account, now)
 
     def checking(self, browser: str) -> AbstractContextManager[bool]:
-        """Hold the right to check a password; False if too many wait for it.
+        """Wait for a turn to check a password. Yields False if too many wait.
 
-        `browser`: as for `ask`.
+        `browser`: see `attempt`.
         """
-        return (self._known if browser else self._strangers).turn()
+        return (self._known if browser else self._unknown).turn()
 
 
 def _pair(account: str, source: str) -> str:
     return f"{source}\n{account}"
 
 
-guesses = Guesses()
+login_limits = LoginLimits()

@@ -1,4 +1,4 @@
-"""Somebody guesses passwords of the admin, many at once."""
+"""An attacker sends many login attempts to the admin at once."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.processes import ROOT, Server
 
 LOGIN = "/admin/login/"
 PASSWORD = "a-password-of-tests"
-GUESSES = 60
-TRIES = 5
+ATTEMPTS = 60
+ALLOWED = 5
 
 
 def create_admin(server: Server) -> None:
-    """`root`, with `PASSWORD`."""
+    """Create the admin `root` with `PASSWORD`."""
     command = ("createsuperuser", "--noinput", "--username", "root", "--email", "")
     subprocess.run(
         [sys.executable, "manage.py", *command],
@@ -35,7 +35,7 @@ def create_admin(server: Server) -> None:
 async def attempt(
     client: httpx.AsyncClient, password: str, address: str
 ) -> httpx.Response:
-    """A login from an address, as a proxy names it."""
+    """A login attempt whose client IP a proxy reports."""
     form = {
         "username": "root",
         "password": password,
@@ -44,7 +44,7 @@ async def attempt(
     return await client.post(LOGIN, data=form, headers={"x-forwarded-for": address})
 
 
-async def test_guesses_are_limited_and_take_one_core_at_most(
+async def test_login_attempts_are_limited_and_use_at_most_one_core(
     beam_server: Serve,
 ) -> None:
     server = beam_server(BEAM_TRUSTED_PROXIES="1")
@@ -53,25 +53,25 @@ async def test_guesses_are_limited_and_take_one_core_at_most(
     process = psutil.Process(server.process.pid)
     async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         await client.get(LOGIN)
-        # From one address, all at once: not one more is checked than is allowed.
-        asked = [attempt(client, f"wrong{n}", "6.6.6.6") for n in range(GUESSES)]
+        # From one address at once: no password above the limit is checked.
+        asked = [attempt(client, f"wrong{n}", "6.6.6.6") for n in range(ATTEMPTS)]
         found = Counter(answer.status_code for answer in await asyncio.gather(*asked))
         assert found.keys() == {200, 429}
-        assert found[200] <= TRIES
+        assert found[200] <= ALLOWED
 
-        # From many addresses, all at once.
+        # From many addresses at once.
         began, before = time.monotonic(), sum(process.cpu_times()[:2])
-        asked = [attempt(client, "wrong", f"7.7.7.{n}") for n in range(GUESSES)]
+        asked = [attempt(client, "wrong", f"7.7.7.{n}") for n in range(ATTEMPTS)]
         answers = await asyncio.gather(*asked)
         spent = sum(process.cpu_times()[:2]) - before
         assert spent < (time.monotonic() - began) * 1.5
         assert {answer.status_code for answer in answers} <= {200, 429}
-        # All that were refused say when to come again.
+        # Each refusal has a Retry-After.
         refused = [answer for answer in answers if answer.status_code == 429]
         assert refused
         assert all(int(answer.headers["retry-after"]) > 0 for answer in refused)
 
-        # The admin comes from an address of its own.
+        # The admin logs in from another address.
         answer = await attempt(client, PASSWORD, "8.8.8.8")
         assert answer.status_code == 302
         assert (await client.get("/admin/")).status_code == 200

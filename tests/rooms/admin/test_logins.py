@@ -1,4 +1,4 @@
-"""The admin's login and its change of a password, tried too often."""
+"""Limits of the admin's login and of its change of a password."""
 
 from __future__ import annotations
 
@@ -15,52 +15,52 @@ from beam.config.conf import conf
 from beam.telemetry import metrics
 from rooms.admin import login_limits as module
 from rooms.admin import logins
-from rooms.admin.login_limits import Guesses
+from rooms.admin.login_limits import LoginLimits
 
 pytestmark = pytest.mark.django_db
 LOGIN = "/admin/login/"
-TRIES = conf().login_attempts
+ATTEMPTS = conf().login_attempts
 
 
 @pytest.fixture(autouse=True)
-def guesses(monkeypatch: pytest.MonkeyPatch) -> Guesses:
-    """Nothing was tried before; and there is an admin."""
+def limits(monkeypatch: pytest.MonkeyPatch) -> LoginLimits:
+    """Limits without attempts, and an admin."""
     User.objects.create_superuser("root", "", "right")
-    mine = Guesses()
-    monkeypatch.setattr(logins, "guesses", mine)
-    return mine
+    fresh = LoginLimits()
+    monkeypatch.setattr(logins, "login_limits", fresh)
+    return fresh
 
 
 def attempt(client: Client, password: str, account: str = "root", **meta: str) -> Any:
-    """A login."""
+    """A login attempt."""
     form = {"username": account, "password": password}
     return client.post(LOGIN, form, **meta)  # type: ignore[arg-type]
 
 
 def test_too_many_wrong_passwords_are_not_checked(client: Client) -> None:
     failed, limited = metrics.LOGINS_FAILED.value, metrics.LOGINS_LIMITED.value
-    wrong = [attempt(client, "wrong") for _ in range(TRIES)]
+    wrong = [attempt(client, "wrong") for _ in range(ATTEMPTS)]
     assert {answer.status_code for answer in wrong} == {200}
 
-    # Not even the right one.
+    # The right password is not checked either.
     answer = attempt(client, "right")
 
     assert answer.status_code == 429
     assert 0 < int(answer["Retry-After"]) <= conf().login_pause
     assert "Too many attempts. Try again in" in answer.content.decode()
-    assert metrics.LOGINS_FAILED.value == failed + TRIES
+    assert metrics.LOGINS_FAILED.value == failed + ATTEMPTS
     assert metrics.LOGINS_LIMITED.value == limited + 1
     assert client.get("/admin/").status_code == 302
-    # Others are not concerned.
+    # Other addresses are not limited.
     other = attempt(client, "right", REMOTE_ADDR="10.0.0.2")
     assert other.status_code == 302
 
 
-def test_the_address_is_the_client_s_behind_own_proxies(
+def test_the_client_ip_is_counted_behind_trusted_proxies(
     client: Client, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"trusted_proxies": 1}
-    for _ in range(TRIES + 1):
+    for _ in range(ATTEMPTS + 1):
         last = attempt(client, "wrong", HTTP_X_FORWARDED_FOR="9.9.9.9, 6.6.6.6")
 
     assert last.status_code == 429
@@ -68,8 +68,8 @@ def test_the_address_is_the_client_s_behind_own_proxies(
     assert other.status_code == 302
 
 
-def test_without_own_proxies_an_invented_address_does_not_help(client: Client) -> None:
-    for n in range(TRIES + 1):
+def test_without_trusted_proxies_a_forged_address_is_ignored(client: Client) -> None:
+    for n in range(ATTEMPTS + 1):
         last = attempt(client, "wrong", HTTP_X_FORWARDED_FOR=f"6.6.6.{n}")
 
     assert last.status_code == 429
@@ -87,7 +87,7 @@ def test_an_attacker_does_not_lock_the_admin_out(client: Client) -> None:
     assert attempt(client, "right").status_code == 302
 
 
-def test_a_browser_that_is_known_for_one_account_is_not_for_another(
+def test_a_browser_is_known_for_its_own_account_only(
     client: Client,
 ) -> None:
     User.objects.create_superuser("eve", "", "hers")
@@ -98,35 +98,35 @@ def test_a_browser_that_is_known_for_one_account_is_not_for_another(
     assert attempt(client, "right").status_code == 429
 
 
-def test_a_cookie_that_was_made_up_is_no_help(client: Client) -> None:
-    for n in range(TRIES + 1):
+def test_a_forged_cookie_is_ignored(client: Client) -> None:
+    for n in range(ATTEMPTS + 1):
         client.cookies[logins.COOKIE] = f"{logins._digest('root')}:{n}:x:y"
         last = attempt(client, "wrong")
 
     assert last.status_code == 429
 
 
-def test_what_is_incomplete_is_no_attempt(client: Client) -> None:
-    for _ in range(TRIES * 3):
+def test_a_login_without_a_password_is_not_counted(client: Client) -> None:
+    for _ in range(ATTEMPTS * 3):
         assert attempt(client, "").status_code == 200
 
     assert attempt(client, "right").status_code == 302
 
 
-def test_while_too_many_are_checked_the_answer_is_429(
-    client: Client, guesses: Guesses, monkeypatch: pytest.MonkeyPatch
+def test_a_login_gets_429_while_too_many_checks_wait(
+    client: Client, limits: LoginLimits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "WAIT_SECONDS", 0.01)
-    with guesses.checking(""):
-        # None of them counts: no password was checked.
-        answers = [attempt(client, "right") for _ in range(TRIES + 1)]
+    with limits.checking(""):
+        # None is counted: no password was checked.
+        answers = [attempt(client, "right") for _ in range(ATTEMPTS + 1)]
 
     for answer in answers:
         assert (answer.status_code, answer["Retry-After"]) == (429, "3")
     assert attempt(client, "right").status_code == 302
 
 
-def test_what_a_database_cannot_answer_is_no_attempt(
+def test_an_attempt_is_not_counted_while_the_database_fails(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -134,17 +134,17 @@ def test_what_a_database_cannot_answer_is_no_attempt(
 
     with monkeypatch.context() as unavailable:
         unavailable.setattr(ModelBackend, "authenticate", fail)
-        for _ in range(TRIES * 2):
+        for _ in range(ATTEMPTS * 2):
             assert attempt(client, "right").status_code == 503
 
     assert attempt(client, "right").status_code == 302
 
 
-def test_the_old_password_is_not_found_out_by_a_session(client: Client) -> None:
+def test_attempts_of_the_old_password_are_limited(client: Client) -> None:
     client.force_login(User.objects.get())
     form = {"new_password1": "another-one-9", "new_password2": "another-one-9"}
     path = "/admin/password_change/"
-    for _ in range(TRIES):
+    for _ in range(ATTEMPTS):
         answer = client.post(path, form | {"old_password": "wrong"})
         assert answer.status_code == 200
 
