@@ -1,1 +1,1 @@
-"""Django admin's pages of Beam: rooms, API keys, the live view."""
+"""Beam's pages in Django admin: rooms, API keys, the live view."""

@@ -1,4 +1,4 @@
-"""Owns how admins steer rooms from their pages: asked first, allowed, written down."""
+"""Moderates one room from its page: each action is confirmed, allowed and logged."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from rooms.records import closed_rooms
 PERMISSION: Final = "rooms.steer_room"
 
 Work = Callable[[], Awaitable[str]]
-"""Does something to a room; the line for the log, empty where nothing happened."""
+"""Acts on a room. Returns the text for its history, empty if nothing was done."""
 
 
 class ModeratedAdmin(BulkActions):
-    """An admin of rooms with a page for each way to steer one, and actions for many."""
+    """Adds a page for each action on one room."""
 
     def has_moderate_permission(self, request: HttpRequest) -> bool:
-        """Who may remove members, close rooms and send events: who sees them too."""
+        """Whether the user may moderate rooms. A user that cannot view them may not."""
         return request.user.has_perm(PERMISSION) and self.has_view_permission(request)
 
     def get_urls(self) -> list[Any]:
-        """Django's, and one for each way to steer a room."""
+        """Django's, and one for each action."""
         own = [
             path(
                 f"<path:object_id>/{name}/",
@@ -60,7 +60,7 @@ class ModeratedAdmin(BulkActions):
         object_id: str,
         view: Callable[[HttpRequest, Room], HttpResponse],
     ) -> HttpResponse:
-        """Ask first, do it when that was answered. Raises `PermissionDenied`."""
+        """Show the page of an action. Raises `PermissionDenied`, `Http404`."""
         if not self.has_moderate_permission(request):
             raise PermissionDenied
         room = self.get_object(request, unquote(object_id))
@@ -175,7 +175,7 @@ class ModeratedAdmin(BulkActions):
     def _ask_first(
         self, request: HttpRequest, room: Room, work: Work, **question: str
     ) -> HttpResponse:
-        """The question, and once it is answered the work."""
+        """Show the question; run `work` once it is confirmed."""
         if request.method != "POST":
             return self._confirm(request, room, **question)
         return self._run(request, room, work)
@@ -192,7 +192,7 @@ class ModeratedAdmin(BulkActions):
         return TemplateResponse(request, "admin/rooms/room/confirm.html", context)
 
     def _run(self, request: HttpRequest, room: Room, work: Work) -> HttpResponse:
-        """Do it, write it down, go back to the room."""
+        """Run `work`, log what it did, and return to the room's page."""
         text = live_data.run(request, work, live_data.NOT_DONE)
         if text:
             self.log_change(request, room, text)
@@ -205,7 +205,7 @@ class ModeratedAdmin(BulkActions):
 async def _remove_member(
     room_id: str, session: str, *, everywhere: bool, reason: str, block_seconds: float
 ) -> str:
-    """What `Work` says: who was removed, and for how long they are kept out."""
+    """Remove a member, or all members of its user; see `Work`."""
     user_id = session.rpartition(":")[0]
     ban = admission.group(user_id) if everywhere else admission.key(session)
     who = f"user {user_id}" if everywhere else session
@@ -223,7 +223,7 @@ async def _remove_member(
 
 
 def _identified(read: Callable[[object], str], given: object) -> str:
-    """Who an address of a page names. Raises `Http404`."""
+    """The session or user in a page's query. Raises `Http404`."""
     try:
         return read(given)
     except ValueError:

@@ -19,14 +19,14 @@ from rooms.admin import live_data
 from rooms.models import Room
 from rooms.records import closed_rooms
 
-# Rooms that are closed or opened in one step.
+# Rooms per call of `rooms.moderation`.
 AT_ONCE: Final = 200
-# Names that are listed before many are closed.
+# Room ids that the confirmation page lists.
 MAX_LISTED: Final = 50
 
 
 class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Actions of the room list, for admins with the permission to moderate."""
+    """Adds actions to the room list, for users with the permission to moderate."""
 
     actions = ("close_rooms", "open_rooms")
 
@@ -34,7 +34,7 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
     def close_rooms(
         self, request: HttpRequest, queryset: QuerySet[Room]
     ) -> HttpResponse | None:
-        """After asking: their members are removed."""
+        """Close the rooms and remove their members, once this is confirmed."""
         if "confirmed" not in request.POST:
             return self._confirm_many(request, queryset)
         self._run_on_all(request, queryset, moderation.close_all, "Closed")
@@ -42,7 +42,7 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.action(description="Open selected rooms", permissions=["moderate"])
     def open_rooms(self, request: HttpRequest, queryset: QuerySet[Room]) -> None:
-        """Joins are let in again."""
+        """Accept joins again."""
 
         async def open_all(room_ids: Sequence[str]) -> None:
             await closed_rooms.open_again(*room_ids)
@@ -56,7 +56,7 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
         work: Callable[[Sequence[str]], Awaitable[None]],
         verb: str,
     ) -> None:
-        """Do it to some rooms after the others, and write down what was done."""
+        """Run `work` on `AT_ONCE` rooms at a time, and log each room."""
         rooms, done = list(queryset), 0
         for at in range(0, len(rooms), AT_ONCE):
             some = rooms[at : at + AT_ONCE]
@@ -80,14 +80,14 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
             "count": len(ids),
             "names": ids[:MAX_LISTED],
             "more": len(ids[MAX_LISTED:]),
-            # None: nobody can tell.
+            # None if Redis is unavailable.
             "inside": stats and sum(one.sessions or 0 for one in stats.values()),
-            # The same rooms anew: their ids by thousands are more than a form takes.
+            # A form cannot carry thousands of ids: the query selects them again.
             "across": request.POST.get("select_across") == "1",
             "chosen": request.POST.getlist("_selected_action"),
             "action": "close_rooms",
             "button": f"Close room{pluralize(len(ids))}",
-            # Here, with the query by which they were chosen.
+            # This page, with its query.
             "target": "",
             "back": reverse("admin:rooms_room_changelist"),
             "media": self.media,
@@ -96,7 +96,7 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 def _is_done(request: HttpRequest, work: Callable[[], Awaitable[None]]) -> bool:
-    """Whether it was done; else the page says that Redis is away."""
+    """Run `work`; False, with a message, if Redis is unavailable."""
 
     async def done() -> bool:
         await work()

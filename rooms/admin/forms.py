@@ -1,4 +1,4 @@
-"""Owns the forms with which admins steer a room."""
+"""The forms of the actions on a room."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BLOCK: Final = {"block_seconds": 3_600}
 
 
 class RemoveForm(forms.Form):
-    """Take somebody out of a room."""
+    """Remove a member from a room."""
 
     everywhere = forms.BooleanField(
         required=False,
@@ -43,7 +43,7 @@ class RemoveForm(forms.Form):
 
 
 class UnblockForm(forms.Form):
-    """Lift a block."""
+    """Remove a block before it expires."""
 
     who = forms.CharField(
         strip=False,
@@ -52,7 +52,7 @@ class UnblockForm(forms.Form):
     )
 
     def clean_who(self) -> str:
-        """Raises `ValidationError` for what names nobody."""
+        """Raises `ValidationError` if it is not a user id or a session."""
         who: str = self.cleaned_data["who"]
         for read in (identifiers.user_id, identifiers.session):
             with suppress(ValueError):
@@ -63,7 +63,7 @@ class UnblockForm(forms.Form):
 
 
 class SendForm(forms.Form):
-    """Send an event to everybody in a room."""
+    """Send an event to all members of a room."""
 
     event = forms.CharField(max_length=event_parser.MAX_EVENT_NAME, initial="new_msg")
     payload = forms.CharField(
@@ -80,7 +80,7 @@ class SendForm(forms.Form):
             raise forms.ValidationError(f"{capfirst(str(error))}.") from None
 
     def clean_payload(self) -> dict[str, Any]:
-        """The object. Raises `ValidationError` with the place of the fault."""
+        """The object. Raises `ValidationError` with the position of a syntax error."""
         text: str = self.cleaned_data["payload"]
         try:
             orjson.loads(text)

@@ -1,4 +1,4 @@
-"""Owns the admin's pages of API keys: made here and shown once, revoked here."""
+"""The pages of API keys: a key is created, shown once, and revoked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rooms.models import ApiKey
 
 
 class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A new key: a name and what it may do."""
+    """A new key: its name and its scopes."""
 
     scopes = forms.MultipleChoiceField(
         choices=[(scope, scope) for scope in api_keys.SCOPES],
@@ -51,7 +51,7 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Keys are never changed: another is made, and the old one revoked."""
+    """Keys cannot be changed: create another one, and revoke the old one."""
 
     form = KeyForm
     list_display = ("name", "state", "may", "created", "last_used")
@@ -64,32 +64,32 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="state", ordering="revoked")
     def state(self, key: ApiKey) -> str:
-        """Whether it is good."""
+        """Active, or revoked and when."""
         return f"revoked {key.revoked:%Y-%m-%d}" if key.revoked else "active"
 
     @admin.display(description="scopes")
     def may(self, key: ApiKey) -> str:
-        """What it may do."""
+        """The scopes of the key."""
         return ", ".join(key.scopes)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Everything, once it is made."""
+        """All fields of an existing key."""
         if obj is None:
             return ()
         return ("name", "may", "state", "created", "last_used")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Name and scopes of a new one."""
+        """Name and scopes for a new key, all fields of an existing one."""
         return (
             ("name", "scopes") if obj is None else self.get_readonly_fields(request, 1)
         )
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whether keys may be revoked; nothing else of one can be changed."""
+        """Whether the user may revoke keys. A single key cannot be changed."""
         return obj is None and super().has_change_permission(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never: who used a key is to be known later."""
+        """Never: the history of a revoked key is kept."""
         return False
 
     def changelist_view(
@@ -112,7 +112,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def save_model(
         self, request: HttpRequest, obj: Any, form: Any, change: bool
     ) -> None:
-        """Make the key; what it is comes from `rooms.auth.api_keys`."""
+        """Create the key with `rooms.auth.api_keys`."""
         if not change:
             made, text = api_keys.make(obj.name, form.cleaned_data["scopes"])
             obj.pk, obj.created = made.pk, made.created
@@ -121,7 +121,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def response_add(
         self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """The key, this once."""
+        """Show the key. This is the only time."""
         context = {
             **self.admin_site.each_context(request),
             "title": f"API key {obj.name}",
@@ -137,7 +137,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """With a way to revoke it."""
+        """The page of a key, with a button to revoke it."""
         context = {"may_revoke": self.has_change_permission(request)}
         return super().change_view(
             request, object_id, form_url, context | (extra_context or {})
@@ -147,7 +147,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def revoke(
         self, request: HttpRequest, queryset: QuerySet[ApiKey]
     ) -> HttpResponse | None:
-        """After asking: every process refuses them within 10 s, for good."""
+        """Revoke keys, once this is confirmed. Processes refuse them within 10 s."""
         chosen = list(queryset.filter(revoked=None))
         if chosen and "confirmed" not in request.POST:
             return self._ask_first(request, chosen)

@@ -1,4 +1,4 @@
-"""Owns how the admin's pages, which run in threads, ask what the event loop knows."""
+"""Live data for the pages of the admin, which run in threads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class RoomStats:
-    """What a room does now. None: nobody can tell, Redis is away."""
+    """The live numbers of a room. None if Redis is unavailable."""
 
     sessions: int | None = None
     users: int | None = None
@@ -39,27 +39,30 @@ class RoomStats:
 
 @dataclass(frozen=True, slots=True)
 class RoomDetails:
-    """Who is in a room, and what backends sent to it of late."""
+    """The members of a room, and recent events of backends, latest first."""
 
     members: list[dict[str, Any]] = field(default_factory=list)
     sent: list[Record] = field(default_factory=list)
 
 
 def run(
-    request: HttpRequest, what: Callable[[], Awaitable[Answer]], away: str = NO_DATA
+    request: HttpRequest, work: Callable[[], Awaitable[Answer]], error: str = NO_DATA
 ) -> Answer | None:
-    """The answer; None where Redis is away, which the page then says, once."""
+    """Run `work` in an event loop and return its result.
+
+    None if Redis is unavailable; the page then shows `error`, once per request.
+    """
     try:
-        return async_to_sync(what)()
+        return async_to_sync(work)()
     except Unavailable:
         if not getattr(request, _REPORTED, False):
-            messages.error(request, away)
+            messages.error(request, error)
             setattr(request, _REPORTED, True)
         return None
 
 
 async def room_stats(room_ids: Sequence[str]) -> dict[str, RoomStats]:
-    """Of all these rooms: two questions to Redis, however many they are."""
+    """The numbers of all these rooms, with two requests to Redis."""
     topics = [room_topic(room_id) for room_id in room_ids]
     sizes = await tracker().sizes(topics) if topics else []
     rates = await activity().per_minute(topics, time.time())
@@ -70,7 +73,7 @@ async def room_stats(room_ids: Sequence[str]) -> dict[str, RoomStats]:
 
 
 async def live_room_ids() -> list[str]:
-    """The rooms that have members now."""
+    """All rooms that have members."""
     found: list[str] = []
     after = ""
     while True:
@@ -82,7 +85,7 @@ async def live_room_ids() -> list[str]:
 
 
 async def room_details(room_id: str) -> RoomDetails:
-    """See the class."""
+    """See `RoomDetails`. Raises `beam.redis.Unavailable`."""
     topic = room_topic(room_id)
     snapshot = await tracker().list(topic)
     members = [

@@ -1,4 +1,4 @@
-"""What the room list shows: live numbers, a filter by state, new live rooms."""
+"""The room list: its live numbers, its filter by state, rows of new live rooms."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from rooms.models import Room
 from rooms.protocol.identifiers import room_topic
 
 UNKNOWN: Final = live_data.RoomStats()
-# Live rooms that get a row when the list shows them.
+# New live rooms that get a row per request.
 AT_ONCE: Final = 1_000
 
 
 class RoomList(ChangeList):
-    """A page of rooms, and what all of them do now: asked once for the page."""
+    """A page of rooms with live numbers, which are requested once per page."""
 
     def get_results(self, request: HttpRequest) -> None:
-        """Django's rows, with `now` on each."""
+        """Django's rows, each with its `RoomStats` as `now`."""
         super().get_results(request)
         self.result_list = rows = list(self.result_list)
         ids = [room.room_id for room in rows]
@@ -37,7 +37,7 @@ class RoomList(ChangeList):
 
 
 class StateFilter(admin.SimpleListFilter):
-    """Live rooms have members, idle ones have none."""
+    """Live, idle or closed rooms. Live rooms have members, idle rooms have none."""
 
     title = "state"
     parameter_name = "state"
@@ -49,7 +49,7 @@ class StateFilter(admin.SimpleListFilter):
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[Room]
     ) -> QuerySet[Room]:
-        """Those rooms."""
+        """The rooms in the chosen state."""
         if self.value() is None:
             return queryset
         if self.value() == "closed":
@@ -65,7 +65,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 def _rows_of(room_ids: list[str]) -> RawSQL:
-    """A list as one parameter: a database takes only so many."""
+    """A list as one parameter: databases limit the number of parameters."""
     if connection.vendor == "postgresql":
         return RawSQL(
             "SELECT jsonb_array_elements_text(%s::jsonb)", [json.dumps(room_ids)]
@@ -74,7 +74,7 @@ def _rows_of(room_ids: list[str]) -> RawSQL:
 
 
 def _record(room_ids: list[str], rows: RawSQL) -> None:
-    """Give live rooms a row that have none yet, `AT_ONCE` at most."""
+    """Create rows for at most `AT_ONCE` live rooms that have none."""
     known = set(Room.objects.filter(room_id__in=rows).values_list("room_id", flat=True))
     missing = [room_id for room_id in room_ids if room_id not in known][:AT_ONCE]
     Room.objects.bulk_create(
@@ -84,7 +84,7 @@ def _record(room_ids: list[str], rows: RawSQL) -> None:
 
 
 def find(request: HttpRequest, room_id: str) -> Room | None:
-    """A room by its id; a live one that has no row yet gets it."""
+    """The row of a room. Creates it if the room is live and has none."""
     if (room := Room.objects.filter(room_id=room_id).first()) is not None:
         return room
     try:

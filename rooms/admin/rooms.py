@@ -1,4 +1,4 @@
-"""Owns the admin's pages of rooms: what they do, who is in, and what is set."""
+"""The pages of rooms: the list, a room's members and events, its settings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ HELP_TEXTS: Final = {
 
 @admin.register(Room)
 class RoomAdmin(ModeratedAdmin):
-    """Rooms with what they do now."""
+    """The list of rooms, and the page of one room."""
 
     list_display = (
         "room_id",
@@ -55,7 +55,7 @@ class RoomAdmin(ModeratedAdmin):
         "Part of a room id, or the full id of a live room that is not listed yet."
     )
     list_per_page = 50
-    # The count of all rooms, once more for each page.
+    # It would count all rooms a second time for each page.
     show_full_result_count = False
     fieldsets = (("Settings", {"fields": SETTINGS}),)
     change_form_template = "admin/rooms/room/change_form.html"
@@ -63,7 +63,7 @@ class RoomAdmin(ModeratedAdmin):
     def get_form(
         self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> Any:
-        """With labels that say what 0 and a blank field mean."""
+        """Django's form, with labels that say what 0 and a blank field mean."""
         helps = HELP_TEXTS if obj is None else HELP_TEXTS | {"room_id": ""}
         more: dict[str, Any] = {"labels": LABELS, "help_texts": helps, **kwargs}
         return super().get_form(request, obj, change, **more)
@@ -71,7 +71,7 @@ class RoomAdmin(ModeratedAdmin):
     def construct_change_message(
         self, request: Any, form: Any, formsets: Any, add: bool = False
     ) -> Any:
-        """With the names of the settings alone, without what a blank field means."""
+        """Django's message, with labels without the part in parentheses."""
         for field in form.fields.values():
             field.label = str(field.label).partition(" (")[0]
         return super().construct_change_message(request, form, formsets, add)
@@ -79,13 +79,13 @@ class RoomAdmin(ModeratedAdmin):
     # The list.
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        """See `RoomList`."""
+        """A list with live numbers."""
         return RoomList
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """All rooms that lived for a while, or were set up."""
+        """The list of rooms that have a row."""
         return super().changelist_view(
             request, {"title": "Rooms"} | (extra_context or {})
         )
@@ -93,7 +93,7 @@ class RoomAdmin(ModeratedAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Room], search_term: str
     ) -> tuple[QuerySet[Room], bool]:
-        """Django's; a live room that has no row yet is found by its whole id."""
+        """Django's results. The full id of a new live room finds it too."""
         if search_term:
             find(request, search_term.replace("\0", ""))
         return super().get_search_results(request, queryset, search_term)
@@ -109,7 +109,7 @@ class RoomAdmin(ModeratedAdmin):
 
     @admin.display(description="sessions")
     def sessions(self, room: Any) -> str:
-        """Members, counted by tab or device."""
+        """Members, counted by session."""
         return _number(room.now.sessions)
 
     @admin.display(description="users")
@@ -119,35 +119,35 @@ class RoomAdmin(ModeratedAdmin):
 
     @admin.display(description="messages/min")
     def per_minute(self, room: Any) -> str:
-        """Messages of clients and backends."""
+        """Messages of members and backends in the last minute."""
         return _number(room.now.per_minute)
 
     @admin.display(description="age", ordering="-created")
     def age(self, room: Room) -> str:
-        """Since its first join."""
+        """Time since the room was created."""
         return timesince(room.created, depth=1)
 
     @admin.display(description="last join", ordering="last_joined")
     def joined(self, room: Room) -> str:
-        """To the hour: see `rooms.records.room_rows`."""
+        """The last join, exact to the hour: see `rooms.records.room_rows`."""
         if room.last_joined is None:
             return "never"
         return f"{timesince(room.last_joined, depth=1)} ago"
 
     @admin.display(description="event history")
     def history(self, room: Room) -> str:
-        """No room keeps events yet."""
+        """Rooms have no event history."""
         return "Off: Beam does not store events."
 
     # One room.
 
     def get_urls(self) -> list[Any]:
-        """Those of a steered room, and one that knows a room by its id."""
+        """The URLs of actions, and one that finds a room by its id."""
         view = self.admin_site.admin_view(self.named)
         return [path("named/", view, name="rooms_room_named"), *super().get_urls()]
 
     def named(self, request: HttpRequest) -> HttpResponse:
-        """Lead to a room's page; to the list if it has no row and is not live."""
+        """Redirect to a room's page, or to the list if the room is not found."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         room_id = request.GET.get("room_id", "").replace("\0", "")
@@ -157,7 +157,7 @@ class RoomAdmin(ModeratedAdmin):
         return redirect(f"{listed}?{urlencode({'q': room_id})}")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """A room keeps its id."""
+        """The id of an existing room cannot be changed."""
         return ("history",) if obj is None else ("room_id", "history")
 
     def change_view(
@@ -167,19 +167,19 @@ class RoomAdmin(ModeratedAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """The settings, and beside them who is in and what happens."""
+        """A room's page: its members, its events and its settings."""
         room: Room | None = self.get_object(request, unquote(object_id))
         if room is None:
             return super().change_view(request, object_id, form_url, extra_context)
-        told = live_data.run(request, partial(live_data.room_details, room.room_id))
-        found = told or live_data.RoomDetails()
+        known = live_data.run(request, partial(live_data.room_details, room.room_id))
+        details = known or live_data.RoomDetails()
         context = {
             "title": f"Room {room}",
             "subtitle": None,
             "room": room,
-            "known": told is not None,
-            "members": found.members,
-            "sent": found.sent,
+            "known": known is not None,
+            "members": details.members,
+            "sent": details.sent,
             "may_moderate": self.has_moderate_permission(request),
             "page_config": {
                 "topic": f"room:{room.room_id}",
@@ -197,35 +197,35 @@ class RoomAdmin(ModeratedAdmin):
     def save_model(
         self, request: HttpRequest, obj: Any, form: Any, change: bool
     ) -> None:
-        """Every process is told what is set now: once it can be read."""
+        """Save, and notify all processes once the transaction is committed."""
         super().save_model(request, obj, form, change)
         transaction.on_commit(
             partial(live_data.run, request, room_overrides.tell, live_data.NOT_SENT)
         )
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """A room that is closed stays: to forget it would open it."""
+        """Refuse to delete closed rooms: without a row they would be open."""
         found, counts, lacking, protected = super().get_deleted_objects(objs, request)
-        shut = [
+        closed = [
             f"{room} is closed: open it before you delete it"
             for room in objs
             if room.closed
         ]
-        return found, counts, lacking, [*protected, *shut]
+        return found, counts, lacking, [*protected, *closed]
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        """What was set for it holds no more."""
+        """Delete a room's row and its settings."""
         self._forget(request, [obj.room_id])
         super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Room]) -> None:
-        """The same for many."""
+        """Delete the rows and settings of many rooms."""
         self._forget(request, list(queryset.values_list("room_id", flat=True)))
         super().delete_queryset(request, queryset)
 
     @staticmethod
     def _forget(request: HttpRequest, room_ids: list[str]) -> None:
-        """Have every process forget rooms once they are deleted."""
+        """Have all processes drop the settings once the transaction is committed."""
         forgotten = partial(room_overrides.forget, room_ids)
         transaction.on_commit(
             partial(live_data.run, request, forgotten, live_data.NOT_SENT)

@@ -1,4 +1,4 @@
-"""Owns the admin site: its front page, and the live view of the whole service."""
+"""The admin site: its overview, its login, and the live view."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rooms.monitoring.reporter import LIVE_TOPIC, REPORT_SECONDS
 
 
 class BeamAdminSite(admin.AdminSite):
-    """Django's, with a live view."""
+    """Django's, with a live view and limits of login attempts."""
 
     site_title = "Beam"
     site_header = "Beam"
@@ -29,7 +29,7 @@ class BeamAdminSite(admin.AdminSite):
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Django's; 429 for too many attempts. The browser that succeeded is known."""
+        """Django's, with limits. Remembers the browser of a successful login."""
         response = super().login(request, extra_context)
         if request.method == "POST" and request.user.is_authenticated:
             logins.remember(request, response)
@@ -53,7 +53,7 @@ class BeamAdminSite(admin.AdminSite):
         return [live, *super().get_urls()]
 
     def live(self, request: HttpRequest) -> HttpResponse:
-        """The whole service at a glance, updating itself over a WebSocket."""
+        """The page of the live view, which a WebSocket updates."""
         if not may_watch(request.user):
             raise PermissionDenied
         context = {

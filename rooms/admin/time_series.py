@@ -1,7 +1,8 @@
-"""Owns how the figures of many processes become lines: their sum at each step. Pure.
+"""Sums the reports of many processes per interval, for the charts of the live view.
 
-Who opens the live view is told of the past in sums, as large for a hundred
-processes as for one, and goes on from the last figures of each.
+A page that opens the live view receives the past as sums, whose size does not
+depend on the number of processes, and continues with the reports that follow.
+Pure.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 Point = Mapping[str, Any]
-"""Figures of a process: `process`, `at` (Unix time), and numbers."""
+"""A report of a process: `process`, `at` (Unix time), and numbers."""
 
 SUMMED: Final = (
     "connections",
@@ -21,33 +22,34 @@ SUMMED: Final = (
     "deliveries",
     "errors",
 )
-"""What is drawn as a line."""
+"""The numbers that have a chart."""
 
 SILENT_INTERVALS: Final = 3
-"""A process that says nothing for more steps than that is gone."""
+"""A process that does not report for more intervals than this has ended."""
 
 RECENT: Final = 3
-"""Of this step, of the one before, and what counts where that is missing."""
+"""Reports kept per process: of this interval, of the previous one, and one before."""
 
 
 def interval_of(at: float, seconds: float) -> int:
-    """The number of the step that a time lies in."""
+    """The number of the interval that contains a time."""
     return int(at // seconds)
 
 
 def sums(points: Iterable[Point], until: int, seconds: float) -> list[dict[str, Any]]:
-    """The sum over processes at each step before `until` that any is known of.
+    """The sum over all processes per interval before `until`.
 
-    One that says nothing in a step is as before, until it is gone. Points come
-    oldest first.
+    A process that did not report in an interval counts with its previous report,
+    until it has ended. Intervals without any process are left out. `points`: oldest
+    first.
     """
-    told: dict[int, dict[str, Point]] = defaultdict(dict)
+    reports: dict[int, dict[str, Point]] = defaultdict(dict)
     for point in points:
-        told[interval_of(point["at"], seconds)][point["process"]] = point
+        reports[interval_of(point["at"], seconds)][point["process"]] = point
     last: dict[str, tuple[int, Point]] = {}
     found = []
-    for interval in range(min(told, default=until), until):
-        last |= {name: (interval, point) for name, point in told[interval].items()}
+    for interval in range(min(reports, default=until), until):
+        last |= {name: (interval, point) for name, point in reports[interval].items()}
         last = {
             n: each
             for n, each in last.items()
@@ -59,7 +61,7 @@ def sums(points: Iterable[Point], until: int, seconds: float) -> list[dict[str, 
 
 
 def _sum(interval: int, points: list[Point]) -> dict[str, Any]:
-    """Rates have two digits; a process of another version may lack one."""
+    """Rounded to two digits. A process of another version may lack a number."""
     row: dict[str, Any] = {"step": interval}
     for name in SUMMED:
         row[name] = round(sum(point.get(name, 0) for point in points), 2)
@@ -67,9 +69,9 @@ def _sum(interval: int, points: list[Point]) -> dict[str, Any]:
 
 
 def recent(points: Iterable[Point], since: int, seconds: float) -> list[Point]:
-    """The last points of each process that was not gone at the step `since`.
+    """The last reports of each process that had not ended at the interval `since`.
 
-    With them whoever has the sums of the steps before goes on by itself.
+    A page that has the sums before `since` can compute the next ones from them.
     """
     found: dict[str, list[Point]] = defaultdict(list)
     for point in points:

@@ -1,4 +1,4 @@
-"""Owns how templates show moments that are Unix times."""
+"""A template filter for Unix times."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ register = template.Library()
 
 @register.filter
 def moment(seconds: float) -> datetime:
-    """The moment of a Unix time."""
+    """The date and time of a Unix time, in UTC."""
     return datetime.fromtimestamp(seconds, UTC)
