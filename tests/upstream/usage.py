@@ -31,7 +31,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("beam", "rooms", "presence")
 # Documented, in spite of the underscore: named tuples and Django's models.
 DOCUMENTED = frozenset({"_make", "_replace", "_asdict", "_fields", "_meta"})
-PRIVATE = re.compile(r"_[A-Za-z0-9]\w*")
+# Not those of enums, such as `_value_`: they are documented.
+PRIVATE = re.compile(r"_[A-Za-z0-9]\w*(?<!_)")
 BY_NAME = frozenset({"getattr", "setattr", "hasattr", "delattr"})
 
 
