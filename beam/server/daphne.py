@@ -1,8 +1,6 @@
-"""Owns the server: daphne, with what Beam needs and plain daphne lacks.
+"""The server of one process: daphne with Beam's protocols, limits and drain.
 
-Finished WebSocket frames are written as they are, output is bounded, every
-end of a socket is told by a close frame, and SIGTERM drains. Import this
-module before anything that imports Twisted's reactor.
+Import this module before anything that imports Twisted's reactor.
 """
 
 from __future__ import annotations
@@ -46,10 +44,10 @@ NEVER = 10**9
 
 
 def _collect_rarely() -> None:
-    """Let the garbage collector look at live sockets a tenth as often.
+    """Make the garbage collector look at live objects a tenth as often.
 
-    Python's own thresholds make it a fifth of a join. What starts with the
-    process lives as long as it.
+    With Python's own thresholds it takes a fifth of a join. Objects from the start
+    of the process are left out: they live as long as it.
     """
     gc.collect()
     gc.freeze()
@@ -57,10 +55,10 @@ def _collect_rarely() -> None:
 
 
 def _endpoint(host: str, port: int, listening: int | None) -> str:
-    """What Twisted calls the place: an address, or a socket that listens already.
+    """Twisted's description of an address, or of a socket that listens already.
 
-    Its own backlog is 50; what is above comes a second late, when the client's
-    system tries again.
+    Twisted's own backlog is 50: clients beyond it connect a second later, when
+    their system tries again.
     """
     if listening is not None:
         return str(*build_endpoint_description_strings(file_descriptor=listening))
@@ -69,13 +67,13 @@ def _endpoint(host: str, port: int, listening: int | None) -> str:
 
 
 def _python() -> str:
-    """The interpreter as one would type it."""
+    """The path of the interpreter, relative if it is below the working directory."""
     path = Path(sys.executable)
     return str(path.relative_to(Path.cwd()) if Path.cwd() in path.parents else path)
 
 
 async def _in_time(work: Coroutine[Any, Any, None], seconds: float) -> None:
-    """Wait for a step of the drain, but not for ever: the next one is due as well."""
+    """Wait for a step of the drain up to a limit: the next step must run too."""
     try:
         await asyncio.wait_for(work, seconds)
     except TimeoutError:
@@ -83,7 +81,7 @@ async def _in_time(work: Coroutine[Any, Any, None], seconds: float) -> None:
 
 
 class Server(DaphneServer):  # type: ignore[misc]
-    """daphne's server with Beam's protocol, limits and way to stop."""
+    """daphne's server with Beam's protocols, limits and drain."""
 
     def __init__(
         self,
@@ -112,13 +110,13 @@ class Server(DaphneServer):  # type: ignore[misc]
 
     def _ready(self) -> None:
         twisted_log.install()
-        # A close frame tells why; a dropped connection does not.
+        # A close frame says why; a dropped connection does not.
         self.ws_factory.setProtocolOptions(
             failByDrop=False,
             closeHandshakeTimeout=CLOSE_SECONDS,
-            # Not sticky: every call sets it.
+            # Every call sets it, by default to False.
             allowNullOrigin=True,
-            # The request is whole before autobahn sees it; daphne times the rest.
+            # Autobahn gets whole requests only; daphne has a limit for the rest.
             openHandshakeTimeout=0,
         )
         self.ws_factory.protocol = configured(self.ws_factory)
@@ -128,7 +126,7 @@ class Server(DaphneServer):  # type: ignore[misc]
             loop.add_signal_handler(number, self._on_signal)
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
-        """Offer the frame writer to WebSocket applications."""
+        """Start an application; one for a WebSocket gets the frame writer."""
         if scope["type"] != "websocket":
             return super().create_application(protocol, scope)
         scope["extensions"] = {EXTENSION: protocol, HTTP_RESPONSE: {}}
@@ -140,14 +138,14 @@ class Server(DaphneServer):  # type: ignore[misc]
         return inbox
 
     def listen_success(self, port: Any) -> None:
-        """Tell where the server listens, once it does."""
+        """Start the runtime, and log or report that the server listens."""
         super().listen_success(port)
         self._port = port
-        # Before the first socket: a process that was killed is to be reaped.
+        # Before the first connection: it reaps processes that were killed.
         twisted_loop.call_soon(lambda: runtime().start())
         port.factory = OpeningFactory(self.http_factory, self.ws_factory, twisted_loop)
         if self._control:
-            # daphne takes it for one of IPv4, and would misread other addresses.
+            # daphne treats it as an IPv4 socket, and would misread other addresses.
             port.socket = socket.socket(fileno=port.socket.detach())
             port.fileno = port.socket.fileno
             # An adopted socket listens before the loop runs.
@@ -162,19 +160,19 @@ class Server(DaphneServer):  # type: ignore[misc]
             logger.info("Tokens: DEBUG=1 %s manage.py beam_token user ada", _python())
 
     def _report(self, control: socket.socket) -> None:
-        """Tell the supervisor; without it this process drains."""
+        """Report to the supervisor that this process listens; drain when it ends."""
         control.setblocking(False)
         control.send(READY)
-        # It never writes: what can be read is its end.
+        # The supervisor never writes: the pipe can only be read at its end.
         twisted_loop.add_reader(control, self._on_orphaned, control)
 
     def _on_orphaned(self, control: socket.socket) -> None:
         twisted_loop.remove_reader(control)
-        logger.warning("The supervisor is gone")
+        logger.warning("The supervisor has ended: draining")
         self._on_signal()
 
     def listen_error(self, failure: Any) -> None:
-        """Say why the server cannot listen, and stop."""
+        """Log why the server cannot listen, and stop."""
         self.failed = True
         error = getattr(failure.value, "socketError", failure.value)
         logger.critical("%s", cannot_listen(*self._address, error))
@@ -187,8 +185,8 @@ class Server(DaphneServer):  # type: ignore[misc]
     async def _drain(self) -> None:
         """Close every socket with 1012, in batches, then stop.
 
-        New joins are refused and `/readyz` says so meanwhile. Bounded by
-        `drain_seconds` and what a close handshake may take.
+        Until then new joins are refused, and `/readyz` reports it. It takes at most
+        `drain_seconds` and the time of a close handshake.
         """
         connections.draining = True
         everyone = connections.everyone()
@@ -203,12 +201,12 @@ class Server(DaphneServer):  # type: ignore[misc]
             self.stop()
 
     async def _all_gone(self) -> None:
-        # daphne keeps times, not events; a look every 20 ms until the limit.
+        # daphne records times and has no event to wait for.
         while any("disconnected" not in known for known in self.connections.values()):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
     def kill_all_applications(self) -> Any:
-        """Cancel what still runs. daphne's own trips over half-open requests."""
+        """Cancel all applications. A half-open request has none: daphne would raise."""
         for details in self.connections.values():
             application = details.get("application_instance")
             if application is not None and not application.done():

@@ -1,4 +1,4 @@
-"""What a WebSocket application receives on other paths than a plain call."""
+"""Messages that wait for a WebSocket application until it listens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from beam.server.event_loop import twisted_loop
 
 
 class Inbox:
-    """What an application has yet to receive. An `asyncio.Queue` weighs 3,000 bytes."""
+    """Messages that an application has yet to receive.
+
+    An `asyncio.Queue` takes 3,000 bytes of memory.
+    """
 
     __slots__ = ("_messages", "_waiter")
 
