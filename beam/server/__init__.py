@@ -1,1 +1,1 @@
-"""The server: daphne with Beam's protocol, limits and way to stop."""
+"""The server: daphne with Beam's WebSocket protocol, limits and shutdown."""

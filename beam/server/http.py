@@ -1,12 +1,12 @@
-"""Owns how a connection begins: as a WebSocket at once, or with daphne's HTTP.
+"""Decides by its first bytes whether a connection is a WebSocket or HTTP.
 
-Also how that ends early: daphne takes a body of any size, whole, before anyone
-is asked whether it may come. Here it is refused as soon as it is too large.
+daphne parses every request with Twisted, writes it again and has autobahn parse
+that. An ordinary opening handshake needs only the second parse, which checks all
+that RFC 6455 section 4.2.1 requires. Any unusual request (split, long, with a body,
+with odd characters) takes daphne's path.
 
-daphne parses every request with Twisted, writes it anew and has autobahn parse
-that. An ordinary opening handshake needs only the second half, which checks
-everything that RFC 6455 section 4.2.1 asks for. Whatever is unusual about a
-request (split, long, with a body, with odd characters) goes daphne's way.
+daphne also reads a body of any size before it calls the application. Here a body is
+refused as soon as it is too large.
 """
 
 from __future__ import annotations
@@ -31,24 +31,23 @@ _HEAD: Final = re.compile(
 _UPGRADE: Final = re.compile(rb"(?i:\r\nupgrade:[ \t]*websocket[ \t]*\r\n)")
 _BODY: Final = re.compile(rb"(?i:\r\n(?:content-length|transfer-encoding):)")
 
-# What Twisted's HTTP accepts; it also refuses what is longer.
+# Twisted's HTTP refuses a longer one.
 MAX_HEAD: Final = 16_384
 
 SILENT_SECONDS: Final = 60.0
-"""How long a connection may say nothing, as in Twisted's HTTP."""
+"""How long a client may send nothing at first, as in Twisted's HTTP."""
 
 LINGER_SECONDS: Final = 2.0
-"""How long a client that sends too much has to read the answer."""
+"""How long a client whose body is too large has to read the answer."""
 
 LINGER_BYTES: Final = 1_048_576
-"""How much of what it sends meanwhile is dropped; more is not read."""
+"""How much of the rest of its body is read and dropped; more is not read."""
 
 
 def handshake_query(data: bytes) -> bytes | None:
-    """The query string, if the data is an ordinary, whole opening handshake.
+    """The query string of an ordinary, whole opening handshake; None: it is not one.
 
-    Answers None for anything else; whether the handshake may pass is not
-    judged here.
+    Whether the handshake is accepted is decided elsewhere.
     """
     if len(data) > MAX_HEAD or not _UPGRADE.search(data) or _BODY.search(data):
         return None
@@ -57,7 +56,7 @@ def handshake_query(data: bytes) -> bytes | None:
 
 
 class Opening(Protocol):
-    """A connection that has said nothing yet."""
+    """A connection on which nothing was received yet."""
 
     def __init__(self, factory: OpeningFactory, address: Any) -> None:
         self._factory = factory
@@ -65,15 +64,15 @@ class Opening(Protocol):
         self._timer: TimerHandle | None = None
 
     def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
-        """Wait for the client, but not for ever."""
+        """Wait for the client, for `SILENT_SECONDS`."""
         transport: Any = self.transport
         self._timer = self._factory.loop.call_later(
             SILENT_SECONDS, transport.abortConnection
         )
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
-        """The first bytes decide who goes on with this connection."""
-        self._forget()
+        """Choose the protocol by the first bytes, and hand them over."""
+        self._cancel_timer()
         protocol = self._factory.protocol_for(data, self._address)
         transport: Any = self.transport
         transport.protocol = protocol
@@ -81,10 +80,10 @@ class Opening(Protocol):
         protocol.dataReceived(data)
 
     def connectionLost(self, reason: Any = None) -> None:  # noqa: N802 - Twisted's name
-        """The client went without a word."""
-        self._forget()
+        """The client disconnected and had sent nothing."""
+        self._cancel_timer()
 
-    def _forget(self) -> None:
+    def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -96,27 +95,27 @@ class Request(WebRequest):  # type: ignore[misc]
     _size = 0
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
-        """Keep a part of the body. Raises `TooLarge` for what is over the limit."""
+        """Keep a part of the body. Raises `TooLarge` above the limit."""
         self._size += len(data)
         if self._size > limit():
             raise TooLarge
         super().handleContentChunk(data)
 
     def __repr__(self) -> str:
-        """Without the query: daphne logs requests that do not end."""
+        """For daphne's log. Without the query, which may hold a token."""
         path = self.uri.partition(b"?")[0]
         return f"<Request {_text(self.method)} {_text(path)}>"
 
 
 class HttpChannel(HTTPChannel):
-    """Twisted's HTTP, which answers a body that is too large while it comes in."""
+    """Twisted's HTTP, which refuses a body that is too large as it arrives."""
 
     _refused = False
     _spare = LINGER_BYTES
     _lingering: Any = None
 
     def headerReceived(self, line: bytes) -> bool:  # noqa: N802 - Twisted's name
-        """See Twisted's `HTTPChannel`, which fails at a length of 5,000 digits."""
+        """See Twisted's `HTTPChannel`, which raises for a length of 5,000 digits."""
         try:
             is_good: bool = super().headerReceived(line)  # type: ignore[no-untyped-call]
         except ValueError:
@@ -125,9 +124,9 @@ class HttpChannel(HTTPChannel):
         return is_good
 
     def allHeadersReceived(self) -> None:  # noqa: N802 - Twisted's name
-        """The body comes next, unless its length is over the limit.
+        """Read the body, unless its length is above the limit.
 
-        The client is not told to go on then, if it asked.
+        Above it, `Expect: 100-continue` is not answered with 100.
         """
         if self.length is not None and self.length > limit():
             self._refuse()
@@ -149,10 +148,11 @@ class HttpChannel(HTTPChannel):
             self._refuse()
 
     def _refuse(self) -> None:
-        """Answer at once; nothing more is said on this connection, nor heard.
+        """Answer at once, and neither send nor handle anything else.
 
-        Closing it while bytes come in would have the client's system throw the
-        answer away: it is closed on this side, and for good a moment later.
+        If the connection were closed while bytes arrive, the client's system would
+        discard the answer. So only this side is closed first, and the connection
+        after `LINGER_SECONDS`.
         """
         self._refused = True
         twisted: Any = self
@@ -176,7 +176,7 @@ class HttpChannel(HTTPChannel):
             self._lingering = None
 
     def _drop(self, data: bytes) -> None:
-        """A client that is nearly done may say the rest; then reading stops."""
+        """Read on for a client that has little left to send; then stop reading."""
         self._spare -= len(data)
         if self._spare < 0:
             transport: Any = self.transport
@@ -199,7 +199,7 @@ def _refusal() -> bytes:
 
 
 class OpeningFactory(Factory):
-    """Makes an `Opening` of every connection."""
+    """Makes an `Opening` for each connection."""
 
     noisy = False
 
@@ -215,14 +215,14 @@ class OpeningFactory(Factory):
         return Opening(self, addr)
 
     def protocol_for(self, data: bytes, address: Any) -> Any:
-        """Who reads on, given what came first."""
+        """The protocol of a connection with these first bytes."""
         query = handshake_query(data)
         if query is None:
             channel = self._http.buildProtocol(address)
-            # Twisted would read forms for itself, a quarter of a second for 1 MB.
+            # Else Twisted parses forms too: 1 MB takes a quarter of a second.
             channel.requestFactory = partial(Request, parsePOSTFormSubmission=False)
             return channel
         protocol = self._websocket.buildProtocol(address)
-        # daphne's HTTP request hands it over like this.
+        # As daphne's HTTP request does it.
         protocol._raw_query_string = query
         return protocol

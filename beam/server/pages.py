@@ -1,8 +1,7 @@
-"""Serves the pages: the admin and the API's documentation, some at a time.
+"""Serves pages: the admin and the API's documentation, `max_pages` at a time.
 
-A page runs in a thread, with a database connection of its own. Requests beyond
-`max_pages` wait for their turn, so that neither threads nor connections grow with
-the number of requests.
+Each page takes a thread and a database connection. Requests beyond the limit wait
+for their turn, so the number of threads and connections is bounded.
 """
 
 from __future__ import annotations
@@ -35,19 +34,19 @@ _flood = Flood()
 
 
 class Turn:
-    """One of the slots, from its taking until it is given back, which is once."""
+    """A slot that one request holds; released once."""
 
     def __init__(self, slots: asyncio.Semaphore) -> None:
         self._slots: asyncio.Semaphore | None = slots
 
     def end(self) -> None:
-        """Let the next request run. Idempotent."""
+        """Release the slot for the next request. Idempotent."""
         slots, self._slots = self._slots, None
         if slots is not None:
             slots.release()
 
     def before(self, send: Any) -> Any:
-        """A `send` that ends the turn first: a client may read slowly."""
+        """A `send` that ends the turn first, as the client may read slowly."""
 
         async def end_and_send(message: Any) -> None:
             self.end()
@@ -58,13 +57,13 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A request whose body is here already."""
+    """A `receive` for a request whose body was read before."""
 
     receive: Any
     body: Any
 
     async def __call__(self) -> Any:
-        """What comes after the body."""
+        """The next message after the body."""
         return await self.receive()
 
 
@@ -79,7 +78,7 @@ class PageHandler(ASGIHandler):
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request when its turn comes; 503 if too many wait already."""
         try:
-            # A client that sends slowly takes nobody's turn.
+            # Before the turn: a client may send slowly.
             body = await super().read_body(receive)
         except RequestAborted:
             return
@@ -107,7 +106,7 @@ class PageHandler(ASGIHandler):
         return receive.body
 
     async def get_response_async(self, request: HttpRequest) -> Any:
-        """The response, with the connection closed before it is sent."""
+        """The response. The database connection is closed before it is sent."""
         try:
             return await super().get_response_async(request)
         finally:
@@ -115,14 +114,14 @@ class PageHandler(ASGIHandler):
 
 
 class StaticFiles(ASGIStaticFilesHandler):
-    """Django's, for which a path that leads out of its folders is a missing file."""
+    """Django's, which answers 404 to paths that lead out of its folders."""
 
     def serve(self, request: HttpRequest) -> Any:
         """The file. Raises `Http404`."""
         try:
             return super().serve(request)
         except SuspiciousOperation:
-            # Django answers it nowhere: it would be a 500, with a traceback each.
+            # Django does not handle it: it would be a 500 with a traceback.
             raise Http404 from None
 
 
@@ -132,12 +131,12 @@ class DatabaseMiddleware(MiddlewareMixin):
     def process_exception(
         self, request: HttpRequest, error: Exception
     ) -> HttpResponse | None:
-        """The page that says so; None for any other error."""
+        """A page with 503 that says why; None for any other error."""
         if not database.is_unavailable(error):
             return None
         problem = database.described(error)
         if (missed := _flood.next(time.monotonic())) is not None:
-            text = "Pages are answered with 503, for the database: %s (%d before it)"
+            text = "The database is unavailable; pages get 503: %s (%d more before it)"
             logger.warning(text, problem, missed)
         return unavailable(f"The database is unavailable: {problem}.")
 

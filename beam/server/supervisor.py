@@ -1,9 +1,9 @@
-"""Owns the processes of `beam_serve --processes N`: one socket, N servers.
+"""Owns the processes of `beam_serve --processes N`: N servers behind one socket.
 
 The supervisor binds the socket and never reads from it. Each server process
-inherits it, and one end of a control pipe: the server says there that it
-listens, and sees there that the supervisor is gone. A process that dies is
-started again; SIGTERM and SIGINT drain all; SIGHUP replaces them one by one.
+inherits the socket, and one end of a control pipe: it reports there that it
+listens, and sees there when the supervisor ends. A process that dies is started
+again. SIGTERM and SIGINT drain all processes, SIGHUP replaces them one by one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ READY = b"listening"
 BACKLOG = 4_096
 FIRST_DELAY = 0.2
 LONGEST_DELAY = 30.0
-# A process that lived this long starts its back-off anew.
+# A process that listened this long is restarted after `FIRST_DELAY` again.
 STEADY_SECONDS = 30.0
 START_SECONDS = 60.0
 REMEDIES: Final = {
@@ -43,13 +43,13 @@ REMEDIES: Final = {
     "one that it has, such as 127.0.0.1; 0.0.0.0 is all of them",
     errno.EACCES: "not permitted. Set PORT (or --port) to 1024 or above",
 }
-# What a process may take to end beyond `drain_seconds`.
+# Seconds beyond `drain_seconds` that a process may take to end.
 STOP_MARGIN = 10.0
 
 
 @dataclass(slots=True, eq=False)
 class Worker:
-    """A server process that was started for a slot. `since`: when it listened."""
+    """A server process that runs in a slot. `since`: when it began to listen."""
 
     slot: int
     process: asyncio.subprocess.Process
@@ -66,37 +66,37 @@ class Worker:
 
     @property
     def listens(self) -> bool:
-        """Whether it can serve."""
+        """Whether it accepts connections."""
         return self.runs and self.since is not None
 
     @property
     def was_steady(self) -> bool:
-        """Whether it listened for long enough to be no crash at the start."""
+        """Whether it listened for `STEADY_SECONDS`: it did not crash at its start."""
         return self.since is not None and time.monotonic() - self.since > STEADY_SECONDS
 
     async def is_ready(self) -> bool:
-        """Wait until it listens; False where it ended before, or was killed for it."""
+        """Wait until it listens. False: it ended before, or took too long."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(START_SECONDS):
-                said = await loop.sock_recv(self.control, 64)
+                received = await loop.sock_recv(self.control, 64)
         except TimeoutError:
             logger.error("%s did not listen within %g s: killed", self, START_SECONDS)
             self.send(signal.SIGKILL)
             return False
         except OSError:
             return False
-        if said == READY:
+        if received == READY:
             self.since = time.monotonic()
-        return said == READY
+        return received == READY
 
     def send(self, number: int) -> None:
-        """Pass a signal on; a process that is gone is no error."""
+        """Send a signal; a process that has ended is no error."""
         with suppress(ProcessLookupError):
             self.process.send_signal(number)
 
     async def end(self) -> None:
-        """Drain it; kill it where it does not end within its limit."""
+        """Drain it; kill it if it does not end in time."""
         self.send(signal.SIGTERM)
         try:
             async with asyncio.timeout(conf().drain_seconds + STOP_MARGIN):
@@ -110,12 +110,12 @@ class Worker:
 class Supervisor:
     """N server processes behind one listening socket.
 
-    `_workers` holds the process of each slot, and changes under the slot's lock
-    only; `_running` also those that drain, or are to take a slot over.
+    `_workers` holds the process of each slot, and changes only under the slot's
+    lock. `_running` also holds processes that drain, and replacements that start.
     """
 
     def __init__(self, count: int, listening: socket.socket, folder: str) -> None:
-        """`folder`: where processes write what the others are to see."""
+        """`folder`: where processes write their statistics for the others."""
         self._count = count
         self._folder = folder
         self._socket = listening
@@ -129,21 +129,21 @@ class Supervisor:
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT; the exit code.
 
-        1 where no process could start at all: the same fault would meet each.
+        1 if none of the first processes could start: the next would fail as well.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._replace)
         stopping = loop.create_task(self._stopping.wait())
-        beginning = loop.create_task(self._begin())
-        keepers = [loop.create_task(self._keep(slot)) for slot in range(self._count)]
-        await asyncio.wait((stopping, beginning), return_when=asyncio.FIRST_COMPLETED)
-        serves = self._stopping.is_set() or beginning.result()
+        starting = loop.create_task(self._start_all())
+        watching = [loop.create_task(self._watch(slot)) for slot in range(self._count)]
+        await asyncio.wait((stopping, starting), return_when=asyncio.FIRST_COMPLETED)
+        serves = self._stopping.is_set() or starting.result()
         if serves:
             await stopping
             logger.info("Stopping %d processes", len(self._running))
-        await self._cancel(stopping, beginning, *keepers, self._replacing)
+        await self._cancel(stopping, starting, *watching, self._replacing)
         await self._end_all()
         return 0 if serves else 1
 
@@ -154,21 +154,22 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    async def _begin(self) -> bool:
-        """Start them all; whether any of them listens."""
-        if not any(await asyncio.gather(*map(self._first, range(self._count)))):
+    async def _start_all(self) -> bool:
+        """Start a process in each slot; whether any of them listens."""
+        if not any(await asyncio.gather(*map(self._start_first, range(self._count)))):
             logger.critical("No server process could start; see above")
             return False
         missing = [str(w.slot + 1) for w in self._workers.values() if not w.listens]
         if missing:
-            told = (self._count - len(missing), self._count, ", ".join(missing))
-            logger.warning("%d of %d processes listen; not yet: %s", *told)
+            counts = self._count - len(missing), self._count
+            text = "%d of %d processes listen; not yet: %s"
+            logger.warning(text, *counts, ", ".join(missing))
         else:
             logger.info("All %d processes listen", self._count)
         return True
 
-    async def _first(self, slot: int) -> bool:
-        """Start the process of a slot; the first that listens is told."""
+    async def _start_first(self, slot: int) -> bool:
+        """Start the first process of a slot. Logs when the first of all listens."""
         async with self._locks[slot]:
             listens = await self._start(slot)
         if listens and not self._serving.is_set():
@@ -177,7 +178,7 @@ class Supervisor:
         return listens
 
     async def _start(self, slot: int) -> bool:
-        """Start the process of a slot, whose lock is held; whether it listens."""
+        """Start a process in a slot, whose lock is held; whether it listens."""
         self._workers[slot] = await self._spawn(slot)
         return await self._workers[slot].is_ready()
 
@@ -187,8 +188,8 @@ class Supervisor:
         ours.setblocking(False)
         shared = (self._socket.fileno(), theirs.fileno())
         command = [sys.argv[0], "beam_serve", "--inherit", f"{shared[0]},{shared[1]}"]
-        command += ["--sibling", str(slot + 1), "--of", str(self._count)]
-        command += ["--siblings", self._folder]
+        command += ["--number", str(slot + 1), "--of", str(self._count)]
+        command += ["--shared", self._folder]
         with theirs:
             try:
                 process = await asyncio.create_subprocess_exec(
@@ -202,12 +203,12 @@ class Supervisor:
         return worker
 
     def _forget(self, worker: Worker) -> None:
-        """Nothing is left of it. Idempotent."""
+        """Free what belongs to a process that has ended. Idempotent."""
         worker.control.close()
         self._running.discard(worker)
 
-    async def _keep(self, slot: int) -> None:
-        """Start the process of a slot again, whenever it dies."""
+    async def _watch(self, slot: int) -> None:
+        """Start another process in a slot each time its process dies."""
         await self._serving.wait()
         delay = FIRST_DELAY
         while True:
@@ -220,13 +221,13 @@ class Supervisor:
                 continue
             if worker.was_steady:
                 delay = FIRST_DELAY
-            logger.error("%s %s; another in %.1f s", worker, _ended(code), delay)
+            logger.error("%s %s; restart in %.1f s", worker, _ended(code), delay)
             await asyncio.sleep(delay * random.uniform(0.8, 1.2))  # noqa: S311
             delay = min(delay * 2, LONGEST_DELAY)
             await self._restart(worker)
 
     async def _restart(self, dead: Worker) -> None:
-        """Start another in its slot, which a replacement may have taken by now."""
+        """Start another process in its slot, unless a replacement took the slot."""
         slot = dead.slot
         async with self._locks[slot]:
             if self._workers[slot] is not dead:
@@ -238,7 +239,7 @@ class Supervisor:
                 return
         if listens:
             pid = self._workers[slot].process.pid
-            logger.info("Process %d is back (pid %d)", slot + 1, pid)
+            logger.info("Process %d was restarted (pid %d)", slot + 1, pid)
 
     def _replace(self) -> None:
         if self._replacing is None or self._replacing.done():
@@ -246,19 +247,20 @@ class Supervisor:
             self._replacing = loop.create_task(self._replace_all())
 
     async def _replace_all(self) -> None:
-        """A rolling restart: a new process listens before an old one drains."""
+        """Replace all processes: each new one listens before its old one drains."""
         for slot in range(self._count):
             if not await self._replace_one(slot):
                 return
 
     async def _replace_one(self, slot: int) -> bool:
-        """Whether the new one listens; else the old one is kept."""
+        """Replace the process of a slot. False: the new one failed, the old is kept."""
         async with self._locks[slot]:
             old, new = self._workers[slot], await self._spawn(slot)
             if listens := await new.is_ready():
                 self._workers[slot] = new
         if not listens:
-            logger.error("The new process %d does not start: kept", slot + 1)
+            text = "The new process %d does not start: the old one is kept"
+            logger.error(text, slot + 1)
             await self._end(new)
             return False
         await self._end(old)
@@ -281,7 +283,7 @@ def _ended(code: int) -> str:
 
 
 def cannot_listen(host: str, port: int, error: BaseException) -> str:
-    """Why an address cannot be listened on, and what to do, for the log."""
+    """The log line for an address that cannot be listened on, with the remedy."""
     number = getattr(error, "errno", None)
     if isinstance(error, socket.gaierror):
         reason = f"the name {host} has no address. Correct HOST (or --host)"
@@ -295,7 +297,7 @@ def cannot_listen(host: str, port: int, error: BaseException) -> str:
 def listen(host: str, port: int) -> socket.socket:
     """The socket that all processes share. Raises `OSError`.
 
-    For an IPv6 address it takes IPv4 clients too, as a single process does.
+    On an IPv6 address it accepts IPv4 clients too, as a single process does.
     """
     six = ":" in host
     listening = socket.create_server(
@@ -309,7 +311,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def supervise(count: int, host: str, port: int) -> int:
-    """Serve with `count` processes until told to stop; the exit code."""
+    """Serve with `count` processes until SIGTERM or SIGINT; the exit code."""
     host = host.strip("[]")
     try:
         listening = listen(host, port)

@@ -1,6 +1,7 @@
-"""Owns what becomes of errors inside Twisted, autobahn and daphne: a line each.
+"""Logs errors inside Twisted, autobahn and daphne, one line each.
 
-daphne throws Twisted's log away. What is no failure is for their developers.
+daphne discards Twisted's log. Only failures are taken from it: the rest is for the
+developers of these libraries.
 """
 
 from __future__ import annotations
@@ -18,24 +19,24 @@ logger = logging.getLogger(__name__)
 
 
 def install() -> None:
-    """Hear Twisted's log. Idempotent."""
-    # Any function is an observer; Twisted's types ask for an interface.
+    """Observe Twisted's log. Idempotent."""
+    # Any function can observe; Twisted's types require an interface.
     publisher: Any = globalLogPublisher
-    publisher.addObserver(tell)
+    publisher.addObserver(log_failure)
 
 
-def tell(event: Mapping[str, Any]) -> None:
-    """Count a failure, and log where it was and of what kind."""
+def log_failure(event: Mapping[str, Any]) -> None:
+    """Count a failure, and log its type and traceback. Other events are ignored."""
     failure = event.get("log_failure")
     if failure is None or event.get("log_level") is not LogLevel.critical:
         return
     metrics.SERVER_ERRORS.value += 1
     kind = failure.type.__qualname__
-    told = "An error inside the server: %s"
+    text = "An error inside the server: %s"
     record = logger.makeRecord(
-        logger.name, logging.ERROR, __file__, 0, told, (kind,), None
+        logger.name, logging.ERROR, __file__, 0, text, (kind,), None
     )
-    # Without the exception's text, which may quote a request.
+    # Without the exception's message, which may quote a request.
     lines = traceback.format_tb(failure.getTracebackObject())
     record.exc_text = "".join([*lines, kind])
     logger.handle(record)

@@ -162,7 +162,7 @@ class FrameProtocol(OutputProtocol):
         code: int | None,
         reason: str | None,
     ) -> None:
-        """The connection ended, by whatever way."""
+        """The connection ended."""
         super().onClose(wasClean, code, reason)
         self._forget_output()
         if self._ended is not None:

@@ -70,7 +70,7 @@ async def test_a_killed_process_is_started_again(server: Server) -> None:
     os.kill(victim, signal.SIGKILL)
 
     await asyncio.to_thread(
-        wait_until, lambda: "is back" in server.text(), "the process is back"
+        wait_until, lambda: "was restarted" in server.text(), "the process is restarted"
     )
     assert f"(pid {victim}) was ended by SIGKILL" in server.text()
     after = workers(server)

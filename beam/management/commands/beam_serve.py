@@ -47,11 +47,11 @@ class Command(BaseCommand):
             metavar="N",
             help="server processes behind one socket; above 1 they need REDIS_URL",
         )
-        # What the supervisor hands to its processes: two file descriptors, which
-        # of how many one is, and where they tell each other their figures.
-        parser.add_argument("--sibling", type=int, default=1, help=argparse.SUPPRESS)
+        # From the supervisor to its processes: the number of the process, how many
+        # there are, the folder of their statistics, and two file descriptors.
+        parser.add_argument("--number", type=int, default=1, help=argparse.SUPPRESS)
         parser.add_argument("--of", type=int, default=1, help=argparse.SUPPRESS)
-        parser.add_argument("--siblings", type=Path, help=argparse.SUPPRESS)
+        parser.add_argument("--shared", type=Path, help=argparse.SUPPRESS)
         parser.add_argument("--inherit", type=_inherited, help=argparse.SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -66,8 +66,8 @@ class Command(BaseCommand):
         if processes > 1:
             self._supervise(processes, host, port)
             return
-        if options["siblings"] is not None:
-            host_processes.join(options["siblings"], options["sibling"])
+        if options["shared"] is not None:
+            host_processes.join(options["shared"], options["number"])
             supervised.record(options["of"])
         # Installs the reactor: nothing may have done so before.
         from beam.server.daphne import Server

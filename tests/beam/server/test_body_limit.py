@@ -17,7 +17,7 @@ LIMIT = 1_048_576 + 65_536
 PATH = "/api/v1/push_room_event"
 
 
-def test_the_limit_is_above_what_every_view_takes(settings: Settings) -> None:
+def test_the_limit_is_above_those_of_all_views(settings: Settings) -> None:
     assert limit() == LIMIT
 
     settings.BEAM = settings.BEAM | {"max_message_bytes": 5_000, "max_batch_bytes": 10}
@@ -40,28 +40,30 @@ def test_the_limit_is_above_what_every_view_takes(settings: Settings) -> None:
         [(b"x-content-length", b"9999999999")],
     ],
 )
-def test_a_length_within_the_limit_may_pass(headers: list[tuple[bytes, bytes]]) -> None:
+def test_a_length_within_the_limit_is_accepted(
+    headers: list[tuple[bytes, bytes]],
+) -> None:
     check_length(headers)
 
 
 @pytest.mark.parametrize("length", [LIMIT + 1, 10**18])
-def test_a_length_over_the_limit_may_not(length: int) -> None:
+def test_a_length_above_the_limit_is_refused(length: int) -> None:
     with pytest.raises(TooLarge):
         check_length([(b"host", b"a"), (b"content-length", b"%d" % length)])
 
 
-def test_a_refusal_is_counted_and_said_in_json() -> None:
+def test_a_refusal_is_counted_and_answered_in_json() -> None:
     before = metrics.BODIES_REFUSED.value
 
-    said = json.loads(refuse())
+    answer = json.loads(refuse())
 
     message = f"a body has at most {LIMIT} bytes"
-    assert said == {"error": {"code": "too_large", "message": message}}
+    assert answer == {"error": {"code": "too_large", "message": message}}
     assert metrics.BODIES_REFUSED.value == before + 1
 
 
 class Exchange:
-    """A request in parts, as a server hands it over, and what was answered."""
+    """A request in parts, as a server passes it on, and the answer."""
 
     def __init__(self, *parts: bytes, **headers: str) -> None:
         self.parts = list(parts)
@@ -77,23 +79,23 @@ class Exchange:
         }
 
     async def receive(self) -> dict[str, Any]:
-        """The next part; the client is gone where there is none."""
+        """The next part; after the last, the client disconnects."""
         if not self.parts:
             return {"type": "http.disconnect"}
         part = self.parts.pop(0)
         return {"type": "http.request", "body": part, "more_body": bool(self.parts)}
 
     async def send(self, message: Any) -> None:
-        """Part of the answer."""
+        """Record a part of the answer."""
         self.sent.append(message)
 
     async def run(self, handler: ApiHandler) -> None:
-        """Have the request served."""
+        """Serve the request."""
         await handler(self.scope, self.receive, self.send)
 
     @property
     def status(self) -> int:
-        """The status that was answered."""
+        """The status of the answer."""
         return int(self.sent[0]["status"])
 
 
@@ -120,7 +122,7 @@ class Recorder:
         ([b"x" * 1_000] * 100, {}),
     ],
 )
-async def test_a_view_knows_the_length_of_every_body(
+async def test_a_view_gets_the_length_of_every_body(
     parts: list[bytes], headers: dict[str, str]
 ) -> None:
     recorder, body = Recorder(), b"".join(parts)
@@ -158,7 +160,7 @@ async def test_a_body_is_read_up_to_the_limit() -> None:
     assert metrics.BODIES_REFUSED.value == before + 1
 
 
-async def test_a_body_of_a_length_over_the_limit_is_not_read() -> None:
+async def test_a_body_whose_length_is_above_the_limit_is_not_read() -> None:
     recorder = Recorder()
     exchange = Exchange(b"x", b"y", content_length=str(LIMIT + 1))
 
@@ -169,7 +171,7 @@ async def test_a_body_of_a_length_over_the_limit_is_not_read() -> None:
     assert exchange.status == 413
 
 
-async def test_a_client_that_goes_amid_its_body_is_not_answered() -> None:
+async def test_a_client_that_disconnects_during_its_body_is_not_answered() -> None:
     recorder = Recorder()
     exchange = Exchange()
 

@@ -1,4 +1,4 @@
-"""Ordinary opening handshakes are recognised; all else is daphne's to judge."""
+"""Ordinary opening handshakes are recognised; the rest is left to daphne."""
 
 from __future__ import annotations
 
@@ -68,33 +68,33 @@ def test_an_ordinary_handshake_gives_its_query(data: bytes, query: bytes) -> Non
         request(headers=HEADERS + b"X: " + b"a" * MAX_HEAD + b"\r\n"),
     ],
 )
-def test_what_is_unusual_is_left_to_daphne(data: bytes) -> None:
+def test_an_unusual_request_is_not_taken_as_a_handshake(data: bytes) -> None:
     assert handshake_query(data) is None
 
 
 @given(st.binary(max_size=200) | st.text(alphabet="GET /?:\r\na").map(str.encode))
-def test_no_first_bytes_are_taken_for_a_handshake_by_chance(data: bytes) -> None:
+def test_arbitrary_bytes_are_not_taken_as_a_handshake(data: bytes) -> None:
     assert handshake_query(data) is None
 
 
 @pytest.mark.parametrize(
-    ("uri", "told"),
+    ("uri", "shown"),
     [
         (b"/socket/websocket?user_token=sesame", "/socket/websocket"),
         (b"/socket/longpoll?a?user_token=sesame", "/socket/longpoll"),
         ("/é".encode(), r"/\xc3\xa9"),
     ],
 )
-def test_a_request_that_is_logged_shows_no_query(uri: bytes, told: str) -> None:
+def test_a_request_in_the_log_shows_no_query(uri: bytes, shown: str) -> None:
     server = SimpleNamespace(protocol_connected=lambda _: None)
     factory = SimpleNamespace(server=server)
     channel = SimpleNamespace(
         factory=factory, transport=None, getPeer=str, getHost=str, isSecure=bool
     )
-    asked = Request(channel)
-    asked.method, asked.uri = b"GET", uri
+    request = Request(channel)
+    request.method, request.uri = b"GET", uri
 
-    assert f"{asked} {asked!r}" == f"<Request GET {told}> <Request GET {told}>"
+    assert f"{request} {request!r}" == f"<Request GET {shown}> <Request GET {shown}>"
 
 
 ANSWER_SECONDS = 5.0
@@ -114,7 +114,9 @@ async def status(port: int, *chunks: bytes) -> bytes:
     return line.split()[1]
 
 
-async def test_every_way_to_begin_is_answered_alike(beam_server: Serve) -> None:
+async def test_a_request_is_answered_alike_whole_and_in_parts(
+    beam_server: Serve,
+) -> None:
     port = beam_server().port
     token = jwt_tokens.mint_user("ada", 60).encode()
     good = request(b"GET /socket/websocket?user_token=" + token + b" HTTP/1.1")
@@ -151,7 +153,9 @@ ORIGINS = [
 ]
 
 
-async def test_origins_are_judged_by_beam_alone(beam_server: Serve) -> None:
+async def test_origins_are_judged_by_beam_and_not_by_autobahn(
+    beam_server: Serve,
+) -> None:
     token = jwt_tokens.mint_user("ada", 60).encode()
     ports = {
         allowed: beam_server(BEAM_ALLOWED_ORIGINS=allowed).port

@@ -1,4 +1,4 @@
-"""The supervisor, with processes that start in a moment and do as they are told."""
+"""The supervisor, with small processes in place of servers."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from beam.server.supervisor import Supervisor, listen
 from tests.clients import until
 from tests.processes import needs_ipv6
 
-# Stands in for `manage.py`. What it is to do is the name of a file beside it.
+# In place of `manage.py`. Files in its folder, named `die N` and `hang N`, make
+# process N fail at its start.
 WORKER = """
 import os, sys
 from pathlib import Path
 
-told = dict(zip(sys.argv[2::2], sys.argv[3::2]))
-slot, control = told["--sibling"], int(told["--inherit"].split(",")[1])
+options = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+slot, control = options["--number"], int(options["--inherit"].split(",")[1])
 here = Path(__file__).parent
 with (here / "starts").open("a") as starts:
     starts.write(f"{slot} {os.getpid()}\\n")
@@ -41,21 +42,21 @@ os.read(control, 1)
 
 
 class Supervised:
-    """A supervisor of two such processes."""
+    """A supervisor of two of these processes."""
 
     def __init__(self, folder: Path, listening: socket.socket) -> None:
         self.folder = folder
         self.running = asyncio.create_task(Supervisor(2, listening, str(folder)).run())
 
     def pids(self, slot: int) -> list[int]:
-        """Of all that were started for a slot, in their order."""
+        """The pids of all processes that were started in a slot, in order."""
         file = self.folder / "starts"
         lines = file.read_text().splitlines() if file.exists() else []
-        told = [tuple(map(int, line.split())) for line in lines]
-        return [pid for number, pid in told if number == slot]
+        starts = [tuple(map(int, line.split())) for line in lines]
+        return [pid for number, pid in starts if number == slot]
 
     def children(self) -> set[int]:
-        """The pids of those that run."""
+        """The pids of the processes that run."""
         children = psutil.Process().children()
         return {c.pid for c in children if str(self.folder) in " ".join(c.cmdline())}
 
@@ -64,7 +65,7 @@ class Supervised:
 async def supervised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> AsyncIterator[Supervised]:
-    """Stopped at the end, as Ctrl-C would."""
+    """A running supervisor, stopped at the end by SIGINT."""
     caplog.set_level("INFO", "beam.server.supervisor")
     script = tmp_path / "manage.py"
     script.write_text(WORKER)
@@ -79,7 +80,7 @@ async def supervised(
     assert not one.children()
 
 
-async def test_where_one_listens_is_said_by_the_first_and_again_by_all(
+async def test_the_address_is_logged_once_and_then_that_all_processes_listen(
     supervised: Supervised, caplog: pytest.LogCaptureFixture
 ) -> None:
     await until(lambda: "All 2 processes listen" in caplog.text)
@@ -98,14 +99,14 @@ async def test_a_process_that_hangs_at_its_start_is_killed_and_started_again(
     await until(lambda: "Listening on" in caplog.text)
 
     assert "did not listen" not in caplog.text
-    await until(lambda: "Process 2 is back" in caplog.text)
-    hung, back = supervised.pids(2)
+    await until(lambda: "Process 2 was restarted" in caplog.text)
+    hung, restarted = supervised.pids(2)
     assert f"Process 2 (pid {hung}) did not listen within 0.5 s: killed" in caplog.text
     assert "1 of 2 processes listen; not yet: 2" in caplog.text
-    assert supervised.children() == {*supervised.pids(1), back}
+    assert supervised.children() == {*supervised.pids(1), restarted}
 
 
-async def test_where_no_process_can_start_it_ends_with_1(
+async def test_the_supervisor_exits_with_1_if_no_process_can_start(
     supervised: Supervised, caplog: pytest.LogCaptureFixture
 ) -> None:
     for slot in (1, 2):
@@ -116,7 +117,7 @@ async def test_where_no_process_can_start_it_ends_with_1(
     assert "Listening" not in caplog.text
 
 
-async def test_it_can_be_stopped_while_a_process_hangs(
+async def test_the_supervisor_can_be_stopped_while_a_process_hangs(
     supervised: Supervised, caplog: pytest.LogCaptureFixture
 ) -> None:
     for slot in (1, 2):
@@ -129,7 +130,7 @@ async def test_it_can_be_stopped_while_a_process_hangs(
         assert await supervised.running == 0
 
 
-async def test_a_slot_that_is_replaced_while_it_waits_is_not_started_twice(
+async def test_a_slot_that_is_replaced_during_the_restart_delay_is_not_started_twice(
     supervised: Supervised,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -137,15 +138,15 @@ async def test_a_slot_that_is_replaced_while_it_waits_is_not_started_twice(
     monkeypatch.setattr(supervisor, "FIRST_DELAY", 1.0)
     await until(lambda: "All 2 processes listen" in caplog.text)
     os.kill(supervised.pids(1)[0], signal.SIGKILL)
-    await until(lambda: "another in 1.0 s" in caplog.text)
+    await until(lambda: "restart in 1.0 s" in caplog.text)
 
     os.kill(os.getpid(), signal.SIGHUP)
     await until(lambda: caplog.text.count("was replaced") == 2)
 
-    # The wait goes on, and ends where the slot is taken: only then does it see this.
-    assert "is back" not in caplog.text
+    # The delay has not ended: the slot is found taken after it.
+    assert "was restarted" not in caplog.text
     os.kill(supervised.pids(1)[1], signal.SIGKILL)
-    await until(lambda: "Process 1 is back" in caplog.text)
+    await until(lambda: "Process 1 was restarted" in caplog.text)
     assert len(supervised.pids(1)) == 3
     assert len(supervised.pids(2)) == 2
     assert supervised.children() == {supervised.pids(n)[-1] for n in (1, 2)}
@@ -166,10 +167,10 @@ async def test_a_process_that_cannot_be_started_is_tried_again(
         os.kill(supervised.pids(1)[0], signal.SIGKILL)
         await until(lambda: "Process 1 cannot be started: no more" in caplog.text)
 
-    await until(lambda: "Process 1 is back" in caplog.text)
+    await until(lambda: "Process 1 was restarted" in caplog.text)
 
 
-async def test_a_new_process_that_hangs_leaves_the_old_one_where_it_is(
+async def test_a_replacement_that_hangs_leaves_the_old_process_running(
     supervised: Supervised,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -181,9 +182,11 @@ async def test_a_new_process_that_hangs_leaves_the_old_one_where_it_is(
 
     os.kill(os.getpid(), signal.SIGHUP)
 
-    await until(lambda: "The new process 1 does not start: kept" in caplog.text)
+    await until(
+        lambda: "The new process 1 does not start: the old one is kept" in caplog.text
+    )
     await until(lambda: supervised.children() == before)
-    assert "another in" not in caplog.text
+    assert "restart in" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -194,7 +197,7 @@ async def test_a_new_process_that_hangs_leaves_the_old_one_where_it_is(
         ("::ffff:127.0.0.1", "http://[::ffff:127.0.0.1]:"),
     ],
 )
-def test_it_listens_for_the_family_of_the_address(host: str, url: str) -> None:
+def test_the_socket_has_the_family_of_the_address(host: str, url: str) -> None:
     if ":" in host:
         needs_ipv6()
 

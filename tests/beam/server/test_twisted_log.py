@@ -1,4 +1,4 @@
-"""What goes wrong inside the server is told; daphne would not."""
+"""Errors inside the server are logged and counted; daphne would discard them."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ def test_a_protocol_that_raises_is_logged_and_counted(beam_server: Serve) -> Non
     metrics = httpx.get(f"{server.url}/metrics", headers=SECRET).text
     server.stop()
 
-    [told] = [line for line in lines(server) if line["level"] == "ERROR"]
-    assert told["logger"] == "beam.server.twisted_log"
-    assert told["message"] == "An error inside the server: KeyError"
-    assert "in fail" in told["traceback"]
-    assert told["traceback"].endswith("\nKeyError")
+    [logged] = [line for line in lines(server) if line["level"] == "ERROR"]
+    assert logged["logger"] == "beam.server.twisted_log"
+    assert logged["message"] == "An error inside the server: KeyError"
+    assert "in fail" in logged["traceback"]
+    assert logged["traceback"].endswith("\nKeyError")
     assert 'beam_server_errors_total{process="1"} 1.0' in metrics
     assert "sesame" not in server.text()
 
 
 @pytest.fixture
-def heard() -> Iterator[None]:
-    """Twisted's log is heard in this process, twice installed."""
+def observed() -> Iterator[None]:
+    """Twisted's log is observed in this process; installed twice."""
     twisted_log.install()
     twisted_log.install()
     yield
     publisher: Any = globalLogPublisher
-    publisher.removeObserver(twisted_log.tell)
+    publisher.removeObserver(twisted_log.log_failure)
 
 
 def fail() -> None:
-    """What nobody handles."""
+    """Raise in a callback, where no code handles it."""
     waiting: Deferred[None] = Deferred()
     waiting.addCallback(lambda _: 1 / 0)
     waiting.callback(None)
 
 
-@pytest.mark.usefixtures("heard")
-def test_a_failure_that_nobody_took_is_told_once(
+@pytest.mark.usefixtures("observed")
+def test_a_failure_that_is_not_handled_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     before = metrics.SERVER_ERRORS.value
@@ -69,8 +69,8 @@ def test_a_failure_that_nobody_took_is_told_once(
     assert metrics.SERVER_ERRORS.value == before + 1
 
 
-@pytest.mark.usefixtures("heard")
-def test_what_is_no_failure_of_the_server_is_not_told(
+@pytest.mark.usefixtures("observed")
+def test_events_that_are_not_failures_are_not_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     before = metrics.SERVER_ERRORS.value
