@@ -14,8 +14,8 @@ from pathlib import Path
 
 from rooms.auth import jwt_tokens
 from tests.stress.client import Client
+from tests.stress.deployment import LEASE_SECONDS, REDIS_TIMEOUT, Look, World
 from tests.stress.ledger import STEADY_SECONDS, Ledger, Membership, Outage, judge
-from tests.stress.world import LEASE_SECONDS, REDIS_TIMEOUT, Look, World
 
 CLIENTS = 200
 USERS = 120
