@@ -1,6 +1,6 @@
 """`python -m tests.serve PORT`: `manage.py beam_serve` for `tests.processes`.
 
-On SIGUSR1 it prints how many tasks its event loop has.
+On SIGUSR1 it prints the number of tasks of its event loop.
 """
 
 import asyncio
@@ -13,19 +13,19 @@ from typing import Any
 from django.core.management import execute_from_command_line
 
 
-def look(*_: Any) -> None:
-    """Print what a leak would show in."""
+def print_state(*_: Any) -> None:
+    """Print the number of tasks, in which a leak would show."""
     from daphne.server import twisted_loop
 
     tasks = len(asyncio.all_tasks(twisted_loop))
-    sys.stderr.write(f"stress look {json.dumps({'tasks': tasks})}\n")
+    sys.stderr.write(f"stress state {json.dumps({'tasks': tasks})}\n")
     sys.stderr.flush()
 
 
 def main() -> None:
     """Serve on the port that the command names."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "beam.settings")
-    signal.signal(signal.SIGUSR1, look)
+    signal.signal(signal.SIGUSR1, print_state)
     execute_from_command_line(["manage.py", "beam_serve", "--port", sys.argv[1]])
 
 

@@ -1,4 +1,4 @@
-"""A day of coming and going, compressed; `make churn` is the long one: 100,000."""
+"""Many joins and leaves in a short time; `make churn` makes 100,000."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ async def test_memory_stays_on_its_plateau(
 ) -> None:
     url = request.getfixturevalue("shared_redis").url if redis else ""
     server = beam_server(REDIS_URL=url)
-    told: list[str] = []
+    lines: list[str] = []
 
-    report = await Churn(server, joins, told.append).go()
+    report = await Churn(server, joins, lines.append).go()
 
     assert report.joins >= joins
-    assert report.good, "\n".join(told)
+    assert report.good, "\n".join(lines)

@@ -14,10 +14,10 @@ from tests.stress.run import Run
 async def test_every_promise_is_kept_under_failures(tmp_path: Path) -> None:
     find_old_redis()
     find_faketime()
-    log: list[str] = []
+    lines: list[str] = []
 
-    report = await Run(tmp_path, 12.0, "ci", log.append).go()
+    report = await Run(tmp_path, 12.0, "ci", lines.append).go()
 
-    assert report.broken == [], "\n".join([*log, report.table()])
+    assert report.broken == [], "\n".join([*lines, report.table()])
     assert report.counts["deliveries"] > 5_000
     assert len(report.outages) >= 2

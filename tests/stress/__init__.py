@@ -1,1 +1,1 @@
-"""`make stress`: a cluster under failures, and whether Beam keeps its promises."""
+"""`make stress`: a deployment with failures, and whether Beam keeps its promises."""

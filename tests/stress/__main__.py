@@ -1,4 +1,4 @@
-"""`python -m tests.stress --seconds 60 --seed 1`: see the package."""
+"""`python -m tests.stress --seconds 60 --seed 1`: a stress run; see `tests.stress`."""
 
 from __future__ import annotations
 
@@ -22,19 +22,27 @@ from tests.stress.run import Run  # noqa: E402 - Django's settings come first
 
 
 def say(text: str) -> None:
-    """A line of progress."""
+    """Print a line."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def main() -> int:
-    """Run and report; 1 if a promise was broken."""
+    """Run and print the report. Returns 1 if a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.stress")
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--seed", default=secrets.token_hex(3))
-    parser.add_argument("--only", default="", help="disturbances with this in the name")
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="how long to disturb (60)"
+    )
+    parser.add_argument(
+        "--seed", default=secrets.token_hex(3), help="the same seed, the same order"
+    )
+    parser.add_argument(
+        "--only",
+        default="",
+        help="make only disturbances whose names contain this text",
+    )
     options = parser.parse_args()
-    # SIGTERM also ends all processes that were started.
+    # On SIGTERM too, end the processes that were started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="beam-stress-"))
     run = Run(folder, options.seconds, options.seed, say, options.only)
@@ -42,13 +50,15 @@ def main() -> int:
     say("\n" + report.table() + "\n")
     if not report.broken:
         shutil.rmtree(folder)
-        say("Every promise was kept.")
+        say("All promises were kept.")
         return 0
-    say(f"{len(report.broken)} broken promises; the first:")
+    say(f"{len(report.broken)} promises were broken. The first ones:")
     for text in report.broken[:30]:
         say(f"  {text}")
-    say(f"The processes' logs are in {folder}.")
-    say(f"Again: make stress SECONDS={report.seconds:g} SEED={report.seed}")
+    say(f"Logs of the server processes: {folder}")
+    say(
+        f"To repeat this run: make stress SECONDS={report.seconds:g} SEED={report.seed}"
+    )
     return 1
 
 

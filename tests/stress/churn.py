@@ -1,7 +1,7 @@
-"""`python -m tests.stress.churn --joins 100000`: many joins and leaves.
+"""`python -m tests.stress.churn --joins 100000`: many joins and leaves in a short time.
 
-Clients connect, join, send, update their presence, leave, and connect again. The
-server's memory may reach a plateau, and must stay there.
+Clients connect, join, send, update their presence, leave, and connect again. The memory
+of the server may reach a plateau, and must stay there.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ALLOWED = 1.10
 
 @dataclass
 class Report:
-    """Memory in bytes, sampled while joins went on."""
+    """The memory of the server in bytes, sampled during the joins."""
 
     samples: list[int] = field(default_factory=list)
     joins: int = 0
@@ -74,7 +74,7 @@ class Churn:
         self.report = Report()
 
     async def go(self) -> Report:
-        """All joins, by some clients at a time."""
+        """Make all joins, by `CLIENTS` clients at a time."""
         started = time.monotonic()
         await asyncio.gather(*(self._client() for _ in range(CLIENTS)))
         self.report.seconds = time.monotonic() - started
@@ -98,7 +98,7 @@ class Churn:
                 socket.transport.abort()
 
     async def _visit(self, socket: ClientConnection, ref: str, session: str) -> None:
-        """Join, send a message, change the meta, leave: each is answered with ok."""
+        """Join, send a message, update the meta, leave: each is answered with ok."""
         room = f"churn {self._random.randrange(ROOMS)}"
         topic = f"room:{room}"
         payload = {"room_token": token("", room), "session_id": session}
@@ -123,7 +123,7 @@ class Churn:
 
 
 async def _reply(socket: ClientConnection) -> str:
-    """The next reply, not decoded; events of others are skipped."""
+    """The text of the next reply. Other messages are dropped."""
     while True:
         text = await socket.recv()
         assert isinstance(text, str)
@@ -132,15 +132,15 @@ async def _reply(socket: ClientConnection) -> str:
 
 
 def say(text: str) -> None:
-    """A line of progress."""
+    """Print a line."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def main() -> int:
-    """Run over Redis and report; 1 if memory left its plateau."""
+    """Run with Redis and print the report. Returns 1 if the memory grew."""
     parser = argparse.ArgumentParser(prog="python -m tests.stress.churn")
-    parser.add_argument("--joins", type=int, default=100_000)
+    parser.add_argument("--joins", type=int, default=100_000, help="how many joins")
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="beam-churn-") as folder,

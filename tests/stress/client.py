@@ -1,7 +1,7 @@
-"""A client that behaves like the official one, and keeps a record.
+"""A client that uses the protocol as the official client does, and keeps a record.
 
-Reconnects to any server with back-off, rejoins, sends heartbeats, times out pushes,
-computes presence, and drops events of earlier joins.
+It reconnects to any server with back-off, joins again, sends heartbeats, lets pushes
+time out, computes presence, and drops messages that are not of its current join.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import itertools
 import json
 import random
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -22,7 +21,9 @@ from urllib.parse import quote
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, WebSocketException
 
-from tests.stress.ledger import Ledger, Membership, Message, Received
+from tests.stress.behaviour import Behaviour
+from tests.stress.ledger import Ledger, Message, Received
+from tests.stress.view import View
 
 HEARTBEAT_SECONDS = 2.0
 TIMEOUT_SECONDS = 10.0
@@ -36,62 +37,27 @@ class Lost(Exception):
     """The connection ended."""
 
 
-@dataclass
-class View:
-    """One joined room, as this client knows it."""
-
-    topic: str
-    join_ref: str
-    membership: Membership
-    # ref -> session; None until the state was received.
-    refs: dict[str, str] | None = None
-    pending: list[Any] = field(default_factory=list)
-    # The last presence events, for reports.
-    story: deque[str] = field(default_factory=lambda: deque(maxlen=400))
-
-    def sessions(self) -> Counter[str]:
-        """The sessions that are present, and how often."""
-        return Counter((self.refs or {}).values())
-
-
-@dataclass
-class Behaviour:
-    """How a client spends its time: actions a second, and their weights."""
-
-    rate: float = 1.0
-    actions: dict[str, int] = field(
-        default_factory=lambda: {
-            "talk": 70,
-            "direct": 14,
-            "update": 6,
-            "rejoin": 5,
-            "drop": 3,
-            "vanish": 2,
-        }
-    )
-
-
-Places = Callable[[], Sequence[str]]
+Urls = Callable[[], Sequence[str]]
 
 
 class Client:
-    """One user's session: connects, acts and records until `stop`."""
+    """One session of a user: connects, acts and records until `stop`."""
 
     def __init__(
         self,
         name: str,
         rooms: Sequence[str],
         tokens: Callable[[str, str | None], str],
-        places: Places,
+        urls: Urls,
         ledger: Ledger,
         seed: str,
     ) -> None:
-        """`tokens(user, room)`; `places()`: mounts, `ws://.../socket`."""
+        """`tokens(user, room)`: a token. `urls()`: the URLs `ws://.../socket`."""
         self.user, _, self.session_id = name.partition(":")
         self.session = name
         self.rooms = list(rooms)
         self.tokens = tokens
-        self.places = places
+        self.urls = urls
         self.ledger = ledger
         self.behaviour = Behaviour()
         self.counts: Counter[str] = Counter()
@@ -111,7 +77,7 @@ class Client:
         return f"{self.connection} on {port}"
 
     async def run(self) -> None:
-        """Live until `stop`."""
+        """Connect again and again until `stop`."""
         tries = 0
         while self.running:
             try:
@@ -122,12 +88,12 @@ class Client:
                 tries += 1
                 continue
             tries = 0
-            await self._live()
+            await self._use_connection()
             if self.running:
                 await self._back_off(0)
 
     async def stop(self) -> None:
-        """Leave every room, then close."""
+        """Leave every room properly, then close."""
         self.acting = False
         for topic in list(self.views):
             with suppress(Lost, TimeoutError):
@@ -143,10 +109,10 @@ class Client:
         await asyncio.sleep(pause * self._random.uniform(0.5, 1.5))
 
     async def _connect(self) -> None:
-        place = self._random.choice(self.places())
+        url = self._random.choice(self.urls())
         token = quote(self.tokens(self.user, None))
         self._socket = await connect(
-            f"{place}/websocket?vsn=2.0.0&user_token={token}",
+            f"{url}/websocket?vsn=2.0.0&user_token={token}",
             compression=None,
             max_size=None,
             max_queue=None,
@@ -159,8 +125,8 @@ class Client:
         self._seqs = itertools.count(1)
         self.counts["connections"] += 1
 
-    async def _live(self) -> None:
-        """One connection, until its end."""
+    async def _use_connection(self) -> None:
+        """Use one connection until it ends."""
         assert self._socket is not None
         tasks = [
             asyncio.create_task(work)
@@ -172,15 +138,15 @@ class Client:
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
-            self._over()
+            self._close()
         for result in results:
             if isinstance(result, Exception) and not isinstance(
                 result, (Lost, *CONNECTING)
             ):
                 raise result
 
-    def _over(self) -> None:
-        """The connection ended, in any way."""
+    def _close(self) -> None:
+        """Close the connection, and end all memberships."""
         assert self._socket is not None
         self._socket.transport.abort()
         for topic in list(self.views):
@@ -202,7 +168,7 @@ class Client:
         raise Lost
 
     async def _heartbeat(self) -> None:
-        """A heartbeat that is not answered before the next one ends the socket."""
+        """Send heartbeats. Close if one is not answered before the next."""
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             try:
@@ -219,7 +185,7 @@ class Client:
         join_ref: str | None,
         seconds: float = TIMEOUT_SECONDS,
     ) -> Any:
-        """The reply's payload. `TimeoutError`, `Lost`."""
+        """Push, and return the payload of the reply. Raises `TimeoutError`, `Lost`."""
         answer = await self._send(topic, event, payload, join_ref)
         async with asyncio.timeout(seconds):
             return await answer
@@ -227,7 +193,7 @@ class Client:
     async def _send(
         self, topic: str, event: str, payload: Any, join_ref: str | None
     ) -> asyncio.Future[Any]:
-        """Push; a future of the reply's payload."""
+        """Push, and return a future of the payload of the reply."""
         assert self._socket is not None
         ref = str(next(self._refs))
         if event == "phx_join":
@@ -261,7 +227,7 @@ class Client:
         elif event == "beam_gap":
             view.membership.gaps.append(now)
         elif event.startswith("presence_"):
-            self._follow(view, event, payload, now)
+            view.follow(event, payload, now)
         else:
             view.membership.received.append(
                 Received(now, payload["by"], payload["seq"])
@@ -275,66 +241,46 @@ class Client:
         payload: Any,
         now: float,
     ) -> None:
-        """Membership begins with the reply, before anything that follows it."""
+        """Begin a membership with its reply, before messages that follow it."""
         if join_ref == ref and payload["status"] == "ok" and topic.startswith("room:"):
             membership = self.ledger.join(topic, self.session, now)
             self.views[topic] = View(topic, str(ref), membership)
 
-    def _follow(self, view: View, event: str, payload: Any, now: float) -> None:
-        view.story.append(f"{now} {event} {json.dumps(payload)}")
-        if event == "presence_state":
-            view.refs = _pairs(payload)
-            pending, view.pending = view.pending, []
-            for diff in pending:
-                self._apply(view, diff, now)
-        elif view.refs is None:
-            view.pending.append(payload)
-        else:
-            self._apply(view, payload, now)
-
-    def _apply(self, view: View, diff: Any, now: float) -> None:
-        assert view.refs is not None
-        left = _pairs(diff["leaves"])
-        view.refs |= _pairs(diff["joins"])
-        for ref in left:
-            view.refs.pop(ref, None)
-        here = set(view.refs.values())
-        for session in set(left.values()) - here:
-            view.membership.gone.append((now, session))
-
     async def _act(self) -> None:
-        """Join, then act at random times."""
+        """Join all rooms, and act at random times."""
         while self.running:
             await self._join_all()
             await asyncio.sleep(self._random.expovariate(self.behaviour.rate))
             if self.acting and self.views:
                 names, weights = zip(*self.behaviour.actions.items(), strict=True)
                 [name] = self._random.choices(names, weights)
-                await self._do(name, self._random.choice(list(self.views.values())))
+                await self._act_once(
+                    name, self._random.choice(list(self.views.values()))
+                )
 
-    async def _do(self, name: str, view: View) -> None:
-        self.counts[name] += 1
-        if name == "talk":
-            await self._say(view, None)
-        elif name == "direct":
+    async def _act_once(self, name: str, view: View) -> None:
+        self.counts[f"action: {name}"] += 1
+        if name == "broadcast":
+            await self._send_messages(view, None)
+        elif name == "direct message":
             others = [s for s in view.sessions() if s != self.session]
             if others:
-                await self._say(view, self._random.choice(others))
-        elif name == "update":
+                await self._send_messages(view, self._random.choice(others))
+        elif name == "presence update":
             meta = {"meta": {"mood": self._random.randrange(5)}}
             with suppress(TimeoutError):
                 await self._push(view.topic, "presence_update", meta, view.join_ref)
         elif name == "rejoin":
             with suppress(TimeoutError):
                 await self._leave(view.topic)
-        elif name == "vanish":
-            await self._vanish()
+        elif name == "drop connection, pause":
+            await self._drop_and_pause()
         else:
             raise Lost
 
-    async def _vanish(self) -> None:
+    async def _drop_and_pause(self) -> None:
         assert self._socket is not None
-        self._over()
+        self._close()
         await asyncio.sleep(self._random.uniform(1.0, 3.0))
         raise Lost
 
@@ -353,7 +299,7 @@ class Client:
                 else:
                     if reply["status"] == "ok":
                         break
-                    self.counts[f"joins {reply['response']['reason']}"] += 1
+                    self.counts[f"joins refused: {reply['response']['reason']}"] += 1
                 await self._back_off(tries)
                 tries += 1
 
@@ -363,8 +309,8 @@ class Client:
         self._end(topic, "left")
         await self._push(topic, "phx_leave", {}, view.join_ref)
 
-    async def _say(self, view: View, to: str | None) -> None:
-        """Push a few numbered messages at once, then read their answers."""
+    async def _send_messages(self, view: View, to: str | None) -> None:
+        """Push a few numbered messages at once, and record the replies."""
         sent = []
         for _ in range(self._random.randint(1, BURST)):
             message = Message(
@@ -394,12 +340,3 @@ class Client:
             reply = answer.result()
             ok = reply["status"] == "ok"
             message.status = "ok" if ok else reply["response"]["reason"]
-
-
-def _pairs(state: Any) -> dict[str, str]:
-    """ref -> session of every meta."""
-    return {
-        meta["phx_ref"]: session
-        for session, presence in state.items()
-        for meta in presence["metas"]
-    }

@@ -1,4 +1,4 @@
-"""A stress run: failures chosen by a seed, clients, and the check of the promises."""
+"""Runs clients against a deployment, disturbs it, and reports what was broken."""
 
 from __future__ import annotations
 
@@ -14,19 +14,27 @@ from pathlib import Path
 
 from rooms.auth import jwt_tokens
 from tests.stress.client import Client
-from tests.stress.deployment import LEASE_SECONDS, REDIS_TIMEOUT, Look, World
-from tests.stress.ledger import STEADY_SECONDS, Ledger, Membership, Outage, judge
+from tests.stress.deployment import (
+    LEASE_SECONDS,
+    PROCESSES,
+    REDIS_TIMEOUT,
+    Deployment,
+    ProcessState,
+)
+from tests.stress.disturbances import Disturbances
+from tests.stress.judge import judge
+from tests.stress.ledger import STEADY_SECONDS, Ledger, Membership, Outage
 
 CLIENTS = 200
 USERS = 120
 ROOMS = 20
 WARM_SECONDS = 4.0
-# For how long clients must agree.
+# How long all clients must agree before the next disturbance.
 CALM_SECONDS = 2.0
-# After an outage: two leases for presence.
+# The time to agree after an outage: two leases.
 CONVERGE_SECONDS = 2 * LEASE_SECONDS
 SETTLE_SECONDS = CONVERGE_SECONDS
-# A push during an outage of Redis is refused by then.
+# A push is refused within this time if Redis is unavailable.
 REFUSE_SECONDS = REDIS_TIMEOUT + 1.0
 EXPLAINED = 20
 TASKS, FILES = 20, 10
@@ -37,7 +45,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class Report:
-    """What a run did and found. It is good if `broken` is empty."""
+    """What a run did and found. `broken`: the promises that were not kept."""
 
     seed: str
     seconds: float
@@ -47,9 +55,12 @@ class Report:
     broken: list[str] = field(default_factory=list)
 
     def table(self) -> str:
-        """A table for people: one value in each row."""
+        """The report as text: one row per number."""
         rows = [
-            *((f"{kind}", f"{after:.1f} s to agree") for kind, after in self.outages),
+            *(
+                (f"agreement after: {kind}", f"{after:.1f} s")
+                for kind, after in self.outages
+            ),
             *((name, f"{count:,}") for name, count in sorted(self.counts.items())),
             *self.facts.items(),
         ]
@@ -59,15 +70,16 @@ class Report:
 
 
 class Run:
-    """One run of a world."""
+    """One run."""
 
     def __init__(
         self, folder: Path, seconds: float, seed: str, say: Say, only: str = ""
     ) -> None:
-        """`only`: make no disturbances but those that have this text in their names."""
+        """`only`: make only disturbances whose names contain this text."""
         self.only = only
         self.ledger = Ledger()
-        self.world = World(folder, self.ledger, seed)
+        self.deployment = Deployment(folder, self.ledger)
+        self.disturbances = Disturbances(self.deployment, seed)
         self.report = Report(seed, seconds)
         self.say = say
         self._random = random.Random(seed)
@@ -80,43 +92,45 @@ class Run:
             f"u{number % USERS}:s{number}",
             [f"room:stress {room}" for room in rooms],
             token,
-            self.world.places,
+            self.deployment.urls,
             self.ledger,
             f"{self.report.seed} {number}",
         )
 
     async def go(self) -> Report:
-        """The whole run."""
+        """Run, and return the report."""
         living: list[asyncio.Task[None]] = []
         try:
-            await self.world.start()
-            self.say(f"three processes, {CLIENTS} clients, seed {self.report.seed}")
+            await self.deployment.start()
+            self.say(
+                f"{PROCESSES} processes, {CLIENTS} clients, seed {self.report.seed}"
+            )
             living += [asyncio.create_task(client.run()) for client in self.clients]
             await asyncio.sleep(WARM_SECONDS)
             await self._until_agreed(None)
-            before = await self._looks()
+            before = await self._states()
             await self._disturb()
-            after = await self._looks()
+            after = await self._states()
             await self._quiet()
             self._judge()
             await self._leave(living)
-            await self._look_for_leaks(before, after)
+            await self._check_leaks(before, after)
         finally:
             for task in living:
                 task.cancel()
             await asyncio.gather(*living, return_exceptions=True)
-            self.world.end()
+            self.deployment.end()
         return self.report
 
     async def _disturb(self) -> None:
-        """One failure after another; each kind once before any is repeated."""
+        """Make one disturbance after another: every kind once, then again."""
         end = time.monotonic() + self.report.seconds
         kinds: list[str] = []
         while time.monotonic() < end:
             if not kinds:
-                kinds = [k for k in self.world.disturbances() if self.only in k]
+                kinds = [k for k in self.disturbances.kinds() if self.only in k]
                 self._random.shuffle(kinds)
-            outage = await self.world.disturb(kinds.pop())
+            outage = await self.disturbances.start(kinds.pop())
             await self._until_agreed(outage)
 
     async def _until_agreed(self, outage: Outage | None) -> None:
@@ -128,20 +142,22 @@ class Run:
                 last, agreed = wrong, time.monotonic()
             if agreed - since > CONVERGE_SECONDS:
                 kind = outage.kind if outage else "the start"
-                text = f"no agreement {CONVERGE_SECONDS} s after {kind}: {last[:5]}"
+                text = (
+                    f"no agreement within {CONVERGE_SECONDS} s after {kind}: {last[:5]}"
+                )
                 self.report.broken.append(text)
-                await self._explain()
+                await self._print_differences()
                 break
             await asyncio.sleep(0.1)
             wrong = disagreements(self.clients, self.ledger)
         if outage is not None:
             outage.over = agreed
             self.report.outages.append((outage.kind, agreed - since))
-            line = f"{outage.kind}: {since - outage.start:.1f} s,"
-            self._log(f"{line} all agree after {agreed - since:.1f} s")
+            line = f"{outage.kind}: took {since - outage.start:.1f} s,"
+            self._say_at(f"{line} all clients agree {agreed - since:.1f} s later")
 
-    async def _explain(self) -> None:
-        """Report what Redis, a member and its viewers hold."""
+    async def _print_differences(self) -> None:
+        """Print what Redis, a member and those that see it wrong know of the member."""
         for wrong in disagreements(self.clients, self.ledger)[:EXPLAINED]:
             self.say(f"  {wrong}")
         wrongs = [wrong.split() for wrong in disagreements(self.clients, self.ledger)]
@@ -149,29 +165,29 @@ class Run:
         for client in self.clients:
             if client.session in members:
                 for room, view in client.views.items():
-                    entries = await self.world.entries(room, client.session)
+                    entries = await self.deployment.entries(room, client.session)
                     self.say(f"  {client} {room} {view.membership.joined}: {entries}")
         for client in self.clients:
             for viewer, _, session, *_ in wrongs:
                 if client.session == viewer:
-                    self._show_presence(client, session)
+                    self._print_story(client, session)
 
-    def _show_presence(self, client: Client, session: str) -> None:
-        """Report the presence events of a session that a client received."""
+    def _print_story(self, client: Client, session: str) -> None:
+        """Print the presence events that a client received of a session."""
         self.say(f"  {client} received about {session}:")
         for view in client.views.values():
             for line in view.story:
                 if f'"{session}"' in line:
                     at, event, payload = line.split(" ", 2)
-                    about = json.loads(payload)
+                    content = json.loads(payload)
                     if event == "presence_diff":
-                        about = {k: v.get(session) for k, v in about.items()}
+                        content = {k: v.get(session) for k, v in content.items()}
                     else:
-                        about = about.get(session)
-                    self.say(f"    {view.topic} {at} {event} {about}")
+                        content = content.get(session)
+                    self.say(f"    {view.topic} {at} {event} {content}")
 
     async def _quiet(self) -> None:
-        """No client acts; messages on their way arrive."""
+        """Stop all actions, and wait until what is on its way arrives."""
         for client in self.clients:
             client.acting = False
         await asyncio.sleep(STEADY_SECONDS)
@@ -180,7 +196,7 @@ class Run:
     def _judge(self) -> None:
         verdict = judge(self.ledger, SETTLE_SECONDS, REFUSE_SECONDS)
         self.report.counts.update(verdict.counts)
-        self.report.broken += verdict.broken + self.world.broken
+        self.report.broken += verdict.broken + self.deployment.broken
         for client in self.clients:
             self.report.counts.update(client.counts)
         slowest = max(client.slowest for client in self.clients)
@@ -188,68 +204,83 @@ class Run:
         self.report.facts["memberships"] = f"{len(self.ledger.memberships):,}"
 
     async def _leave(self, living: list[asyncio.Task[None]]) -> None:
-        self._log("all clients leave")
+        self._say_at("all clients leave")
         await asyncio.gather(*(client.stop() for client in self.clients))
         results = await asyncio.gather(*living, return_exceptions=True)
         for result in results:
             if isinstance(result, Exception):
                 self.report.broken.append(f"a client failed: {result!r}")
 
-    async def _looks(self) -> list[Look]:
-        return list(await asyncio.gather(*map(self.world.look, self.world.servers)))
+    async def _states(self) -> list[ProcessState]:
+        return list(
+            await asyncio.gather(
+                *map(self.deployment.state_of, self.deployment.servers)
+            )
+        )
 
-    async def _look_for_leaks(self, before: list[Look], after: list[Look]) -> None:
-        """Nothing of 200 clients is left, and memory did not grow."""
+    async def _check_leaks(
+        self, before: list[ProcessState], after: list[ProcessState]
+    ) -> None:
+        """Check that nothing is left of the clients, and that memory did not grow."""
         left = await self._until_empty()
-        keys = await self.world.keys_that_stay()
+        keys = await self.deployment.keys_that_stay()
         if keys:
-            self.report.broken.append(f"keys left in Redis: {keys}")
+            self.report.broken.append(f"keys were left in Redis: {keys}")
         if dead := await self._until_reaped():
-            self.report.broken.append(f"dead processes left in Redis: {dead}")
-        files = FILES + max(look.files - look.sockets for look in before)
-        for look in left:
-            if look.sockets or look.rooms or look.tasks > TASKS or look.files > files:
-                self.report.broken.append(f"left in a process: {look}")
-        first = max(look.rss for look in before)
-        last = max(look.rss for look in after)
+            self.report.broken.append(f"dead processes were left in Redis: {dead}")
+        files = FILES + max(state.files - state.sockets for state in before)
+        for state in left:
+            if (
+                state.sockets
+                or state.rooms
+                or state.tasks > TASKS
+                or state.files > files
+            ):
+                self.report.broken.append(
+                    f"a process did not release all it held: {state}"
+                )
+        first = max(state.rss for state in before)
+        last = max(state.rss for state in after)
         if last > first * MEMORY:
-            self.report.broken.append(f"memory grew from {first} to {last}")
+            self.report.broken.append(
+                f"the memory of a process grew from {first} to {last} bytes"
+            )
         self.report.facts |= {
             "Redis keys left": str(len(keys)),
-            "sockets left": str(sum(look.sockets for look in left)),
-            "rooms left": str(sum(look.rooms for look in left)),
-            "tasks left in a process": str(max(look.tasks for look in left)),
-            "files open in a process": str(max(look.files for look in left)),
-            "memory of a process at first": f"{first / 2**20:.1f} MiB",
-            "memory of a process at last": f"{last / 2**20:.1f} MiB",
+            "sockets left": str(sum(state.sockets for state in left)),
+            "rooms left": str(sum(state.rooms for state in left)),
+            "tasks of a process at the end": str(max(state.tasks for state in left)),
+            "open files of a process": str(max(state.files for state in left)),
+            "memory of a process at the start": f"{first / 2**20:.1f} MiB",
+            "memory of a process at the end": f"{last / 2**20:.1f} MiB",
         }
 
     async def _until_reaped(self) -> list[str]:
         deadline = time.monotonic() + CONVERGE_SECONDS
-        while dead := await self.world.dead_processes():
+        while dead := await self.deployment.dead_processes():
             if time.monotonic() > deadline:
                 break
             await asyncio.sleep(0.2)
         return dead
 
-    async def _until_empty(self) -> list[Look]:
+    async def _until_empty(self) -> list[ProcessState]:
         deadline = time.monotonic() + CONVERGE_SECONDS
         while True:
-            looks = await self._looks()
-            if not any(look.sockets or look.rooms for look in looks):
-                return looks
+            states = await self._states()
+            if not any(state.sockets or state.rooms for state in states):
+                return states
             if time.monotonic() > deadline:
-                return looks
+                return states
             await asyncio.sleep(0.2)
 
-    def _log(self, text: str) -> None:
+    def _say_at(self, text: str) -> None:
         self.say(f"{time.monotonic() - self._started:6.1f} s  {text}")
 
 
 def disagreements(clients: list[Client], ledger: Ledger) -> list[str]:
-    """The places where a client's view of a room differs from its members.
+    """The differences between the members of rooms and what clients see.
 
-    Members that joined or left recently may or may not be seen.
+    A member that just joined or left may be seen or not.
     """
     now = time.monotonic()
     here: dict[str, dict[str, bool | None]] = {}
@@ -272,7 +303,7 @@ def disagreements(clients: list[Client], ledger: Ledger) -> list[str]:
 
 
 def _is_here(membership: Membership, now: float) -> bool | None:
-    """None: changed recently."""
+    """Whether it is a member; None if that just changed."""
     if membership.ended is not None:
         return False if now - membership.ended > STEADY_SECONDS else None
     return True if now - membership.joined > STEADY_SECONDS else None
@@ -280,7 +311,7 @@ def _is_here(membership: Membership, now: float) -> bool | None:
 
 @cache
 def token(user: str, room: str | None) -> str:
-    """A user's token, or one for a room."""
+    """A user token, or a room token if `room` is given."""
     if room is None:
         return jwt_tokens.mint_user(user, 3_600)
     return jwt_tokens.mint_room(room, 3_600)
