@@ -1,4 +1,4 @@
-"""Owns who may call: the shared secrets, or an API key with a scope."""
+"""Checks who calls: a shared secret, or an API key with a scope."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ MAX_PACES: Final = 10_000
 
 
 class NotAuthenticated(exceptions.NotAuthenticated):
-    """The same for a missing and a wrong secret or key."""
+    """The secret or API key is missing or wrong: one answer for both."""
 
     default_detail = "missing or wrong secret or API key"
 
 
 async def authenticate(request: Request) -> Caller:
-    """Who calls. Raises `NotAuthenticated`, and counts it."""
+    """The caller of a request. Raises `NotAuthenticated`, and counts it."""
     caller = None
     if (secret := request.headers.get("secret")) is not None:
         caller = BACKEND if _is_known(secret) else None
@@ -40,23 +40,23 @@ async def authenticate(request: Request) -> Caller:
 
 
 def _is_known(given: str) -> bool:
-    """Compares with every secret, each in constant time."""
+    """Whether a secret is valid. Compares with each in constant time."""
     secrets = [secret for secret in conf().api_secrets if secret]
-    # As it came: headers are read as Latin-1.
+    # The bytes as they were sent: headers are decoded as Latin-1.
     given_bytes = given.encode("latin-1", errors="replace")
     matches = [hmac.compare_digest(given_bytes, known.encode()) for known in secrets]
     return any(matches)
 
 
 def check_scope(caller: Caller, scope: str | None) -> None:
-    """Raises `PermissionDenied` for a key without the scope, and counts it."""
+    """Raises `PermissionDenied` if the key lacks the scope, and counts it."""
     if scope is not None and scope not in caller.scopes:
         metrics.API_FORBIDDEN.value += 1
         raise exceptions.PermissionDenied(f"the API key lacks the scope {scope}")
 
 
 def check_rate(caller: Caller) -> None:
-    """Raises `Throttled` above `api_rate`, and counts it."""
+    """Raises `Throttled` if the caller is above `api_rate`, and counts it."""
     paces = _paces()
     if len(paces) > MAX_PACES:
         paces.clear()

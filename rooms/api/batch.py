@@ -19,12 +19,12 @@ from rooms.protocol.json_types import json_type, not_an_object
 OK = {"status": "ok"}
 UNAVAILABLE = {
     "status": "error",
-    "error": error_body(ErrorCode.UNAVAILABLE, "not relayed; try again"),
+    "error": error_body(ErrorCode.UNAVAILABLE, "the event was not sent; try again"),
 }
 
 
 def items_of(body: Any) -> list[Any]:
-    """The events of a batch. Raises `ValidationError`."""
+    """The events of a batch, not yet parsed. Raises `ValidationError`."""
     if type(body) is not dict:
         message = not_an_object("the body", body)
         raise exceptions.ValidationError({"events": [message]})
@@ -32,15 +32,15 @@ def items_of(body: Any) -> list[Any]:
         raise exceptions.ValidationError({"events": ["is missing"]})
     items = body["events"]
     if type(items) is not list:
-        message = f"events is a list, not {json_type(items)}"
+        message = f"must be a list, not {json_type(items)}"
         raise exceptions.ValidationError({"events": [message]})
     if not items:
-        raise exceptions.ValidationError({"events": ["events is empty"]})
+        raise exceptions.ValidationError({"events": ["must not be empty"]})
     return items
 
 
 async def publish_all(items: list[Any], caller: Caller) -> list[dict[str, Any]]:
-    """Publish what is valid in one turn of the loop; the result of each item."""
+    """Publish the valid items in one turn of the event loop; the result of each."""
     limit = conf().max_message_bytes
     published = [_publish(item, limit, caller) for item in items]
     return [
@@ -52,7 +52,7 @@ async def publish_all(items: list[Any], caller: Caller) -> list[dict[str, Any]]:
 def _publish(
     item: Any, limit: int, caller: Caller
 ) -> dict[str, Any] | list[publisher.Sent]:
-    """An item's error, or what is under way of it."""
+    """The error of an item, or the publishes of its events that are under way."""
     try:
         events = event_parser.parse_item(item, limit, conf().max_recipients)
         sent = [publisher.publish(event) for event in events]

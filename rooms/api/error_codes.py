@@ -1,4 +1,4 @@
-"""The error codes of the REST API: what callers can see as `error.code`. Pure."""
+"""The error codes of the REST API: the values of `error.code`. Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import enum
 
 
 class ErrorCode(enum.StrEnum):
-    """Why a request, or one event of a batch, was refused.
+    """Why a request, or one event of a batch, failed.
 
-    `status` is the HTTP status of a refused request, `meaning` its description in
+    `status` is the HTTP status of the answer, `meaning` its description in
     OpenAPI. Single events of a batch have `INVALID` or `UNAVAILABLE`. Each code has
     a row in `docs/http-api.md`.
     """
@@ -48,7 +48,7 @@ class ErrorCode(enum.StrEnum):
     )
 
     def __new__(cls, code: str, status: int, meaning: str) -> ErrorCode:
-        """A member that equals its code."""
+        """A member that is equal to the text of its code."""
         member = str.__new__(cls, code)
         member._value_ = code
         member.status = status

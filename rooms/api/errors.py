@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 QUIET_SECONDS = 10.0
-# Of the fields that are not valid: so many are in the message, and so long it is.
+# The message names at most 3 of the fields that are not valid, in 500 characters.
 MAX_SUMMARIZED = 3
 MAX_SUMMARY = 500
 COUNTED = {
@@ -38,14 +38,14 @@ class TooLarge(exceptions.APIException):
 
 
 class UnsupportedBody(exceptions.APIException):
-    """The body is of a kind that is not read: the message says what is."""
+    """The content type is not supported, or the body is compressed."""
 
     default_code = ErrorCode.UNSUPPORTED_MEDIA_TYPE
     status_code = default_code.status
 
 
 class KeyReused(exceptions.APIException):
-    """An idempotency key came with another body."""
+    """The idempotency key was used with another body."""
 
     default_code = ErrorCode.IDEMPOTENCY_KEY_REUSED
     status_code = default_code.status
@@ -61,9 +61,9 @@ class HistoryOff(exceptions.APIException):
 
 
 def answer_error(error: Exception, context: dict[str, Any]) -> Response:
-    """Every refusal in one shape: `{"error": {"code", "message", "fields"?}}`.
+    """The answer to an error: `{"error": {"code", "message", "fields"?}}`.
 
-    What nobody foresaw is a 500 in that shape, with a traceback in the log.
+    An unexpected error gets 500 `failed`, and a traceback in the log.
     """
     answer = _of(error)
     counter = COUNTED.get(answer.status_code)
@@ -81,29 +81,29 @@ def _of(error: Exception) -> Response:
         unavailable_log.warn(error)
         return _error(ErrorCode.UNAVAILABLE, "Redis is unavailable; try again")
     if isinstance(error, RequestDataTooBig):
-        return _error(ErrorCode.TOO_LARGE, "the body is far too large")
+        return _error(ErrorCode.TOO_LARGE, "the body is too large")
     if isinstance(error, SuspiciousOperation):
-        return _error(ErrorCode.MALFORMED, "the request is not what HTTP allows")
+        return _error(ErrorCode.MALFORMED, "the request breaks the rules of HTTP")
     if isinstance(error, exceptions.APIException) and (code := _code(error)):
         return _answer(error, code)
-    logger.error("A request failed", exc_info=error)
-    return _error(ErrorCode.FAILED, "something went wrong here; the log says what")
+    logger.error("A request of the API failed", exc_info=error)
+    return _error(ErrorCode.FAILED, ErrorCode.FAILED.meaning)
 
 
 class UnavailableLog:
-    """Why requests are answered with 503: a line in the log, not one a request."""
+    """Logs why requests are answered with 503, at most once in `QUIET_SECONDS`."""
 
     def __init__(self) -> None:
         self._quiet_until = 0.0
 
     def warn(self, error: Exception) -> None:
-        """Log, unless that was done a moment ago."""
+        """Log the kind of an error, unless one was logged recently."""
         now = time.monotonic()
         if now >= self._quiet_until:
             self._quiet_until = now + QUIET_SECONDS
-            # Its text may hold what was asked for; its kind is enough.
+            # The text of an error may contain parts of the request.
             kind = database.described(error)
-            logger.warning("Requests are answered with 503: %s", kind)
+            logger.warning("Requests of the API are answered with 503: %s", kind)
 
 
 unavailable_log = UnavailableLog()
@@ -112,7 +112,7 @@ unavailable_log = UnavailableLog()
 def _code(error: exceptions.APIException) -> ErrorCode | None:
     """The code of an exception of this package or of DRF; None if it has none."""
     if isinstance(error, exceptions.NotAuthenticated):
-        # DRF makes 403 of it where no authenticator names a header.
+        # DRF makes it a 403 if no authenticator names a header.
         return ErrorCode.UNAUTHORIZED
     if isinstance(error, exceptions.ParseError):
         return ErrorCode.MALFORMED
@@ -134,7 +134,7 @@ def _answer(error: exceptions.APIException, code: ErrorCode) -> Response:
 
 
 def summary(fields: Any) -> str:
-    """The first reasons of the first fields, for callers that show one line."""
+    """The first reason of each of the first fields, in one line."""
     if not isinstance(fields, dict):
         return str(fields)[:MAX_SUMMARY]
     first = {name: _first(reasons) for name, reasons in fields.items()}

@@ -23,9 +23,9 @@ CHANGED = {"room_id": "lobby", "event": "changed", "payload": {"rev": 3}}
 
 
 class RoomEvent(serializers.Serializer):  # type: ignore[type-arg]
-    """The body of `push_room_event`, as it is described; `event_parser` reads it.
+    """The body of `push_room_event`. `rooms.api.event_parser` parses it.
 
-    A serializer copies its fields for each request: half of the request's time.
+    A serializer would copy its fields for each request: half of the request's time.
     """
 
     room_id = RoomId()
@@ -34,7 +34,7 @@ class RoomEvent(serializers.Serializer):  # type: ignore[type-arg]
 
 
 class Item(serializers.Serializer):  # type: ignore[type-arg]
-    """An event of a batch, as it is described; `rooms.api.event_parser` reads it."""
+    """An event of a batch. `rooms.api.event_parser` parses it."""
 
     room_id = RoomId(required=False)
     room_ids = serializers.ListField(child=RoomId(), required=False, min_length=1)
@@ -43,12 +43,12 @@ class Item(serializers.Serializer):  # type: ignore[type-arg]
     to = serializers.ListField(child=serializers.DictField(), required=False)
 
     def get_fields(self) -> dict[str, Any]:
-        """With `except`, which Python does not take as a name."""
+        """Also `except`, which is not a valid name in Python."""
         without = serializers.ListField(child=serializers.DictField(), required=False)
         return super().get_fields() | {"except": without}
 
 
 class Batch(serializers.Serializer):  # type: ignore[type-arg]
-    """The body of a batch, as it is described."""
+    """The body of a batch."""
 
     events = Item(many=True, allow_empty=False)

@@ -1,4 +1,4 @@
-"""Owns what an item of a backend's batch says: JSON in, events out. Pure."""
+"""Parses events that backends send: JSON in, `Event` out. Pure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from rooms.protocol.json_text import dumps
 from rooms.protocol.json_types import json_type, not_an_object
 
 MAX_EVENT_NAME: Final = 200
-# Members that do not exist: so many are named in the answer.
+# The answer names at most so many unknown fields.
 MAX_UNKNOWN: Final = 10
 FIELDS: Final = frozenset({"room_id", "room_ids", "event", "payload", "to", "except"})
 RECIPIENT_FIELDS: Final[tuple[str, ...]] = ("room_ids", "to", "except")
-ONLY_IN_A_BATCH: Final = "only items of POST /api/v1/events have this field"
+ONLY_IN_A_BATCH: Final = "only the events of POST /api/v1/events accept this field"
 
 
 class Invalid(ValueError):
-    """An item is not valid: `fields` says what is wrong with which."""
+    """An item is not valid. `fields`: the reason for each field."""
 
     def __init__(self, fields: dict[str, str]) -> None:
         super().__init__("; ".join(fields.values()))
@@ -32,35 +32,35 @@ class Invalid(ValueError):
 
 
 def event_name(name: object) -> str:
-    """A name that backends may send. Raises `ValueError`."""
+    """An event name that backends may send. Raises `ValueError`."""
     if type(name) is not str:
-        raise ValueError(f"an event name is text, not {json_type(name)}")
+        raise ValueError(f"an event name must be text, not {json_type(name)}")
     if not 0 < len(name) <= MAX_EVENT_NAME:
-        long = f"1 to {MAX_EVENT_NAME} characters, not {len(name)}"
-        raise ValueError(f"an event name has {long}")
+        length = f"1 to {MAX_EVENT_NAME} characters, not {len(name)}"
+        raise ValueError(f"an event name must have {length}")
     if any("\ud800" <= char <= "\udfff" for char in name):
-        raise ValueError("an event name has half of a surrogate pair")
+        raise ValueError("an event name must not contain half of a surrogate pair")
     if is_reserved(name):
         raise ValueError(f"this name is reserved: {RESERVED_RULE}")
     return name
 
 
 def room_count(item: Any) -> int:
-    """How many rooms an item is for; 1 where it does not say, or says none."""
+    """How many rooms an item is for; 1 if it names none, or is not valid."""
     several = item.get("room_ids") if type(item) is dict else None
     return max(1, len(several)) if type(several) is list else 1
 
 
 def parse_item(item: Any, max_bytes: int, max_recipients: int) -> list[Event]:
-    """The events of an item, one a room, in the order of its `room_ids`.
+    """The events of an item, one for each room, in the order of its `room_ids`.
 
-    A room that is named twice gets one. `max_bytes` bounds the payload as JSON,
-    `max_recipients` each of `to` and `except`. Raises `Invalid`.
+    A room that is named twice gets one event. `max_bytes` limits the payload as
+    JSON, `max_recipients` each of `to` and `except`. Raises `Invalid`.
     """
     if type(item) is not dict:
         raise Invalid({"": not_an_object("an item", item)})
     unknown = sorted(item.keys() - FIELDS)[:MAX_UNKNOWN]
-    reasons = {name[:MAX_EVENT_NAME]: "no such member" for name in unknown}
+    reasons = {name[:MAX_EVENT_NAME]: "unknown field" for name in unknown}
     values: dict[str, Any] = {}
     for name, parse in (
         ("topics", _topics),
@@ -74,7 +74,7 @@ def parse_item(item: Any, max_bytes: int, max_recipients: int) -> list[Event]:
         except _InvalidField as error:
             reasons[error.field] = str(error)
     if not reasons and len(dumps(values["payload"])) > max_bytes:
-        reasons["payload"] = f"a payload has at most {max_bytes} bytes"
+        reasons["payload"] = f"a payload must have at most {max_bytes} bytes"
     if reasons:
         raise Invalid(reasons)
     topics = values.pop("topics")
@@ -82,10 +82,10 @@ def parse_item(item: Any, max_bytes: int, max_recipients: int) -> list[Event]:
 
 
 def parse_event(body: dict[str, Any]) -> Event:
-    """The event of a request for one room, for everybody in it.
+    """The event of a request, for all members of one room.
 
-    Other fields are passed over, but for those that would say to whom: everybody
-    would get what is for some. Raises `Invalid`.
+    Unknown fields are ignored. Fields that name recipients are refused: otherwise
+    all members would get an event for some of them. Raises `Invalid`.
     """
     values: dict[str, Any] = {}
     reasons: dict[str, str] = {
@@ -119,18 +119,16 @@ def _topic(body: dict[str, Any]) -> str:
 def _topics(item: dict[str, Any]) -> list[str]:
     if "room_ids" not in item:
         if "room_id" not in item:
-            raise _InvalidField("room_id", "is missing, and so is room_ids")
+            raise _InvalidField("room_id", "is missing; name a room_id or room_ids")
         return [_topic(item)]
     if "room_id" in item:
-        raise _InvalidField(
-            "room_id", "an item has either room_id or room_ids, not both"
-        )
+        raise _InvalidField("room_id", "must be either room_id or room_ids, not both")
     several = item["room_ids"]
     if type(several) is not list:
         kind = json_type(several)
-        raise _InvalidField("room_ids", f"room_ids is a list of room ids, not {kind}")
+        raise _InvalidField("room_ids", f"must be a list of room ids, not {kind}")
     if not several:
-        raise _InvalidField("room_ids", "room_ids is empty")
+        raise _InvalidField("room_ids", "must not be empty")
     topics = [_topic_at(place, room_id) for place, room_id in enumerate(several)]
     return list(dict.fromkeys(topics))
 

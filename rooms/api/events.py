@@ -1,4 +1,4 @@
-"""Owns how backends send events: one, or many in one request."""
+"""Requests that send events: one event, or a batch."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from rooms.protocol.json_types import not_an_object
 
 
 class PushRoomEvent(BackendView):
-    """`POST /api/v1/push_room_event`: the original service's call."""
+    """`POST /api/v1/push_room_event`: one event for one room."""
 
     tag = "Events"
     scope = "events:write"
     parser_classes = (JsonParser, BracketFormParser, BracketMultiPartParser)
 
     @describe(
-        "Send an event to everybody in a room",
+        "Send an event to all members of a room",
         request=RoomEvent,
         errors=(*BODY_ERRORS, ErrorCode.IDEMPOTENCY_KEY_REUSED),
         parameters=(IDEMPOTENCY,),
@@ -41,7 +41,7 @@ class PushRoomEvent(BackendView):
         operation="push_room_event",
     )
     async def post(self, request: Request) -> Response:
-        """Send an event to everybody in a room: 200, empty body."""
+        """Send an event to all members of a room. 200, empty body."""
         return await run_once(request, self.caller, self._post)
 
     async def _post(self, request: Request) -> Response:
@@ -66,11 +66,11 @@ class Events(BackendView):
 
     @property
     def max_bytes(self) -> int:
-        """How large a body may be."""
+        """The largest body, in bytes: `max_batch_bytes`."""
         return conf().max_batch_bytes
 
     @describe(
-        "Send many events; one result for each, in order",
+        "Send many events; the answer has one result for each, in order",
         shape(
             "Results",
             results=serializers.ListField(
@@ -88,7 +88,7 @@ class Events(BackendView):
             "Two events": {
                 "events": [CHANGED, {"room_ids": ["a", "b"], "payload": {"text": "hi"}}]
             },
-            "To some, and to all but one": {
+            "To some members, and to all but one": {
                 "events": [
                     CHANGED | {"to": [{"user_id": "ada"}, {"session": "bob:1"}]},
                     CHANGED | {"except": [{"user_id": "ada"}]},
@@ -99,14 +99,14 @@ class Events(BackendView):
         operation="send_events",
     )
     async def post(self, request: Request) -> Response:
-        """One result an item, in order: what is not valid does not hold up the rest."""
+        """Send many events. Invalid ones do not stop the others."""
         return await run_once(request, self.caller, self._post)
 
     async def _post(self, request: Request) -> Response:
         items = items_of(request.data)
         most = conf().max_batch_rooms
         if sum(map(event_parser.room_count, items)) > most:
-            message = f"a batch reaches at most {most} rooms"
+            message = f"a batch must have at most {most} rooms"
             raise exceptions.ValidationError({"events": [message]})
         results = await publish_all(items, self.caller)
         if all(result is UNAVAILABLE for result in results):

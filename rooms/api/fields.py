@@ -1,4 +1,4 @@
-"""Owns what bodies consist of: room ids, event names, payloads."""
+"""Serializer fields of the API: ids, event names, payloads, seconds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rooms.protocol.json_types import json_type, not_an_object
 
 
 class _Id(serializers.CharField):
-    """An id: text as it is, by a rule of `rooms.protocol.identifiers`."""
+    """An id that follows a rule of `rooms.protocol.identifiers`; not stripped."""
 
     rule: Callable[[object], str]
     max_characters: int
@@ -34,7 +34,7 @@ class _Id(serializers.CharField):
         )
 
     def _reason(self, data: Any) -> str:
-        """What is wrong with data; empty for an id."""
+        """Why data is not a valid id; empty if it is valid."""
         try:
             type(self).rule(data)
         except ValueError as error:
@@ -42,7 +42,7 @@ class _Id(serializers.CharField):
         return ""
 
     def to_internal_value(self, data: Any) -> str:
-        """Raises `ValidationError` for what is not a valid id."""
+        """The id as text. Raises `ValidationError` if it is not valid."""
         if reason := self._reason(data):
             raise serializers.ValidationError(reason)
         return str(data)
@@ -55,7 +55,7 @@ WHOLE_NUMBER = {"type": "integer"}
 class RoomId(_Id):
     """A room id: 1 to 200 characters of any script, no control characters.
 
-    A whole number stands for its digits.
+    A whole number is read as its digits.
     """
 
     rule = staticmethod(identifiers.room_topic)
@@ -64,7 +64,7 @@ class RoomId(_Id):
 
 @extend_schema_field({"oneOf": [NAME, WHOLE_NUMBER]})
 class UserId(_Id):
-    """A user's id, by the same rule."""
+    """A user id, by the rule of room ids."""
 
     rule = staticmethod(identifiers.user_id)
     max_characters = identifiers.MAX_USER_ID
@@ -84,7 +84,7 @@ class EventName(serializers.CharField):
         super().__init__(trim_whitespace=False, **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
-        """Raises `ValidationError` for what is no text, or reserved."""
+        """Raises `ValidationError` if the name is not text, or is reserved."""
         try:
             return event_parser.event_name(data)
         except ValueError as error:
@@ -95,9 +95,9 @@ class Seconds(serializers.FloatField):
     """A number of seconds."""
 
     def to_internal_value(self, data: Any) -> float:
-        """Raises `ValidationError` for text and booleans too."""
+        """Raises `ValidationError` for anything but a number, also for booleans."""
         if type(data) not in (int, float):
-            message = f"a number of seconds, not {json_type(data)}"
+            message = f"must be a number of seconds, not {json_type(data)}"
             raise serializers.ValidationError(message)
         return super().to_internal_value(data)
 
@@ -107,23 +107,23 @@ class Payload(serializers.Field):  # type: ignore[type-arg]
     """Any JSON object."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
-        """Raises `ValidationError` for what is no object."""
+        """Raises `ValidationError` if the payload is not an object."""
         if not isinstance(data, dict):
             raise serializers.ValidationError(not_an_object("a payload", data))
         return data
 
     def to_representation(self, value: Any) -> Any:
-        """The object itself."""
+        """The object, unchanged."""
         return value
 
 
 def room_id_of(given: str) -> str:
-    """A room id of the path. Raises `ValidationError`."""
+    """A room id from the path, checked. Raises `ValidationError`."""
     return _of_path(given, "room_id", identifiers.room_topic)
 
 
 def user_id_of(given: str) -> str:
-    """A user id of the path. Raises `ValidationError`."""
+    """A user id from the path, checked. Raises `ValidationError`."""
     return _of_path(given, "user_id", identifiers.user_id)
 
 

@@ -1,4 +1,4 @@
-"""Owns what tells of the service itself: processes, health, readiness."""
+"""Requests about the service itself: its processes, health, readiness."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from rooms.runtime import processes, runtime
 
 
 class Processes(BackendView):
-    """`GET /api/v1/processes`: the processes that are one service."""
+    """`GET /api/v1/processes`: the processes of this deployment."""
 
     scope = "rooms:read"
 
     @describe(
-        "The processes that are one service",
+        "List the processes of this deployment",
         shape(
             "Processes",
             processes=serializers.ListField(
@@ -56,29 +56,32 @@ class Processes(BackendView):
         operation="list_processes",
     )
     async def get(self, request: Request) -> Response:
-        """200: id, host, pid, started, sockets and rooms of each."""
+        """The id, host, pid, start time, sockets and rooms of each process."""
         return Response({"processes": await processes()})
 
 
 class Health(BackendView):
-    """`GET /api/v1/health`: the original service's call."""
+    """`GET /api/v1/health`: for backends that check their credentials."""
 
     @describe(
-        "Whether the secret or key is good",
+        "Check the secret or API key",
         operation="check",
     )
     async def get(self, request: Request) -> Response:
-        """200, empty body."""
+        """200 and an empty body if the secret or key is valid."""
         return Response()
 
 
 async def healthz(request: Any) -> HttpResponse:
-    """`GET /healthz`: the process is live."""
+    """`GET /healthz`: 200 while the process is alive. Open to all."""
     return answer_other_methods(request) or JsonResponse({"status": "ok"})
 
 
 async def readyz(request: Any) -> HttpResponse:
-    """`GET /readyz`: database, Redis and the hub's loop; 503 says what is wrong."""
+    """`GET /readyz`: the state of the database, Redis and the hub. Open to all.
+
+    503 if one of them fails, or while the process drains.
+    """
     if (other := answer_other_methods(request)) is not None:
         return other
     stored, checks = await asyncio.gather(database.checks.ask(), _check_loop())

@@ -1,4 +1,4 @@
-"""`GET /api/v1/rooms/ROOM_ID/history`: no room keeps any yet."""
+"""The request for the kept events of a room. No room keeps any yet."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from rooms.api.view import BackendView
 
 
 class History(BackendView):
-    """`GET /api/v1/rooms/ROOM_ID/history`: kept events."""
+    """`GET /api/v1/rooms/ROOM_ID/history`: the kept events of a room."""
 
     tag = "Rooms"
     scope = "rooms:read"
 
     @describe(
-        "Kept events: no room keeps any yet",
+        "List the kept events of a room",
         shape("History"),
         errors=(ErrorCode.INVALID, ErrorCode.HISTORY_OFF),
         parameters=(ROOM,),
         operation="get_history",
     )
     async def get(self, request: Request, room_id: str) -> Response:
-        """404: no room keeps any yet."""
+        """404 `history_off`: no room keeps events yet."""
         room_id_of(room_id)
         raise HistoryOff

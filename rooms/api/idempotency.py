@@ -1,8 +1,8 @@
-"""Owns that a request which is sent again is done once.
+"""Handles a repeated request once.
 
 The header `Idempotency-Key` names a request of a caller for five minutes: the
-same body gets the same answer, another body 422. Kept in Redis, or in process
-without it.
+same body gets the same answer, another body gets 422. Answers are stored in
+Redis; without Redis in this process.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rooms.auth.api_keys import Caller
 
 HEADER: Final = "Idempotency-Key"
 MAX_KEY: Final = 255
-# How long a second request waits for the answer to the first.
+# How long a repeated request waits for the answer to the first one.
 WAIT_SECONDS: Final = 2.0
 POLL_SECONDS: Final = 0.05
 
@@ -34,15 +34,15 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 async def run_once(request: Request, caller: Caller, handler: Handler) -> Response:
-    """The answer; produced only where the same request was not answered before.
+    """The answer to a request; the handler runs if it was not answered before.
 
-    Raises `ValidationError`, `KeyReused`, `beam.redis.Unavailable`. What fails is not
-    kept: it may be tried again.
+    Raises `ValidationError`, `KeyReused`, `beam.redis.Unavailable`. Failures
+    are not stored: the request can be repeated.
     """
     if (key := request.headers.get(HEADER)) is None:
         return await handler(request)
     if not 0 < len(key) <= MAX_KEY:
-        message = f"1 to {MAX_KEY} characters"
+        message = f"must have 1 to {MAX_KEY} characters"
         raise exceptions.ValidationError({HEADER: [message]})
     name = _digest(f"{caller.name}\n{request.path}\n{key}".encode())
     body = _digest(request.body)
@@ -53,7 +53,7 @@ async def run_once(request: Request, caller: Caller, handler: Handler) -> Respon
     except BaseException:
         await store().drop(name)
         raise
-    # It is done, whether that can be kept or not.
+    # The request was handled, even if its answer cannot be stored.
     with suppress(redis.Unavailable):
         text = orjson.dumps({"body": body, "answer": [response.data]})
         await store().put(name, text)
@@ -61,7 +61,7 @@ async def run_once(request: Request, caller: Caller, handler: Handler) -> Respon
 
 
 async def _claim(name: str, body: str) -> list[Any] | None:
-    """The answer that is kept, in a list; None: this request is to be done now."""
+    """The stored data of the answer, in a list; None: handle the request now."""
     claim = orjson.dumps({"body": body})
     deadline = time.monotonic() + WAIT_SECONDS
     while not await store().add(name, claim):
@@ -75,7 +75,7 @@ async def _claim(name: str, body: str) -> list[Any] | None:
             answer: list[Any] = found["answer"]
             return answer
         if time.monotonic() > deadline:
-            raise redis.Unavailable("the first request is not answered yet")
+            raise redis.Unavailable("the first request has no answer yet")
         await asyncio.sleep(POLL_SECONDS)
     return None
 

@@ -1,4 +1,4 @@
-"""Stores the answers of requests that have an idempotency key: in Redis, or here."""
+"""Stores answers by idempotency key: in Redis, or in this process."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from beam.config.conf import conf
 
 SECONDS: Final = 300
 MAX_BYTES: Final = 67_108_864
-# Longer than any request takes: who died in the middle holds up no longer.
+# Longer than any request takes: the claim of a process that died ends then.
 CLAIM_SECONDS: Final = 15
 
 
 class RedisStore:
-    """In Redis."""
+    """Stores texts in Redis."""
 
     @staticmethod
     def _key(name: str) -> str:
         return f"{conf().redis_prefix}:once:{name}"
 
     async def add(self, name: str, text: bytes) -> bool:
-        """Keep a text where none is kept; whether it was."""
+        """Store a text if none is stored under the name; whether it was."""
         command = ("SET", self._key(name), text, "NX", "EX", CLAIM_SECONDS)
         return await redis.batch().call(*command) is not None
 
     async def get(self, name: str) -> bytes | None:
-        """What is kept."""
+        """The stored text, or None."""
         found: bytes | None = await redis.batch().call("GET", self._key(name))
         return found
 
     async def put(self, name: str, text: bytes) -> None:
-        """Keep another text."""
+        """Store a text, in place of the one before."""
         await redis.batch().call("SET", self._key(name), text, "EX", SECONDS)
 
     async def drop(self, name: str) -> None:
-        """Keep nothing. Redis may be away: then it runs out."""
+        """Delete the text. If Redis is unavailable, the text expires."""
         redis.batch().tell("DEL", self._key(name))
 
 
 class LocalStore:
-    """In this process, bounded by bytes: the oldest go first."""
+    """Stores texts in this process, up to `MAX_BYTES`: the oldest are dropped."""
 
     def __init__(self) -> None:
-        # In the order in which they were put; claims end sooner than answers.
+        # In the order in which they were stored; claims expire before answers.
         self._kept: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
         self._bytes = 0
 
@@ -83,7 +83,7 @@ class LocalStore:
 
 
 def _weight(name: str, text: bytes) -> int:
-    """Bytes that an entry takes, about."""
+    """The bytes that an entry takes, approximately."""
     return len(name) + len(text) + 300
 
 

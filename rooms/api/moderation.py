@@ -29,7 +29,7 @@ MAX_BLOCK_SECONDS = 366 * 24 * 3_600.0
 
 
 class Removal(serializers.Serializer):  # type: ignore[type-arg]
-    """The body of `remove`: who, why, and for how long they stay out."""
+    """The body of `remove`: a user or a session, the reason, the time of a block."""
 
     user_id = UserId(required=False)
     session = Session(required=False)
@@ -37,12 +37,12 @@ class Removal(serializers.Serializer):  # type: ignore[type-arg]
     block_seconds = Seconds(default=0.0, min_value=0.0, max_value=MAX_BLOCK_SECONDS)
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Raises `ValidationError` unless one of user and session is named."""
+        """Raises `ValidationError` unless exactly one of user and session is given."""
         if ("user_id" in given) == ("session" in given):
             message = (
-                "give either user_id or session, not both"
+                "must be either user_id or session, not both"
                 if "user_id" in given
-                else "is missing, and so is session"
+                else "is missing; name a user_id or session"
             )
             raise serializers.ValidationError({"user_id": [message]})
         return given
@@ -70,17 +70,17 @@ REMOVAL = {
         )
     ]
 }
-"""The body of `remove`, as it is described."""
+"""The body of `remove`, for OpenAPI."""
 
 
 class Remove(BackendView):
-    """`POST /api/v1/rooms/ROOM_ID/remove`: members leave, and may be kept out."""
+    """`POST /api/v1/rooms/ROOM_ID/remove`: removes members, and can block them."""
 
     tag = "Rooms"
     scope = "rooms:manage"
 
     @describe(
-        "Take a user, or one session, out of a room",
+        "Remove a user, or one session, from a room",
         shape("Removed", removed=serializers.ListField(child=serializers.CharField())),
         request={"application/json": REMOVAL},
         errors=BODY_ERRORS,
@@ -97,7 +97,10 @@ class Remove(BackendView):
         operation="remove_members",
     )
     async def post(self, request: Request, room_id: str) -> Response:
-        """200: the sessions that were removed."""
+        """The sessions that were removed.
+
+        With `block_seconds` their joins are refused with `blocked` for that time.
+        """
         body = Removal(data=_object(request))
         body.is_valid(raise_exception=True)
         given = body.validated_data
@@ -114,7 +117,7 @@ class Remove(BackendView):
                 block_seconds=given["block_seconds"],
             )
         except admission.TooManyBans:
-            message = f"the room has {admission.MAX_BANS:,} blocks; wait until some end"
+            message = f"the room has {admission.MAX_BANS:,} blocks; wait until one ends"
             raise serializers.ValidationError({"block_seconds": [message]}) from None
         who = given.get("user_id") or given["session"]
         self.log_action(
@@ -130,13 +133,13 @@ def _object(request: Request) -> dict[str, Any]:
 
 
 class Close(BackendView):
-    """`POST /api/v1/rooms/ROOM_ID/close`: nobody is in, nobody may join."""
+    """`POST /api/v1/rooms/ROOM_ID/close`: removes all members and refuses joins."""
 
     tag = "Rooms"
     scope = "rooms:manage"
 
     @describe(
-        "Close a room: its members leave, joins are refused",
+        "Close a room: remove its members and refuse joins",
         shape("Closed", removed=serializers.IntegerField()),
         errors=BODY_ERRORS,
         example={"removed": 2},
@@ -144,14 +147,14 @@ class Close(BackendView):
         operation="close_room",
     )
     async def post(self, request: Request, room_id: str) -> Response:
-        """200: how many members were removed."""
+        """The number of members that were removed."""
         removed = await moderation.close(room_id_of(room_id))
         self.log_action("%s was closed", room_id, room_id=room_id)
         return Response({"removed": removed})
 
 
 class Open(BackendView):
-    """`POST /api/v1/rooms/ROOM_ID/open`: people may join again."""
+    """`POST /api/v1/rooms/ROOM_ID/open`: accepts joins again."""
 
     tag = "Rooms"
     scope = "rooms:manage"
@@ -165,27 +168,27 @@ class Open(BackendView):
         operation="open_room",
     )
     async def post(self, request: Request, room_id: str) -> Response:
-        """200: the room as it is now."""
+        """The room."""
         await closed_rooms.open_again(room_id_of(room_id))
         self.log_action("%s was opened", room_id, room_id=room_id)
         return Response(await room_details(room_id))
 
 
 class Disconnect(BackendView):
-    """`POST /api/v1/users/USER_ID/disconnect`: all of a user's connections end."""
+    """`POST /api/v1/users/USER_ID/disconnect`: closes all connections of a user."""
 
     tag = "Users"
     scope = "rooms:manage"
 
     @describe(
-        "End all connections of a user",
+        "Close all connections of a user",
         shape("Nothing"),
         errors=BODY_ERRORS,
         parameters=(USER,),
         operation="disconnect_user",
     )
     async def post(self, request: Request, user_id: str) -> Response:
-        """200: every process was told."""
+        """An empty object: every process was notified."""
         await moderation.disconnect(user_id_of(user_id))
         self.log_action("%s was disconnected", user_id, user=user_id)
         return Response({})

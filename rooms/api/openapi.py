@@ -1,4 +1,4 @@
-"""Owns how the API is described: OpenAPI 3, with every answer and example."""
+"""Describes the API in OpenAPI 3: parameters, answers, errors, examples."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rooms.protocol import identifiers
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 ERROR_CODES = [(code.value, code.meaning) for code in ErrorCode]
-"""Named `ErrorCode` by `ENUM_NAME_OVERRIDES`."""
+"""Each code and its meaning; the setting `ENUM_NAME_OVERRIDES` names the enum."""
 COMMON_ERRORS = (
     ErrorCode.UNAUTHORIZED,
     ErrorCode.FORBIDDEN,
@@ -35,7 +35,7 @@ BODY_ERRORS = (
     ErrorCode.TOO_LARGE,
     ErrorCode.UNSUPPORTED_MEDIA_TYPE,
 )
-"""What a request with a body may also be answered with."""
+"""Errors that every request with a body may be answered with."""
 
 NAME = {
     "type": "string",
@@ -49,7 +49,7 @@ IDEMPOTENCY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": 255},
     OpenApiParameter.HEADER,
-    description="The same key and body for five minutes: one answer, done once.",
+    description="For five minutes, the same key and body get the same answer.",
 )
 
 
@@ -63,13 +63,13 @@ ErrorBody = type(
         },
     )
 )
-"""The form of an error: of a request, or of one event of a batch."""
+"""The error of a request, or of one event of a batch."""
 
 _ERROR = inline_serializer("Error", {"error": ErrorBody()})
 
 
 def refusals(codes: Iterable[ErrorCode]) -> dict[int, OpenApiResponse]:
-    """The error answers with these codes by status, each code with an example."""
+    """The answers with these codes, by HTTP status; each code has an example."""
     by_status: dict[int, list[ErrorCode]] = {}
     for code in codes:
         by_status.setdefault(code.status, []).append(code)
@@ -93,16 +93,16 @@ def _example(code: ErrorCode) -> OpenApiExample:
 
 
 class ApiSchema(AutoSchema):
-    """How a view for backends is described: with its scope, under its tag."""
+    """The description of a view for backends: with its tag and its scope."""
 
     view: Any
 
     def get_tags(self) -> list[str]:
-        """What it is about."""
+        """The tag of the view."""
         return [self.view.tag]
 
     def get_description(self) -> str:  # type: ignore[override]
-        """What it does, and what an API key needs for it."""
+        """The docstring of the handler, and the scope that an API key needs."""
         text: str = super().get_description()
         if (scope := self.view.scope) is not None:
             text += f"\n\nAn API key needs the scope `{scope}`."
@@ -110,7 +110,7 @@ class ApiSchema(AutoSchema):
 
 
 def shape(name: str, **fields: Any) -> Any:
-    """The form of an answer."""
+    """The schema of an answer, by field."""
     return inline_serializer(name, fields)
 
 
@@ -125,10 +125,10 @@ def describe(
     examples: dict[str, Any] | None = None,
     operation: str,
 ) -> Callable[[Handler], Handler]:
-    """Decorate a handler with what it takes and answers.
+    """Describe the request and the answers of a handler.
 
-    `examples`: requests worth showing, by what they do. `errors`: the codes of its
-    error answers in addition to `COMMON_ERRORS`.
+    `summary` and `answer`: of 200. `errors`: the codes of its error answers, in
+    addition to `COMMON_ERRORS`. `example`: an answer. `examples`: requests by title.
     """
     good = OpenApiResponse(
         answer,

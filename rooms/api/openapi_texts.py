@@ -1,4 +1,4 @@
-"""Serves the API's description, made once, and the page that shows it."""
+"""Serves the OpenAPI document of the API, and a page that shows it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ YAML = "application/vnd.oai.openapi"
 
 @csrf_exempt
 def docs(request: HttpRequest) -> HttpResponse:
-    """`GET /api/docs`: a page that shows the description. Open to all."""
+    """`GET /api/docs`: a page that shows the API. Open to all."""
     return answer_other_methods(request) or _page(request)
 
 
@@ -28,7 +28,7 @@ _page: Any = SpectacularSwaggerView.as_view(url_name="schema")
 
 @csrf_exempt
 def schema(request: HttpRequest) -> HttpResponse:
-    """OpenAPI 3: JSON where that is asked for, else YAML. Open to all."""
+    """`GET /api/schema`: JSON if `Accept` names it, else YAML. Open to all."""
     if (answer := answer_other_methods(request)) is not None:
         return answer
     kind = JSON if "json" in request.headers.get("Accept", "") else YAML
@@ -39,7 +39,7 @@ def schema(request: HttpRequest) -> HttpResponse:
 
 @cache
 def _text(kind: str) -> bytes:
-    """Making it takes 50 ms of the processor: not for each who asks."""
+    """The document. Cached: it takes 50 ms of CPU time to make."""
     generator: Any = SchemaGenerator
     described = generator().get_schema(request=None, public=True)
     renderer = OpenApiJsonRenderer2() if kind == JSON else OpenApiYamlRenderer2()

@@ -1,4 +1,4 @@
-"""Parsers of request bodies: JSON, and forms with nesting."""
+"""Parses bodies of requests: JSON, and forms with nested names."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from rooms.protocol.json_text import loads
 from rooms.protocol.messages import BadFrame
 from rooms.protocol.query_params import InvalidParams, assign, parse_params
 
-# Characters of a header that a message quotes.
+# A message quotes at most so many characters of a header.
 MAX_QUOTED = 100
 
 
 class JsonParser(BaseParser):
-    """`application/json`, by the same rules as a client's frame."""
+    """Parses `application/json` by the rules of frames."""
 
     media_type = "application/json"
-    # Levels of the body around a payload.
+    # How many levels of the body enclose a payload.
     levels = 1
 
     def parse(self, stream: Any, media_type: Any = None, context: Any = None) -> Any:
-        """Raises `ParseError` for what is no JSON or nests too deeply."""
+        """Raises `ParseError` if the body is not JSON, or is nested too deeply."""
         try:
             return loads(stream.read(), conf().max_message_depth + self.levels)
         except BadFrame as error:
@@ -35,18 +35,18 @@ class JsonParser(BaseParser):
 
 
 class BatchParser(JsonParser):
-    """JSON of a batch: a payload is in an item, in a list, in the body."""
+    """Parses a batch: a payload is in an item, in a list, in the body."""
 
     levels = 3
 
 
 class BracketFormParser(BaseParser):
-    """`application/x-www-form-urlencoded` with nesting: `payload[a]=1`."""
+    """Parses `application/x-www-form-urlencoded`, nested as `payload[a]=1`."""
 
     media_type = "application/x-www-form-urlencoded"
 
     def parse(self, stream: Any, media_type: Any = None, context: Any = None) -> Any:
-        """Raises `ParseError` for what is no form."""
+        """Raises `ParseError` if the body is not a form."""
         try:
             return parse_params(_form_of(stream.read()))
         except InvalidParams as error:
@@ -67,10 +67,10 @@ def _form_of(body: bytes) -> bytes:
 
 
 class BracketMultiPartParser(MultiPartParser):
-    """`multipart/form-data` with the same nesting; files are passed over."""
+    """Parses `multipart/form-data`, nested in the same way; files are ignored."""
 
     def parse(self, stream: Any, media_type: Any = None, context: Any = None) -> Any:
-        """Raises `ParseError` for what is no form."""
+        """Raises `ParseError` if the body is not a form."""
         form = super().parse(stream, media_type, context)
         params: dict[str, Any] = {}
         try:
@@ -82,10 +82,10 @@ class BracketMultiPartParser(MultiPartParser):
 
 
 class ByContentType(DefaultContentNegotiation):
-    """Chooses what reads a body, and says what is missing."""
+    """Chooses the parser of a body by its content type."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
-        """The parser for the request's content type. Raises `UnsupportedBody`."""
+        """The parser of the content type. Raises `UnsupportedBody`."""
         parser = super().select_parser(request, parsers)
         if parser is not None:
             return parser
@@ -96,5 +96,5 @@ class ByContentType(DefaultContentNegotiation):
                 f"the content type is missing: send content-type: {kinds}"
             )
         raise UnsupportedBody(
-            f"the content type {given[:MAX_QUOTED]!r} is not read: send {kinds}"
+            f"the content type {given[:MAX_QUOTED]!r} is not supported: send {kinds}"
         )

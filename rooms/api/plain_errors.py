@@ -1,4 +1,4 @@
-"""Error answers of paths that have no view of DRF."""
+"""Error answers of paths without a view of DRF."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rooms.api.errors import error_body
 
 
 def plain_error(code: ErrorCode, message: str) -> JsonResponse:
-    """The answer of a view that is not of DRF."""
+    """An error, as an answer of plain Django."""
     return JsonResponse({"error": error_body(code, message)}, status=code.status)
 
 
@@ -28,7 +28,7 @@ READING = ("GET", "HEAD", "OPTIONS")
 
 
 def answer_other_methods(request: HttpRequest) -> HttpResponse | None:
-    """The answer of a path that is only read to another method; None: go on."""
+    """The answer to methods other than GET and HEAD; None for these two."""
     if request.method in ("GET", "HEAD"):
         return None
     if request.method == "OPTIONS":
@@ -36,7 +36,7 @@ def answer_other_methods(request: HttpRequest) -> HttpResponse | None:
         del answer["Content-Type"]
     else:
         metrics.API_NOT_FOUND.value += 1
-        message = f"this path takes {', '.join(READING)}"
+        message = f"this path accepts {', '.join(READING)}"
         answer = plain_error(ErrorCode.METHOD_NOT_ALLOWED, message)
     answer["Allow"] = ", ".join(READING)
     return answer

@@ -1,4 +1,4 @@
-"""`GET /api/v1/rooms/ROOM_ID/presence`: the members of a room."""
+"""The request for the members of a room."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from rooms.protocol.identifiers import room_topic
 
 
 class Presence(BackendView):
-    """`GET /api/v1/rooms/ROOM_ID/presence`: who is in."""
+    """`GET /api/v1/rooms/ROOM_ID/presence`: the members of a room."""
 
     tag = "Rooms"
     scope = "rooms:read"
 
     @describe(
-        "Who is in a room",
+        "List the members of a room",
         shape(
             "Presence",
             room_id=serializers.CharField(),
@@ -56,7 +56,7 @@ class Presence(BackendView):
         operation="get_presence",
     )
     async def get(self, request: Request, room_id: str) -> Response:
-        """200: the members, by session."""
+        """The members, each with its session, user id and metas."""
         snapshot = await tracker().list(room_topic(room_id_of(room_id)))
         return Response({"room_id": room_id, "members": _members(snapshot.state)})
 

@@ -1,4 +1,4 @@
-"""Owns `GET /metrics`: the figures of all processes behind the socket, as text."""
+"""`GET /metrics`: the metrics of all processes of this host, for Prometheus."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from rooms.monitoring.shared_stats import host_processes
 
 LABELS = ("process",)
 REASON = "reason"
-HELP = {"cpu_seconds": "Processor time used, user and system"}
+HELP = {"cpu_seconds": "CPU time used, user and system"}
 
 
 class Exposition(Collector):
-    """Figures of processes as Prometheus' metric families, with a label `process`."""
+    """Collects statistics of processes as metric families, with label `process`."""
 
     def __init__(self, processes: dict[str, ProcessStats]) -> None:
         self._processes = processes.items()
 
     def collect(self) -> Iterator[Metric]:
-        """The families, by the table of `beam.telemetry.metrics`.
+        """The families of `beam.telemetry.metrics`.
 
-        What a process of another version did not tell is missing, not 0.
+        A value that a process of another version does not report is missing, not 0.
         """
         help_texts = HELP | {name: c.help for name, c in metrics.COUNTERS.items()}
         for name, text in help_texts.items():
@@ -52,7 +52,7 @@ class Exposition(Collector):
             yield self._histogram(f"beam_{name}", found)
 
     def _counter(self, name: str, text: str) -> Metric:
-        """With the label `reason` where the counter tells why."""
+        """A counter, with the label `reason` if it is counted by reason."""
         found = metrics.COUNTERS.get(name)
         if found is None or not found.reasons:
             family = CounterMetricFamily(f"beam_{name}", text, labels=LABELS)
@@ -76,7 +76,7 @@ class Exposition(Collector):
 
 
 def _cumulative(values: Buckets) -> list[Any]:
-    """The buckets as Prometheus wants them."""
+    """The buckets as cumulative counts, by upper bound."""
     below, buckets = 0.0, []
     bounds = (*values.bounds, float("inf"))
     for bound, count in zip(bounds, values.counts, strict=True):
@@ -86,32 +86,32 @@ def _cumulative(values: Buckets) -> list[Any]:
 
 
 class Metrics(BackendView):
-    """`GET /metrics`: for the secret, a key that may, or an address that may."""
+    """`GET /metrics`: with the secret, a key of the scope, or from `metrics_allow`."""
 
-    # Not JSON, and not for back ends: not in the description.
+    # Not JSON, and not for backends: not in the OpenAPI document.
     schema = None  # type: ignore[assignment]
     scope = "metrics:read"
 
     async def respond(self, request: Request) -> Any:
-        """Addresses of `metrics_allow` need no secret."""
+        """Clients in the networks of `metrics_allow` need no secret."""
         if request.method in ("GET", "HEAD") and _is_allowed(request):
             return await self.get(request)
         return await super().respond(request)
 
     async def get(self, request: Request) -> HttpResponse:
-        """200: the text format that the asker prefers."""
+        """The metrics, in the text format that `Accept` prefers."""
         encode, kind = choose_encoder(request.headers.get("Accept", ""))
         text = encode(Exposition(host_processes.all_stats()))
         return HttpResponse(text, content_type=kind)
 
 
 def _is_allowed(request: Request) -> bool:
-    """By address: the peer's, and the client's where proxies speak for it."""
+    """Whether the IPs of the peer and of the client behind proxies are allowed."""
     allowed = conf().metrics_allow
     peer = request.META.get("REMOTE_ADDR") or ""
     forwarded = request.headers.get("X-Forwarded-For", "")
     if forwarded and not conf().trusted_proxies:
-        # Through a proxy nobody told of: whose address this is, nobody knows.
+        # It came through a proxy that is not configured: the client is unknown.
         return False
     return is_in_networks(peer, allowed) and is_in_networks(
         client_ip(peer, forwarded), allowed

@@ -1,4 +1,4 @@
-"""Owns how backends look at rooms and steer them."""
+"""Requests that list rooms and describe one."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ MAX_PAGE = 1_000
 
 
 class Page(serializers.Serializer):  # type: ignore[type-arg]
-    """The query of a list of rooms."""
+    """The query parameters of a list of rooms."""
 
     prefix = serializers.CharField(
         default="", allow_blank=True, trim_whitespace=False, max_length=200
@@ -66,11 +66,11 @@ class Page(serializers.Serializer):  # type: ignore[type-arg]
     cursor = serializers.CharField(default="", allow_blank=True, max_length=2_000)
 
     def validate_cursor(self, cursor: str) -> str:
-        """The topic that a cursor stands for. Raises `ValidationError`."""
+        """The topic that a cursor encodes. Raises `ValidationError`."""
         try:
             return base64.b64decode(cursor, b"-_", validate=True).decode()
         except (binascii.Error, ValueError):
-            raise serializers.ValidationError("no cursor of this list") from None
+            raise serializers.ValidationError("not a cursor of this list") from None
 
 
 class Rooms(BackendView):
@@ -80,7 +80,7 @@ class Rooms(BackendView):
     scope = "rooms:read"
 
     @describe(
-        "List the rooms that have members, by name",
+        "List the rooms that have members, sorted by name",
         shape(
             "Rooms",
             rooms=serializers.ListField(child=shape("Listed", **LISTED)),
@@ -95,7 +95,7 @@ class Rooms(BackendView):
         operation="list_rooms",
     )
     async def get(self, request: Request) -> Response:
-        """200: a page of rooms, and the cursor of the next; null at the end."""
+        """A page of rooms, and the cursor of the next page; null at the end."""
         query = Page(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         values = query.validated_data
@@ -115,13 +115,13 @@ class Rooms(BackendView):
 
 
 class Room(BackendView):
-    """`GET /api/v1/rooms/ROOM_ID`: one room, whether anybody is in or not."""
+    """`GET /api/v1/rooms/ROOM_ID`: one room, with or without members."""
 
     tag = "Rooms"
     scope = "rooms:read"
 
     @describe(
-        "One room, whether anybody is in or not",
+        "Describe one room, with or without members",
         DETAILS,
         errors=(ErrorCode.INVALID,),
         example=EXAMPLE,
@@ -129,7 +129,7 @@ class Room(BackendView):
         operation="get_room",
     )
     async def get(self, request: Request, room_id: str) -> Response:
-        """200: its sizes, whether it is open, and its limits."""
+        """Its sessions and users, whether it is open, and its limits."""
         return Response(await room_details(room_id_of(room_id)))
 
 

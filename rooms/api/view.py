@@ -1,4 +1,4 @@
-"""Owns `BackendView`: what all views for backends share.
+"""`BackendView`: the base of all views for backends.
 
 A DRF view that runs in the event loop: its handlers are coroutines, and no
 request waits for a thread. Parsing, negotiation, serializers and errors are
@@ -30,14 +30,14 @@ from rooms.protocol.json_text import dumps
 
 
 class JsonRenderer(BaseRenderer):
-    """`application/json`."""
+    """Renders `application/json`."""
 
     media_type = "application/json"
     format = "json"
     charset = None
 
     def render(self, data: Any, media_type: Any = None, context: Any = None) -> bytes:
-        """The bytes; none for no data."""
+        """The JSON; empty if there is no data."""
         return b"" if data is None else dumps(data)
 
 
@@ -49,7 +49,7 @@ METHODS = frozenset({"get", "head", "options", "post"})
 class BackendView(APIView):
     """A view for backends.
 
-    `scope`: what an API key must have to call it. `tag`: what it is about.
+    `scope`: what an API key needs to call it. `tag`: its group in OpenAPI.
     """
 
     schema = ApiSchema()
@@ -62,13 +62,13 @@ class BackendView(APIView):
 
     @property
     def max_bytes(self) -> int:
-        """How large a body may be."""
+        """The largest body, in bytes."""
         return conf().max_message_bytes
 
     def perform_content_negotiation(
         self, request: Request, force: bool = False
     ) -> tuple[BaseRenderer, str]:
-        """JSON, whatever was asked for: a refusal is to be readable too."""
+        """JSON for every `Accept`: errors must be readable too."""
         return JsonRenderer(), JsonRenderer.media_type
 
     async def dispatch(  # type: ignore[override]
@@ -81,21 +81,22 @@ class BackendView(APIView):
         try:
             self.initial(drf_request, *args, **kwargs)
             response = await self.respond(drf_request)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+        except Exception as error:  # noqa: BLE001 - any error gets an answer
             response = self.handle_exception(error)
         whole: Any = response
         self.response = self.finalize_response(drf_request, whole, *args, **kwargs)
         return _rendered(self.response)
 
     async def respond(self, request: Request) -> HttpResponse:
-        """Who may call comes first, then how much they may send, then what."""
+        """Check caller, method, rate, scope and body, then call the handler."""
         method = str(request.method).lower()
         if method == "options":
             _refuse_preflight(request)
         self.caller = await authentication.authenticate(request)
         if method not in METHODS or not hasattr(self, method):
             raise exceptions.MethodNotAllowed(
-                method, f"this path takes {', '.join(self.allowed_methods)}"
+                method,
+                f"this path accepts {', '.join(self.allowed_methods)}",
             )
         authentication.check_rate(self.caller)
         if method == "options":
@@ -107,10 +108,10 @@ class BackendView(APIView):
         return response
 
     def _check_body(self, request: Request) -> None:
-        """Raises `TooLarge`, and `UnsupportedBody` for a body that is compressed."""
+        """Raises `TooLarge`, and `UnsupportedBody` if the body is compressed."""
         size = len(request.body)
         if size > self.max_bytes:
-            raise TooLarge(f"the body has at most {self.max_bytes} bytes")
+            raise TooLarge(f"the body must have at most {self.max_bytes} bytes")
         coding = request.headers.get("content-encoding", "").strip().lower()
         if size and coding not in ("", "identity"):
             raise UnsupportedBody(
@@ -119,23 +120,23 @@ class BackendView(APIView):
             )
 
     def log_action(self, text: str, *values: str, **more: str) -> None:
-        """Log what a caller did that hurts people; `more`: fields of the line."""
+        """Log an action that moderates users. `more`: fields of the log line."""
         extra = {"by": self.caller.name, **more}
         logger.info(f"{text}, by %s", *values, self.caller.name, extra=extra)  # noqa: G004
 
 
 def _refuse_preflight(request: Request) -> None:
-    """Raises `PermissionDenied` for what a browser asks before another site's call."""
+    """Raises `PermissionDenied` for the CORS preflight of a browser."""
     if "access-control-request-method" in request.headers:
         metrics.API_INVALID.value += 1
         raise exceptions.PermissionDenied(
-            "this API is for servers: a page would publish the secret, so browsers of "
-            "other origins may not call it. Call it from your backend"
+            "this API is for servers: a page would expose the secret, so browsers may "
+            "not call it from other origins. Call it from your backend"
         )
 
 
 def _rendered(response: HttpResponse) -> HttpResponse:
-    """Finished: Django would render it in a thread."""
+    """The rendered response. Django would render it in a thread."""
     if not isinstance(response, Response):
         return response
     response.render()

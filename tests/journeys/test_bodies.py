@@ -137,7 +137,7 @@ def test_a_length_at_the_limit_is_the_views_to_judge(server: Server) -> None:
     said = httpx.post(f"{server.url}{PUSH}", content=b"x" * limit(), headers=SECRET)
 
     assert said.status_code == 413
-    assert said.json()["error"]["message"] == "the body has at most 65536 bytes"
+    assert said.json()["error"]["message"] == "the body must have at most 65536 bytes"
 
 
 def test_no_client_is_told_to_go_on_with_too_large_a_body(server: Server) -> None:
@@ -196,7 +196,7 @@ def test_chunks_at_the_limit_are_the_views_to_judge(server: Server) -> None:
     )
 
     assert said.status_code == 413
-    assert said.json()["error"]["message"] == "the body has at most 65536 bytes"
+    assert said.json()["error"]["message"] == "the body must have at most 65536 bytes"
 
 
 def test_what_is_left_of_a_body_is_no_request(server: Server) -> None:

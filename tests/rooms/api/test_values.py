@@ -68,8 +68,8 @@ async def test_one_event_and_an_item_are_judged_alike(
         ([], "the body is an object, not a list"),
         ("x", "the body is an object, not text"),
         ({}, "events: is missing"),
-        ({"events": {}}, "events is a list, not an object"),
-        ({"events": []}, "events is empty"),
+        ({"events": {}}, "events: must be a list, not an object"),
+        ({"events": []}, "events: must not be empty"),
     ],
 )
 async def test_a_batch_that_is_none_is_said(
@@ -85,10 +85,10 @@ async def test_a_batch_that_is_none_is_said(
     ("item", "reason"),
     [
         (5, "an item is an object, not a number"),
-        ({}, "room_id: is missing, and so is room_ids"),
+        ({}, "room_id: is missing; name a room_id or room_ids"),
         ({"room_id": "a", "room_ids": ["b"]}, "not both"),
-        ({"room_ids": "a"}, "room_ids is a list of room ids, not text"),
-        ({"room_ids": []}, "room_ids is empty"),
+        ({"room_ids": "a"}, "room_ids: must be a list of room ids, not text"),
+        ({"room_ids": []}, "room_ids: must not be empty"),
         ({"room_ids": ["a", ""]}, r"room_ids[1]: a room id has 1 to 200"),
     ],
 )
@@ -132,7 +132,7 @@ async def test_a_number_names_the_same_room_in_every_form(
 @pytest.mark.parametrize(
     ("body", "field", "reason"),
     [
-        ({}, "user_id", "is missing, and so is session"),
+        ({}, "user_id", "is missing; name a user_id or session"),
         ({"user_id": "a", "session": "a:1"}, "user_id", "not both"),
         ({"user_id": True}, "user_id", "text or a whole number, not a boolean"),
         ({"user_id": ""}, "user_id", "1 to 200 characters, not 0"),
