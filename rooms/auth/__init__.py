@@ -1,4 +1,4 @@
-"""Tokens, API keys and client addresses. `Verifier` is public."""
+"""Tokens, API keys and client IPs. `Verifier` is public."""
 
 from rooms.auth.grants import Verifier
 

@@ -1,8 +1,8 @@
-"""Owns API keys: how they are made, known again and revoked; when they were used.
+"""Creates, checks and revokes API keys, and records when they were used.
 
 A key is `beam_` and 43 characters of base64url: 256 bits, which need no slow
-hash. Processes keep what they read for `CACHE_SECONDS`, so that a revoked key works
-no longer than that; last uses are written by `rooms.records.upkeep`.
+hash. Processes cache the keys for `CACHE_SECONDS`, so a revoked key works at most
+for that time. Last uses are written by `rooms.records.upkeep`.
 """
 
 from __future__ import annotations
@@ -33,32 +33,31 @@ RETRY_SECONDS: Final = 1.0
 
 
 class UnknownScope(ValueError):
-    """A scope that is none of `SCOPES`."""
+    """A scope is not one of `SCOPES`, or there is no scope."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: `name` for logs and limits, `scopes` for what it may do."""
+    """A caller of the API. `name`: for logs and limits; `scopes`: what it may do."""
 
     name: str
     scopes: frozenset[str]
 
 
 def create(name: str, scopes: Sequence[str] = SCOPES) -> str:
-    """A new key, to be shown once. Raises as `make` does."""
+    """A new key, to be shown once. Raises the errors of `make`."""
     return make(name, scopes)[1]
 
 
 def make(name: str, scopes: Sequence[str]) -> tuple[ApiKey, str]:
-    """A new key's row, and the key itself, to be shown once.
+    """The row of a new key, and the key itself, to be shown once.
 
-    Raises `UnknownScope` for a scope that is none, or for none at all, and
-    `IntegrityError` where the name was used before.
+    Raises `UnknownScope`, and `IntegrityError` if the name was used before.
     """
     if not scopes:
-        raise UnknownScope("a key needs a scope")
+        raise UnknownScope("an API key needs at least one scope")
     if unknown := sorted(set(scopes) - set(SCOPES)):
-        raise UnknownScope(f"no such scope: {', '.join(unknown)}")
+        raise UnknownScope(f"unknown scope: {', '.join(unknown)}")
     key = PREFIX + secrets.token_urlsafe(32)
     row = ApiKey.objects.create(
         name=name, hashed=_hash(key), scopes=sorted(set(scopes))
@@ -68,7 +67,7 @@ def make(name: str, scopes: Sequence[str]) -> tuple[ApiKey, str]:
 
 
 def revoke(name: str) -> bool:
-    """Let a key be refused from now on; whether there was one in force."""
+    """Refuse a key from now on. Whether there was a key that was not revoked."""
     keys = ApiKey.objects.filter(name=name, revoked=None)
     revoked = keys.update(revoked=timezone.now()) > 0
     keyring.clear()
@@ -80,10 +79,10 @@ def _hash(key: str) -> str:
 
 
 class Keyring:
-    """The keys in force as this process knows them, and which were used.
+    """The keys that are not revoked, as this process has read them, and their uses.
 
-    All of them are read at once: an unknown key then costs a look at the
-    database no more than once in `RETRY_SECONDS`, however many are tried.
+    All keys are read at once, so unknown keys cause at most one query of the
+    database in `RETRY_SECONDS`.
     """
 
     def __init__(self) -> None:
@@ -93,11 +92,11 @@ class Keyring:
         self._used: set[str] = set()
 
     async def find(self, key: str) -> Caller | None:
-        """Who holds a key; None for one that is unknown or revoked.
+        """The caller with a key; None if the key is unknown or revoked.
 
-        It is found by its hash: how long that takes says nothing about a key.
+        Keys are compared by hash, so the time that it takes reveals nothing of a key.
         Raises `django.db.Error` if the database is unavailable or does not answer
-        in time and the key is not known; keys that were read stay good.
+        in time and the key is not known; keys that were read stay valid.
         """
         hashed, now = _hash(key), time.monotonic()
         is_old = now - self._read_at > CACHE_SECONDS
@@ -105,7 +104,7 @@ class Keyring:
             await self._refresh(now, hashed)
         caller = self._known.get(hashed)
         if caller is not None:
-            # Written down a while later, with all others, and not by the request.
+            # Written later, together with other uses, and not by the request.
             self._used.add(hashed)
         return caller
 
@@ -114,7 +113,7 @@ class Keyring:
         return is_reading or now - self._read_started > RETRY_SECONDS
 
     async def _refresh(self, now: float, hashed: str) -> None:
-        """Read, once for all callers that wait: `SECONDS` from its start at most."""
+        """Read the keys, once for all callers that wait, for at most `SECONDS`."""
         if self._reading is None or self._reading.done():
             self._read_started = now
             self._reading = asyncio.create_task(self._read())
@@ -134,7 +133,7 @@ class Keyring:
         self._read_at = time.monotonic()
 
     async def write_last_uses(self) -> None:
-        """Write down which keys were used since the last time."""
+        """Write which keys were used since the last call."""
         used, self._used = self._used, set()
         if not used:
             return
@@ -142,10 +141,11 @@ class Keyring:
             await database_sync_to_async(_mark_used)(used)
         except DatabaseError as error:
             self._used |= used
-            logger.warning("Last uses of keys wait: %s", type(error).__name__)
+            kind = type(error).__name__
+            logger.warning("Last uses of API keys are not written yet: %s", kind)
 
     def clear(self) -> None:
-        """Read everything anew at the next request."""
+        """Read all keys again at the next request."""
         self._known.clear()
         self._read_at = self._read_started = -1e9
 

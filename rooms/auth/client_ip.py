@@ -1,4 +1,4 @@
-"""Owns which address a client has: its own, or what one's proxies say of it."""
+"""Determines the client IP: that of the peer, or the one that proxies report."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from beam.config.conf import conf, networks
 
-# What one household or machine is given: an address of it is no limit.
+# What one household or machine gets: a client can use any address in it.
 IPV6_PREFIX = 64
 
 
 def client_ip(peer: str, forwarded: str) -> str:
-    """The client's address. `forwarded`: `X-Forwarded-For`, empty where missing.
+    """The client IP. `forwarded`: `X-Forwarded-For`, empty if missing.
 
-    Only proxies are believed: `trusted_proxies` of them, at `proxy_networks`.
+    Only `trusted_proxies` proxies are trusted, if they are in `proxy_networks`.
     """
     proxies = conf().trusted_proxies
     trusted = networks(conf().proxy_networks)
@@ -24,11 +24,10 @@ def client_ip(peer: str, forwarded: str) -> str:
 
 
 def forwarded_ip(peer: str, forwarded: str, proxies: int) -> str:
-    """The address of a client behind so many proxies of one's own.
+    """The IP of a client behind so many trusted proxies.
 
-    `forwarded`: `X-Forwarded-For`, to which each proxy adds who came to it. What
-    stands before the places of the own proxies is the client's word, and not
-    believed.
+    `forwarded`: `X-Forwarded-For`, to which each proxy appends the IP of its peer.
+    Entries before those of the trusted proxies may be forged by the client.
     """
     hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
     if not 0 < proxies <= len(hops):
@@ -37,20 +36,20 @@ def forwarded_ip(peer: str, forwarded: str, proxies: int) -> str:
 
 
 def _without_port(hop: str) -> str:
-    """`1.2.3.4:80` and `[::1]:80` as some proxies write them."""
+    """The IP of `1.2.3.4:80` or `[::1]:80`, as some proxies write it."""
     if hop.startswith("["):
         return hop[1:].partition("]")[0]
     return hop.partition(":")[0] if hop.count(":") == 1 else hop
 
 
 def is_in_networks(address: str, text: str) -> bool:
-    """Whether an address is in one of the networks of a setting."""
+    """Whether an IP is in one of the networks of a setting."""
     found = _parse(address)
     return found is not None and any(found in network for network in networks(text))
 
 
 def counted_ip(address: str) -> str:
-    """What `max_ip_connections` counts: an IPv6 address by its network."""
+    """What `max_ip_connections` counts: an IPv6 address counts as its /64 network."""
     found = _parse(address)
     if isinstance(found, IPv6Address):
         return str(ip_network((found, IPV6_PREFIX), strict=False))
@@ -58,9 +57,9 @@ def counted_ip(address: str) -> str:
 
 
 def _parse(address: str) -> IPv4Address | IPv6Address | None:
-    """The address; None for what is none.
+    """The IP; None if the text is not an IP.
 
-    A socket for both kinds calls IPv4 clients `::ffff:1.2.3.4`: they are 1.2.3.4.
+    On a dual-stack socket an IPv4 client is `::ffff:1.2.3.4`: this is 1.2.3.4.
     """
     try:
         found = ip_address(address)

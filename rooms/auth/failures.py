@@ -12,11 +12,11 @@ import httpx
 
 
 class BadAnswer(Exception):
-    """A service answered what cannot be used. The text is fit for the log."""
+    """The answer of a service cannot be used. The text may be logged."""
 
 
 def kind(error: Exception | None) -> str:
-    """What happened, in a few words."""
+    """What failed, in a few words."""
     if isinstance(error, httpx.HTTPStatusError):
         return f"it answers {error.response.status_code}"
     if isinstance(error, BadAnswer):

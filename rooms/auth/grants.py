@@ -1,4 +1,4 @@
-"""Owns what a token says once it is verified: who, which room, what they may do."""
+"""What verified tokens grant: a user, a room, rights. Pure."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ RIGHTS: Final = frozenset({"push", "presence"})
 
 
 class Unauthorized(Exception):
-    """The token is wrong, expired, foreign, or for something else."""
+    """The token is not valid, expired, or for another user or room."""
 
 
 class BackendUnavailable(Exception):
-    """Whether the token is good cannot be told now; worth trying again."""
+    """The token cannot be checked now; try again later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a connection belongs to."""
+    """The user of a connection."""
 
     user_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class RoomGrant:
-    """What a room token allows: one room, perhaps one user, some verbs.
+    """What a room token allows: one room, some rights, perhaps for one user only.
 
     `expires`: Unix time; None: never.
     """
@@ -40,7 +40,7 @@ class RoomGrant:
 
 
 class Verifier(Protocol):
-    """Turns tokens into grants. `settings.BEAM["verifier"]` names a factory."""
+    """Verifies tokens. `settings.BEAM["verifier"]` names a factory."""
 
     async def user(self, token: str) -> Identity:
         """Raises `Unauthorized` or `BackendUnavailable`."""
@@ -50,8 +50,8 @@ class Verifier(Protocol):
 
 
 def id_of(value: object) -> str:
-    """An id of a claim: text, or a whole number. Raises `Unauthorized`."""
+    """The id in a claim: text, or a whole number. Raises `Unauthorized`."""
     try:
         return identifiers.user_id(value)
     except ValueError as error:
-        raise Unauthorized(f"the token names no id: {error}") from None
+        raise Unauthorized(f"the token has no valid id: {error}") from None

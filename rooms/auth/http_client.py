@@ -1,4 +1,4 @@
-"""Asks other services over HTTP: bounded in time, in size and in redirects."""
+"""Sends requests to other services, with limits of time, size and redirects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import orjson
 from rooms.auth.failures import BadAnswer
 
 MAX_BYTES: Final = 1_048_576
-"""How large an answer may be."""
+"""The largest answer."""
 
 MAX_REDIRECTS: Final = 5
 
@@ -20,9 +20,9 @@ MAX_REDIRECTS: Final = 5
 async def send(
     client: httpx.AsyncClient, request: httpx.Request, seconds: float
 ) -> bytes:
-    """The body of a good answer that comes within so many seconds.
+    """The body of a successful answer. `seconds`: how long it may take.
 
-    A redirect is not followed: the request may hold a secret. Raises `BadAnswer`,
+    Redirects are not followed: the request may contain a secret. Raises `BadAnswer`,
     `httpx.HTTPError` and `TimeoutError`.
     """
     async with asyncio.timeout(seconds):
@@ -35,10 +35,9 @@ async def send(
 
 
 async def fetch(client: httpx.AsyncClient, url: str, seconds: float) -> bytes:
-    """What is published at a URL, or where it redirects to.
+    """The body at a URL. Redirects are followed, at most `MAX_REDIRECTS`.
 
-    Not from https to http, and not more than `MAX_REDIRECTS` times. Raises like
-    `send`.
+    A redirect from https to http is not followed. Raises the errors of `send`.
     """
     async with asyncio.timeout(seconds):
         request = client.build_request("GET", url)
@@ -54,12 +53,12 @@ async def fetch(client: httpx.AsyncClient, url: str, seconds: float) -> bytes:
 
 
 def is_downgrade(old: httpx.URL, new: httpx.URL) -> bool:
-    """Whether a redirect gives up encryption."""
+    """Whether a redirect drops encryption."""
     return old.scheme == "https" and new.scheme != "https"
 
 
 def json_of(body: bytes) -> Any:
-    """What an answer says. Raises `BadAnswer`."""
+    """The JSON of an answer. Raises `BadAnswer`."""
     try:
         return orjson.loads(body.removeprefix(BOM_UTF8))
     except ValueError:

@@ -1,9 +1,9 @@
-"""Owns the public keys of an identity provider, fetched from its JWKS URL.
+"""Fetches and caches the public keys of an identity provider (JWKS).
 
-Keys are kept for `jwks_seconds`. An unknown key id causes a new fetch, at most
-once in `jwks_retry` seconds. While a fetch fails, or returns no usable key, the
-keys of the last one stay in use. Without any key it is tried again after 1, 2,
-4 seconds and so on, up to `jwks_retry`.
+Keys are cached for `jwks_seconds`. An unknown key id causes a new fetch, at most
+once in `jwks_retry` seconds. If a fetch fails, or returns no usable key, the keys
+of the last one stay in use. Without any key it is repeated after 1, 2, 4 seconds
+and so on, up to `jwks_retry`.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ logger = logging.getLogger(__name__)
 
 FIRST_RETRY: Final = 1.0
 # 2 to this power is longer than the longest `jwks_retry`.
-MOST_DOUBLINGS: Final = 17
+MAX_DOUBLINGS: Final = 17
 UNREACHABLE: Final = (httpx.HTTPError, httpx.InvalidURL, OSError, BadAnswer)
 
 
 class ProviderUnavailable(Exception):
-    """The provider has published no key yet: none of its tokens can be judged."""
+    """No key of the provider is known yet: its tokens cannot be verified."""
 
 
 class Jwks:
-    """The keys behind one URL. `clock`: monotonic seconds."""
+    """The keys at one URL. `clock`: monotonic seconds."""
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._url = url
@@ -47,9 +47,9 @@ class Jwks:
         self._fetching: asyncio.Task[None] | None = None
 
     async def find(self, kid: str | None) -> list[PublicKey]:
-        """The keys that a token with this key id may be signed with.
+        """The keys that may verify a token with this key id; None: all keys.
 
-        None: all of them. A key without an id is among them always. Raises
+        Keys without an id are always included. Raises
         `ProviderUnavailable`.
         """
         is_old = self._clock() - self._fetched > conf().jwks_seconds
@@ -60,15 +60,15 @@ class Jwks:
         return [key for key in self._keys if kid is None or key.kid in (kid, None)]
 
     def _knows(self, kid: str | None) -> bool:
-        """Whether there is no reason to fetch again for a key with this id.
+        """Whether the keys need not be fetched again for this key id.
 
-        A provider that gives its keys no ids is not asked for one.
+        This includes the case that none of the provider's keys has an id.
         """
         known = {key.kid for key in self._keys}
         return bool(known) and (kid is None or kid in known or known == {None})
 
     async def _refresh(self) -> None:
-        """Fetch, once for all callers that wait, and not too often."""
+        """Fetch, once for all callers that wait, unless it is too early."""
         if self._fetching is None or self._fetching.done():
             if self._clock() < self._next_fetch:
                 return
@@ -91,7 +91,7 @@ class Jwks:
         if not self._failures:
             url, why = host(self._url), kind(error)
             logger.error("The JWKS of %s cannot be fetched: %s", url, why)
-        doublings = min(self._failures, MOST_DOUBLINGS)
+        doublings = min(self._failures, MAX_DOUBLINGS)
         pause = conf().jwks_retry
         if not self._keys:
             pause = min(pause, FIRST_RETRY * 2**doublings)
@@ -119,7 +119,7 @@ def _keys_of(text: bytes) -> list[PublicKey]:
 
 
 def _usable(described: object) -> PublicKey | None:
-    """A key for signatures; None for any other, and for an unknown kind."""
+    """A key that verifies signatures; None for other uses and unknown kinds."""
     try:
         return from_jwk(described)
     except BadKey:

@@ -13,11 +13,11 @@ from rooms.auth.grants import RIGHTS, Unauthorized, id_of
 from rooms.protocol.json_types import json_type, not_an_object
 
 LAST_DATE: Final = 253_402_300_799
-"""The end of the year 9999, in seconds. What is above is not in seconds."""
+"""The end of the year 9999, in seconds. Larger numbers are in another unit."""
 
 
 def check_time(claims: dict[str, Any]) -> None:
-    """Raises `Unauthorized` for a token that is not good now, or has no `exp`."""
+    """Raises `Unauthorized` if the token is not valid now, or has no `exp`."""
     now, leeway = time.time(), conf().token_leeway
     if claims.get("exp") is None:
         raise Unauthorized("the token has no `exp`")
@@ -26,13 +26,13 @@ def check_time(claims: dict[str, Any]) -> None:
     if claims.get("nbf") is not None:
         wait = _date(claims, "nbf") - now
         if wait > leeway:
-            raise Unauthorized(f"the token is not good for {wait:,.0f} s yet (`nbf`)")
+            raise Unauthorized(f"the token is not valid for {wait:,.0f} s yet (`nbf`)")
 
 
 def _date(claims: dict[str, Any], name: str) -> float:
     """A claim that is a Unix time in seconds. Raises `Unauthorized`."""
     date = claims[name]
-    # NaN is neither above nor below anything.
+    # NaN compares as neither above nor below.
     if type(date) not in (int, float) or not date > -LAST_DATE:
         raise Unauthorized(f"the token's `{name}` is not a number of seconds")
     if date > LAST_DATE:
@@ -48,7 +48,7 @@ def rights_of(can: object) -> frozenset[str]:
     if can is None:
         return RIGHTS
     if not isinstance(can, list):
-        raise Unauthorized(f"the token's `can` is a list, not {json_type(can)}")
+        raise Unauthorized(f"the token's `can` must be a list, not {json_type(can)}")
     return RIGHTS & {right for right in can if isinstance(right, str)}
 
 
@@ -69,12 +69,12 @@ def meta_of(meta: object) -> dict[str, Any]:
 
 
 def claim(claims: dict[str, Any], *names: str) -> Any:
-    """The first of these claims that is there; None for none."""
+    """The value of the first of these claims that is present, or None."""
     return next((claims[name] for name in names if name in claims), None)
 
 
 def id_claim(claims: dict[str, Any], *names: str) -> str:
-    """The id that the first of these claims is. Raises `Unauthorized`."""
+    """The id in the first of these claims. Raises `Unauthorized`."""
     found = claim(claims, *names)
     if found is None:
         raise Unauthorized(f"the token has no `{names[0]}`")

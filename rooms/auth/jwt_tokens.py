@@ -1,4 +1,4 @@
-"""Owns JWTs: our own (HS256), and those of an identity provider by its public key."""
+"""Verifies and signs JWTs: HS256, and those of an identity provider."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from rooms.auth.jwks import Jwks, ProviderUnavailable
 from rooms.auth.jwt_claims import check_time, claim, id_claim, meta_of, rights_of
 
 ALGORITHM: Final = "HS256"
-# Beam's own names, good beside those that are configured.
+# Beam's own names, valid in addition to those that are configured.
 USER: Final = "user_id"
 ROOM: Final = "room_id"
-# `sub`, `jti` and `iat` decide nothing in Beam, so they may be anything. `exp` and
-# `nbf` are judged by `jwt_claims`, which says what is wrong with them.
+# Beam does not use `sub`, `jti` and `iat`, so they may have any value. `exp` and
+# `nbf` are checked by `jwt_claims`, whose errors name the reason.
 _UNJUDGED: Final = ("exp", "nbf", "iat", "sub", "jti")
 _OPTIONS: Final[Any] = {f"verify_{name}": False for name in (*_UNJUDGED, "aud")}
 _WITH_AUDIENCE: Final[Any] = _OPTIONS | {"verify_aud": True}
 
 
 class JwtVerifier:
-    """Our own tokens, and those of an identity provider.
+    """Verifies Beam's own tokens, and those of an identity provider.
 
-    HS256 with the shared secrets: the first signs, all verify. Other algorithms
-    with `token_public_key` or the keys of `token_jwks_url`.
+    HS256 with `BEAM_TOKEN_SECRET`: the first secret signs, all verify. Other
+    algorithms with `token_public_key` or the keys of `token_jwks_url`.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class JwtVerifier:
     async def user(self, token: str) -> Identity:
         claims = await self._claims(token)
         if claim(claims, conf().token_room_claim, ROOM) is not None:
-            raise Unauthorized("this is a room token, where a user token belongs")
+            raise Unauthorized("this is a room token; a user token is expected")
         return Identity(id_claim(claims, conf().token_user_claim, USER))
 
     async def room(self, token: str) -> RoomGrant:
@@ -72,14 +72,14 @@ class JwtVerifier:
             return _decode(token, map(_key, conf().token_secrets), ALGORITHM)
         if type(algorithm) is not str or algorithm not in public_keys.ALGORITHMS:
             good = ", ".join((ALGORITHM, *sorted(public_keys.ALGORITHMS)))
-            raise Unauthorized(f"the token's `alg` is none of {good}")
+            raise Unauthorized(f"the token's `alg` is not one of {good}")
         if not conf().token_public_key and self._jwks is None:
             raise Unauthorized(
                 f"the token is signed with {algorithm}, but neither "
                 "BEAM_TOKEN_PUBLIC_KEY nor BEAM_TOKEN_JWKS_URL is set"
             )
         known = await self._public(header.get("kid"))
-        # A key is for the algorithms of its kind, never for what a token says.
+        # A key verifies the algorithms of its kind only: never trust `alg` alone.
         keys = [each.key for each in known if algorithm in each.algorithms]
         issuer, audience = conf().token_issuer, conf().token_audience
         return _decode(token, keys, algorithm, issuer or None, audience or None)
@@ -108,7 +108,7 @@ def _decode(
     issuer: str | None = None,
     audience: str | None = None,
 ) -> dict[str, Any]:
-    """The claims of a token that one of the keys has signed. `Unauthorized`."""
+    """The claims of a token that one of the keys verifies. Raises `Unauthorized`."""
     options = _OPTIONS if audience is None else _WITH_AUDIENCE
     for key in keys:
         try:
@@ -134,7 +134,7 @@ def _decode(
 
 
 def _reason(error: Exception) -> str:
-    """What is wrong with a token, in words that quote nothing of it."""
+    """Why a token is not valid, without quoting it."""
     if isinstance(error, jwt.InvalidIssuerError):
         return "the token's `iss` is not token_issuer"
     if isinstance(error, jwt.InvalidAudienceError):
@@ -146,9 +146,9 @@ def _reason(error: Exception) -> str:
 
 @cache
 def _key(secret: str) -> jwt.PyJWK:
-    """The secret, prepared once and not for every token.
+    """The secret as a key, prepared once and not for every token.
 
-    Raises `jwt.PyJWTError` for one that is rather a public key.
+    Raises `jwt.PyJWTError` if the secret is a public key.
     """
     text = base64.urlsafe_b64encode(secret.encode()).rstrip(b"=").decode()
     key = jwt.PyJWK({"kty": "oct", "k": text, "alg": ALGORITHM})
@@ -158,7 +158,7 @@ def _key(secret: str) -> jwt.PyJWK:
 
 
 class _Prepared(HMACAlgorithm):
-    """HMAC with a key that PyJWT has looked at before: half of its time."""
+    """HMAC with a key that PyJWT has checked before, in half of the time."""
 
     def prepare_key(self, key: str | bytes) -> bytes:
         return key if isinstance(key, bytes) else super().prepare_key(key)
@@ -177,7 +177,7 @@ def mint_room(
     can: list[str] | None = None,
     meta: dict[str, Any] | None = None,
 ) -> str:
-    """A room token. `ttl` in seconds; what is None is left out."""
+    """A room token. `ttl` in seconds; claims that are None are left out."""
     claims = {
         ROOM: room_id,
         USER: user_id,

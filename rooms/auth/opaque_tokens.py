@@ -1,4 +1,4 @@
-"""Owns opaque tokens: the backend decodes them (`decode_token`)."""
+"""Verifies opaque tokens: the backend decodes them (`decode_token`)."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from rooms.protocol.json_types import json_type
 
 logger = logging.getLogger(__name__)
 
-# What a proxy says of a backend that does not answer, or has too much to do.
+# What a proxy answers if the backend is unreachable or overloaded.
 UNAVAILABLE: Final = frozenset({429, 502, 503, 504})
 
 
 class BackendVerifier:
-    """Opaque tokens: the backend decodes them (`decode_token`).
+    """Verifies opaque tokens: the backend decodes them (`decode_token`).
 
-    Positive answers are kept for `backend_cache_seconds`, by the token's hash.
-    A backend that fails again and again is left alone for a while.
+    Ids are cached for `backend_cache_seconds`, by the hash of the token. After
+    `backend_failures` failures in a row, calls fail at once for `backend_pause`.
     """
 
     MAX_CACHED = 10_000
@@ -62,7 +62,7 @@ class BackendVerifier:
         return value
 
     async def _decode_remotely(self, kind: str, token: str) -> object:
-        """What the token says; None: it is refused. Raises `BackendUnavailable`."""
+        """The id in the token; None: it is refused. Raises `BackendUnavailable`."""
         if not self._breaker.allows(time.monotonic()):
             metrics.DECODES_SKIPPED.value += 1
             raise BackendUnavailable
@@ -86,7 +86,7 @@ class BackendVerifier:
         return await http_client.send(client, request, conf().backend_timeout)
 
     def _failed(self, error: Exception) -> None:
-        """A backend that answers is asked again: it may be the token's fault."""
+        """Count a failure. An answer that cannot be used does not open the breaker."""
         metrics.DECODES_FAILED.value += 1
         self._log_state(reachable=False, error=error)
         status = isinstance(error, httpx.HTTPStatusError) and error.response.status_code
@@ -102,18 +102,18 @@ class BackendVerifier:
         return self._clients[loop]
 
     async def close(self) -> None:
-        """Close the running loop's client, if there is one."""
+        """Close the HTTP client of the running event loop, if there is one."""
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.aclose()
 
     def _log_state(self, *, reachable: bool, error: Exception | None = None) -> None:
-        """One line a change, not one a request."""
+        """Log a change of the state, not every request."""
         if reachable != self._reachable:
             if reachable:
                 logger.info("The backend decodes tokens again")
             else:
-                # The error's text could hold what was sent; its kind is enough.
+                # The text of the error may contain parts of the request.
                 logger.error("The backend cannot decode tokens: %s", kind(error))
         self._reachable = reachable
 

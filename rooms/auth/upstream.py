@@ -1,4 +1,4 @@
-"""Owns when a service that is in trouble is left alone: a circuit breaker. Pure."""
+"""The circuit breaker for calls to other services. Pure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """Whether to ask a service, by how it answered of late.
+    """Stops calls to a service that fails.
 
-    After `failures` in a row it is not asked for `pause` seconds; then one
-    question at a time finds out whether it is back. The clock is the caller's.
+    After `failures` in a row no call is allowed for `pause` seconds; then one
+    call at a time tests whether the service answers again. The clock is the caller's.
     """
 
     failures: int
@@ -19,20 +19,20 @@ class CircuitBreaker:
     _retry_at: float = 0.0
 
     def allows(self, now: float) -> bool:
-        """Whether to ask now. A yes is to be followed by `succeeded` or `failed`."""
+        """Whether a call is allowed. If so, report it by `succeeded` or `failed`."""
         if self._consecutive < self.failures:
             return True
         if now < self._retry_at:
             return False
-        # Whoever comes meanwhile waits for what this one finds out.
+        # No other call until this one has tested the service.
         self._retry_at = now + self.pause
         return True
 
     def succeeded(self) -> None:
-        """It answered."""
+        """The service answered."""
         self._consecutive = 0
 
     def failed(self, now: float) -> None:
-        """It did not."""
+        """The service failed."""
         self._consecutive += 1
         self._retry_at = now + self.pause

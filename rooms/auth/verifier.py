@@ -1,4 +1,4 @@
-"""Owns who somebody is and what they may do: tokens in, grants out.
+"""Verifies tokens: who a user is, and what a user may do in a room.
 
 Tokens are JWTs (`rooms.auth.jwt_tokens`), or they are opaque and the backend decodes
 them (`rooms.auth.opaque_tokens`). Nothing here logs a token.
@@ -20,14 +20,14 @@ MAX_TOKEN: Final = 16_384
 
 
 async def identify(token: object) -> Identity:
-    """Who holds this user token. Raises `Unauthorized` or `BackendUnavailable`."""
+    """The user of a user token. Raises `Unauthorized` or `BackendUnavailable`."""
     return await verifier().user(_token(token))
 
 
 async def authorize(token: object, room_id: str, identity: Identity) -> RoomGrant:
-    """What a room token allows this user in this room.
+    """What a room token allows a user in a room.
 
-    Raises `Unauthorized` where it is for another room or another user, and
+    Raises `Unauthorized`, also if it is for another room or another user, and
     `BackendUnavailable`.
     """
     grant = await verifier().room(_token(token))
@@ -44,7 +44,7 @@ async def authorize(token: object, room_id: str, identity: Identity) -> RoomGran
 
 def _token(token: object) -> str:
     if token is None or token == "":
-        raise Unauthorized("there is no token")
+        raise Unauthorized("the token is missing")
     if not isinstance(token, str):
         raise Unauthorized("the token is not text")
     if len(token) > MAX_TOKEN:
@@ -53,12 +53,12 @@ def _token(token: object) -> str:
 
 
 def default_verifier() -> Verifier:
-    """The backend's `decode_token` where `BEAM_BACKEND_URL` is set, else JWT."""
+    """Tokens that the backend decodes if `BEAM_BACKEND_URL` is set, else JWTs."""
     return BackendVerifier() if conf().backend_url else JwtVerifier()
 
 
 @per_settings
 def verifier() -> Verifier:
-    """The verifier in force."""
+    """The verifier that the settings name."""
     made: Verifier = import_string(conf().verifier)()
     return made

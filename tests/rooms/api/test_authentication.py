@@ -207,7 +207,7 @@ async def test_a_last_use_that_could_not_be_written_is_written_later(
     with monkeypatch.context() as broken:
         broken.setattr(api_keys, "_mark_used", away)
         await ring.write_last_uses()
-    assert "Last uses of keys wait" in caplog.text
+    assert "Last uses of API keys are not written yet" in caplog.text
     await ring.write_last_uses()
 
     assert (await ApiKey.objects.aget(name="one")).last_used is not None
@@ -259,8 +259,8 @@ def test_the_command_lists_and_revokes() -> None:
     ("args", "says"),
     [
         (("create", "taken"), "already"),
-        (("create", "new", "--scopes", "everything"), "no such scope: everything"),
-        (("create", "new", "--scopes", ","), "a key needs a scope"),
+        (("create", "new", "--scopes", "everything"), "unknown scope: everything"),
+        (("create", "new", "--scopes", ","), "an API key needs at least one scope"),
         (("create", " "), "A key needs a name"),
         (("revoke", "nobody"), "no key 'nobody'"),
     ],

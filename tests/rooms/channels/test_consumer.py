@@ -28,7 +28,7 @@ from tests.clients import Client, connected
 
 pytestmark = pytest.mark.usefixtures("running_hub")
 
-ROOM_TOKEN = "this is a room token, where a user token belongs"
+ROOM_TOKEN = "this is a room token; a user token is expected"
 
 
 def join_payload(room_id: str) -> dict[str, str]:
