@@ -66,7 +66,7 @@ class Conf:
     room_row_seconds: float = 60.0
     room_rows: int = 100_000
     forget_days: int = 30
-    max_pages: int = 6
+    max_concurrent_pages: int = 6
     login_attempts: int = 5
     login_pause: float = 60.0
     max_channels: int = 100
@@ -80,9 +80,9 @@ class Conf:
     inbound_limit: int = 1_048_576
     outbound_limit: int = 1_048_576
     strict_json: int = 0
-    fast_failures: int = 20
+    failures_before_delay: int = 20
     outbound_seconds: float = 10.0
-    max_presence_bytes: int = 1_000_000
+    max_presence_frame_bytes: int = 1_000_000
     drain_seconds: float = 10.0
     drain_batch: int = 200
 

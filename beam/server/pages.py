@@ -1,7 +1,8 @@
-"""Serves pages: the admin and the API's documentation, `max_pages` at a time.
+"""Serves pages: the admin and the API's documentation, some at the same time.
 
-Each page takes a thread and a database connection. Requests beyond the limit wait
-for their turn, so the number of threads and connections is bounded.
+Each page takes a thread and a database connection. Requests beyond
+`max_concurrent_pages` wait for their turn, so the number of threads and connections
+is bounded.
 """
 
 from __future__ import annotations
@@ -68,11 +69,11 @@ class Received:
 
 
 class PageHandler(ASGIHandler):
-    """Django's handler, for at most `max_pages` requests at once."""
+    """Django's handler, for at most `max_concurrent_pages` requests at once."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._slots = asyncio.Semaphore(conf().max_pages)
+        self._slots = asyncio.Semaphore(conf().max_concurrent_pages)
         self._waiting = 0
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:

@@ -186,14 +186,15 @@ CONNECTIONS_LIMITED = _counter(
 API_LIMITED = _counter("api_limited", "REST requests answered with 429")
 TOKENS_EXPIRED = _counter("tokens_expired", "Members whose room token ran out")
 API_FORBIDDEN = _counter("api_forbidden", "REST requests answered with 403")
-API_REFUSED = _counter("api_refused", "REST requests answered with 401")
+API_UNAUTHORIZED = _counter("api_unauthorized", "REST requests answered with 401")
 DECODES_FAILED = _counter("decodes_failed", "Tokens that the backend did not decode")
 DECODES_SKIPPED = _counter(
     "decodes_skipped", "Tokens not asked about, since the backend failed of late"
 )
 JWKS_FAILED = _counter("jwks_failed", "Fetches of the JWKS that failed")
-SENT_UNRECORDED = _counter(
-    "sent_unrecorded", "Backend events that admins do not see in a room's list"
+BACKEND_EVENTS_UNRECORDED = _counter(
+    "backend_events_unrecorded",
+    "Backend events that admins do not see in a room's list",
 )
 ROOMS_UNWRITTEN = _counter(
     "rooms_unwritten", "Rooms without a row, since too many waited for the database"
@@ -225,8 +226,12 @@ MESSAGES_REFUSED = _counter(
 MESSAGES_DROPPED = _counter(
     "messages_dropped", "What waited when its channel or its connection ended"
 )
-ITEMS_REFUSED = _counter("items_refused", "Events of batches that were not valid")
-BAD_REQUESTS = _counter("bad_requests", "HTTP requests that cannot be read: 400")
+BATCH_ITEMS_REFUSED = _counter(
+    "batch_items_refused", "Events of batches that were not valid"
+)
+MALFORMED_REQUESTS = _counter(
+    "malformed_requests", "HTTP requests that cannot be read: 400"
+)
 PAGES_REFUSED = _counter(
     "pages_refused", "Requests of the admin and other pages answered with 400 or 403"
 )

@@ -34,7 +34,7 @@ async def authenticate(request: Request) -> Caller:
     elif (header := request.headers.get("Authorization", ""))[:7].lower() == BEARER:
         caller = await keyring.find(header[len(BEARER) :].strip())
     if caller is None:
-        metrics.API_REFUSED.value += 1
+        metrics.API_UNAUTHORIZED.value += 1
         raise NotAuthenticated
     return caller
 

@@ -59,7 +59,7 @@ def _publish(
         for event in events:
             activity_buffer.note_sent(event.topic, event.name, caller.name)
     except event_parser.Invalid as error:
-        metrics.ITEMS_REFUSED.value += 1
+        metrics.BATCH_ITEMS_REFUSED.value += 1
         fields = error.reasons()
         message = f"the item is not valid: {summary(fields)}"
         details = error_body(ErrorCode.INVALID, message, fields)

@@ -120,7 +120,7 @@ class Channel:
 
     def push_state(self, state: State) -> None:
         """Send who is present: `presence_state`, and what is too much as diffs."""
-        first, *others = state_parts(state, conf().max_presence_bytes)
+        first, *others = state_parts(state, conf().max_presence_frame_bytes)
         pushed = [("presence_state", first)]
         pushed += [("presence_diff", joins_of(part)) for part in others]
         self.socket.send(

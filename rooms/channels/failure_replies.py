@@ -43,7 +43,7 @@ class FailureReplies:
         if reason == Reason.UNAUTHORIZED:
             self._unauthorized += 1
             return refusal_delay(self._unauthorized)
-        return self._streak.delay(conf().fast_failures, now)
+        return self._streak.delay(conf().failures_before_delay, now)
 
     def token_accepted(self) -> None:
         """A join was accepted: the next bad token is the first again."""

@@ -90,7 +90,9 @@ class Connections:
 
     def delay(self, connection: Closeable, now: float) -> float:
         """Seconds that the handshake waits, as others of this client failed."""
-        return self.failing.delay(_client(connection), conf().fast_failures, now)
+        return self.failing.delay(
+            _client(connection), conf().failures_before_delay, now
+        )
 
     def everyone(self) -> list[Closeable]:
         """All of them, as a list of its own."""

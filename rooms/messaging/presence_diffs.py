@@ -47,7 +47,7 @@ class Diffs:
     def _send(self, topic: str, parts: list[Diff]) -> list[publisher.Sent]:
         # Those who changed first may have come here last.
         changes = sorted(parts, key=lambda part: part.version)
-        events = presence_diffs(topic, changes, conf().max_presence_bytes)
+        events = presence_diffs(topic, changes, conf().max_presence_frame_bytes)
         return [*filter(None, map(publisher.publish, events))]
 
     async def flush(self) -> None:

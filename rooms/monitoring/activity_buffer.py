@@ -34,13 +34,13 @@ class ActivityBuffer:
         """Record an event of a backend or an admin, without its payload."""
         if len(self.messages) >= MAX_COUNTED and topic not in self.messages:
             metrics.ROOM_MESSAGES.value += 1
-            metrics.SENT_UNRECORDED.value += 1
+            metrics.BACKEND_EVENTS_UNRECORDED.value += 1
             return
         self.note_message(topic)
         records = self.sent.get(topic)
         if records is None:
             if len(self.sent) >= MAX_TOPICS:
-                metrics.SENT_UNRECORDED.value += 1
+                metrics.BACKEND_EVENTS_UNRECORDED.value += 1
                 return
             records = self.sent[topic] = []
         records.append({"at": time.time(), "event": name, "by": caller})

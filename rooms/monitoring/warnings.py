@@ -23,7 +23,7 @@ TEXTS: Final = {
     "clients_slowed": "Pauses of clients that send too fast",
     "answers_delayed": "Answers delayed: a client fails repeatedly",
     "api_limited": "REST requests refused: above api_rate",
-    "api_refused": "REST requests refused: wrong secret or key",
+    "api_unauthorized": "REST requests refused: wrong secret or key",
     "api_forbidden": "REST requests refused: the key lacks the scope",
     "events_unpublished": "Events not published; their senders got an error",
     "mailbox_errors": "Failed reads of the hub's mailbox",

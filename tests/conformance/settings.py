@@ -29,5 +29,5 @@ BEAM: dict[str, Any] = settings.BEAM | {  # type: ignore[no-redef]
     # Phoenix closes the socket for half an emoji; Beam answers.
     "strict_json": 1,
     # The vectors fail often, and want no answer to wait.
-    "fast_failures": 0,
+    "failures_before_delay": 0,
 }

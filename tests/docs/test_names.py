@@ -85,7 +85,7 @@ def test_names_in_the_docs_exist(page: str) -> None:
         ("supervisor.py", True),
         ("nothing.py", False),
         ("beam.E001", True),
-        ("max_pages", True),
+        ("max_concurrent_pages", True),
     ],
 )
 def test_a_missing_name_is_found(name: str, expected: bool) -> None:

@@ -38,7 +38,7 @@ async def delayed(server: Server, raw: Connect) -> RawClient:
 async def test_a_message_that_comes_early_is_answered_when_the_handshake_is(
     beam_server: Serve, raw: Connect
 ) -> None:
-    client = await delayed(beam_server(BEAM_FAST_FAILURES="1"), raw)
+    client = await delayed(beam_server(BEAM_FAILURES_BEFORE_DELAY="1"), raw)
 
     client.send(None, "1", "phoenix", "heartbeat", {"x": "y" * 1_000})
 
@@ -50,7 +50,7 @@ async def test_a_message_that_comes_early_is_answered_when_the_handshake_is(
 async def test_a_client_that_sends_much_early_is_dropped(
     beam_server: Serve, raw: Connect
 ) -> None:
-    server = beam_server(BEAM_FAST_FAILURES="1")
+    server = beam_server(BEAM_FAILURES_BEFORE_DELAY="1")
     client = await delayed(server, raw)
 
     client.send(None, "1", "phoenix", "heartbeat", {"x": "y" * 100_000})

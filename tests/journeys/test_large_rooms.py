@@ -21,7 +21,7 @@ from tests.processes import NODE_FOLDER, RedisServer, Server, find_node, redis_s
 from tests.raw import CLOSE, PONG, TEXT, RawClient, RawFrame, close_code
 
 META = {"x": "y" * 3_900}
-# `max_presence_bytes`, and what surrounds the members.
+# `max_presence_frame_bytes`, and what surrounds the members.
 LONGEST = 1_000_500
 SECONDS = 60.0
 # The clients send no heartbeats.

@@ -24,8 +24,9 @@ from tests.processes import ROOT, RedisServer, Server, free_port, wait_until
 DATABASE = "beam"
 PASSWORD = "a-password-of-tests"
 PAGES = 200
-# A process has `max_pages` + 1, 7 by default. A backend of PostgreSQL whose client has
-# closed its connection is listed until it has exited, so a few more may show.
+# A process has `max_concurrent_pages` + 1, 7 by default. A backend of PostgreSQL
+# whose client has closed its connection is listed until it has exited, so a few more
+# may show.
 MOST_CONNECTIONS = 10
 LIST = "/admin/rooms/room/"
 SECRET = {"secret": "dev-secret"}

@@ -134,7 +134,7 @@ async def test_a_backend_that_is_unavailable_is_503(
 async def test_a_client_that_goes_while_its_handshake_waits_leaves_nothing(
     beam_server: Serve, kind: str
 ) -> None:
-    server = beam_server(kind, BEAM_FAST_FAILURES="1")
+    server = beam_server(kind, BEAM_FAILURES_BEFORE_DELAY="1")
     token = jwt_tokens.mint_user("ada", 60)
     url = f"{server.socket_url}/websocket?vsn=2.0.0&user_token={token}"
     for _ in range(5):

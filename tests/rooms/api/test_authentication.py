@@ -75,14 +75,14 @@ async def test_only_the_hash_of_a_key_is_kept() -> None:
 @pytest.mark.parametrize("key", ["", "beam_", "beam_x", "\udcff"])
 async def test_what_is_no_key_is_refused(async_client: AsyncClient, key: str) -> None:
     await create("one")
-    refused = metrics.API_REFUSED.value
+    refused = metrics.API_UNAUTHORIZED.value
 
     caller = await api_keys.keyring.find(key)
 
     assert caller is None
     if key.isascii():
         assert (await get(async_client, key)).status_code == 401
-        assert metrics.API_REFUSED.value == refused + 1
+        assert metrics.API_UNAUTHORIZED.value == refused + 1
 
 
 @pytest.fixture

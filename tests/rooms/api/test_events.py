@@ -98,7 +98,7 @@ async def test_a_form_body_works_as_it_did(async_client: AsyncClient) -> None:
 async def test_a_missing_and_a_wrong_secret_look_the_same(
     async_client: AsyncClient, headers: dict[str, str]
 ) -> None:
-    before = metrics.API_REFUSED.value
+    before = metrics.API_UNAUTHORIZED.value
 
     push = await post(async_client, {"room_id": "doc"}, headers)
     health = await async_client.get("/api/v1/health", headers=headers)
@@ -107,7 +107,7 @@ async def test_a_missing_and_a_wrong_secret_look_the_same(
     for answer in (push, health):
         assert answer.status_code == 401
         assert answer.json() == {"error": expected}
-    assert metrics.API_REFUSED.value == before + 2
+    assert metrics.API_UNAUTHORIZED.value == before + 2
 
 
 async def test_an_empty_secret_lets_nobody_in(

@@ -59,13 +59,13 @@ async def test_who_says_nothing_good_is_a_401(
     scope: str | None,
     headers: dict[str, str],
 ) -> None:
-    refused = metrics.API_REFUSED.value
+    refused = metrics.API_UNAUTHORIZED.value
 
     answer = await api.request(method, path, json=body, headers=headers)
 
     assert code_of(answer, 401) == "unauthorized"
     assert answer.headers["www-authenticate"] == "Bearer"
-    assert metrics.API_REFUSED.value == refused + 1
+    assert metrics.API_UNAUTHORIZED.value == refused + 1
 
 
 @every

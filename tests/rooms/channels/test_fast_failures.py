@@ -34,7 +34,7 @@ class Crashing(Channel):
 @pytest.fixture(autouse=True)
 def few(running_hub: Hub, settings: Settings) -> None:
     settings.BEAM = settings.BEAM | {
-        "fast_failures": FREE,
+        "failures_before_delay": FREE,
         "channels": {"crash:*": f"{__name__}.Crashing"},
     }
 
@@ -105,7 +105,7 @@ async def test_connections_that_end_well_or_late_do_not_count(
 
 
 async def test_with_0_no_client_waits(settings: Settings) -> None:
-    settings.BEAM = settings.BEAM | {"fast_failures": 0}
+    settings.BEAM = settings.BEAM | {"failures_before_delay": 0}
     before = delayed("connect")
 
     for _ in range(25):
