@@ -57,15 +57,24 @@ class _LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
     def __init__(self, hosts: Any, **kwargs: Any) -> None:
         super().__init__(hosts, **kwargs)
         self.listeners: dict[str, Listener] = {}
-        self.on_gap: Callable[[], None] = lambda: None
+        self._gap_listeners: list[Callable[[], None]] = []
         stock: list[Any] = vars(self)["_shards"]
         name = kwargs.get("prefix") or conf().redis_prefix
         self.prefix = redis_url.channel_prefix(name, stock[0].host["address"])
         self._shards = [Shard(shard.host, self) for shard in stock]
 
-    def tell_gap(self) -> None:
+    def add_gap_listener(self, listener: Callable[[], None]) -> None:
+        """Call a function whenever messages may have been lost, of any topic.
+
+        Adding it twice is no error.
+        """
+        if listener not in self._gap_listeners:
+            self._gap_listeners.append(listener)
+
+    def report_gap(self) -> None:
         """Messages may have been missed."""
-        self.on_gap()
+        for listener in self._gap_listeners:
+            listener()
 
     @property
     def proved(self) -> bool:

@@ -29,9 +29,14 @@ class Link:
         self.moved = False
         # How often all connections were given up.
         self.era = 0
-        self.on_down: Callable[[], None] = lambda: None
+        self._down_listeners: list[Callable[[], None]] = []
         self._logged: set[str] = set()
         self._quiet_until: dict[str, float] = {}
+
+    def add_down_listener(self, listener: Callable[[], None]) -> None:
+        """Call a function whenever an outage begins. Adding it twice is no error."""
+        if listener not in self._down_listeners:
+            self._down_listeners.append(listener)
 
     def failed(
         self, error: BaseException, *, probed: bool = False, era: int | None = None
@@ -55,7 +60,8 @@ class Link:
             self._log(error, code)
         if self.up:
             self.up = False
-            self.on_down()
+            for listener in self._down_listeners:
+                listener()
 
     @staticmethod
     def _log(error: BaseException, code: str) -> None:

@@ -38,7 +38,7 @@ class Layer(Protocol):
     groups: dict[str, set[str]]
     channel_layer: Any
 
-    def tell_gap(self) -> None:
+    def report_gap(self) -> None:
         """Messages may have been missed."""
 
 
@@ -78,7 +78,7 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
     def _on_gap(self) -> None:
         """The connection was made again: messages may have been missed."""
         self._proof.interrupt()
-        self.channel_layer.tell_gap()
+        self.channel_layer.report_gap()
 
     def _ensure_receiver(self) -> None:
         super()._ensure_receiver()

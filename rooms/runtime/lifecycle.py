@@ -93,10 +93,14 @@ class Runtime:
         layer = layer.here() if hasattr(layer, "here") else layer
         tracker, leases = factory.shared()
         publish, closer = diffs().publish, self._room_closer
-        made = Coordinator(tracker, leases, layer, publish, closer)
-        redis.link().on_down = made.note_gap
-        layer.on_gap = made.note_gap
-        return made
+        redis.link().add_down_listener(self._note_gap)
+        if hasattr(layer, "add_gap_listener"):
+            layer.add_gap_listener(self._note_gap)
+        return Coordinator(tracker, leases, layer, publish, closer)
+
+    def _note_gap(self) -> None:
+        if self._coordinator is not None:
+            self._coordinator.note_gap()
 
     def _close_again(self) -> None:
         if self._coordinator is None:

@@ -51,7 +51,7 @@ async def behind(proxy: Proxy, shard: Any) -> Any:
     def note() -> None:
         shard.gaps += 1
 
-    shard.channel_layer.on_gap = note
+    shard.channel_layer.add_gap_listener(note)
     shard.member = FakeMember("t")
     await hub().attach(shard.member)
     await shard.prover.verify()

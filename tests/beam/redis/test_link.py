@@ -24,7 +24,7 @@ def test_each_kind_of_an_outage_is_logged_once(
     caplog.set_level(logging.INFO)
     link = redis.Link()
     downs: list[str] = []
-    link.on_down = lambda: downs.append(link.why)
+    link.add_down_listener(lambda: downs.append(link.why))
 
     for text in ("OOM command not allowed", "NOREPLICAS Not enough") * 2:
         link.replied(reply(text))

@@ -30,7 +30,7 @@ async def subscribers(topic: str) -> int:
 async def cut_and_wait(shard: Any) -> None:
     """Cut the subscriptions, and wait until they are there again."""
     made = asyncio.Event()
-    shard.channel_layer.on_gap = made.set
+    shard.channel_layer.add_gap_listener(made.set)
     ours = await redis.client().client_list(_type="pubsub")
     for one in ours:
         await redis.client().client_kill_filter(_id=one["id"])
