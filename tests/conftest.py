@@ -15,7 +15,6 @@ from pytest_django.fixtures import Settings
 
 from beam import redis
 from beam.telemetry import log_summary
-from rooms.messaging.connections import connections
 from rooms.messaging.hub import Hub, hub
 from rooms.runtime import Runtime, runtime
 from tests.fakes import IdleUpkeep
@@ -87,7 +86,6 @@ def backend(request: pytest.FixtureRequest, settings: Settings) -> str:
 async def running_hub() -> AsyncIterator[Hub]:
     """This loop's hub, started; its runtime does not use the database."""
     runtime.put(Runtime(IdleUpkeep()))
-    connections.failing.clear()
     mine = hub()
     await mine.start()
     yield mine

@@ -188,8 +188,8 @@ class Server(DaphneServer):  # type: ignore[misc]
         Until then new joins are refused, and `/readyz` reports it. It takes at most
         `drain_seconds` and the time of a close handshake.
         """
-        connections.draining = True
-        everyone = connections.everyone()
+        connections().drain()
+        everyone = connections().everyone()
         logger.info("Stopping: %d connections to close", len(everyone))
         try:
             await self._port.stopListening().asFuture(asyncio.get_event_loop())

@@ -173,7 +173,7 @@ class OutputProtocol(WebSocketProtocol):  # type: ignore[misc]
         """
         unread = self._queued()
         super().sendCloseFrame(code=code, isReply=isReply)
-        if unread and self.closeHandshakeTimeoutCall and not connections.draining:
+        if unread and self.closeHandshakeTimeoutCall and not connections().is_draining:
             self.closeHandshakeTimeoutCall.cancel()
             self.closeHandshakeTimeoutCall = None
             self._watch_backlog()

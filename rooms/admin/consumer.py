@@ -83,12 +83,12 @@ class ObserverConsumer(Consumer):
 
     def opened(self) -> None:
         """Close the connection with the login, and check its rights every so often."""
-        connections.add(self)
+        connections().add(self)
         self._recheck_later()
 
     def ended(self, reason: str, seconds: float) -> None:
         """Stop the checks."""
-        connections.discard(self)
+        connections().discard(self)
         if self._recheck is not None:
             self._recheck.cancel()
 

@@ -100,7 +100,7 @@ async def _check_loop() -> dict[str, str | None]:
             await redis.batch().probe()
         checks["redis"] = None if link.up else link.why or "unavailable"
         checks["subscription"] = None if runtime().is_subscribed else "not proved"
-    checks["server"] = "draining" if connections.draining else None
+    checks["server"] = "draining" if connections().is_draining else None
     try:
         await hub().start()
         checks["hub"] = None

@@ -49,7 +49,7 @@ class ClientConsumer(Consumer):
 
     def check_limits(self) -> None:
         """Raise `handshake.Refused` if the user or the client IP has too many."""
-        if not connections.has_room(self):
+        if not connections().has_room(self):
             metrics.CONNECTIONS_LIMITED.value += 1
             raise Refused("too many of a user or an address", "limit")
 
@@ -58,7 +58,7 @@ class ClientConsumer(Consumer):
 
         Clients try again at once after a handshake that was accepted.
         """
-        return connections.delay(self, time.monotonic())
+        return connections().delay(self, time.monotonic())
 
     def make_channels(self, shake: Handshake) -> SocketChannels:
         """Beam's channels, and those of the project."""
@@ -66,12 +66,12 @@ class ClientConsumer(Consumer):
 
     def opened(self) -> None:
         """Count the connection; it can be found by its user."""
-        connections.add(self)
+        connections().add(self)
         metrics.CONNECTED.value += 1
 
     def ended(self, reason: str, seconds: float) -> None:
         """Count the end, and remember a connection that failed soon."""
-        connections.discard(self)
+        connections().discard(self)
         metrics.CLOSED.count(reason)
         if reason in FAILURES and seconds < SOON:
-            connections.note_failure(self, time.monotonic())
+            connections().note_failure(self, time.monotonic())

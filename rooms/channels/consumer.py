@@ -118,7 +118,7 @@ class Consumer(AsyncConsumer):
             raise Refused("it could not be checked", "failed") from None
 
     def _check_limits(self) -> None:
-        if connections.draining:
+        if connections().is_draining:
             raise Refused("this process is about to end", "draining")
         self.check_limits()
 

@@ -158,7 +158,7 @@ class SocketChannels:
         if not await self._end_replaced(frame.topic):
             return
         kind = self._patterns.find(frame.topic)
-        if kind is None or connections.draining:
+        if kind is None or connections().is_draining:
             self._reject(frame, {"reason": Reason.SHUTTING_DOWN})
             return
         if wait := join_rate().ask(1, time.monotonic()):

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 import orjson
 
 from beam.config.conf import conf
+from beam.loops import per_loop
 from rooms.auth.grants import Identity
 from rooms.messaging.control_topic import CONTROL_TOPIC
 from rooms.messaging.outbound import Socket
@@ -45,9 +46,18 @@ class Connections:
         self._of_staff: set[Closeable] = set()
         self._by_user: dict[str, set[Closeable]] = {}
         self._by_address: Counter[str] = Counter()
-        self.draining = False
+        self._is_draining = False
         # Clients whose connections fail again and again, each soon after its start.
         self.failing = Streaks()
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether no more connections are accepted: the process stops."""
+        return self._is_draining
+
+    def drain(self) -> None:
+        """Accept no more connections."""
+        self._is_draining = True
 
     def __len__(self) -> int:
         return sum(map(len, self._by_user.values()))
@@ -128,4 +138,7 @@ def logged_out_event(session: str) -> Event:
     return Event(topic=CONTROL_TOPIC, name=LOGGED_OUT, payload={"session": session})
 
 
-connections = Connections()
+@per_loop
+def connections() -> Connections:
+    """The open connections of the running loop."""
+    return Connections()

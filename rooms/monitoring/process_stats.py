@@ -96,10 +96,10 @@ def current() -> ProcessStats:
     }
     counters["cpu_seconds"] = time.process_time()
     gauges = {
-        "connections": len(connections),
+        "connections": len(connections()),
         "members": hub().members,
         "topics": hub().rooms(),
-        "draining": int(connections.draining),
+        "draining": int(connections().is_draining),
         "redis_up": int(not conf().redis_url or redis.link().up),
         "memory_bytes": memory_bytes(),
         "loop_lag_seconds": lag.seconds,

@@ -49,7 +49,7 @@ class HostProcesses:
         if self._folder is None:
             return
         try:
-            if connections.draining and not self._label.endswith(OLD):
+            if connections().is_draining and not self._label.endswith(OLD):
                 self._retire(self._folder, own)
             # Renamed, since the successor may write to the same name.
             fresh = self._folder / f"{os.getpid()}.new"

@@ -84,8 +84,8 @@ class Runtime:
 
     def _connect(self) -> None:
         control = hub().control
-        control.register(DISCONNECT, connections.disconnect)
-        control.register(LOGGED_OUT, connections.log_out)
+        control.register(DISCONNECT, connections().disconnect)
+        control.register(LOGGED_OUT, connections().log_out)
         control.register(CHANGED, self._on_overrides_changed)
 
     def _coordinate(self) -> Coordinator:

@@ -15,7 +15,7 @@ from rooms.monitoring import process_stats
 def describe() -> dict[str, Any]:
     """This process: host, pid, started (Unix time), sockets, rooms."""
     return process_stats.identity() | {
-        "sockets": len(connections),
+        "sockets": len(connections()),
         "rooms": hub().rooms(),
     }
 

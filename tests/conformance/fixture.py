@@ -188,6 +188,6 @@ class FixtureChannel(Channel):
         await publisher.published(disconnect_event(payload["id"]))
 
     def on_drain(self, payload: Any, ref: Any) -> None:
-        for connection in connections.everyone():
+        for connection in connections().everyone():
             if connection.socket is self.socket:
                 connection.close(Close.RESTART)

@@ -355,7 +355,7 @@ async def test_many_that_leave_at_once_do_not_flood_the_log(
 
     for client in clients:
         await client.wire.send_input({"type": "websocket.disconnect", "code": 1000})
-    await until(lambda: not connections.everyone())
+    await until(lambda: not connections().everyone())
     log_summary.flush()
 
     levels = Counter(one.levelname for one in caplog.records)

@@ -54,7 +54,7 @@ async def test_readyz_says_what_is_wrong(
     async_client: AsyncClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.BEAM = settings.BEAM | {"redis_url": "redis://127.0.0.1:1/0"}
-    monkeypatch.setattr(connections, "draining", True)
+    connections().drain()
 
     answer = await async_client.get("/readyz")
 

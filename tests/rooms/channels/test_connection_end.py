@@ -80,12 +80,12 @@ def gate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Gat
 async def end_by_client(ada: Client) -> None:
     await ada.wire.send_input({"type": "websocket.disconnect", "code": 1006})
     await until(
-        lambda: "ada" not in [c.identity.user_id for c in connections.everyone()]
+        lambda: "ada" not in [c.identity.user_id for c in connections().everyone()]
     )
 
 
 async def end_by_drain(ada: Client) -> None:
-    for each in connections.everyone():
+    for each in connections().everyone():
         if each.identity.user_id == "ada":
             each.close(Close.RESTART)
 
@@ -132,7 +132,7 @@ async def assert_nothing_is_left(
     assert hub.size(topic) == 1
     assert "user:ada" not in hub._topics[topic].by_label
     assert "ada:1" not in await presence_of(bob, room)
-    assert [each.identity.user_id for each in connections.everyone()] == ["bob"]
+    assert [each.identity.user_id for each in connections().everyone()] == ["bob"]
     logged = [
         record.getMessage()
         for record in caplog.records

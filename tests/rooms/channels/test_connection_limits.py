@@ -49,15 +49,15 @@ async def test_an_address_may_have_so_many_connections(settings: Settings) -> No
 
 
 async def test_nobody_is_counted_twice_or_for_ever() -> None:
-    before = len(connections)
+    before = len(connections())
     clients = await connected("a", "a", "b")
-    assert len(connections) == before + 3
+    assert len(connections()) == before + 3
 
     for client in clients:
         await client.close()
 
-    assert len(connections) == before
-    assert not connections._by_address
+    assert len(connections()) == before
+    assert not connections()._by_address
 
 
 async def test_joins_beyond_the_rate_are_told_when_to_try_again(

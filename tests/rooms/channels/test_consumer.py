@@ -169,7 +169,7 @@ async def test_what_is_unavailable_is_503(settings: Settings, verifier: str) -> 
 
 
 async def test_a_draining_process_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "draining", True)
+    connections().drain()
 
     status, headers = await refusal(mount())
 
@@ -406,7 +406,7 @@ async def test_a_silent_client_is_closed_with_1002() -> None:
 
 async def test_a_draining_server_takes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     [ada] = await connected("ada")
-    monkeypatch.setattr(connections, "draining", True)
+    connections().drain()
 
     reply = await ada.try_join("drain")
 
@@ -464,7 +464,7 @@ async def test_a_channel_that_raises_at_the_end_costs_the_others_nothing(
 
     caplog.set_level(logging.INFO, "rooms.monitoring.client_log")
     monkeypatch.setattr(RoomChannel, "terminate", terminate)
-    open_before, members_before = len(connections), running_hub.members
+    open_before, members_before = len(connections()), running_hub.members
     crashes = metrics.CRASHES.value
     [ada] = await connected("ada")
     for name in "abc":
@@ -472,7 +472,7 @@ async def test_a_channel_that_raises_at_the_end_costs_the_others_nothing(
 
     await ada.close()
 
-    assert (len(connections), running_hub.members) == (open_before, members_before)
+    assert (len(connections()), running_hub.members) == (open_before, members_before)
     assert metrics.CRASHES.value == crashes + 1
     told = [record.getMessage() for record in caplog.records]
     assert "RoomChannel crashed" in told
@@ -480,14 +480,14 @@ async def test_a_channel_that_raises_at_the_end_costs_the_others_nothing(
 
 
 async def test_every_end_gives_back_what_the_connection_held(running_hub: Hub) -> None:
-    before = len(connections)
+    before = len(connections())
     [ada] = await connected("ada")
     await ada.join("held")
-    assert len(connections) == before + 1
+    assert len(connections()) == before + 1
 
     await ada.close()
 
-    assert len(connections) == before
+    assert len(connections()) == before
     assert running_hub.size("room:held") == 0
 
 

@@ -101,7 +101,7 @@ async def test_connections_that_end_well_or_late_do_not_count(
     await late.wire.send_to(text_data="no frame")
     assert await late.closed_with() == 1011
 
-    assert len(connections.failing) == 0
+    assert len(connections().failing) == 0
 
 
 async def test_with_0_no_client_waits(settings: Settings) -> None:
@@ -139,7 +139,7 @@ async def test_who_waited_finds_out_that_the_process_ends(
     await client.wire.send_input({"type": "websocket.connect"})
     await until(lambda: delayed("connect") > before)
 
-    monkeypatch.setattr(connections, "draining", True)
+    connections().drain()
 
     assert (await client.wire.receive_output(1))["type"] == "websocket.close"
 
@@ -173,7 +173,7 @@ async def test_joins_refused_for_the_servers_sake_are_answered_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     [ada] = await connected("ada")
-    monkeypatch.setattr(connections, "draining", True)
+    connections().drain()
     before = delayed("join")
 
     for _ in range(FREE + 3):
@@ -241,7 +241,7 @@ async def test_a_late_crash_does_not_reach_who_has_joined_again() -> None:
     await ada.send("4", "4", "crash:1", "phx_join", {})
 
     assert (await ada.get())[:4] == ["4", "4", "crash:1", "phx_reply"]
-    [connection] = connections.everyone()
+    [connection] = connections().everyone()
     assert isinstance(connection, ClientConsumer)
     failures = connection.channels.failures
     assert failures is not None

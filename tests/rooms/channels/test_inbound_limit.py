@@ -56,7 +56,7 @@ def slow(running_hub: Hub, settings: Settings) -> Iterator[None]:
 
 
 def consumer() -> ClientConsumer:
-    [only] = connections.everyone()
+    [only] = connections().everyone()
     assert isinstance(only, ClientConsumer)
     return only
 

@@ -158,7 +158,7 @@ async def test_one_connection_remembers_few_of_the_rooms_it_left() -> None:
         await ada.join(f"r{n}")
         await ada.ask(f"room:r{n}", "phx_leave", {})
 
-    [consumer] = connections.everyone()
+    [consumer] = connections().everyone()
     assert isinstance(consumer, ClientConsumer)
     assert len(consumer.channels.departed) == MAX_DEPARTED
 

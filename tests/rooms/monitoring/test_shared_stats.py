@@ -82,7 +82,7 @@ async def test_a_process_that_drains_is_listed_with_its_successor(
     started.gauges["start_time_seconds"] += 60
     new.write(started)
 
-    monkeypatch.setattr(connections, "draining", True)
+    connections().drain()
     old.write(process_stats.current())
 
     stats = other.all_stats()
@@ -98,7 +98,7 @@ async def test_a_process_that_drains_without_a_successor_is_listed_once(
     old.write(process_stats.current())
     assert set(old.all_stats()) == {"1"}
 
-    monkeypatch.setattr(connections, "draining", True)
+    connections().drain()
     old.write(process_stats.current())
 
     assert set(old.all_stats()) == {"1-old"}
@@ -111,7 +111,7 @@ async def test_the_last_statistics_of_a_drained_process_stay_for_a_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passed: int, is_listed: bool
 ) -> None:
     old, other = joined(tmp_path, 1), joined(tmp_path, 2)
-    monkeypatch.setattr(connections, "draining", True)
+    connections().drain()
     last = process_stats.current()
     last.at -= OLD_SECONDS + passed
 
