@@ -70,7 +70,7 @@ def nest(depth: int) -> str:
         ("x" * 1_100_000, 1009),
     ],
 )
-async def test_what_cannot_be_read_closes_this_socket(
+async def test_a_frame_that_cannot_be_read_closes_only_its_socket(
     sender: ClientConnection, text: str | bytes, code: int
 ) -> None:
     await sender.send(text)
@@ -78,7 +78,7 @@ async def test_what_cannot_be_read_closes_this_socket(
     assert await close_code(sender) == code
 
 
-async def test_invalid_utf8_closes_this_socket(sender: ClientConnection) -> None:
+async def test_invalid_utf8_closes_only_its_socket(sender: ClientConnection) -> None:
     await sender.send(b"\xff\xfe", text=True)
 
     assert await close_code(sender) == 1007
@@ -103,7 +103,7 @@ async def test_invalid_utf8_closes_this_socket(sender: ClientConnection) -> None
         ('"phx_leave"', '{"x":1e400}', "invalid_payload"),
     ],
 )
-async def test_what_can_be_read_is_answered(
+async def test_an_invalid_frame_that_can_be_read_is_answered(
     sender: ClientConnection, event_name: str, payload: str, reason: str
 ) -> None:
     await sender.send(f'["1","9","room:r",{event_name},{payload}]')
@@ -124,7 +124,7 @@ async def test_what_can_be_read_is_answered(
         ("日本/\"'\\", "unauthorized"),
     ],
 )
-async def test_hostile_rooms_are_refused(
+async def test_hostile_room_ids_are_refused(
     sender: ClientConnection, room_id: str, reason: str
 ) -> None:
     payload = {"room_token": "x", "session_id": "1"}
@@ -149,7 +149,7 @@ async def test_hostile_rooms_are_refused(
         (b"x" * 200_000, {"secret": "dev-secret"}, 413),
     ],
 )
-async def test_bad_requests_are_answered(
+async def test_invalid_requests_are_answered(
     server: Server, body: bytes, headers: dict[str, Any], status: int
 ) -> None:
     answer = httpx.post(

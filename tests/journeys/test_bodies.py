@@ -109,7 +109,7 @@ PATHS = ["/", PUSH, "/healthz", "/metrics", "/socket/websocket", "/admin/", "/no
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["POST", "GET", "DELETE", "BREW"])
-def test_a_length_over_the_limit_is_answered_before_the_body(
+def test_a_length_above_the_limit_is_refused_before_the_body(
     server: Server, method: str, path: str
 ) -> None:
     before = refused(server)
@@ -133,21 +133,21 @@ def test_a_length_of_any_number_of_digits_is_answered(
         assert_too_large(answer(client))
 
 
-def test_a_length_at_the_limit_is_the_views_to_judge(server: Server) -> None:
+def test_a_length_at_the_limit_reaches_the_view(server: Server) -> None:
     said = httpx.post(f"{server.url}{PUSH}", content=b"x" * limit(), headers=SECRET)
 
     assert said.status_code == 413
     assert said.json()["error"]["message"] == "the body must have at most 65536 bytes"
 
 
-def test_no_client_is_told_to_go_on_with_too_large_a_body(server: Server) -> None:
+def test_100_continue_is_not_sent_for_a_body_that_is_too_large(server: Server) -> None:
     with connection(server) as client:
         headers = f"content-length: {limit() + 1}\nexpect: 100-continue"
         client.sendall(head(headers))
         assert_too_large(answer(client))
 
 
-def test_a_client_with_a_good_body_is_told_to_go_on(server: Server) -> None:
+def test_100_continue_is_sent_for_a_body_within_the_limit(server: Server) -> None:
     body = b'{"room_id":"r"}'
     headers = f"content-length: {len(body)}\nexpect: 100-continue\nconnection: close"
     kind = "\nsecret: dev-secret\ncontent-type: application/json"
@@ -159,7 +159,7 @@ def test_a_client_with_a_good_body_is_told_to_go_on(server: Server) -> None:
         assert answer(client).status == 200
 
 
-def test_a_handshake_with_too_large_a_body_is_refused_too(server: Server) -> None:
+def test_a_handshake_with_a_body_that_is_too_large_is_refused(server: Server) -> None:
     headers = f"upgrade: websocket\nconnection: upgrade\ncontent-length: {limit() + 1}"
 
     with connection(server) as client:
@@ -176,7 +176,7 @@ CHUNKS = {
 
 
 @pytest.mark.parametrize("chunks", CHUNKS.values(), ids=CHUNKS.keys())
-def test_chunks_over_the_limit_are_answered(server: Server, chunks: bytes) -> None:
+def test_chunks_above_the_limit_are_refused(server: Server, chunks: bytes) -> None:
     before = refused(server)
 
     with connection(server) as client:
@@ -188,7 +188,7 @@ def test_chunks_over_the_limit_are_answered(server: Server, chunks: bytes) -> No
     assert refused(server) == before + 1
 
 
-def test_chunks_at_the_limit_are_the_views_to_judge(server: Server) -> None:
+def test_chunks_at_the_limit_reach_the_view(server: Server) -> None:
     chunk = b"x" * (limit() // 8)
 
     said = httpx.post(
@@ -199,7 +199,7 @@ def test_chunks_at_the_limit_are_the_views_to_judge(server: Server) -> None:
     assert said.json()["error"]["message"] == "the body must have at most 65536 bytes"
 
 
-def test_what_is_left_of_a_body_is_no_request(server: Server) -> None:
+def test_the_rest_of_a_refused_body_is_not_read_as_a_request(server: Server) -> None:
     inner = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 
     with connection(server) as client:
@@ -212,7 +212,7 @@ def test_what_is_left_of_a_body_is_no_request(server: Server) -> None:
         assert_too_large(answer(client))
 
 
-def test_the_request_before_is_answered_first(server: Server) -> None:
+def test_an_earlier_request_on_the_connection_is_answered_first(server: Server) -> None:
     with connection(server) as client:
         first = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
         client.sendall(first + head(f"content-length: {limit() + 1}"))
@@ -221,7 +221,7 @@ def test_the_request_before_is_answered_first(server: Server) -> None:
     assert re.findall(rb"HTTP/1.1 (\d+)", said) == [b"200", b"413"]
 
 
-def test_a_client_that_says_all_before_it_listens_is_answered(server: Server) -> None:
+def test_a_client_that_sends_all_before_it_reads_is_answered(server: Server) -> None:
     size = limit() + LINGER_BYTES // 2
 
     began = time.monotonic()
@@ -248,7 +248,9 @@ def send_for_ever(server: Server, most: int) -> tuple[int, float]:
     return sent, time.monotonic() - began
 
 
-async def test_200_megabytes_cost_no_memory_and_disturb_nobody(server: Server) -> None:
+async def test_200_megabytes_take_no_memory_and_delay_no_other_client(
+    server: Server,
+) -> None:
     ada, bob = await join(server, "ada", "r"), await join(server, "bob", "r")
     before, most, slowest, beats = rss(server), 0, 0.0, 0
 
@@ -276,7 +278,7 @@ async def test_200_megabytes_cost_no_memory_and_disturb_nobody(server: Server) -
         await client.close()
 
 
-def test_a_client_that_never_listens_is_dropped(server: Server) -> None:
+def test_a_client_that_never_reads_its_refusal_is_dropped(server: Server) -> None:
     assert server.process is not None
     with connection(server) as client:
         client.sendall(head(f"content-length: {limit() + 1}"))
@@ -290,7 +292,7 @@ def test_a_client_that_never_listens_is_dropped(server: Server) -> None:
         wait_until(is_dropped, "it is dropped", LINGER_SECONDS + 3)
 
 
-def test_a_form_is_the_views_to_read(server: Server) -> None:
+def test_a_form_is_parsed_only_by_the_view(server: Server) -> None:
     kind = {"content-type": "multipart/form-data"}
 
     said = httpx.post(f"{server.url}{PUSH}", content=b"no form", headers=kind)
@@ -298,7 +300,7 @@ def test_a_form_is_the_views_to_read(server: Server) -> None:
     assert said.status_code == 401
 
 
-def test_requests_on_other_connections_go_on(server: Server) -> None:
+def test_other_connections_are_served_at_the_same_time(server: Server) -> None:
     half = threading.Event()
 
     def slowly() -> Iterator[bytes]:
@@ -345,7 +347,7 @@ def test_a_small_body_in_chunks_is_read_by_every_server(
 
 
 @pytest.mark.parametrize("kind", ["daphne", "uvicorn"])
-def test_other_servers_refuse_too_large_a_body_too(
+def test_other_servers_refuse_a_body_that_is_too_large(
     beam_server: Serve, kind: str
 ) -> None:
     server = beam_server(kind)
@@ -358,7 +360,7 @@ def test_other_servers_refuse_too_large_a_body_too(
     assert is_well(server)
 
 
-def test_uvicorn_answers_a_length_over_the_limit_before_the_body(
+def test_uvicorn_refuses_a_length_above_the_limit_before_the_body(
     beam_server: Serve,
 ) -> None:
     server = beam_server("uvicorn")

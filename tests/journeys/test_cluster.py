@@ -151,7 +151,7 @@ async def test_the_members_of_a_killed_process_leave_once(three: Any) -> None:
     assert len(processes["processes"]) == 2
 
 
-async def test_a_process_that_stalled_puts_its_members_back(three: Any) -> None:
+async def test_a_process_that_stalled_restores_its_members(three: Any) -> None:
     servers, (ada, bob, cat) = three
 
     servers[2].process.send_signal(signal.SIGSTOP)
@@ -169,7 +169,7 @@ async def test_a_process_that_stalled_puts_its_members_back(three: Any) -> None:
     await late.leave()
 
 
-async def test_a_flushed_redis_gets_everybody_back(
+async def test_all_members_are_restored_after_redis_was_flushed(
     three: Any, own_redis: RedisServer
 ) -> None:
     servers, rooms = three
@@ -237,7 +237,9 @@ async def recovery_is_told(servers: list[Server], rooms: list[Room]) -> None:
         assert "Traceback" not in server.text()
 
 
-async def test_redis_restarts_empty(three: Any, own_redis: RedisServer) -> None:
+async def test_all_members_are_restored_after_redis_restarted_empty(
+    three: Any, own_redis: RedisServer
+) -> None:
     servers, rooms = three
 
     await asyncio.to_thread(own_redis.stop)
@@ -247,7 +249,9 @@ async def test_redis_restarts_empty(three: Any, own_redis: RedisServer) -> None:
     await recovery_is_told(servers, rooms)
 
 
-async def test_redis_pauses(three: Any, own_redis: RedisServer) -> None:
+async def test_members_stay_and_are_notified_when_redis_pauses(
+    three: Any, own_redis: RedisServer
+) -> None:
     servers, rooms = three
     assert own_redis.process is not None
 
@@ -261,7 +265,7 @@ async def test_redis_pauses(three: Any, own_redis: RedisServer) -> None:
     await recovery_is_told(servers, rooms)
 
 
-async def test_a_subscription_that_was_cut_is_told(
+async def test_members_are_notified_when_a_subscription_was_cut(
     three: Any, own_redis: RedisServer
 ) -> None:
     servers, rooms = three
@@ -271,7 +275,7 @@ async def test_a_subscription_that_was_cut_is_told(
     await recovery_is_told(servers, rooms)
 
 
-async def test_who_leaves_while_redis_is_away_is_gone_afterwards(
+async def test_a_member_that_leaves_during_an_outage_of_redis_is_gone_afterwards(
     three: Any, own_redis: RedisServer
 ) -> None:
     servers, (ada, bob, cat) = three
@@ -287,7 +291,7 @@ async def test_who_leaves_while_redis_is_away_is_gone_afterwards(
     assert sorted(await state_of(servers[0])) == ["a:1", "b:1"]
 
 
-async def test_within_its_grace_a_member_comes_back_unnoticed(
+async def test_a_member_that_rejoins_within_its_grace_period_causes_no_diff(
     beam_server: Serve, own_redis: RedisServer
 ) -> None:
     grace = {"BEAM_PRESENCE_GRACE": "2", "REDIS_URL": own_redis.url}
@@ -323,7 +327,7 @@ async def rejoin(server: Server, user_id: str) -> ClientConnection:
     return socket
 
 
-async def test_a_change_that_never_came_is_found(
+async def test_a_presence_change_that_was_lost_is_detected(
     three: Any, own_redis: RedisServer
 ) -> None:
     _, (ada, bob, _) = three

@@ -77,9 +77,7 @@ async def test_two_windows_talk(browser: Browser, beam_server: Serve) -> None:
     assert ada.console_errors == []
 
 
-async def test_the_form_leads_into_the_room(
-    browser: Browser, beam_server: Serve
-) -> None:
+async def test_the_form_opens_the_room(browser: Browser, beam_server: Serve) -> None:
     server = beam_server()
     page = await browser.new_page()
     await page.goto(server.url)
@@ -92,7 +90,7 @@ async def test_the_form_leads_into_the_room(
     await expect(page.locator("#where")).to_have_text("in kitchen")
 
 
-async def test_a_private_message_reaches_one(
+async def test_a_private_message_reaches_one_member(
     browser: Browser, beam_server: Serve
 ) -> None:
     server = beam_server()
@@ -113,7 +111,7 @@ async def test_a_private_message_reaches_one(
 
 
 @pytest.mark.parametrize("room", ["lobby", 'it\'s "ours" ü $(x) `y`'])
-async def test_the_curl_command_works_as_it_stands(
+async def test_the_curl_command_of_the_page_works(
     browser: Browser, beam_server: Serve, room: str
 ) -> None:
     server = beam_server()
@@ -131,7 +129,7 @@ async def test_the_curl_command_works_as_it_stands(
         await expect(window.page.locator(".message.backend")).to_have_count(1)
 
 
-async def test_the_page_comes_back_after_a_restart(
+async def test_the_page_reconnects_after_a_restart(
     browser: Browser, beam_server: Serve
 ) -> None:
     server = beam_server()
@@ -152,7 +150,7 @@ async def test_the_page_comes_back_after_a_restart(
     await grace.receives("back")
 
 
-async def test_several_windows_of_one_person_are_one_member(
+async def test_several_windows_of_one_user_are_one_member(
     browser: Browser, beam_server: Serve
 ) -> None:
     server = beam_server()
@@ -163,7 +161,7 @@ async def test_several_windows_of_one_person_are_one_member(
     await expect(ada.page.locator(".member small")).to_have_text("you · 2 windows")
 
 
-async def test_a_room_that_cannot_be_is_explained(
+async def test_an_invalid_room_id_is_explained(
     browser: Browser, beam_server: Serve
 ) -> None:
     server = beam_server()

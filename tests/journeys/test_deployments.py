@@ -92,7 +92,7 @@ async def two(
             await room.leave()
 
 
-async def test_what_one_deployment_does_never_reaches_the_other(two: Any) -> None:
+async def test_nothing_of_one_deployment_reaches_another(two: Any) -> None:
     mine, other = two
 
     await mine.ask("push_room_event", room_id="r", payload={"n": 1})
@@ -120,7 +120,7 @@ async def test_what_one_deployment_does_never_reaches_the_other(two: Any) -> Non
     assert len((await other.ask("processes"))["processes"]) == 1
 
 
-async def test_all_names_in_redis_begin_with_those_of_a_deployment(
+async def test_all_names_in_redis_begin_with_the_prefix_of_a_deployment(
     two: Any, own_redis: RedisServer
 ) -> None:
     with redis.Redis(
@@ -158,7 +158,7 @@ def test_the_deployment_is_logged_at_its_start_without_the_password(two: Any) ->
         assert "sesame" not in text
 
 
-def test_a_name_that_redis_would_read_as_a_pattern_stops_the_start() -> None:
+def test_a_prefix_that_redis_would_read_as_a_pattern_stops_the_start() -> None:
     ended = subprocess.run(
         [sys.executable, "manage.py", "beam_serve", "--port", str(free_port())],
         cwd=ROOT,

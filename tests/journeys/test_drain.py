@@ -88,7 +88,7 @@ async def talk(members: list[Member]) -> None:
             await asyncio.sleep(0.002)
 
 
-async def test_two_thousand_clients_under_load_are_all_told(
+async def test_two_thousand_clients_under_load_all_get_a_close_frame(
     beam_server: Serve,
 ) -> None:
     server = beam_server(BEAM_DRAIN_SECONDS=str(DRAIN_SECONDS), BEAM_DRAIN_BATCH="100")
@@ -151,7 +151,7 @@ async def official_clients(
 
 @pytest.mark.redis
 @pytest.mark.node
-async def test_official_clients_are_back_on_another_process(
+async def test_official_clients_reconnect_to_another_process(
     beam_server: Serve, shared_redis: RedisServer
 ) -> None:
     server = await two_processes(beam_server, shared_redis)
@@ -167,7 +167,7 @@ async def test_official_clients_are_back_on_another_process(
 
 @pytest.mark.redis
 @pytest.mark.node
-async def test_processes_are_replaced_under_load_and_nobody_is_missed(
+async def test_processes_are_replaced_under_load_without_a_missing_member(
     beam_server: Serve, shared_redis: RedisServer
 ) -> None:
     server = await two_processes(beam_server, shared_redis)

@@ -118,7 +118,7 @@ async def told(process: asyncio.subprocess.Process) -> Any:
 
 @pytest.mark.node
 @pytest.mark.parametrize("kind", ["beam", "daphne"])
-async def test_everybody_joins_a_room_that_is_large_in_bytes(
+async def test_all_clients_join_a_room_that_is_large_in_bytes(
     beam_server: Serve, raw: Connect, kind: str
 ) -> None:
     server = beam_server(kind, **PATIENT)
@@ -144,7 +144,7 @@ async def test_everybody_joins_a_room_that_is_large_in_bytes(
 
 @pytest.mark.node
 @pytest.mark.parametrize("kind", ["beam", "uvicorn"])
-async def test_watchers_stay_when_many_join_and_drop_at_once(
+async def test_members_that_read_stay_when_many_join_and_drop_at_once(
     beam_server: Serve, raw: Connect, kind: str
 ) -> None:
     server = beam_server(kind, **PATIENT)
@@ -267,7 +267,7 @@ async def test_a_client_that_was_sent_a_large_state_gets_its_pongs(
 
 @pytest.mark.node
 @pytest.mark.redis
-async def test_everybody_stays_when_the_subscription_is_cut(
+async def test_all_members_stay_when_the_subscription_is_cut(
     beam_server: Serve, raw: Connect
 ) -> None:
     with redis_server() as own:

@@ -52,7 +52,7 @@ async def flood(client: ClientConnection, messages: int) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_flood_loses_nothing_and_is_slowed_to_the_rate(
+async def test_a_client_that_floods_is_slowed_to_its_rate_and_loses_nothing(
     beam_server: Serve, kind: str
 ) -> None:
     limits = {"BEAM_INBOUND_RATE": "400", "BEAM_INBOUND_BURST": "100"}
@@ -73,7 +73,7 @@ async def test_a_flood_loses_nothing_and_is_slowed_to_the_rate(
         await client.close()
 
 
-async def test_others_talk_while_one_floods(beam_server: Serve) -> None:
+async def test_other_members_are_served_while_one_floods(beam_server: Serve) -> None:
     server = beam_server()
     flooder = await join(server, "f", "flooded")
     ada, bob = await join(server, "ada", "calm"), await join(server, "bob", "calm")
@@ -93,7 +93,9 @@ async def test_others_talk_while_one_floods(beam_server: Serve) -> None:
         await client.close()
 
 
-async def test_memory_is_bounded_where_many_stop_reading(beam_server: Serve) -> None:
+async def test_memory_is_bounded_when_many_clients_stop_reading(
+    beam_server: Serve,
+) -> None:
     server = beam_server(BEAM_INBOUND_RATE="100000")
     ada = await join(server, "ada", "r")
     stuck = [await join(server, f"u{n}", "r") for n in range(20)]
@@ -188,7 +190,9 @@ async def test_what_a_client_sends_during_a_slow_join_takes_bounded_memory(
             await client.close()
 
 
-async def test_a_bad_frame_costs_its_sender_alone(beam_server: Serve) -> None:
+async def test_a_bad_frame_closes_only_the_socket_of_its_sender(
+    beam_server: Serve,
+) -> None:
     server = beam_server()
     bad, ada = await join(server, "bad", "r"), await join(server, "ada", "r")
     await event(bad, "presence_diff")

@@ -77,7 +77,9 @@ def test_members_join_talk_and_leave(any_server: Server, vsn: str) -> None:
 
 
 @pytest.mark.parametrize("vsn", ["1.0.0", "2.0.0"])
-def test_presence_follows_every_way_in_and_out(any_server: Server, vsn: str) -> None:
+def test_presence_follows_every_kind_of_join_and_leave(
+    any_server: Server, vsn: str
+) -> None:
     got = node("presence", arguments(any_server, vsn=vsn, room=f"presence {vsn}"))
 
     assert got["keys"] == ["ada:1", "ada:2", "bob:w"]
@@ -93,13 +95,13 @@ def test_presence_follows_every_way_in_and_out(any_server: Server, vsn: str) -> 
     assert joined == {"ada:1": 2, "ada:2": 2, "ada:child": 1, "bob:w": 1}
 
 
-def test_auth_token_takes_the_place_of_user_token(any_server: Server) -> None:
+def test_auth_token_is_accepted_in_place_of_user_token(any_server: Server) -> None:
     got = node("talk", arguments(any_server, auth=True, room="auth"))
 
     assert got["join"] == ["ok", {}]
 
 
-def test_tokens_that_are_not_good_are_refused(any_server: Server) -> None:
+def test_invalid_tokens_are_refused(any_server: Server) -> None:
     far = int(time.time()) + FAR
     bad = {
         "garbage": "garbage",
@@ -120,7 +122,7 @@ def test_tokens_that_are_not_good_are_refused(any_server: Server) -> None:
     assert refused == dict.fromkeys(bad, ("error", "unauthorized"))
 
 
-def test_half_an_emoji_costs_neither_the_socket_nor_the_other_rooms(
+def test_half_a_surrogate_pair_closes_neither_the_socket_nor_other_rooms(
     any_server: Server,
 ) -> None:
     more = {"other": "other", "other_token": jwt_tokens.mint_room("other", FAR)}
@@ -137,7 +139,7 @@ def test_half_an_emoji_costs_neither_the_socket_nor_the_other_rooms(
         assert "surrogate" in response["message"]
 
 
-def test_a_client_that_fails_at_once_each_time_is_slowed_down(
+def test_a_client_that_fails_after_each_connect_is_slowed_down(
     any_server: Server,
 ) -> None:
     # A user of its own: it is slowed down for the scenarios that follow as well.
@@ -152,7 +154,9 @@ def test_a_client_that_fails_at_once_each_time_is_slowed_down(
     assert got["eve"] < 1_000
 
 
-def test_no_member_answers_in_the_servers_place(any_server: Server) -> None:
+def test_a_member_cannot_send_replies_in_place_of_the_server(
+    any_server: Server,
+) -> None:
     got = node("forge", arguments(any_server, room="forge"))
 
     assert got["joins"] == [["ok", {}], ["ok", {}]]
@@ -165,7 +169,7 @@ def test_no_member_answers_in_the_servers_place(any_server: Server) -> None:
     assert got["state"] == "joined"
 
 
-def test_a_second_channel_object_takes_over(any_server: Server) -> None:
+def test_a_second_channel_object_replaces_the_first(any_server: Server) -> None:
     got = node("twice", arguments(any_server, room="twice"))
 
     assert got["second"] == got["push"] == ["ok", {}]
@@ -173,7 +177,7 @@ def test_a_second_channel_object_takes_over(any_server: Server) -> None:
     assert got["states"] == ["closed", "joined"]
 
 
-def test_the_old_client_counts_everybody_once(any_server: Server) -> None:
+def test_the_old_client_counts_each_member_once(any_server: Server) -> None:
     got = node("old", arguments(any_server, room="old"))
 
     assert got["join"] == got["push"] == ["ok", {}]
@@ -184,7 +188,7 @@ def test_the_old_client_counts_everybody_once(any_server: Server) -> None:
     assert got["heard"] == [1, 2]
 
 
-def test_the_originals_web_client_works(any_server: Server) -> None:
+def test_the_web_client_of_the_original_service_works(any_server: Server) -> None:
     got = node("original", arguments(any_server, room="original"))
 
     ada = {"user_id": "ada", "session": "ada:4711"}
@@ -206,9 +210,7 @@ def test_binary_payloads_go_both_ways(beam_server: Serve) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_client_comes_back_after_a_restart(
-    beam_server: Serve, kind: str
-) -> None:
+async def test_a_client_rejoins_after_a_restart(beam_server: Serve, kind: str) -> None:
     server = beam_server(kind)
     scenario = await asyncio.create_subprocess_exec(
         find_node(),

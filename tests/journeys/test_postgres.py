@@ -124,7 +124,7 @@ async def statuses(client: httpx.AsyncClient, path: str, count: int) -> set[int]
     return {answer.status_code for answer in answers}
 
 
-async def test_pages_take_few_connections_and_keep_none(
+async def test_pages_use_few_connections_and_keep_none(
     beam_server: Serve, migrated: Postgres
 ) -> None:
     server = beam_server(**environment(migrated))
@@ -137,7 +137,7 @@ async def test_pages_take_few_connections_and_keep_none(
     wait_until(lambda: migrated.clients(DATABASE) <= 2, "connections are closed", 2)
 
 
-async def test_strangers_with_a_cookie_take_few_connections(
+async def test_requests_with_an_invalid_cookie_use_few_connections(
     beam_server: Serve, migrated: Postgres
 ) -> None:
     server = beam_server(**environment(migrated))
@@ -178,7 +178,7 @@ def key_of(server: Postgres) -> dict[str, str]:
     return {"authorization": f"Bearer {done.stdout.strip()}"}
 
 
-async def test_a_restart_is_over_at_once(
+async def test_the_first_query_after_a_restart_succeeds(
     beam_server: Serve, migrated: Postgres
 ) -> None:
     key = key_of(migrated)
@@ -205,7 +205,7 @@ async def test_a_restart_is_over_at_once(
         assert (await client.get("/api/v1/health", headers=other)).status_code == 401
 
 
-async def test_a_database_that_hangs_holds_up_nothing_else(
+async def test_a_database_that_hangs_delays_nothing_else(
     beam_server: Serve, migrated: Postgres
 ) -> None:
     key = key_of(migrated)
@@ -283,7 +283,7 @@ def test_without_migrations_the_server_does_not_start(
     assert line.endswith("run manage.py migrate.")
 
 
-def test_without_migrations_another_server_says_so(
+def test_without_migrations_another_server_reports_it(
     beam_server: Serve, empty: Postgres
 ) -> None:
     server = beam_server("daphne", **environment(empty))
@@ -301,7 +301,7 @@ def test_without_migrations_another_server_says_so(
     wait_until(lambda: httpx.get(f"{server.url}/readyz").status_code == 200, "ready", 5)
 
 
-def test_an_unreachable_database_is_no_reason_not_to_start(
+def test_the_server_starts_with_an_unreachable_database(
     beam_server: Serve, tmp_path: Path
 ) -> None:
     server = beam_server(DATABASE_URL="postgres://beam@127.0.0.1:1/beam")
@@ -314,7 +314,7 @@ def test_an_unreachable_database_is_no_reason_not_to_start(
     assert answer.status_code == 200
 
 
-async def test_rooms_that_came_and_went_leave_no_rows(
+async def test_rooms_that_existed_briefly_leave_no_rows(
     beam_server: Serve, migrated: Postgres
 ) -> None:
     server = beam_server(**environment(migrated), BEAM_ROOM_ROW_SECONDS="2")

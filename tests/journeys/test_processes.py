@@ -57,7 +57,7 @@ async def test_members_meet_across_the_processes(server: Server) -> None:
         await client.close()
 
 
-def test_each_knows_how_many_there_are_to_be(server: Server) -> None:
+def test_each_process_reports_how_many_there_should_be(server: Server) -> None:
     text = httpx.get(f"{server.url}/metrics", headers=SECRET).text
 
     assert set(values(text)["beam_processes"].values()) == {2}
@@ -116,7 +116,7 @@ def told_of_old(server: Server) -> dict[str, float]:
     }
 
 
-async def test_who_drains_is_told_of_until_its_last_connection(
+async def test_a_process_that_drains_is_reported_until_its_last_connection_ends(
     beam_server: Serve, shared_redis: RedisServer
 ) -> None:
     env = {"BEAM_DRAIN_BATCH": "1", "BEAM_DRAIN_SECONDS": "4"}
@@ -144,7 +144,7 @@ async def test_who_drains_is_told_of_until_its_last_connection(
 @pytest.mark.parametrize(
     ("host", "peer"), [("::1", "::1"), ("::ffff:127.0.0.1", "127.0.0.1")]
 )
-def test_they_serve_on_ipv6_too(
+def test_several_processes_serve_on_ipv6(
     beam_server: Serve, shared_redis: RedisServer, host: str, peer: str
 ) -> None:
     needs_ipv6()
@@ -156,7 +156,7 @@ def test_they_serve_on_ipv6_too(
     assert httpx.get(f"{server.url}/metrics").status_code == 200
 
 
-async def test_without_the_supervisor_the_processes_drain(server: Server) -> None:
+async def test_the_processes_drain_when_the_supervisor_ends(server: Server) -> None:
     client = await join(server, "ada", "orphaned")
     orphans = [psutil.Process(pid) for pid in workers(server)]
 

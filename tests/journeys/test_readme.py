@@ -133,7 +133,7 @@ async def test_the_javascript_example_talks_to_others(
         ({"ROOM_TOKEN": ""}, "USER_TOKEN and ROOM_TOKEN must be set"),
     ],
 )
-async def test_the_javascript_example_says_what_is_wrong(
+async def test_the_javascript_example_reports_what_is_wrong(
     beam_server: Serve, hello: Path, changes: dict[str, str], told: str
 ) -> None:
     env = environment(beam_server(), **changes)
@@ -255,7 +255,7 @@ def test_the_production_block_serves(tmp_path: Path, shared_redis: RedisServer) 
 
 
 @pytest.mark.parametrize("language", AT_HAND)
-async def test_tokens_of_other_languages_are_good(
+async def test_tokens_signed_in_other_languages_are_accepted(
     language: str, tmp_path: Path, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"token_secrets": (SECRET, "old" * 11)}

@@ -31,7 +31,7 @@ def now(server: RedisServer) -> int:
 
 
 @pytest.mark.parametrize("jump", [12, 60, -60])
-async def test_jumps_of_the_clock_cost_no_member(
+async def test_no_member_leaves_when_the_clock_of_redis_jumps(
     beam_server: Serve, own_redis: RedisServer, jump: int
 ) -> None:
     servers = [beam_server(REDIS_URL=own_redis.url, **QUICK) for _ in range(3)]

@@ -66,19 +66,19 @@ async def works(serve: Serve, url: str) -> None:
 
 
 @pytest.mark.parametrize("find", [find_redis, find_old_redis, find_valkey])
-async def test_redis_6_2_redis_7_and_valkey(
+async def test_beam_runs_on_redis_6_2_redis_7_and_valkey(
     beam_server: Serve, start: Start, find: Callable[[], str]
 ) -> None:
     await works(beam_server, start(find()).url)
 
 
-async def test_a_password(beam_server: Serve, start: Start) -> None:
+async def test_beam_connects_with_a_password(beam_server: Serve, start: Start) -> None:
     server = start(arguments=("--requirepass", "password"), login=":password@")
 
     await works(beam_server, server.url)
 
 
-async def test_a_user_that_may_do_no_more_than_the_documentation_says(
+async def test_a_user_with_the_documented_rights_is_enough(
     beam_server: Serve, start: Start
 ) -> None:
     text = (ROOT / "docs" / "operations.md").read_text()
@@ -90,14 +90,18 @@ async def test_a_user_that_may_do_no_more_than_the_documentation_says(
     await works(beam_server, server.url.replace("//", "//beam:password@"))
 
 
-async def test_a_unix_socket(beam_server: Serve, start: Start, tmp_path: Path) -> None:
+async def test_beam_connects_over_a_unix_socket(
+    beam_server: Serve, start: Start, tmp_path: Path
+) -> None:
     path = tmp_path / "redis.sock"
     start(arguments=("--unixsocket", str(path)))
 
     await works(beam_server, f"unix://{path}?db=1")
 
 
-async def test_tls(beam_server: Serve, start: Start, tmp_path: Path) -> None:
+async def test_beam_connects_over_tls(
+    beam_server: Serve, start: Start, tmp_path: Path
+) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     ca, cert, key = (str(tmp_path / name) for name in ("ca.pem", "cert.pem", "key.pem"))
@@ -142,7 +146,7 @@ def sentinel(start: Start, tmp_path: Path) -> Iterator[tuple[RedisServer, str]]:
     watcher.stop()
 
 
-async def test_where_the_master_dies_the_sentinels_name_another(
+async def test_beam_follows_the_sentinels_to_a_new_master(
     beam_server: Serve, sentinel: tuple[RedisServer, str]
 ) -> None:
     master, url = sentinel

@@ -253,7 +253,7 @@ def logged_once(server: Server, kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-async def test_redis_that_refuses_writes_is_an_outage_and_costs_no_member(
+async def test_redis_that_refuses_writes_is_an_outage_and_no_member_leaves(
     pair: Any, own_redis: RedisServer, name: str
 ) -> None:
     servers, (ada, bob, cat) = pair
@@ -350,7 +350,7 @@ def follows(replica: RedisServer) -> bool:
     return bool(info.get("master_link_status") == "up")
 
 
-async def test_a_demoted_master_behind_a_proxy_is_left(
+async def test_beam_leaves_a_demoted_master_behind_a_proxy(
     beam_server: Serve, proxied: tuple[Proxy, RedisServer, RedisServer]
 ) -> None:
     proxy, old, new = proxied

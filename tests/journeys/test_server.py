@@ -131,7 +131,7 @@ async def test_a_backend_that_is_unavailable_is_503(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_client_that_goes_while_its_handshake_waits_leaves_nothing(
+async def test_a_client_that_disconnects_during_its_handshake_leaves_nothing_behind(
     beam_server: Serve, kind: str
 ) -> None:
     server = beam_server(kind, BEAM_FAILURES_BEFORE_DELAY="1")
@@ -159,7 +159,7 @@ async def test_a_client_that_goes_while_its_handshake_waits_leaves_nothing(
     assert "Traceback" not in server.text()
 
 
-async def test_a_server_without_the_words_answers_403(beam_server: Serve) -> None:
+async def test_a_server_without_the_extension_answers_403(beam_server: Serve) -> None:
     server = beam_server("daphne")
     root = server.socket_url.removesuffix("/socket")
 
@@ -178,7 +178,7 @@ async def test_sigterm_drains_with_1012_and_exit_code_0(beam_server: Serve) -> N
     assert "Traceback" not in server.text()
 
 
-async def test_a_client_that_stops_reading_is_closed_alone(
+async def test_only_the_client_that_stops_reading_is_closed(
     beam_server: Serve,
 ) -> None:
     server = beam_server(BEAM_INBOUND_RATE="100000")
@@ -213,7 +213,7 @@ async def test_a_client_that_stops_reading_is_closed_alone(
         await client.close()
 
 
-async def test_a_client_that_reads_slowly_for_a_moment_is_heard_again(
+async def test_a_client_that_reads_slowly_for_a_moment_gets_all_events(
     beam_server: Serve,
 ) -> None:
     server = beam_server()
@@ -246,7 +246,9 @@ async def test_a_frame_above_the_limit_is_closed_with_1009(beam_server: Serve) -
     await bob.close()
 
 
-def test_a_crowd_that_comes_at_once_need_not_try_again(beam_server: Serve) -> None:
+def test_many_clients_that_connect_at_once_are_accepted_at_first_try(
+    beam_server: Serve,
+) -> None:
     server = beam_server()
     assert server.process is not None
 
@@ -261,7 +263,7 @@ def test_a_crowd_that_comes_at_once_need_not_try_again(beam_server: Serve) -> No
     assert httpx.get(f"{server.url}/healthz").status_code == 200
 
 
-async def test_a_taken_port_is_said_and_exits_with_1(beam_server: Serve) -> None:
+async def test_a_port_in_use_is_reported_with_exit_code_1(beam_server: Serve) -> None:
     server = beam_server()
     command = [sys.executable, "manage.py", "beam_serve", "--port", str(server.port)]
 

@@ -136,7 +136,7 @@ async def test_a_client_that_reads_slowly_for_longer_than_a_period_is_kept(
 
 
 @pytest.mark.parametrize("kind", ["beam", "uvicorn", "daphne"])
-async def test_batches_that_come_together_cut_nobody_who_reads(
+async def test_batches_that_arrive_together_close_no_client_that_reads(
     beam_server: Serve, raw: Connect, kind: str
 ) -> None:
     server = beam_server(kind)
@@ -154,7 +154,7 @@ async def test_batches_that_come_together_cut_nobody_who_reads(
         assert (await reader.event("changed")).body == payload
 
 
-async def test_a_stop_ends_in_time_and_in_order_where_a_client_does_not_read(
+async def test_a_drain_ends_in_time_although_a_client_does_not_read(
     beam_server: Serve, raw: Connect
 ) -> None:
     server = beam_server(BEAM_INBOUND_RATE="100000")
@@ -170,7 +170,7 @@ async def test_a_stop_ends_in_time_and_in_order_where_a_client_does_not_read(
     assert "Traceback" not in server.text()
 
 
-async def test_pings_of_a_client_that_reads_nothing_are_not_piled_up(
+async def test_pongs_for_a_client_that_does_not_read_do_not_accumulate(
     beam_server: Serve, raw: Connect
 ) -> None:
     server = beam_server(

@@ -108,7 +108,7 @@ async def is_settled(rooms: list[Room], here: list[str]) -> None:
 @pytest.mark.parametrize(
     "way", [{"up": False}, {"down": False}, {}], ids=["to us", "from us", "both"]
 )
-async def test_who_lost_events_is_told_within_10_seconds(
+async def test_members_that_lost_events_are_notified_within_10_seconds(
     two: Two, proxy: Proxy, way: dict[str, bool]
 ) -> None:
     one, other = two
@@ -135,7 +135,7 @@ async def test_who_lost_events_is_told_within_10_seconds(
         await room.leave()
 
 
-async def test_who_came_and_went_meanwhile_is_seen_afterwards(
+async def test_joins_and_leaves_during_the_freeze_are_seen_afterwards(
     two: Two, proxy: Proxy
 ) -> None:
     one, other = two
@@ -162,7 +162,7 @@ async def test_who_came_and_went_meanwhile_is_seen_afterwards(
         await room.leave()
 
 
-async def test_it_is_not_ready_while_the_subscription_stays_frozen(
+async def test_a_process_is_not_ready_while_its_subscription_is_frozen(
     two: Two, proxy: Proxy
 ) -> None:
     one, other = two

@@ -38,7 +38,7 @@ async def join(socket: ClientConnection, room_token: str) -> Any:
     return frame[4]
 
 
-async def test_a_date_in_milliseconds_is_refused_and_the_log_says_so(
+async def test_a_date_in_milliseconds_is_refused_and_logged(
     beam_server: Serve,
 ) -> None:
     server = beam_server()
@@ -63,7 +63,7 @@ async def test_a_date_in_milliseconds_is_refused_and_the_log_says_so(
         )
 
 
-async def test_numbers_as_ids_and_claims_that_decide_nothing_are_good(
+async def test_numeric_ids_and_unknown_claims_are_accepted(
     beam_server: Serve,
 ) -> None:
     server = beam_server(BEAM_TOKEN_USER_CLAIM="sub")

@@ -59,7 +59,7 @@ async def test_backends_and_commands_reach_every_process(
         await client.close()
 
 
-async def test_a_drained_process_takes_its_members_along(
+async def test_the_members_of_a_drained_process_leave(
     beam_server: Serve, shared_redis: RedisServer
 ) -> None:
     one = beam_server(REDIS_URL=shared_redis.url)

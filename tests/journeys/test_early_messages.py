@@ -35,7 +35,7 @@ async def delayed(server: Server, raw: Connect) -> RawClient:
     return client
 
 
-async def test_a_message_that_comes_early_is_answered_when_the_handshake_is(
+async def test_a_message_sent_before_the_handshake_is_answered_is_handled_after_it(
     beam_server: Serve, raw: Connect
 ) -> None:
     client = await delayed(beam_server(BEAM_FAILURES_BEFORE_DELAY="1"), raw)
@@ -47,7 +47,7 @@ async def test_a_message_that_comes_early_is_answered_when_the_handshake_is(
     await client.abort()
 
 
-async def test_a_client_that_sends_much_early_is_dropped(
+async def test_a_client_that_sends_too_much_before_the_answer_is_dropped(
     beam_server: Serve, raw: Connect
 ) -> None:
     server = beam_server(BEAM_FAILURES_BEFORE_DELAY="1")
