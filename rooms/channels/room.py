@@ -1,84 +1,62 @@
-"""Owns `RoomChannel`: what the topic of a room does."""
+"""`RoomChannel`: what the topic of a room does."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
-import orjson
-from django.conf import settings
-
-from beam.config.conf import conf
 from beam.redis import Unavailable
-from beam.telemetry import metrics
 from presence import admission
-from presence.factory import tracker
-from presence.state import Diff, Snapshot, State, metas_of
+from presence.state import Diff, State
 from presence.tracker import NotTracked
-from rooms.auth import grants, verifier
 from rooms.channels.channel import Channel
+from rooms.channels.owner import Owner
 from rooms.channels.results import Refused
+from rooms.channels.room_payloads import addressees, client_meta, join_fields, signed
+from rooms.channels.room_presence import RoomPresence
+from rooms.channels.room_token import RoomToken
 from rooms.messaging import publisher
-from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.fanout import release
-from rooms.messaging.grace_period import grace_periods, untrack
 from rooms.messaging.hub import hub
 from rooms.messaging.inbox import Work
-from rooms.messaging.presence_diffs import diffs
-from rooms.monitoring import client_log
 from rooms.monitoring.activity_buffer import activity_buffer
 from rooms.protocol.event import Event
 from rooms.protocol.event_names import RESERVED_RULE, is_reserved
-from rooms.protocol.identifiers import (
-    MAX_SESSION_ID,
-    check_characters,
-    labels,
-    room_topic,
-)
-from rooms.protocol.messages import Reason
-from rooms.protocol.rate_limit import LONGEST_DELAY, refusal_delay
+from rooms.protocol.identifiers import room_topic
+from rooms.protocol.messages import Frame, Reason
 from rooms.protocol.removal import REMOVE
-from rooms.protocol.size_limits import is_short_ref
 from rooms.records.room_policy import Policy, policy_for
 from rooms.records.room_rows import registry
 from rooms.runtime import runtime
 
-MAX_DEPARTED = 16
-# Answers to bad tokens that may wait in one channel.
-MAX_LATE = 16
-LONGEST_TIMER = 24 * 3_600.0
-SHUT = {
+REASONS: Final = {
     admission.CLOSED: Reason.ROOM_CLOSED,
     admission.BLOCKED: Reason.BLOCKED,
     admission.FULL: Reason.ROOM_FULL,
     admission.GROUP_FULL: Reason.TOO_MANY_SESSIONS,
     admission.TOO_LARGE: Reason.PRESENCE_FULL,
 }
+"""Why the tracker did not admit a member, as clients get it."""
 
 
 class RoomChannel(Channel):
-    """A room: messages to all or to some, and who is present."""
+    """A room: messages to all or to some, and who is present.
+
+    `session`: `USER_ID:SESSION_ID` of the member.
+    """
 
     session: str
-    grant: grants.RoomGrant
-    meta: dict[str, Any]
-    online_at: str
-    _ref: str | None = None
-    _diff: Diff | None = None
-    _own: State
+    intercepts = urgent = frozenset({REMOVE})
+    # The presence before the join, until it is sent.
+    _before: State
     _publisher: publisher.Publisher
+    # The last publish that is not done, and the refs that its end answers.
     _sent: publisher.Sent | None = None
     _unanswered: list[Any]
-    _expiry: asyncio.TimerHandle | None = None
-    _refused = 0
-    intercepts = urgent = frozenset({REMOVE})
-    # Of a removal that came during the join: its reply comes first.
+    # The payload of a removal that came during the join: the reply comes first.
     _removal: dict[str, Any] | None = None
-    # Answers to bad tokens that are still to be sent.
-    _late = 0
 
     def __init_subclass__(cls) -> None:
         """A subclass that intercepts events of its own can still be removed."""
@@ -86,80 +64,79 @@ class RoomChannel(Channel):
         cls.intercepts |= RoomChannel.urgent
         cls.urgent |= RoomChannel.urgent
 
+    def __init__(self, topic: str, frame: Frame, owner: Owner) -> None:
+        super().__init__(topic, frame, owner)
+        self.token = RoomToken(self)
+        self.presence = RoomPresence(topic)
+
     async def join(self, payload: Any) -> Any:
-        room_id = self.topic.removeprefix("room:")
-        self._check_room_id(room_id)
-        session_id, meta = _join_fields(payload)
+        self._check_room_id()
+        session_id, meta = join_fields(payload)
         user_id = self.owner.identity.user_id
-        try:
-            token = payload["room_token"]
-            self.grant = await verifier.authorize(token, room_id, self.owner.identity)
-        except grants.Unauthorized as error:
-            raise _unauthorized(error) from None
-        except grants.BackendUnavailable:
-            raise Refused(Reason.UNAVAILABLE) from None
+        await self.token.check(payload["room_token"])
         await runtime().closed_rooms_known()
         self.session = f"{user_id}:{session_id}"
         self.labels = (f"session:{self.session}", f"user:{user_id}")
-        self.online_at = str(int(time.time()))
-        await self._enter(meta)
+        await self._enter(user_id, meta)
         return {}
 
-    @staticmethod
-    def _check_room_id(room_id: str) -> None:
+    def _check_room_id(self) -> None:
         try:
-            room_topic(room_id)
+            room_topic(self._room_id)
         except ValueError as error:
             raise Refused(Reason.INVALID_ROOM_ID, str(error)) from None
 
-    async def _enter(self, meta: dict[str, Any]) -> None:
-        """Subscribe first, then read; whoever may not be present only reads."""
+    @property
+    def _room_id(self) -> str:
+        return self.topic.removeprefix("room:")
+
+    async def _enter(self, user_id: str, meta: dict[str, Any]) -> None:
+        """Subscribe first, then read: no change is missed in between."""
         self._publisher = publisher.publisher()
+        grant, limits = self.token.grant, self._policy().limits()
         try:
             await self.subscribe()
-            if "presence" not in self.grant.can:
-                user_id = self.owner.identity.user_id
-                await tracker().admit(self.topic, self.session, user_id)
-                before = await tracker().list(self.topic)
+            if "presence" in grant.can:
+                before = await self.presence.track(
+                    self.session, user_id, meta | grant.meta, limits
+                )
             else:
-                before = await self._track(self._own_meta(meta))
+                before = await self.presence.admit(self.session, user_id)
         except admission.NotAdmitted as refusal:
-            raise Refused(SHUT[refusal.reason]) from None
+            raise Refused(REASONS[refusal.reason]) from None
         except (Unavailable, NotTracked):
-            # Not tracked: another took the entry that was to be taken over.
+            # Not tracked: another session took the entry that was to be taken over.
             raise Refused(Reason.UNAVAILABLE) from None
         self.since = before.version
         self._before = before.state
 
-    async def _track(self, meta: dict[str, Any]) -> Snapshot:
-        """Be present; the state before. Who comes back in time changes nothing."""
-        user_id, limits = self.owner.identity.user_id, self._policy().limits()
-        self._ref, self._diff, before = await tracker().track(
-            self.topic, self.session, meta, user_id, limits
-        )
-        self._own = self._diff.joins
-        if self._removal is None and not self._diff:
-            await self._take_over(meta, before)
-        if self._removal is not None or self.stopped:
-            self._withdraw()
-        return before
-
-    async def _take_over(self, meta: dict[str, Any], before: Snapshot) -> None:
-        """Go on as the entry that was there; tell what is different about it."""
-        [(key, known)] = [
-            pair for pair in metas_of(before.state) if pair[1]["phx_ref"] == self._ref
-        ]
-        self.online_at = known["online_at"]
-        self._own = {key: {"metas": [known]}}
-        meta = meta | {"online_at": self.online_at}
-        if self._ref and any(known.get(name) != meta[name] for name in meta):
-            self._ref, self._diff = await tracker().update(
-                self.topic, self._ref, meta, self._policy().limits()
-            )
-            self._own = self._diff.joins
-
     def _policy(self) -> Policy:
-        return policy_for(self.topic.removeprefix("room:"))
+        return policy_for(self._room_id)
+
+    async def joined(self) -> None:
+        self.push_state(self._before)
+        del self._before
+        hub().knows(self.topic, self.since)
+        self._push_own_leave()
+        release(self)
+        if self._removal is not None:
+            self.interrupted(REMOVE, self._removal)
+        if self.stopped:
+            return
+        self.presence.announce()
+        self.token.watch()
+        registry.joined(self._room_id)
+
+    def _push_own_leave(self) -> None:
+        """Remove the presence that this connection had here just before.
+
+        A client that leaves and joins at once gives its new channel the join
+        that was still on its way to the old one; the leave is in the new state
+        already and would never come.
+        """
+        departed = self.owner.departed.pop(self.topic, None)
+        if departed is not None:
+            self.push("presence_diff", Diff(leaves=departed).payload())
 
     def interrupted(self, event: str, payload: Any) -> None:
         """Remove the member: the client gets the reason, and the channel ends.
@@ -169,127 +146,10 @@ class RoomChannel(Channel):
         """
         if self.held is not None:
             self._removal = payload
-            self._withdraw()
+            self.presence.withdraw()
             return
         self.push("beam_removed", payload)
         self.stop()
-
-    def _withdraw(self) -> None:
-        """Leave presence; the channel goes on."""
-        if self._ref is None:
-            return
-        own, self._ref = self._ref, None
-        self._announce()
-        background_tasks().spawn(untrack(self.topic, [own]))
-
-    def _announce(self) -> None:
-        """Tell the topic that the member joined, once.
-
-        Also for one that leaves at once: a change that is never published is
-        taken for one that was lost.
-        """
-        if self._diff is not None:
-            diffs().publish(self.topic, self._diff)
-            self._diff = None
-
-    def _own_meta(self, meta: dict[str, Any]) -> dict[str, Any]:
-        return meta | self.grant.meta | {"online_at": self.online_at}
-
-    async def joined(self) -> None:
-        self.push_state(self._before)
-        del self._before
-        hub().knows(self.topic, self.since)
-        self._forget_former_self()
-        release(self)
-        if self._removal is not None:
-            self.interrupted(REMOVE, self._removal)
-        if self.stopped:
-            return
-        self._announce()
-        self._watch_token()
-        registry.joined(self.topic.removeprefix("room:"))
-
-    def _watch_token(self) -> None:
-        """Wake up when the room token has run out."""
-        if self._expiry is not None:
-            self._expiry.cancel()
-            self._expiry = None
-        if self.grant.expires is None or conf().token_grace < 0:
-            return
-        left = self.grant.expires + conf().token_leeway - time.time()
-        self._after(left, self._on_expired)
-
-    def _after(self, seconds: float, do: Callable[[], None]) -> None:
-        """Once: one timer a member."""
-        # A loop's timer has its limits; whoever stays so long looks again.
-        if seconds > LONGEST_TIMER:
-            seconds, do = LONGEST_TIMER, self._watch_token
-        loop = asyncio.get_running_loop()
-        self._expiry = loop.call_later(max(0.0, seconds), do)
-
-    def _on_expired(self) -> None:
-        metrics.TOKENS_EXPIRED.value += 1
-        self.push("token_expired", {"grace_seconds": conf().token_grace})
-        self._after(conf().token_grace, self._on_overdue)
-
-    def _on_overdue(self) -> None:
-        self.interrupted(REMOVE, {"reason": "token_expired"})
-
-    async def _renew_token(self, payload: dict[str, Any], ref: Any) -> None:
-        """A new token for the same room and user: its rights from now on."""
-        if self._late >= MAX_LATE:
-            raise Refused(Reason.RATE_LIMITED, wait=LONGEST_DELAY)
-        token = payload.get("access_token")
-        room_id, identity = self.topic.removeprefix("room:"), self.owner.identity
-        try:
-            self.grant = await verifier.authorize(token, room_id, identity)
-        except grants.Unauthorized as error:
-            self._refuse_token(ref, _unauthorized(error))
-            return
-        except grants.BackendUnavailable:
-            raise Refused(Reason.UNAVAILABLE) from None
-        self._refused = 0
-        if "presence" not in self.grant.can:
-            self._withdraw()
-        self._watch_token()
-        self.reply(ref)
-
-    def _refuse_token(self, ref: Any, refusal: Refused) -> None:
-        """Answer a bad token: each one in a row later, and nothing waits for it."""
-        self._refused += 1
-        user_id = self.owner.identity.user_id
-        client_log.token_refused(self.topic, user_id, refusal.reason, refusal.why)
-        delay = refusal_delay(self._refused)
-        if not delay or not is_short_ref(ref):
-            self.refuse(ref, refusal)
-            return
-        self._late += 1
-        loop = asyncio.get_running_loop()
-        loop.call_later(delay, self._refuse_late, ref, refusal)
-
-    def _refuse_late(self, ref: Any, refusal: Refused) -> None:
-        self._late -= 1
-        if not self.stopped:
-            self.refuse(ref, refusal)
-
-    def _note_departure(self) -> None:
-        """For whoever rejoins at once; the oldest are of no use any more."""
-        departed = self.owner.departed
-        departed.pop(self.topic, None)
-        departed[self.topic] = self._own
-        if len(departed) > MAX_DEPARTED:
-            del departed[next(iter(departed))]
-
-    def _forget_former_self(self) -> None:
-        """Take back the presence this connection had here a moment ago.
-
-        A client that leaves and joins at once gives its new channel the join
-        that was still on its way to the old one; the leave is in the new state
-        already and would never come.
-        """
-        former = self.owner.departed.pop(self.topic, None)
-        if former is not None:
-            self.push("presence_diff", Diff(leaves=former).payload())
 
     def receive(self, event: Any, payload: Any, ref: Any) -> Awaitable[None] | None:
         if type(event) is not str or not event:
@@ -297,12 +157,12 @@ class RoomChannel(Channel):
         if type(payload) is not dict:
             raise Refused(Reason.INVALID_PAYLOAD, "a payload is an object")
         if event == "presence_update":
-            return self._update(payload, ref)
+            return self._update_presence(payload, ref)
         if event == "access_token":
             return self._renew_token(payload, ref)
         if is_reserved(event):
             raise Refused(Reason.RESERVED_EVENT, RESERVED_RULE)
-        if "push" not in self.grant.can:
+        if "push" not in self.token.grant.can:
             raise Refused(Reason.FORBIDDEN, "the room token does not allow to push")
         self._relay(event, payload, ref)
         return None
@@ -313,7 +173,7 @@ class RoomChannel(Channel):
         message = Event(
             topic=self.topic,
             name=event,
-            payload=_signed(payload, source),
+            payload=signed(payload, source),
             skip=self.id,
             to=to,
         )
@@ -325,17 +185,9 @@ class RoomChannel(Channel):
             self._unanswered.append(ref)
         else:
             self._sent, self._unanswered = sent, [ref]
-            sent.add_done_callback(partial(self._relayed, self._unanswered))
+            sent.add_done_callback(partial(self._on_relayed, self._unanswered))
 
-    def leave(self, done: Work, size: int) -> None:
-        """The answers that are still under way come before the leave's."""
-        sent = self._sent
-        if sent is None or sent.done():
-            super().leave(done, size)
-        else:
-            super().leave(partial(_after, sent, done), size)
-
-    def _relayed(self, refs: list[Any], sent: publisher.Sent) -> None:
+    def _on_relayed(self, refs: list[Any], sent: publisher.Sent) -> None:
         if self.stopped or sent.cancelled():
             return
         for ref in refs:
@@ -344,105 +196,45 @@ class RoomChannel(Channel):
             else:
                 self.refuse(ref, Refused(Reason.UNAVAILABLE))
 
-    async def _update(self, payload: dict[str, Any], ref: Any) -> None:
-        if "presence" not in self.grant.can or self._ref is None:
+    def leave(self, done: Work, size: int) -> None:
+        """The answers to messages before it come before the answer to the leave."""
+        sent = self._sent
+        if sent is None or sent.done():
+            super().leave(done, size)
+        else:
+            super().leave(partial(_after, sent, done), size)
+
+    async def _renew_token(self, payload: dict[str, Any], ref: Any) -> None:
+        if not await self.token.renew(payload.get("access_token"), ref):
+            return
+        if "presence" not in self.token.grant.can:
+            self.presence.withdraw()
+        self.reply(ref)
+
+    async def _update_presence(self, payload: dict[str, Any], ref: Any) -> None:
+        grant = self.token.grant
+        if "presence" not in grant.can or not self.presence.is_tracked:
             raise Refused(Reason.FORBIDDEN, "the room token does not allow presence")
-        meta = _client_meta(payload.get("meta"))
+        meta = client_meta(payload.get("meta")) | grant.meta
         try:
-            self._ref, diff = await tracker().update(
-                self.topic, self._ref, self._own_meta(meta), self._policy().limits()
-            )
-            self._own = diff.joins
-            diffs().publish(self.topic, diff)
+            await self.presence.update(meta, self._policy().limits())
         except admission.NotAdmitted as refusal:
-            raise Refused(SHUT[refusal.reason]) from None
+            raise Refused(REASONS[refusal.reason]) from None
         except (Unavailable, NotTracked):
             raise Refused(Reason.UNAVAILABLE) from None
         self.reply(ref)
 
     def cleanup(self, *, lost: bool) -> asyncio.Task[Any] | None:
-        if self._expiry is not None:
-            self._expiry.cancel()
-        if self._ref is None:
-            return None
-        ref, self._ref = self._ref, None
-        self._announce()
+        self.token.stop()
+        if not self.presence.is_tracked:
+            return self.presence.withdraw()
         grace = self._policy().presence_grace
         if lost and grace > 0:
-            return background_tasks().spawn(
-                grace_periods().begin(self.topic, ref, grace)
-            )
-        self._note_departure()
-        return background_tasks().spawn(untrack(self.topic, [ref]))
-
-
-def _signed(payload: dict[str, Any], source: dict[str, str]) -> dict[str, Any]:
-    """The payload with its sender, whatever the client said of that.
-
-    Swift's and Kotlin's Phoenix clients show an object `response` in place of the
-    payload: it names the sender, too.
-    """
-    signed = payload | {"from": source}
-    if type(inner := payload.get("response")) is dict:
-        signed["response"] = inner | {"from": source}
-    return signed
-
-
-def _unauthorized(error: grants.Unauthorized) -> Refused:
-    """A bad token. Why is logged; clients are told with `DEBUG=1` only."""
-    why = str(error)
-    return Refused(Reason.UNAUTHORIZED, why if settings.DEBUG else "", why=why)
+            return self.presence.withdraw_later(grace)
+        self.presence.keep_departed(self.owner.departed)
+        return self.presence.withdraw()
 
 
 async def _after(sent: publisher.Sent, done: Work) -> None:
     await asyncio.wait([sent])
     done()
-
-
-def _join_fields(payload: Any) -> tuple[str, dict[str, Any]]:
-    """`session_id` as text and the client's meta, of a join's payload."""
-    if type(payload) is not dict or "room_token" not in payload:
-        message = "join with {room_token, session_id, meta?}"
-        raise Refused(Reason.INVALID_PAYLOAD, message)
-    session_id = payload.get("session_id")
-    if type(session_id) in (int, float):
-        session_id = str(session_id)
-    if type(session_id) is not str or not 0 < len(session_id) <= MAX_SESSION_ID:
-        message = f"session_id is text or a number, 1 to {MAX_SESSION_ID} characters"
-        raise Refused(Reason.INVALID_PAYLOAD, message)
-    if ":" in session_id:
-        raise Refused(Reason.INVALID_PAYLOAD, "session_id has no colon")
-    try:
-        check_characters(session_id, "session_id")
-    except ValueError as error:
-        raise Refused(Reason.INVALID_PAYLOAD, str(error)) from None
-    return session_id, _client_meta(payload.get("meta", {}))
-
-
-def _client_meta(meta: Any) -> dict[str, Any]:
-    if type(meta) is not dict:
-        raise Refused(Reason.INVALID_PAYLOAD, "meta is an object")
-    try:
-        size = len(orjson.dumps(meta))
-    except TypeError:
-        message = "meta has an integer over 64 bits or more than 254 levels"
-        raise Refused(Reason.INVALID_PAYLOAD, message) from None
-    if size > conf().max_meta_bytes:
-        message = f"meta has at most {conf().max_meta_bytes} bytes"
-        raise Refused(Reason.INVALID_PAYLOAD, message)
-    return meta
-
-
-def addressees(payload: dict[str, Any]) -> tuple[str, ...]:
-    """The labels that a direct message's `to` names.
-
-    Raises `Refused` for a `to` that is missing or has an entry that names
-    nobody: nothing is relayed then.
-    """
-    if "to" not in payload:
-        message = 'say "broadcast": true, or "to": [{"session"} or {"user_id"}, ...]'
-        raise Refused(Reason.INVALID_PAYLOAD, message)
-    try:
-        return labels(payload["to"], conf().max_recipients)
-    except ValueError as error:
-        raise Refused(Reason.INVALID_PAYLOAD, f'"to": {error}') from None

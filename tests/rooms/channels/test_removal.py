@@ -15,7 +15,8 @@ from presence.factory import tracker
 from rooms import moderation
 from rooms.auth import jwt_tokens
 from rooms.channels.results import Refused
-from rooms.channels.room import MAX_LATE, RoomChannel
+from rooms.channels.room import RoomChannel
+from rooms.channels.room_token import MOST_DELAYED
 from rooms.messaging import publisher
 from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import disconnect_event
@@ -184,17 +185,17 @@ async def test_answers_to_bad_tokens_are_overtaken_by_other_answers(room: str) -
 async def test_few_answers_to_bad_tokens_wait_at_a_time(room: str) -> None:
     [ada] = await connected("ada")
     await ada.join(room)
-    for n in range(MAX_LATE + 3):
+    for n in range(MOST_DELAYED + 3):
         bad = {"access_token": "x.y.z"}
         await ada.send("j", str(n), room_topic(room), "access_token", bad)
 
-    refs = {str(n) for n in range(MAX_LATE + 1, MAX_LATE + 3)}
+    refs = {str(n) for n in range(MOST_DELAYED + 1, MOST_DELAYED + 3)}
     told: dict[str, Any] = {}
     while refs - told.keys():
         frame = await ada.get()
         told[frame[1]] = frame[4]["response"]
     assert {told[ref]["reason"] for ref in refs} == {"rate_limited"}
-    assert told[str(MAX_LATE + 2)]["retry_after_ms"] == LONGEST_DELAY * 1_000
+    assert told[str(MOST_DELAYED + 2)]["retry_after_ms"] == LONGEST_DELAY * 1_000
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pytest_django.fixtures import Settings
 from beam.telemetry import metrics
 from rooms.auth import jwt_tokens
 from rooms.channels.client_consumer import ClientConsumer
-from rooms.channels.room import MAX_DEPARTED, RoomChannel
+from rooms.channels.room_presence import MOST_DEPARTED, RoomPresence
 from rooms.messaging import publisher
 from rooms.messaging.connections import connections
 from rooms.protocol.rate_limit import LONGEST_DELAY, refusal_delay
@@ -132,14 +132,14 @@ async def test_a_new_token_without_presence_takes_the_member_out_of_it() -> None
 async def test_who_is_removed_while_joining_is_told_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    track = RoomChannel._track
+    track = RoomPresence.track
 
-    async def slowly(channel: RoomChannel, meta: dict[str, Any]) -> Any:
-        before = await track(channel, meta)
+    async def slowly(presence: RoomPresence, *args: Any) -> Any:
+        before = await track(presence, *args)
         await publisher.publish_and_deliver(removal("room:r", "rude"))
         return before
 
-    monkeypatch.setattr(RoomChannel, "_track", slowly)
+    monkeypatch.setattr(RoomPresence, "track", slowly)
     [ada] = await connected("ada")
     token = jwt_tokens.mint_room("r", 1, user_id="ada")
     reply = await ada.try_join("r", room_token=token)
@@ -154,13 +154,13 @@ async def test_who_is_removed_while_joining_is_told_once(
 
 async def test_one_connection_remembers_few_of_the_rooms_it_left() -> None:
     [ada] = await connected("ada")
-    for n in range(MAX_DEPARTED + 5):
+    for n in range(MOST_DEPARTED + 5):
         await ada.join(f"r{n}")
         await ada.ask(f"room:r{n}", "phx_leave", {})
 
     [consumer] = connections().everyone()
     assert isinstance(consumer, ClientConsumer)
-    assert len(consumer.channels.departed) == MAX_DEPARTED
+    assert len(consumer.channels.departed) == MOST_DEPARTED
 
 
 async def test_others_on_the_connection_do_not_wait() -> None:
