@@ -1,6 +1,6 @@
-"""An admin in Chromium, while official clients come, talk, and are taken out.
+"""An admin in Chromium, while official clients join, send messages and are removed.
 
-With `BEAM_SCREENSHOTS=FOLDER` the pictures of docs/admin.md are made anew.
+`BEAM_SCREENSHOTS=FOLDER` writes the screenshots of docs/admin.md to a folder.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tests.processes import (
 pytestmark = [pytest.mark.browser, pytest.mark.node]
 
 NAMES = ("ada", "bob", "carol", "dan")
-# At which each of them talks: see visitors.mjs.
+# The interval at which each of them sends: see visitors.mjs.
 TALK_SECONDS = 0.15
 PASSWORD = "correct-horse-battery"
 HEADERS = {"secret": "dev-secret"}
@@ -48,7 +48,7 @@ user.user_permissions.set(Permission.objects.filter(codename="view_room"))
 
 
 def manage(server: Server, *arguments: str) -> str:
-    """What a management command prints, with the server's settings."""
+    """The output of a management command, run with the server's settings."""
     done = subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=ROOT,
@@ -61,30 +61,30 @@ def manage(server: Server, *arguments: str) -> str:
 
 
 class Visitors:
-    """People in a room, with official clients in node."""
+    """Official clients in node that have joined a room."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def hear(self, **expected: Any) -> None:
-        """Wait for a line that says this; passes over others."""
+    async def expect(self, **expected: Any) -> None:
+        """Wait for a line with these values; skip others."""
         assert self._process.stdout is not None
         async with asyncio.timeout(15):
             while line := await self._process.stdout.readline():
-                said = json.loads(line)
-                if expected.items() <= said.items():
+                reported = json.loads(line)
+                if expected.items() <= reported.items():
                     return
         pytest.fail(f"the visitors ended without {expected}")
 
-    def tell(self, text: str) -> None:
-        """See visitors.mjs."""
+    def command(self, text: str) -> None:
+        """Send a command: see visitors.mjs."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{text}\n".encode())
 
 
 @asynccontextmanager
 async def visitors(server: Server, room: str = "lobby") -> AsyncIterator[Visitors]:
-    """They have joined, and talk until the end."""
+    """Clients that have joined, and send messages until the end of the block."""
     users = {name: jwt_tokens.mint_user(name, 600) for name in NAMES}
     process = await asyncio.create_subprocess_exec(
         find_node(),
@@ -94,10 +94,10 @@ async def visitors(server: Server, room: str = "lobby") -> AsyncIterator[Visitor
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
-    inside = Visitors(process)
+    clients = Visitors(process)
     try:
-        await inside.hear(event="joined")
-        yield inside
+        await clients.expect(event="joined")
+        yield clients
     finally:
         assert process.stdin is not None
         process.stdin.close()
@@ -107,7 +107,7 @@ async def visitors(server: Server, room: str = "lobby") -> AsyncIterator[Visitor
 async def log_in(
     context: BrowserContext, server: Server, name: str, password: str
 ) -> Page:
-    """A page of somebody who is logged in."""
+    """A page of a user that has logged in."""
     page = await context.new_page()
     await page.goto(f"{server.url}/admin/")
     await page.get_by_label("Username").fill(name)
@@ -118,7 +118,7 @@ async def log_in(
 
 
 async def to_room(page: Page, server: Server, room: str = "lobby") -> None:
-    """The room's page, found among the live rooms, and live itself."""
+    """Open the page of a live room from the list, and wait until it is live."""
     link = page.get_by_role("link", name=room, exact=True)
     async with asyncio.timeout(15):
         while True:
@@ -130,19 +130,19 @@ async def to_room(page: Page, server: Server, room: str = "lobby") -> None:
 
 
 async def picture(page: Page, name: str) -> None:
-    """A screenshot for the docs, where they are wanted."""
+    """Write a screenshot for the docs if `BEAM_SCREENSHOTS` is set."""
     if folder := os.environ.get("BEAM_SCREENSHOTS"):
         path = Path(folder) / f"admin-{name}.png"
         await page.screenshot(path=path, full_page=True)
 
 
 async def tile_shows(page: Page, name: str, expected: float) -> None:
-    """Wait until a tile tells about as much: a busy machine makes people slow."""
+    """Wait until a tile shows about this value: a busy machine slows the clients."""
     value = page.locator(f"[data-name={name}] .value")
     async with asyncio.timeout(30):
         while True:
-            told = (await value.inner_text()).replace(",", "")
-            if told != "–" and 0.4 * expected < float(told) < 1.4 * expected:
+            text = (await value.inner_text()).replace(",", "")
+            if text != "–" and 0.4 * expected < float(text) < 1.4 * expected:
                 return
             await asyncio.sleep(0.2)
 
@@ -160,22 +160,22 @@ async def test_an_admin_watches_and_moderates_a_room(
     password = manage(server, "beam_admin").split()[-1]
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
     page = await log_in(context, server, "admin", password)
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
     await picture(page, "index")
-    async with visitors(server) as inside:
+    async with visitors(server) as clients:
         await to_room(page, server)
 
         # Members and messages appear without reloading.
         await expect(sessions(page)).to_have_text([f"{name}:1" for name in NAMES])
         talk = page.locator("#beam-live-events code", has_text="bob says")
         await expect(talk.first).to_be_visible()
-        held = page.locator("#beam-members tr").first.locator("td").nth(4)
-        await expect(held).to_contain_text("#")
+        process = page.locator("#beam-members tr").first.locator("td").nth(4)
+        await expect(process).to_contain_text("#")
         await expect(page.locator("#beam-live-events li").nth(11)).to_be_attached()
         await picture(page, "room")
 
-        # One member is taken out; its client sees why, and its channel's end.
+        # A member is removed; its client gets the reason, and its channel closes.
         await (
             page.locator("#beam-members tr", has_text="bob:1")
             .get_by_text("Remove")
@@ -185,40 +185,40 @@ async def test_an_admin_watches_and_moderates_a_room(
         await page.get_by_label("Block").select_option("600")
         await picture(page, "remove")
         await page.get_by_role("button", name="Remove").click()
-        await inside.hear(name="bob", event="beam_removed", reason="rude")
-        await inside.hear(name="bob", event="phx_close")
+        await clients.expect(name="bob", event="beam_removed", reason="rude")
+        await clients.expect(name="bob", event="phx_close")
         await expect(sessions(page)).to_have_text(["ada:1", "carol:1", "dan:1"])
-        inside.tell("join bob")
-        await inside.hear(name="bob", event="answer", reason="blocked")
+        clients.command("join bob")
+        await clients.expect(name="bob", event="answer", reason="blocked")
 
         # An event reaches every client.
         await page.get_by_role("link", name="Send event").click()
         await page.get_by_label("Event").fill("notice")
         await page.get_by_label("Payload").fill('{"text": "closing soon"}')
         await page.get_by_role("button", name="Send event").click()
-        await inside.hear(
+        await clients.expect(
             name="carol", event="notice", payload={"text": "closing soon"}
         )
 
-        # The room is closed: all leave, and nobody may join.
+        # The room is closed: all members are removed, and joins are refused.
         await page.get_by_role("link", name="Close room").click()
         await page.get_by_role("button", name="Close room").click()
-        await inside.hear(name="ada", event="phx_close")
-        inside.tell("join ada")
-        await inside.hear(name="ada", event="answer", reason="room_closed")
+        await clients.expect(name="ada", event="phx_close")
+        clients.command("join ada")
+        await clients.expect(name="ada", event="answer", reason="room_closed")
         await expect(page.locator("#beam-room-state")).to_have_text("closed")
         await expect(page.locator("#beam-no-members")).to_be_visible()
 
         await page.get_by_role("link", name="Open room").click()
         await page.get_by_role("button", name="Open room").click()
         await expect(page.locator("#beam-status")).to_have_text("live")
-        inside.tell("join ada")
-        await inside.hear(name="ada", event="answer", status="ok")
+        clients.command("join ada")
+        await clients.expect(name="ada", event="answer", status="ok")
         await expect(sessions(page)).to_have_text(["ada:1"])
     await page.get_by_role("link", name="History").click()
     for entry in ("Removed bob:1", "Sent event notice.", "Closed.", "Opened."):
         await expect(page.locator("#change-history")).to_contain_text(entry)
-    assert complaints == []
+    assert errors == []
 
 
 @pytest.mark.redis
@@ -234,12 +234,12 @@ async def test_the_live_view_updates_itself(
         await expect(page.locator("#beam-status")).to_have_text("live")
         await http.get(f"{server.url}/api/v1/rooms", headers={"secret": "wrong"})
 
-        # What clients do, and not the page's own frames.
+        # It counts clients, and not the page itself.
         members = page.locator("[data-name=members] .value")
         await expect(members).to_have_text(str(len(NAMES)), timeout=30_000)
-        said = len(NAMES) / TALK_SECONDS
-        await tile_shows(page, "messages", said)
-        await tile_shows(page, "deliveries", said * len(NAMES))
+        sent = len(NAMES) / TALK_SECONDS
+        await tile_shows(page, "messages", sent)
+        await tile_shows(page, "deliveries", sent * len(NAMES))
         line = page.locator("[data-name=messages] .line").last
         await expect(line).to_be_attached(timeout=20_000)
         room = page.locator("#beam-busiest").get_by_role("link", name="standup")
@@ -247,11 +247,11 @@ async def test_the_live_view_updates_itself(
         await expect(page.locator("#beam-warnings")).to_contain_text(
             "wrong secret or key", timeout=15_000
         )
-        # Those of another test are gone after 20 s.
+        # Processes of another test disappear within 20 s.
         lines = page.locator("#beam-processes tr")
         await expect(lines).to_have_count(2, timeout=30_000)
         await picture(page, "live")
-        # Links change their colour slowly.
+        # Links have a transition between colours.
         await page.add_style_tag(content="* { transition: none !important }")
         await page.emulate_media(color_scheme="dark")
         await picture(page, "live-dark")
@@ -260,7 +260,7 @@ async def test_the_live_view_updates_itself(
         width = await page.evaluate("document.documentElement.scrollWidth")
         assert width <= 390
         await picture(page, "live-phone")
-        # Rows come and go around a link: whoever is there stays there.
+        # A link keeps the focus while rows around it change.
         busy = page.locator("#beam-busiest tr", has_text="standup")
         before = await busy.inner_text()
         await room.focus()
@@ -272,7 +272,7 @@ async def test_the_live_view_updates_itself(
     await expect(members).to_have_text("0", timeout=30_000)
 
 
-async def test_the_live_view_counts_what_people_say_and_explains_errors(
+async def test_the_live_view_counts_messages_and_explains_errors(
     browser: Browser, beam_server: Serve
 ) -> None:
     server = beam_server()
@@ -286,7 +286,7 @@ async def test_the_live_view_counts_what_people_say_and_explains_errors(
     warnings = page.locator("#beam-warnings")
     await expect(members).to_have_text("1", timeout=30_000)
 
-    # Heartbeats are no messages, whatever comes of them.
+    # Heartbeats are not counted as messages.
     for ref in range(200):
         await ada.send(f'[null,"{ref}","phoenix","heartbeat",{{}}]')
     await expect(warnings).not_to_contain_text("refused")
@@ -329,7 +329,9 @@ async def test_an_admin_without_the_permission_only_watches(
         assert answer.status == 403
 
 
-async def test_what_clients_say_is_text(browser: Browser, beam_server: Serve) -> None:
+async def test_text_of_clients_is_shown_as_text(
+    browser: Browser, beam_server: Serve
+) -> None:
     server = beam_server()
     password = manage(server, "beam_admin").split()[-1]
     page = await log_in(await browser.new_context(), server, "admin", password)

@@ -1,4 +1,4 @@
-"""The admin's live pages in Chromium, with a socket that the test holds itself."""
+"""The admin's live pages in Chromium, with a WebSocket that the test serves."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LONG = "x" * 200
 MAKE_ROOM = "from rooms.models import Room; print(Room.objects.create(room_id='{}').pk)"
 
 TOO_WIDE = "document.documentElement.scrollWidth - innerWidth"
-# What was painted late: the longest time between two frames, in ms.
+# The longest time between two painted frames, in ms.
 WATCH_FRAMES = """() => {
   window.longest = 0;
   let last = performance.now();
@@ -46,8 +46,8 @@ WATCH_FRAMES = """() => {
   requestAnimationFrame(look);
 }"""
 
-# Texts that are too pale for WCAG AA, with their ratio.
-PALE = """() => {
+# Texts whose contrast is too low for WCAG AA, with their ratio.
+LOW_CONTRAST = """() => {
   const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
   const linear = (part) =>
     part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
@@ -74,27 +74,27 @@ PALE = """() => {
 }"""
 
 
-class Door:
-    """The server's end of a page's socket, held by the test."""
+class FakeServer:
+    """Serves a page's WebSocket in place of Beam."""
 
     def __init__(self, page: Page, **answers: Any) -> None:
-        """`answers`: bodies of replies by event; a `Refusal` is an error."""
+        """`answers`: bodies of replies by event; with `reason` it is an error."""
         self.answers = {"phx_join": {"now": time.time()}} | answers
         self.opened = 0
         self._page = page
         self._wire: WebSocketRoute | None = None
         self._topic = self._join_ref = ""
 
-    async def hold(self) -> None:
-        """From the next page on."""
+    async def start(self) -> None:
+        """Serve the pages that are opened from now on."""
         await self._page.route_web_socket("**/admin/live/websocket*", self._open)
 
     def _open(self, wire: WebSocketRoute) -> None:
         self.opened += 1
         self._wire = wire
-        wire.on_message(self._hear)
+        wire.on_message(self._receive)
 
-    def _hear(self, text: str | bytes) -> None:
+    def _receive(self, text: str | bytes) -> None:
         join_ref, ref, topic, event, _ = json.loads(text)
         if event == "phx_join":
             self._topic, self._join_ref = topic, join_ref
@@ -103,9 +103,9 @@ class Door:
         reply = {"status": status, "response": body}
         self._write([join_ref, ref, topic, "phx_reply", reply])
         if event == "phx_join" and status == "ok" and "members" in self.answers:
-            self.tell("presence_state", self.answers["members"])
+            self.push("presence_state", self.answers["members"])
 
-    def tell(self, event: str, payload: Any) -> None:
+    def push(self, event: str, payload: Any) -> None:
         """Push an event to the page."""
         self._write([self._join_ref, None, self._topic, event, payload])
 
@@ -114,19 +114,19 @@ class Door:
         self._wire.send(json.dumps(message))
 
     async def end(self) -> None:
-        """Close the page's socket."""
+        """Close the page's WebSocket."""
         assert self._wire is not None
         await self._wire.close()
 
 
 def present(name: str, at: float) -> dict[str, Any]:
-    """An entry of presence."""
+    """The presence of one member."""
     meta = {"online_at": str(int(at)), "phx_ref": f"ref-{name}", "name": name}
     return {f"{name}:1": {"metas": [meta]}}
 
 
 def crowd(count: int, at: float) -> dict[str, Any]:
-    """Many of them, who came one after the other."""
+    """The presence of many members, which joined one after the other."""
     found: dict[str, Any] = {}
     for n in range(count):
         found |= present(f"user{n:04}", at + n)
@@ -136,7 +136,7 @@ def crowd(count: int, at: float) -> dict[str, Any]:
 async def admin_of(
     browser: Browser, server: Server, **options: Any
 ) -> tuple[BrowserContext, Page]:
-    """A page of an admin, in a window with these options."""
+    """A page of an admin, in a browser context with these options."""
     password = manage(server, "beam_admin").split()[-1]
     window = {"viewport": {"width": 1280, "height": 900}} | options
     context = await browser.new_context(**window)
@@ -144,7 +144,7 @@ async def admin_of(
 
 
 def room_page(server: Server, room_id: str = "lobby") -> str:
-    """The address of the page of a room, which is made."""
+    """Create a room; the address of its page."""
     key = manage(server, "shell", "--no-imports", "-c", MAKE_ROOM.format(room_id))
     return f"{server.url}/admin/rooms/room/{key.strip()}/change/"
 
@@ -155,24 +155,24 @@ async def test_a_room_with_3000_members_stays_usable(
     server = beam_server()
     _, page = await admin_of(browser, server)
     began = time.time() - 2 * DAY
-    door = Door(page, members=crowd(MANY, began), room={"owners": {}, "sent": []})
-    await door.hold()
+    fake = FakeServer(page, members=crowd(MANY, began), room={"owners": {}, "sent": []})
+    await fake.start()
     await page.goto(room_page(server))
     await expect(sessions(page)).to_have_count(200)
     await expect(page.locator("#beam-member-count")).to_have_text("3,000")
     await expect(page.locator("#beam-filter-hint")).to_contain_text("2,800 more")
 
-    # Whoever is busy with a row stays there.
+    # A link in a row keeps the focus.
     link = page.get_by_role("link", name="Disconnect user0100", exact=True)
     await link.focus()
     await page.evaluate(WATCH_FRAMES)
     for n in range(20):
         leaves = present(f"user{n:04}", began + n)
-        door.tell(
+        fake.push(
             "presence_diff", {"joins": present(f"late{n}", began), "leaves": leaves}
         )
         for m in range(50):
-            door.tell("new_msg", {"from": {"session": "a:1"}, "text": f"{n} {m}"})
+            fake.push("new_msg", {"from": {"session": "a:1"}, "text": f"{n} {m}"})
         await asyncio.sleep(0.05)
 
     await expect(sessions(page).first).to_have_text("late0:1", timeout=3_000)
@@ -184,13 +184,13 @@ async def test_a_room_with_3000_members_stays_usable(
 
     await page.get_by_label("Filter by session").fill("USER2999")
     await expect(sessions(page)).to_have_text(["user2999:1"])
-    await page.get_by_label("Filter by session").fill("nobody")
+    await page.get_by_label("Filter by session").fill("absent")
     await expect(page.locator("#beam-filter-hint")).to_have_text(
         "No session contains this text."
     )
 
 
-async def test_times_are_the_browsers_and_dated_unless_todays(
+async def test_times_are_in_the_browsers_zone_with_a_date_unless_today(
     browser: Browser, beam_server: Serve
 ) -> None:
     server = beam_server()
@@ -201,11 +201,11 @@ async def test_times_are_the_browsers_and_dated_unless_todays(
     sent = {"at": noon - 3_661, "event": "changed", "by": "key:billing"}
     answer = {"owners": {}, "closed": False, "sent": [sent]}
     members = present("ada", noon - 62) | present("bob", noon - DAY)
-    door = Door(page, phx_join={"now": noon}, members=members, room=answer)
-    await door.hold()
+    fake = FakeServer(page, phx_join={"now": noon}, members=members, room=answer)
+    await fake.start()
     await page.goto(room_page(server))
     await expect(sessions(page)).to_have_text(["bob:1", "ada:1"])
-    door.tell("new_msg", {"from": {"session": "ada:1"}, "text": "hi"})
+    fake.push("new_msg", {"from": {"session": "ada:1"}, "text": "hi"})
 
     since = page.locator("#beam-members time")
     await expect(since).to_have_text(["Nov 10, 12:00:00", "11:58:58"])
@@ -217,7 +217,7 @@ async def test_times_are_the_browsers_and_dated_unless_todays(
     assert "EST" in whole
 
 
-async def test_who_is_logged_out_is_told_to_log_in(
+async def test_an_admin_that_is_logged_out_is_asked_to_log_in(
     browser: Browser, beam_server: Serve
 ) -> None:
     server = beam_server()
@@ -243,7 +243,7 @@ async def test_who_is_logged_out_is_told_to_log_in(
     assert await page.locator("[name=next]").input_value() in where
 
 
-async def test_a_server_that_is_away_is_no_logout(
+async def test_an_unreachable_server_is_not_taken_for_a_logout(
     browser: Browser, beam_server: Serve
 ) -> None:
     server = beam_server()
@@ -255,7 +255,7 @@ async def test_a_server_that_is_away_is_no_logout(
     page.on("websocket", lambda socket: tried.append(socket.url))
 
     server.stop()
-    # After three of them it asks whether it is logged in.
+    # After three attempts the page checks its login.
     await until(lambda: len(tried) > 4, 30)
     await expect(status).to_have_text("reconnecting")
 
@@ -263,7 +263,7 @@ async def test_a_server_that_is_away_is_no_logout(
     await expect(status).to_have_text("live", timeout=20_000)
 
 
-async def test_a_page_says_why_it_is_not_let_in(
+async def test_a_page_shows_why_its_join_is_refused(
     browser: Browser, beam_server: Serve
 ) -> None:
     server = beam_server()
@@ -271,25 +271,25 @@ async def test_a_page_says_why_it_is_not_let_in(
     address = room_page(server)
     status = page.locator("#beam-status")
     await page.clock.install()
-    door = Door(page)
-    await door.hold()
+    fake = FakeServer(page)
+    await fake.start()
 
-    async def refused(reason: str, says: str, state: str) -> int:
-        """How many connects there were before the page ends, or tries again."""
-        door.answers["phx_join"] = {"reason": reason}
+    async def refused(reason: str, text: str, state: str) -> int:
+        """The number of connects before the page ends, or tries again."""
+        fake.answers["phx_join"] = {"reason": reason}
         await page.goto(address)
-        await expect(status).to_have_text(says)
+        await expect(status).to_have_text(text)
         await expect(status).to_have_attribute("data-state", state)
-        opened = door.opened
+        opened = fake.opened
         await page.clock.fast_forward(60_000)
-        await expect(status).to_have_text(says)
+        await expect(status).to_have_text(text)
         return opened
 
     for reason in ("unauthorized", "forbidden"):
         opened = await refused(reason, "permission denied", "refused")
-        assert door.opened == opened
+        assert fake.opened == opened
     opened = await refused("unavailable", "Redis is unavailable", "reconnecting")
-    await until(lambda: door.opened > opened)
+    await until(lambda: fake.opened > opened)
 
 
 async def test_changes_that_others_make_to_a_room_are_shown(
@@ -322,32 +322,32 @@ async def test_changes_that_others_make_to_a_room_are_shown(
         lines = page.locator("#beam-backend-events .event")
         await expect(lines).to_have_text(["second", "first"], timeout=8_000)
         await expect(page.locator("#beam-backend-count")).to_contain_text("2 of")
-        # The page's own hearing tells the same.
+        # The events that the page received itself are the same.
         await expect(page.locator("#beam-live-events .event").first).to_have_text(
             "second"
         )
 
 
 def point(at: float, **numbers: Any) -> dict[str, Any]:
-    """What a process tells of itself at a beat."""
+    """A report of a process."""
     names = ("connections", "topics", "memory", "lag", "cpu", *SUMMED)
     who = {"process": "p1", "host": "vm", "pid": 7, "started": at - DAY}
     return {"at": at, **who, **dict.fromkeys(names, 1), **numbers}
 
 
 def live_answer(at: float, **more: Any) -> dict[str, Any]:
-    """What the page gets when it joins."""
+    """The reply to the join of the live view."""
     step = interval_of(at, REPORT_SECONDS) - 1
     answer = {"steps": [], "next": step, "points": [point(at)], "warnings": []}
     return answer | {"now": at, "redis": True} | more
 
 
 def warning(at: float, text: str) -> dict[str, Any]:
-    """A line of the log."""
+    """A warning of the live view."""
     return {"at": at, "level": "warning", "text": text}
 
 
-async def test_the_live_view_goes_by_the_servers_clock(
+async def test_the_live_view_uses_the_servers_clock(
     browser: Browser, beam_server: Serve
 ) -> None:
     server = beam_server()
@@ -356,12 +356,12 @@ async def test_the_live_view_goes_by_the_servers_clock(
         page = await context.new_page()
         at = time.time()
         await page.clock.install(time=at + skew)
-        door = Door(page, phx_join=live_answer(at), top={"rooms": []})
-        await door.hold()
+        fake = FakeServer(page, phx_join=live_answer(at), top={"rooms": []})
+        await fake.start()
         await page.goto(f"{server.url}/admin/live/")
         await expect(page.locator("#beam-status")).to_have_text("live")
-        told = point(time.time(), members=42)
-        door.tell("figures", {"point": told, "warnings": []})
+        report = point(time.time(), members=42)
+        fake.push("figures", {"point": report, "warnings": []})
 
         members = page.locator("[data-name=members] .value")
         await expect(members).to_have_text("42", timeout=15_000)
@@ -369,7 +369,7 @@ async def test_the_live_view_goes_by_the_servers_clock(
         await expect(page.locator("#beam-processes")).to_contain_text("vm #7")
 
 
-async def test_old_warnings_leave_and_silence_is_told(
+async def test_old_warnings_are_removed_and_missing_reports_are_shown(
     browser: Browser, beam_server: Serve
 ) -> None:
     server = beam_server()
@@ -378,8 +378,8 @@ async def test_old_warnings_leave_and_silence_is_told(
     await page.clock.install(time=at)
     first = [warning(at - 880, "an old one"), warning(at - 1_000, "too old")]
     answer = live_answer(at, warnings=first)
-    door = Door(page, phx_join=answer, top={"rooms": []})
-    await door.hold()
+    fake = FakeServer(page, phx_join=answer, top={"rooms": []})
+    await fake.start()
     await page.goto(f"{server.url}/admin/live/")
     status, lines = page.locator("#beam-status"), page.locator("#beam-warnings li")
     await expect(status).to_have_text("live")
@@ -388,7 +388,7 @@ async def test_old_warnings_leave_and_silence_is_told(
 
     for n in range(11):
         more = [warning(at + n, f"warning {n} {m}") for m in range(20)]
-        door.tell("figures", {"point": point(at), "warnings": more})
+        fake.push("figures", {"point": point(at), "warnings": more})
     await expect(lines).to_have_count(200)
     await expect(lines.first).to_contain_text("warning 10 19")
 
@@ -403,13 +403,13 @@ async def test_old_warnings_leave_and_silence_is_told(
     await expect(page.locator("#beam-no-processes")).to_be_visible()
     await expect(page.locator("[data-name=members] .value")).to_have_text("–")
 
-    door.tell("figures", {"point": point(at + 60 * 16), "warnings": []})
+    fake.push("figures", {"point": point(at + 60 * 16), "warnings": []})
     await page.clock.fast_forward(6_000)
     await expect(status).to_have_text("live")
 
 
 @pytest.mark.redis
-async def test_while_redis_is_away_the_pages_say_so(
+async def test_the_pages_report_that_redis_is_unavailable(
     browser: Browser, beam_server: Serve
 ) -> None:
     with redis_server() as store:
@@ -443,24 +443,26 @@ async def test_while_redis_is_away_the_pages_say_so(
             await expect(lines).to_have_count(2, timeout=30_000)
 
 
-def full(page: Page, name: str) -> Door:
-    """A door behind which there is one of everything, called so."""
+def full(page: Page, name: str) -> FakeServer:
+    """A server with a member, an event, a room and a warning of this name."""
     at = time.time()
-    told = {"at": at, "event": name, "by": f"key:{name}"}
+    sent = {"at": at, "event": name, "by": f"key:{name}"}
     busy = {"room_id": name, "per_minute": 1, "sessions": 1, "users": 1}
-    return Door(
+    return FakeServer(
         page,
         phx_join=live_answer(at, warnings=[warning(at, name)]),
         members=present(name, at),
-        room={"owners": {}, "closed": True, "sent": [told]},
+        room={"owners": {}, "closed": True, "sent": [sent]},
         top={"rooms": [busy]},
     )
 
 
-async def test_pages_can_be_read(browser: Browser, beam_server: Serve) -> None:
+async def test_pages_have_enough_contrast_and_named_columns(
+    browser: Browser, beam_server: Serve
+) -> None:
     server = beam_server()
     _, page = await admin_of(browser, server)
-    await full(page, "ada").hold()
+    await full(page, "ada").start()
     room = room_page(server)
     for scheme in ("light", "dark"):
         await page.emulate_media(color_scheme=scheme)
@@ -468,8 +470,8 @@ async def test_pages_can_be_read(browser: Browser, beam_server: Serve) -> None:
             await page.goto(url)
             if url != f"{server.url}{LIST}":
                 await expect(page.locator(".beam-panel a").first).to_be_visible()
-            assert await page.evaluate(PALE) == [], f"{scheme} {url}"
-            # Each column has a name, which screen readers tell.
+            assert await page.evaluate(LOW_CONTRAST) == [], f"{scheme} {url}"
+            # Each column has a name for screen readers.
             heads = page.locator(".beam-panel th")
             for text in await heads.all_text_contents():
                 assert text.strip()
@@ -481,7 +483,7 @@ async def test_long_ids_fit_on_a_phone(browser: Browser, beam_server: Serve) -> 
     server = beam_server()
     phone = {"width": 390, "height": 844}
     _, page = await admin_of(browser, server, viewport=phone)
-    await full(page, LONG).hold()
+    await full(page, LONG).start()
     room = room_page(server, LONG)
     for url in (
         room,

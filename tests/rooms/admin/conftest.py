@@ -1,4 +1,4 @@
-"""Who works in the admin, and how tests get there."""
+"""Admins, and their clients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AdminWith = Callable[..., User]
 
 @pytest.fixture
 def admin_with(db: None) -> AdminWith:
-    """`admin_with("view_room", ...)`: an admin with just these rights."""
+    """`admin_with("view_room", ...)` makes an admin with these permissions only."""
 
     def make(*permissions: str, name: str = "eve") -> User:
         ContentType.objects.clear_cache()
@@ -33,7 +33,7 @@ def admin_with(db: None) -> AdminWith:
 
 @pytest.fixture
 async def admin(async_client: AsyncClient, transactional_db: None) -> AsyncClient:
-    """A client of an admin who may do everything."""
+    """A client of a superuser."""
     user = await User.objects.acreate_superuser("root", "", "pw")
     await async_client.aforce_login(user)
     return async_client
@@ -41,7 +41,7 @@ async def admin(async_client: AsyncClient, transactional_db: None) -> AsyncClien
 
 @pytest.fixture(autouse=True)
 def nothing_set() -> Iterator[None]:
-    """What a test sets for rooms is forgotten, and what it knew of its tables."""
+    """Drop the settings of rooms and Django's cache of content types."""
     ContentType.objects.clear_cache()
     yield
     room_policy.set_own({})
@@ -53,7 +53,7 @@ def own(running_hub: object) -> None:
 
 
 def text_of(answer: Any) -> str:
-    """The page's text."""
+    """The text of a page that was found."""
     assert answer.status_code == 200, answer
     text: str = answer.content.decode()
     return text

@@ -16,28 +16,28 @@ LIST = "/admin/rooms/room/"
 
 
 async def room(room_id: str = "r", **fields: Any) -> Room:
-    """A room's row."""
+    """A room with a row."""
     return await Room.objects.acreate(room_id=room_id, **fields)
 
 
-def page(room: Room, *way: str) -> str:
-    """The address of a room's page, or of a way to steer it."""
-    return "/".join([LIST.rstrip("/"), str(room.pk), *(way or ("change",)), ""])
+def page(room: Room, *action: str) -> str:
+    """The path of a room's page, or of the page of an action on it."""
+    return "/".join([LIST.rstrip("/"), str(room.pk), *(action or ("change",)), ""])
 
 
 async def post(http: AsyncClient, url: str, **data: Any) -> str:
-    """Answer a question; the page that follows."""
+    """Submit a form; the text of the page that follows."""
     return text_of(await http.post(url, data, follow=True))
 
 
 async def log() -> list[str]:
-    """What was written down, oldest first."""
+    """The texts of the admin's log, oldest first."""
     entries = LogEntry.objects.order_by("pk")
     return [entry.get_change_message() async for entry in entries]
 
 
 async def members(*names: str, room_id: str = "r") -> list[Member]:
-    """Clients that are in a room."""
+    """Clients that have joined a room."""
     clients = await connected(*names)
     for client in clients:
         await client.join(room_id)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.mark.usefixtures("own")
-async def test_a_member_is_removed_after_asking(admin: AsyncClient) -> None:
+async def test_a_member_is_removed_once_this_is_confirmed(admin: AsyncClient) -> None:
     one = await room()
     ada, bob = await members("ada", "bob")
     url = page(one, "remove") + "?session=ada:1"
@@ -70,7 +70,9 @@ async def test_a_blocked_member_can_join_again_when_unblocked(
 
 
 @pytest.mark.usefixtures("own")
-async def test_to_remove_nobody_is_not_told_as_done(admin: AsyncClient) -> None:
+async def test_removing_an_absent_member_is_not_reported_as_done(
+    admin: AsyncClient,
+) -> None:
     one = await room()
     form = {"reason": "no", "block_seconds": "0"}
 
@@ -85,7 +87,7 @@ async def test_to_remove_nobody_is_not_told_as_done(admin: AsyncClient) -> None:
 
 @pytest.mark.usefixtures("own")
 @pytest.mark.parametrize(
-    "way",
+    "action",
     [
         "remove",
         "remove/?session=",
@@ -95,9 +97,11 @@ async def test_to_remove_nobody_is_not_told_as_done(admin: AsyncClient) -> None:
         f"disconnect/?user={'x' * 300}",
     ],
 )
-async def test_who_cannot_be_is_not_found(admin: AsyncClient, way: str) -> None:
+async def test_an_invalid_session_or_user_is_not_found(
+    admin: AsyncClient, action: str
+) -> None:
     one = await room()
-    url = page(one, way.partition("/")[0]) + way.partition("/")[2]
+    url = page(one, action.partition("/")[0]) + action.partition("/")[2]
 
     assert (await admin.get(url)).status_code == 404
     assert (await admin.post(url, {"reason": "x"})).status_code == 404
@@ -179,7 +183,7 @@ async def test_an_event_is_sent(admin: AsyncClient) -> None:
         ("", "{}", "required"),
     ],
 )
-async def test_what_cannot_be_sent_is_said(
+async def test_an_invalid_event_is_refused_with_the_reason(
     admin: AsyncClient, event: str, payload: str, says: str
 ) -> None:
     one = await room()
@@ -190,22 +194,22 @@ async def test_what_cannot_be_sent_is_said(
     assert await log() == []
 
 
-WAYS = ("close", "open", "remove", "unblock", "disconnect", "send")
+ACTIONS = ("close", "open", "remove", "unblock", "disconnect", "send")
 
 
 @pytest.mark.usefixtures("own")
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("action", ACTIONS)
 async def test_an_admin_without_the_permission_cannot_moderate(
-    async_client: AsyncClient, admin_with: AdminWith, way: str
+    async_client: AsyncClient, admin_with: AdminWith, action: str
 ) -> None:
     one = await room()
     [ada] = await members("ada")
     user = await sync_to_async(admin_with)("view_room", "change_room")
     await async_client.aforce_login(user)
-    url = page(one, way) + "?session=ada:1&user=ada"
+    url = page(one, action) + "?session=ada:1&user=ada"
 
-    for ask in (async_client.get, async_client.post):
-        assert (await ask(url)).status_code == 403
+    for request in (async_client.get, async_client.post):
+        assert (await request(url)).status_code == 403
 
     text = text_of(await async_client.get(page(one)))
     assert "Close room" not in text
@@ -240,13 +244,13 @@ async def test_an_admin_with_the_permission_can_moderate(
     await post(async_client, page(one, "close"))
 
     assert (await Room.objects.aget()).closed is True
-    # To look is not to set.
+    # The permission does not include the settings.
     answer = await async_client.post(page(one), {"capacity": "1"})
     assert answer.status_code == 403
 
 
 @pytest.mark.usefixtures("own")
-async def test_a_form_from_elsewhere_does_nothing(admin: AsyncClient) -> None:
+async def test_a_form_of_another_site_is_refused(admin: AsyncClient) -> None:
     one = await room()
     strict = AsyncClient(enforce_csrf_checks=True)
     strict.cookies = admin.cookies

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.mark.usefixtures("own")
-async def test_many_rooms_are_closed_after_asking(admin: AsyncClient) -> None:
+async def test_many_rooms_are_closed_once_this_is_confirmed(admin: AsyncClient) -> None:
     rooms = [await room(f"r{n}") for n in range(3)]
     [ada] = await members("ada", room_id="r1")
     chosen = {
@@ -60,16 +60,16 @@ async def test_rooms_on_other_pages_are_closed_too(admin: AsyncClient) -> None:
 
 
 @pytest.mark.usefixtures("own")
-async def test_while_redis_is_away_many_rooms_stay_open(
+async def test_while_redis_is_unavailable_no_room_is_closed(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in range(3):
         await room(f"r{n}")
 
-    async def away(*_: Any) -> Any:
+    async def unavailable(*_: Any) -> Any:
         raise redis.NotSent
 
-    monkeypatch.setattr(type(tracker()), "ban", away)
+    monkeypatch.setattr(type(tracker()), "ban", unavailable)
     everything = {"action": "close_rooms", "_selected_action": ["1"]}
     text = await post(admin, LIST, **everything, select_across="1", confirmed="1")
 
@@ -80,7 +80,7 @@ async def test_while_redis_is_away_many_rooms_stay_open(
 
 
 @pytest.mark.usefixtures("own")
-async def test_actions_need_the_permission_too(
+async def test_bulk_actions_need_the_permission(
     async_client: AsyncClient, admin_with: AdminWith
 ) -> None:
     one = await room()

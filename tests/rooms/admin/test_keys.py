@@ -1,4 +1,4 @@
-"""API keys in Django admin: made and shown once, revoked, never changed."""
+"""API keys in Django admin: created and shown once, revoked, never changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 
 def made(admin_client: Client, name: str = "billing") -> str:
-    """A key made on the page."""
+    """Create a key on the page."""
     form = {"name": name, "scopes": ["events:write", "rooms:read"]}
     text = text_of(admin_client.post(f"{LIST}add/", form))
     found = re.search(r'id="beam-key">(beam_[\w-]{43})<', text)
@@ -43,7 +43,7 @@ def test_a_key_is_shown_once_and_works(admin_client: Client) -> None:
     assert LogEntry.objects.get().object_repr == "billing"
 
 
-def test_a_shown_key_is_kept_by_no_cache(admin_client: Client) -> None:
+def test_the_page_with_a_key_is_not_cached(admin_client: Client) -> None:
     form = {"name": "one", "scopes": ["rooms:read"]}
 
     answer = admin_client.post(f"{LIST}add/", form)
@@ -60,7 +60,9 @@ def test_a_shown_key_is_kept_by_no_cache(admin_client: Client) -> None:
         {"name": "billing", "scopes": ["rooms:read"]},
     ],
 )
-def test_what_is_no_key_is_said(admin_client: Client, form: dict[str, object]) -> None:
+def test_an_invalid_key_is_refused(
+    admin_client: Client, form: dict[str, object]
+) -> None:
     made(admin_client)
 
     text = text_of(admin_client.post(f"{LIST}add/", form))
@@ -119,7 +121,7 @@ def test_the_form_of_a_new_key_leads_to_the_page_with_the_key(
     assert "_continue" not in text
 
 
-def test_keys_are_neither_changed_nor_deleted(admin_client: Client) -> None:
+def test_keys_cannot_be_changed_or_deleted(admin_client: Client) -> None:
     key = made(admin_client)
     row = ApiKey.objects.get()
 
@@ -134,7 +136,9 @@ def test_keys_are_neither_changed_nor_deleted(admin_client: Client) -> None:
     assert api_keys._hash(key) in api_keys._active_keys()
 
 
-def test_who_may_only_look_makes_no_key(client: Client, admin_with: AdminWith) -> None:
+def test_an_admin_that_can_only_view_keys_cannot_create_one(
+    client: Client, admin_with: AdminWith
+) -> None:
     client.force_login(admin_with("view_apikey"))
 
     assert "API keys" in text_of(client.get(LIST))

@@ -26,7 +26,7 @@ CPU_SECONDS = 0.3
 
 
 @pytest.mark.usefixtures("own")
-async def test_the_list_tells_what_rooms_do_now(admin: AsyncClient) -> None:
+async def test_the_list_shows_live_numbers(admin: AsyncClient) -> None:
     await room("busy")
     await room("quiet", created=timezone.now() - timedelta(days=3))
     await room("shut", closed=True)
@@ -38,16 +38,16 @@ async def test_the_list_tells_what_rooms_do_now(admin: AsyncClient) -> None:
     text = text_of(await admin.get(LIST))
 
     rows = [row for row in text.split("<tr") if 'class="field-state"' in row]
-    told = {
+    shown = {
         name: next(row for row in rows if f">{name}</a>" in row)
         for name in ("busy", "quiet", "shut")
     }
-    assert "beam-live" in told["busy"]
+    assert "beam-live" in shown["busy"]
     for field, value in (("sessions", 2), ("users", 2), ("per_minute", 2)):
-        assert f'field-{field}">{value}<' in told["busy"]
-    assert "beam-idle" in told["quiet"]
-    assert "3\xa0days" in told["quiet"]
-    assert "beam-closed" in told["shut"]
+        assert f'field-{field}">{value}<' in shown["busy"]
+    assert "beam-idle" in shown["quiet"]
+    assert "3\xa0days" in shown["quiet"]
+    assert "beam-closed" in shown["shut"]
 
 
 @pytest.mark.usefixtures("own")
@@ -77,19 +77,19 @@ async def test_rooms_are_found_by_state_and_name(
 
 
 def thousands() -> None:
-    """10,000 rooms."""
+    """Create 10,000 rooms."""
     rows = [Room(room_id=f"room {n:05}") for n in range(10_000)]
     Room.objects.bulk_create(rows)
 
 
 @pytest.mark.parametrize("query", ["", "?state=idle", "?state=live", "?q=77", "?p=150"])
-def test_the_list_of_10_000_rooms_is_quick(
+def test_the_list_of_10_000_rooms_is_fast(
     admin_client: Client,
     django_assert_max_num_queries: DjangoAssertNumQueries,
     query: str,
 ) -> None:
     thousands()
-    # What is loaded once is not the list's.
+    # The first request loads what later requests reuse.
     admin_client.get(LIST)
 
     taken = []
@@ -99,14 +99,14 @@ def test_the_list_of_10_000_rooms_is_quick(
             text_of(admin_client.get(LIST + query))
         taken.append(time.process_time() - began)
 
-    # What others do to the processor's caches only adds to it.
+    # Other processes can only add to the time.
     assert min(taken) < CPU_SECONDS, taken
 
 
 @pytest.mark.redis
 @pytest.mark.parametrize("backend", ["redis"], indirect=True)
 @pytest.mark.usefixtures("backend", "own")
-async def test_redis_is_asked_for_a_page_and_not_for_a_row(
+async def test_the_numbers_of_a_page_take_few_requests_to_redis(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in range(40):
@@ -127,16 +127,16 @@ async def test_redis_is_asked_for_a_page_and_not_for_a_row(
 
 
 @pytest.mark.usefixtures("own")
-async def test_while_redis_is_away_the_list_says_so(
+async def test_while_redis_is_unavailable_the_pages_report_it(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = await room()
 
-    async def away(*_: Any) -> Any:
+    async def unavailable(*_: Any) -> Any:
         raise redis.NotSent
 
-    monkeypatch.setattr(type(tracker()), "sizes", away)
-    monkeypatch.setattr(type(tracker()), "list", away)
+    monkeypatch.setattr(type(tracker()), "sizes", unavailable)
+    monkeypatch.setattr(type(tracker()), "list", unavailable)
     for url in (LIST, page(one)):
         assert "Redis is unavailable" in text_of(await admin.get(url))
 
@@ -163,18 +163,18 @@ async def test_a_room_is_found_by_its_id(
 
 
 @pytest.mark.usefixtures("own")
-@pytest.mark.parametrize("way", ["named/?room_id=young", "?q=young", "?state=live"])
-async def test_a_live_room_without_a_row_gets_it_when_an_admin_looks_for_it(
-    admin: AsyncClient, way: str
+@pytest.mark.parametrize("query", ["named/?room_id=young", "?q=young", "?state=live"])
+async def test_a_new_live_room_gets_a_row_when_an_admin_opens_or_searches_it(
+    admin: AsyncClient, query: str
 ) -> None:
     [ada] = await connected("ada")
     await ada.join("young")
     assert not await Room.objects.aexists()
-    # Nobody is in that one: it gets none.
-    await admin.get(LIST + way.replace("young", "nobody"))
-    assert not await Room.objects.filter(room_id="nobody").aexists()
+    # A room without members gets no row.
+    await admin.get(LIST + query.replace("young", "empty"))
+    assert not await Room.objects.filter(room_id="empty").aexists()
 
-    answer = await admin.get(LIST + way)
+    answer = await admin.get(LIST + query)
 
     one = await Room.objects.aget()
     assert (one.room_id, one.closed, one.capacity) == ("young", False, None)
@@ -186,7 +186,7 @@ async def test_a_live_room_without_a_row_gets_it_when_an_admin_looks_for_it(
 
 @pytest.mark.usefixtures("own")
 @pytest.mark.parametrize("room_id", ["n\0ew", "a\nb", "x" * 300, ""])
-async def test_what_is_no_room_id_gets_no_row(admin: AsyncClient, room_id: str) -> None:
+async def test_an_invalid_room_id_gets_no_row(admin: AsyncClient, room_id: str) -> None:
     for query in ({"q": room_id}, {"room_id": room_id}):
         path = f"{LIST}named/" if "room_id" in query else LIST
         assert (await admin.get(path, query)).status_code in (200, 302)
@@ -195,7 +195,7 @@ async def test_what_is_no_room_id_gets_no_row(admin: AsyncClient, room_id: str) 
 
 
 @pytest.mark.usefixtures("own")
-async def test_the_list_gives_rows_to_so_many_live_rooms_at_once(
+async def test_the_list_creates_a_bounded_number_of_rows_at_once(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rooms.admin.room_list.AT_ONCE", 2)

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.mark.usefixtures("own")
-async def test_a_rooms_page_tells_who_is_in_and_what_was_sent(
+async def test_a_rooms_page_shows_its_members_and_backend_events(
     admin: AsyncClient,
 ) -> None:
     one = await room()
@@ -48,7 +48,7 @@ async def test_a_rooms_page_tells_who_is_in_and_what_was_sent(
 
 
 @pytest.mark.usefixtures("own")
-async def test_the_form_says_what_a_capacity_counts(admin: AsyncClient) -> None:
+async def test_the_form_explains_the_maximum_of_sessions(admin: AsyncClient) -> None:
     one = await room()
 
     answer = await admin.get(page(one))
@@ -58,7 +58,7 @@ async def test_the_form_says_what_a_capacity_counts(admin: AsyncClient) -> None:
 
 
 @pytest.mark.usefixtures("own")
-async def test_what_is_set_holds_at_once(admin: AsyncClient) -> None:
+async def test_settings_of_a_room_apply_at_once(admin: AsyncClient) -> None:
     runtime.put(Runtime(IdleUpkeep(reads_overrides=True)))
     one = await room()
     ada, bob = await connected("ada", "bob")
@@ -72,7 +72,7 @@ async def test_what_is_set_holds_at_once(admin: AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("grace", ["-1", "86401", "nan", "inf"])
-async def test_a_grace_is_a_day_at_most(admin: AsyncClient, grace: str) -> None:
+async def test_a_grace_period_is_at_most_a_day(admin: AsyncClient, grace: str) -> None:
     text = await post(
         admin, f"{LIST}add/", room_id="r", capacity="", presence_grace=grace
     )
@@ -83,7 +83,7 @@ async def test_a_grace_is_a_day_at_most(admin: AsyncClient, grace: str) -> None:
 
 @pytest.mark.usefixtures("own")
 @pytest.mark.parametrize("bad", ["", "a\nb", "x" * 201])
-async def test_a_room_can_be_set_up_before_anybody_comes(
+async def test_a_room_can_be_set_up_before_its_first_join(
     admin: AsyncClient, bad: str
 ) -> None:
     await post(admin, f"{LIST}add/", room_id="later", capacity="5", presence_grace="")
@@ -95,7 +95,7 @@ async def test_a_room_can_be_set_up_before_anybody_comes(
 
 
 @pytest.mark.usefixtures("own")
-async def test_processes_are_told_when_what_is_set_can_be_read(
+async def test_processes_are_notified_after_the_settings_are_committed(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = await room()
@@ -112,7 +112,7 @@ async def test_processes_are_told_when_what_is_set_can_be_read(
 
 
 @pytest.mark.usefixtures("own")
-async def test_a_room_that_is_closed_is_not_deleted(admin: AsyncClient) -> None:
+async def test_a_closed_room_cannot_be_deleted(admin: AsyncClient) -> None:
     one, other = await room(), await room("other")
     await post(admin, page(one, "close"))
 
@@ -130,7 +130,7 @@ async def test_a_room_that_is_closed_is_not_deleted(admin: AsyncClient) -> None:
 
 
 @pytest.mark.usefixtures("own")
-async def test_a_room_that_is_deleted_is_forgotten_by_all(
+async def test_all_processes_drop_the_settings_of_a_deleted_room(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"room_row_seconds": 0.0}
@@ -152,7 +152,7 @@ async def test_a_room_that_is_deleted_is_forgotten_by_all(
 
 
 @pytest.mark.parametrize("path", [LIST, f"{LIST}1/close/", "/admin/live/"])
-async def test_who_is_not_logged_in_is_asked_to(
+async def test_a_client_without_a_login_is_sent_to_the_login_page(
     async_client: AsyncClient, path: str
 ) -> None:
     answer = await async_client.get(path)
@@ -162,7 +162,7 @@ async def test_who_is_not_logged_in_is_asked_to(
 
 
 @pytest.mark.usefixtures("own")
-async def test_many_admins_at_once(admin: AsyncClient) -> None:
+async def test_a_room_page_is_served_to_many_admins_at_once(admin: AsyncClient) -> None:
     one = await room()
 
     answers = await asyncio.gather(*(admin.get(page(one)) for _ in range(8)))

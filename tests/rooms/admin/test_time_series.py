@@ -1,4 +1,4 @@
-"""Figures of many processes as sums: nothing is lost, and the page goes on."""
+"""Sums of the reports of many processes, and how a page continues them."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ LAST = FIRST + 12
 def point(
     process: str, interval: int, value: float, late: float = 0.0
 ) -> dict[str, Any]:
-    """What a process tells in a step: the same of everything."""
+    """A report of a process in an interval, with one value for all numbers."""
     numbers = dict.fromkeys(SUMMED, value)
     return {"process": process, "at": interval * SECONDS + late, **numbers}
 
 
-# One figure a process and step, whatever is missing.
+# At most one report per process and interval; some are missing.
 values = st.decimals(0, 10_000, places=2).map(float)
 keys = st.tuples(st.sampled_from("abcde"), st.integers(FIRST, LAST - 1))
 histories = st.dictionaries(keys, st.tuples(values, st.floats(0, 4.9))).map(
     lambda known: sorted(
-        (point(*key, *told) for key, told in known.items()), key=lambda one: one["at"]
+        (point(*key, *value) for key, value in known.items()), key=lambda one: one["at"]
     )
 )
 
 
 def lines(points: list[dict[str, Any]], until: int = LAST) -> dict[int, float]:
-    """One of the sums by its step: all are of the same numbers."""
+    """One of the sums per interval: all sums are equal."""
     return {row["step"]: row["members"] for row in sums(points, until, SECONDS)}
 
 
 def counting(points: list[dict[str, Any]], interval: int) -> list[float]:
-    """What each process adds to a step: its last figure, unless it is gone."""
+    """What each process adds to an interval: its last value, until it has ended."""
     last: dict[str, dict[str, Any]] = {}
     for one in points:
         if interval - SILENT_INTERVALS <= interval_of(one["at"], SECONDS) <= interval:
@@ -77,7 +77,7 @@ def test_sums_of_parts_add_up_to_the_sum(points: list[dict[str, Any]]) -> None:
 
 
 @given(histories, st.integers(LAST - 2, LAST - 1))
-def test_whoever_has_the_past_in_sums_goes_on_as_if_it_had_all(
+def test_a_page_continues_the_sums_as_if_it_had_all_reports(
     points: list[dict[str, Any]], following: int
 ) -> None:
     past = lines(points, following)
@@ -89,15 +89,15 @@ def test_whoever_has_the_past_in_sums_goes_on_as_if_it_had_all(
     assert past | later == lines(points)
 
 
-def test_a_process_of_another_version_counts_with_what_it_tells() -> None:
-    told = {"process": "old", "at": FIRST * SECONDS, "members": 3}
+def test_a_process_of_another_version_counts_with_the_numbers_it_reports() -> None:
+    report = {"process": "old", "at": FIRST * SECONDS, "members": 3}
 
-    [row] = sums([told, point("new", FIRST, 1)], FIRST + 1, SECONDS)
+    [row] = sums([report, point("new", FIRST, 1)], FIRST + 1, SECONDS)
 
     assert (row["members"], row["joins"]) == (4, 1)
 
 
-def test_the_past_is_as_large_for_many_processes_as_for_few() -> None:
+def test_the_size_of_the_sums_does_not_depend_on_the_number_of_processes() -> None:
     points = [
         point(f"p{n}", interval, 98_765.43)
         for interval in range(180)
@@ -111,6 +111,6 @@ def test_the_past_is_as_large_for_many_processes_as_for_few() -> None:
     assert len(recent(points, 179, SECONDS)) == RECENT * 100
 
 
-def test_nothing_is_known_of_nothing() -> None:
+def test_no_reports_give_no_sums() -> None:
     assert sums([], LAST, SECONDS) == []
     assert recent([], LAST, SECONDS) == []
