@@ -1,9 +1,8 @@
-"""The admin's live pages in Chromium, with a WebSocket that the test serves."""
+"""A room's page in Chromium, and what all live pages have in common."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from typing import Any
 
@@ -11,27 +10,28 @@ import httpx
 import pytest
 from playwright.async_api import (
     Browser,
-    BrowserContext,
-    Page,
-    WebSocketRoute,
     expect,
 )
 
-from rooms.admin.time_series import SUMMED, interval_of
-from rooms.monitoring.reporter import REPORT_SECONDS
 from tests.clients import until
 from tests.conftest import Serve
-from tests.journeys.test_admin import HEADERS, log_in, manage, sessions
-from tests.processes import Server, redis_server
+from tests.journeys.admin_pages import (
+    DAY,
+    FakeServer,
+    admin_of,
+    crowd,
+    full,
+    present,
+    room_page,
+)
+from tests.journeys.test_admin import HEADERS, sessions
 
 pytestmark = pytest.mark.browser
 
 MANY = 3_000
-DAY = 86_400
 LIST = "/admin/rooms/room/"
 NEW_YORK = "America/New_York"
 LONG = "x" * 200
-MAKE_ROOM = "from rooms.models import Room; print(Room.objects.create(room_id='{}').pk)"
 
 TOO_WIDE = "document.documentElement.scrollWidth - innerWidth"
 # The longest time between two painted frames, in ms.
@@ -72,81 +72,6 @@ LOW_CONTRAST = """() => {
   }
   return found;
 }"""
-
-
-class FakeServer:
-    """Serves a page's WebSocket in place of Beam."""
-
-    def __init__(self, page: Page, **answers: Any) -> None:
-        """`answers`: bodies of replies by event; with `reason` it is an error."""
-        self.answers = {"phx_join": {"now": time.time()}} | answers
-        self.opened = 0
-        self._page = page
-        self._wire: WebSocketRoute | None = None
-        self._topic = self._join_ref = ""
-
-    async def start(self) -> None:
-        """Serve the pages that are opened from now on."""
-        await self._page.route_web_socket("**/admin/live/websocket*", self._open)
-
-    def _open(self, wire: WebSocketRoute) -> None:
-        self.opened += 1
-        self._wire = wire
-        wire.on_message(self._receive)
-
-    def _receive(self, text: str | bytes) -> None:
-        join_ref, ref, topic, event, _ = json.loads(text)
-        if event == "phx_join":
-            self._topic, self._join_ref = topic, join_ref
-        body = self.answers.get(event, {})
-        status = "error" if "reason" in body else "ok"
-        reply = {"status": status, "response": body}
-        self._write([join_ref, ref, topic, "phx_reply", reply])
-        if event == "phx_join" and status == "ok" and "members" in self.answers:
-            self.push("presence_state", self.answers["members"])
-
-    def push(self, event: str, payload: Any) -> None:
-        """Push an event to the page."""
-        self._write([self._join_ref, None, self._topic, event, payload])
-
-    def _write(self, message: list[Any]) -> None:
-        assert self._wire is not None
-        self._wire.send(json.dumps(message))
-
-    async def end(self) -> None:
-        """Close the page's WebSocket."""
-        assert self._wire is not None
-        await self._wire.close()
-
-
-def present(name: str, at: float) -> dict[str, Any]:
-    """The presence of one member."""
-    meta = {"online_at": str(int(at)), "phx_ref": f"ref-{name}", "name": name}
-    return {f"{name}:1": {"metas": [meta]}}
-
-
-def crowd(count: int, at: float) -> dict[str, Any]:
-    """The presence of many members, which joined one after the other."""
-    found: dict[str, Any] = {}
-    for n in range(count):
-        found |= present(f"user{n:04}", at + n)
-    return found
-
-
-async def admin_of(
-    browser: Browser, server: Server, **options: Any
-) -> tuple[BrowserContext, Page]:
-    """A page of an admin, in a browser context with these options."""
-    password = manage(server, "beam_admin").split()[-1]
-    window = {"viewport": {"width": 1280, "height": 900}} | options
-    context = await browser.new_context(**window)
-    return context, await log_in(context, server, "admin", password)
-
-
-def room_page(server: Server, room_id: str = "lobby") -> str:
-    """Create a room; the address of its page."""
-    key = manage(server, "shell", "--no-imports", "-c", MAKE_ROOM.format(room_id))
-    return f"{server.url}/admin/rooms/room/{key.strip()}/change/"
 
 
 async def test_a_room_with_3000_members_stays_usable(
@@ -326,135 +251,6 @@ async def test_changes_that_others_make_to_a_room_are_shown(
         await expect(page.locator("#beam-live-events .event").first).to_have_text(
             "second"
         )
-
-
-def point(at: float, **numbers: Any) -> dict[str, Any]:
-    """A report of a process."""
-    names = ("connections", "topics", "memory", "lag", "cpu", *SUMMED)
-    who = {"process": "p1", "host": "vm", "pid": 7, "started": at - DAY}
-    return {"at": at, **who, **dict.fromkeys(names, 1), **numbers}
-
-
-def live_answer(at: float, **more: Any) -> dict[str, Any]:
-    """The reply to the join of the live view."""
-    step = interval_of(at, REPORT_SECONDS) - 1
-    answer = {"steps": [], "next": step, "points": [point(at)], "warnings": []}
-    return answer | {"now": at, "redis": True} | more
-
-
-def warning(at: float, text: str) -> dict[str, Any]:
-    """A warning of the live view."""
-    return {"at": at, "level": "warning", "text": text}
-
-
-async def test_the_live_view_uses_the_servers_clock(
-    browser: Browser, beam_server: Serve
-) -> None:
-    server = beam_server()
-    context, _ = await admin_of(browser, server)
-    for skew in (45, -60):
-        page = await context.new_page()
-        at = time.time()
-        await page.clock.install(time=at + skew)
-        fake = FakeServer(page, phx_join=live_answer(at), top={"rooms": []})
-        await fake.start()
-        await page.goto(f"{server.url}/admin/live/")
-        await expect(page.locator("#beam-status")).to_have_text("live")
-        report = point(time.time(), members=42)
-        fake.push("figures", {"point": report, "warnings": []})
-
-        members = page.locator("[data-name=members] .value")
-        await expect(members).to_have_text("42", timeout=15_000)
-        await expect(page.locator("#beam-processes tr")).to_have_count(1)
-        await expect(page.locator("#beam-processes")).to_contain_text("vm #7")
-
-
-async def test_old_warnings_are_removed_and_missing_reports_are_shown(
-    browser: Browser, beam_server: Serve
-) -> None:
-    server = beam_server()
-    _, page = await admin_of(browser, server)
-    at = time.time()
-    await page.clock.install(time=at)
-    first = [warning(at - 880, "an old one"), warning(at - 1_000, "too old")]
-    answer = live_answer(at, warnings=first)
-    fake = FakeServer(page, phx_join=answer, top={"rooms": []})
-    await fake.start()
-    await page.goto(f"{server.url}/admin/live/")
-    status, lines = page.locator("#beam-status"), page.locator("#beam-warnings li")
-    await expect(status).to_have_text("live")
-    await expect(lines).to_have_count(1)
-    await expect(lines).to_contain_text("an old one")
-
-    for n in range(11):
-        more = [warning(at + n, f"warning {n} {m}") for m in range(20)]
-        fake.push("figures", {"point": point(at), "warnings": more})
-    await expect(lines).to_have_count(200)
-    await expect(lines.first).to_contain_text("warning 10 19")
-
-    await page.clock.fast_forward(16_000)
-    await expect(status).to_have_text("stale: no statistics received")
-    await expect(status).to_have_attribute("data-state", "stale")
-    await expect(page.locator("#beam-no-processes")).to_be_hidden()
-
-    await page.clock.fast_forward(15 * 60_000)
-    await expect(lines).to_have_count(0)
-    await expect(page.locator("#beam-no-warnings")).to_contain_text("None")
-    await expect(page.locator("#beam-no-processes")).to_be_visible()
-    await expect(page.locator("[data-name=members] .value")).to_have_text("–")
-
-    fake.push("figures", {"point": point(at + 60 * 16), "warnings": []})
-    await page.clock.fast_forward(6_000)
-    await expect(status).to_have_text("live")
-
-
-@pytest.mark.redis
-async def test_the_pages_report_that_redis_is_unavailable(
-    browser: Browser, beam_server: Serve
-) -> None:
-    with redis_server() as store:
-        server = beam_server("two processes", REDIS_URL=store.url)
-        context, opened = await admin_of(browser, server)
-        address = room_page(server)
-        room = await context.new_page()
-        await room.goto(address)
-        await opened.goto(f"{server.url}/admin/live/")
-        lines = opened.locator("#beam-processes tr")
-        await expect(lines).to_have_count(2, timeout=30_000)
-
-        store.kill()
-        for page in (opened, room):
-            status = page.locator("#beam-status")
-            await expect(status).to_have_text("Redis is unavailable", timeout=20_000)
-            await expect(status).to_have_attribute("data-state", "stale")
-        new = await context.new_page()
-        await new.goto(opened.url)
-        await expect(new.locator("#beam-status")).to_have_text("Redis is unavailable")
-        for name in ("processes", "busiest", "warnings"):
-            empty = new.locator(f"#beam-no-{name}")
-            await expect(empty).to_have_text("Redis is unavailable: no data.")
-
-        store.start()
-        for page in (opened, new, room):
-            status = page.locator("#beam-status")
-            await expect(status).to_have_text("live", timeout=30_000)
-        for page in (opened, new):
-            lines = page.locator("#beam-processes tr")
-            await expect(lines).to_have_count(2, timeout=30_000)
-
-
-def full(page: Page, name: str) -> FakeServer:
-    """A server with a member, an event, a room and a warning of this name."""
-    at = time.time()
-    sent = {"at": at, "event": name, "by": f"key:{name}"}
-    busy = {"room_id": name, "per_minute": 1, "sessions": 1, "users": 1}
-    return FakeServer(
-        page,
-        phx_join=live_answer(at, warnings=[warning(at, name)]),
-        members=present(name, at),
-        room={"owners": {}, "closed": True, "sent": [sent]},
-        top={"rooms": [busy]},
-    )
 
 
 async def test_pages_have_enough_contrast_and_named_columns(
