@@ -81,7 +81,7 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
             "names": ids[:MAX_LISTED],
             "more": len(ids[MAX_LISTED:]),
             # None if Redis is unavailable.
-            "inside": stats and sum(one.sessions or 0 for one in stats.values()),
+            "sessions": stats and sum(one.sessions or 0 for one in stats.values()),
             # A form cannot carry thousands of ids: the query selects them again.
             "across": request.POST.get("select_across") == "1",
             "chosen": request.POST.getlist("_selected_action"),

@@ -1,15 +1,15 @@
-// A small Phoenix Channels client (serializer V2) for the demo page.
+// A small Phoenix Channels client (serializer V2) for the demo page and the admin.
 // Applications use the official `phoenix` package; this one has no build step.
 
 const HEARTBEAT_MS = 30_000;
 const PUSH_TIMEOUT_MS = 10_000;
 const RECONNECT_MS = [50, 250, 1_000, 2_000, 5_000];
 
-/** The wait before the n-th attempt, with jitter: a room does not return as one. */
+/** The wait before the n-th attempt, with jitter, so that clients do not reconnect all at once. */
 const backoff = (attempt) =>
   RECONNECT_MS[Math.min(attempt, RECONNECT_MS.length - 1)] * (0.5 + Math.random());
 
-/** One joined topic on one WebSocket, which comes back by itself. */
+/** One joined topic on one WebSocket, which reconnects on its own. */
 export class Room extends EventTarget {
   #ref = 0;
   #joinRef = null;
@@ -17,7 +17,7 @@ export class Room extends EventTarget {
   #replies = new Map();
   #closed = false;
 
-  /** `tokens()` resolves with {user_token, room_token}; asked anew at each connect. */
+  /** `tokens()` resolves with {user_token, room_token}; it is called at each connect. */
   constructor({ url, topic, tokens, payload }) {
     super();
     Object.assign(this, { url, topic, tokens, payload });
@@ -49,7 +49,7 @@ export class Room extends EventTarget {
     this.socket?.close();
   }
 
-  /** Resolves with the reply's body; rejects with an Error whose `reason` says why. */
+  /** Resolves with the response of the reply; rejects with an Error that has a `reason`. */
   push(event, payload, joinRef = this.#joinRef, topic = this.topic) {
     const ref = String(++this.#ref);
     return new Promise((resolve, reject) => {
@@ -90,12 +90,12 @@ export class Room extends EventTarget {
   }
 
   #settle(ref, status, response) {
-    const waiting = this.#replies.get(ref);
-    if (!waiting) return;
+    const pending = this.#replies.get(ref);
+    if (!pending) return;
     this.#replies.delete(ref);
-    clearTimeout(waiting.timer);
-    if (status === "ok") waiting.resolve(response);
-    else waiting.reject(failure(response.reason, response.message));
+    clearTimeout(pending.timer);
+    if (status === "ok") pending.resolve(response);
+    else pending.reject(failure(response.reason, response.message));
   }
 
   #settleAll() {
@@ -107,7 +107,7 @@ export class Room extends EventTarget {
     this.#emit("presence");
   }
 
-  // Joins first, then leaves: an update never makes a key vanish.
+  // Joins first, then leaves, so that an update never removes a key.
   #merge({ joins, leaves }) {
     for (const [key, { metas }] of Object.entries(joins)) {
       const refs = new Set(metas.map((meta) => meta.phx_ref));
