@@ -1,196 +1,31 @@
-"""The WebSocket of admins: who may watch, what they hear, and that nobody sees them."""
+"""The WebSocket of admins: which users may open it, and when it is closed."""
 
 from __future__ import annotations
 
-import json
-import re
-import time
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
-from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.test import AsyncClient
 from pytest_django.fixtures import Settings
 
-from beam import redis
 from beam.asgi import application
 from beam.telemetry import metrics
-from rooms.admin.time_series import SUMMED
 from rooms.messaging import publisher
 from rooms.messaging.connections import disconnect_event
 from rooms.messaging.hub import hub
 from rooms.monitoring import process_stats
-from rooms.monitoring.activity import activity
-from rooms.monitoring.activity_buffer import activity_buffer, take_buffer
-from rooms.monitoring.reporter import LIVE_TOPIC, REPORT_EVERY, REPORT_SECONDS, Reporter
-from rooms.monitoring.warnings import recorder
 from rooms.protocol.messages import Close
-from tests.clients import Client, connected
-from tests.processes import ROOT
+from tests.clients import connected
 from tests.rooms.admin.conftest import AdminWith
-
-PATH = "/admin/live/websocket?vsn=2.0.0"
+from tests.rooms.admin.watcher import Watcher, watching
 
 pytestmark = [
     pytest.mark.usefixtures("running_hub"),
     pytest.mark.django_db(transaction=True),
 ]
-
-
-class Watcher(Client):
-    """An admin's page, with the session of a client of Django's."""
-
-    def __init__(self, http: AsyncClient, origin: str = "http://beam") -> None:
-        super().__init__("admin")
-        cookie = http.cookies.get(django_settings.SESSION_COOKIE_NAME)
-        headers = [(b"host", b"beam")]
-        if origin:
-            headers.append((b"origin", origin.encode()))
-        if cookie is not None:
-            headers.append((b"cookie", f"{cookie.key}={cookie.value}".encode()))
-        self.wire = WebsocketCommunicator(application, PATH, headers)
-
-
-async def watching(http: AsyncClient, topic: str) -> Watcher:
-    """A page that has joined a topic."""
-    watcher = Watcher(http)
-    await watcher.connect()
-    reply = await watcher.ask(topic, "phx_join", {})
-    assert reply["status"] == "ok", reply
-    return watcher
-
-
-async def test_an_admin_hears_what_members_hear_and_is_not_seen(
-    admin: AsyncClient,
-) -> None:
-    ada, bob = await connected("ada", "bob")
-    await ada.join("r")
-    before = hub().members
-
-    eve = await watching(admin, "room:r")
-
-    assert set(await eve.event("presence_state")) == {"ada:1"}
-    assert hub().members == before
-    await bob.join("r")
-    assert set((await eve.event("presence_diff"))["joins"]) == {"bob:1"}
-    await bob.ask("room:r", "new_msg", {"broadcast": True, "text": "hi"})
-    assert (await eve.event("new_msg"))["from"]["session"] == "bob:1"
-    # bob saw ada alone.
-    assert set(await (await connected("carol"))[0].join("r")) == {"ada:1", "bob:1"}
-
-
-async def test_direct_messages_are_not_for_admins(admin: AsyncClient) -> None:
-    ada, bob = await connected("ada", "bob")
-    await ada.join("r")
-    await bob.join("r")
-    eve = await watching(admin, "room:r")
-
-    await ada.ask("room:r", "whisper", {"to": [{"user_id": "bob"}]})
-    await ada.ask("room:r", "new_msg", {"broadcast": True})
-
-    await bob.event("whisper")
-    frames: list[str] = []
-    while not frames or frames[-1] != "new_msg":
-        frames.append((await eve.get())[3])
-    assert "whisper" not in frames
-
-
-async def test_who_watches_stays_when_members_are_removed(admin: AsyncClient) -> None:
-    [ada] = await connected("ada")
-    await ada.join("r")
-    eve = await watching(admin, "room:r")
-
-    await backend_calls("rooms/r/close")
-
-    assert await eve.event("beam_removed") == {"reason": "room_closed"}
-    assert set((await eve.event("presence_diff"))["leaves"]) == {"ada:1"}
-    # A closed room can be looked at.
-    await watching(admin, "room:r")
-
-
-async def test_it_is_told_which_process_holds_whom(admin: AsyncClient) -> None:
-    [ada] = await connected("ada")
-    await ada.join("r")
-    eve = await watching(admin, "room:r")
-    [meta] = (await eve.event("presence_state"))["ada:1"]["metas"]
-
-    told = await about(eve)
-
-    assert list(told["owners"]) == [meta["phx_ref"]]
-    assert " #" in told["owners"][meta["phx_ref"]]
-
-
-async def about(eve: Watcher) -> Any:
-    """What an admin is told of a room when asking."""
-    return (await eve.ask("room:r", "room", {}))["response"]
-
-
-async def backend_calls(path: str, **body: Any) -> None:
-    """A backend calls the REST API."""
-    secret = {"secret": "dev-secret"}
-    answer = await AsyncClient().post(
-        f"/api/v1/{path}", body, "application/json", headers=secret
-    )
-    assert answer.status_code == 200, answer.content
-
-
-async def test_it_is_told_whether_a_room_is_closed(admin: AsyncClient) -> None:
-    eve = await watching(admin, "room:r")
-    assert (await about(eve))["closed"] is False
-
-    await backend_calls("rooms/r/close")
-    assert (await about(eve))["closed"] is True
-
-    await backend_calls("rooms/r/open")
-    assert (await about(eve))["closed"] is False
-
-
-async def test_it_is_told_what_backends_sent_at_once_and_each_once(
-    admin: AsyncClient,
-) -> None:
-    eve = await watching(admin, "room:r")
-    take_buffer()
-    for name in ("first", "second"):
-        await backend_calls("push_room_event", room_id="r", event=name, payload={})
-    told = (await about(eve))["sent"]
-    assert [one["event"] for one in told] == ["second", "first"]
-
-    # Another process adds up what it knows at the same time.
-    await activity().add(activity_buffer, time.time())
-    assert (await about(eve))["sent"] == told
-
-    take_buffer()
-    await backend_calls("push_room_event", room_id="r", event="third", payload={})
-    told = (await about(eve))["sent"]
-    assert [one["event"] for one in told] == ["third", "second", "first"]
-
-
-@pytest.mark.parametrize("topic", ["room:r", LIVE_TOPIC])
-async def test_an_admin_sends_nothing(admin: AsyncClient, topic: str) -> None:
-    eve = await watching(admin, topic)
-
-    reply = await eve.ask(topic, "new_msg", {"broadcast": True})
-
-    assert reply["response"]["reason"] == "forbidden"
-
-
-@pytest.mark.parametrize("topic", ["room:", "test:x", "$beam", "room:a\nb"])
-async def test_other_topics_are_none(admin: AsyncClient, topic: str) -> None:
-    eve = Watcher(admin)
-    await eve.connect()
-
-    assert (await eve.ask(topic, "phx_join", {}))["status"] == "error"
-
-
-async def test_clients_cannot_hear_how_the_service_does() -> None:
-    [ada] = await connected("ada")
-
-    reply = await ada.ask(LIVE_TOPIC, "phx_join", {})
-
-    assert reply["response"]["reason"] == "unmatched topic"
 
 
 async def refused(http: AsyncClient, **how: str) -> bool:
@@ -323,173 +158,6 @@ async def test_other_pages_cannot_use_an_admins_cookie(
     assert await refused(admin, origin=origin)
 
 
-async def told_after(reporter: Reporter, eve: Watcher) -> tuple[Any, list[str]]:
-    """The point and the texts of warnings that the live view gets next."""
-    for _ in range(REPORT_EVERY):
-        await reporter.report()
-    told = await eve.event("figures")
-    return told["point"], [line["text"] for line in told["warnings"]]
-
-
-async def live_view(admin: AsyncClient) -> tuple[Reporter, Watcher]:
-    """A reporter that reports when asked to, and who watches."""
-    eve = Watcher(admin)
-    await eve.connect()
-    await eve.ask(LIVE_TOPIC, "phx_join", {})
-    recorder.take()
-    reporter = Reporter()
-    reporter._begin()
-    return reporter, eve
-
-
-async def test_messages_are_those_to_rooms(admin: AsyncClient) -> None:
-    reporter, eve = await live_view(admin)
-    [ada] = await connected("ada")
-
-    await ada.join("r")
-    for _ in range(5):
-        await ada.ask("phoenix", "heartbeat", {})
-    await ada.ask("room:r", "phx_leave", {})
-    silent, _ = await told_after(reporter, eve)
-    await ada.join("r")
-    await ada.ask("room:r", "new_msg", {"broadcast": True})
-    await ada.ask("room:r", "new_msg", {"to": [{"user_id": "bob"}]})
-    await ada.ask("room:r", "new_msg", {})
-    activity_buffer.note_sent("room:r", "changed", "key:billing")
-    talking, _ = await told_after(reporter, eve)
-
-    assert silent["joins"] > 0
-    assert silent["messages"] == 0
-    # Two of ada's, the third is refused, and one of a backend.
-    assert talking["messages"] == pytest.approx(3 * talking["joins"], rel=0.05)
-
-
-async def test_each_error_has_its_reason_among_the_warnings(
-    admin: AsyncClient,
-) -> None:
-    reporter, eve = await live_view(admin)
-    [ada] = await connected("ada")
-
-    await ada.try_join("r", room_token="bad")
-    await ada.try_join("r", session_id="a:b")
-    assert await Client("ada", user_token="bad").is_refused()
-    await ada.wire.send_to("no frame")
-    await ada.closed_with()
-    point, texts = await told_after(reporter, eve)
-
-    assert point["errors"] > 0
-    assert {
-        "Connections refused: 1 (1 token)",
-        "Joins refused: 2 (1 invalid_payload, 1 unauthorized)",
-        "Connections closed after an invalid frame: 1",
-    } <= {*texts}
-
-
-async def test_the_live_view_is_told_at_every_beat(admin: AsyncClient) -> None:
-    reporter = Reporter()
-    await activity().add_report({"at": time.time(), "process": "other"}, [])
-    eve = Watcher(admin)
-    await eve.connect()
-    reply = (await eve.ask(LIVE_TOPIC, "phx_join", {}))["response"]
-    assert [point["process"] for point in reply["points"]] == ["other"]
-    assert reply["steps"] == []
-    assert reply["redis"] is True
-    recorder.take()
-    reporter._begin()
-    [ada] = await connected("ada")
-    await ada.join("r")
-    metrics.SLOW_CONSUMERS.value += 3
-
-    for _ in range(5):
-        await reporter.report()
-
-    told = await eve.event("figures")
-    assert told["point"]["process"] == "local"
-    assert told["point"]["members"] == hub().members >= 1
-    assert told["point"]["joins"] > 0
-    assert told["point"]["memory"] > 1e6
-    texts = [line["text"] for line in told["warnings"]]
-    assert "Slow clients closed: 3" in texts
-    points, warnings = await activity().reports(time.time())
-    assert points[-1] == told["point"]
-    assert warnings[0] in told["warnings"]
-
-
-async def test_the_past_is_told_in_sums(admin: AsyncClient) -> None:
-    now = time.time()
-    values = dict.fromkeys(SUMMED, 2.5) | {"host": "h" * 40, "memory": 10**9}
-    for at in range(int(now) - 895, int(now), int(REPORT_SECONDS)):
-        for n in range(24):
-            await activity().add_report({"at": at, "process": f"p{n}", **values}, [])
-    eve = Watcher(admin)
-    await eve.connect()
-
-    reply = (await eve.ask(LIVE_TOPIC, "phx_join", {}))["response"]
-
-    assert len(json.dumps(reply)) < 65_536
-    assert {step["errors"] for step in reply["steps"]} == {60}
-    numbers = [step["step"] for step in reply["steps"]]
-    assert numbers == list(range(numbers[0], reply["next"]))
-    assert reply["next"] in {now // REPORT_SECONDS - 1, now // REPORT_SECONDS}
-    assert {point["process"] for point in reply["points"]} == {
-        f"p{n}" for n in range(24)
-    }
-
-
-async def test_the_live_view_is_let_in_while_redis_is_away(
-    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def away(*_: Any) -> Any:
-        raise redis.NotSent
-
-    for name in ("reports", "busiest"):
-        monkeypatch.setattr(type(activity()), name, away)
-    eve = Watcher(admin)
-    await eve.connect()
-
-    reply = await eve.ask(LIVE_TOPIC, "phx_join", {})
-
-    assert reply["status"] == "ok"
-    told = reply["response"]
-    assert abs(told["now"] - time.time()) < 5
-    assert (told["redis"], told["points"], told["steps"]) == (False, [], [])
-    top = await eve.ask(LIVE_TOPIC, "top", {})
-    assert top["response"]["reason"] == "unavailable"
-
-
-def test_what_the_page_draws_is_summed() -> None:
-    page = (ROOT / "rooms/static/rooms/admin/charts.js").read_text()
-    tiles = page.partition("const TILES = [")[2].partition("];")[0]
-
-    assert re.findall(r'\["(\w+)"', tiles) == list(SUMMED)
-
-
-async def test_the_busiest_rooms_are_told(admin: AsyncClient) -> None:
-    take_buffer()
-    reporter = Reporter()
-    reporter._begin()
-    ada, bob = await connected("ada", "bob")
-    for name, times in (("quiet", 1), ("busy", 4)):
-        await ada.join(name)
-        for _ in range(times):
-            await ada.ask(f"room:{name}", "new_msg", {"broadcast": True})
-    await bob.join("busy")
-    for _ in range(5):
-        await reporter.report()
-    eve = await watching(admin, LIVE_TOPIC)
-
-    found = (await eve.ask(LIVE_TOPIC, "top", {}))["response"]
-
-    assert [room["room_id"] for room in found["rooms"]] == ["busy", "quiet"]
-    assert found["rooms"][0] | {"per_minute": 4} == {
-        "room_id": "busy",
-        "per_minute": 4,
-        "sessions": 2,
-        "users": 2,
-    }
-    assert len(found["processes"]) == 1
-
-
 async def test_a_token_is_no_way_in(async_client: AsyncClient) -> None:
     [ada] = await connected("ada")
     query: Any = ada.wire.scope["query_string"]
@@ -498,3 +166,11 @@ async def test_a_token_is_no_way_in(async_client: AsyncClient) -> None:
     )
 
     assert (await wire.connect())[0] is False
+
+
+@pytest.mark.parametrize("topic", ["room:", "test:x", "$beam", "room:a\nb"])
+async def test_other_topics_are_none(admin: AsyncClient, topic: str) -> None:
+    eve = Watcher(admin)
+    await eve.connect()
+
+    assert (await eve.ask(topic, "phx_join", {}))["status"] == "error"
