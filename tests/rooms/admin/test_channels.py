@@ -28,7 +28,7 @@ pytestmark = [
 ]
 
 
-async def test_an_admin_hears_what_members_hear_and_is_not_seen(
+async def test_an_admin_receives_what_members_receive_and_is_not_present(
     admin: AsyncClient,
 ) -> None:
     ada, bob = await connected("ada", "bob")
@@ -43,11 +43,11 @@ async def test_an_admin_hears_what_members_hear_and_is_not_seen(
     assert set((await eve.event("presence_diff"))["joins"]) == {"bob:1"}
     await bob.ask("room:r", "new_msg", {"broadcast": True, "text": "hi"})
     assert (await eve.event("new_msg"))["from"]["session"] == "bob:1"
-    # bob saw ada alone.
+    # The admin is not in presence.
     assert set(await (await connected("carol"))[0].join("r")) == {"ada:1", "bob:1"}
 
 
-async def test_direct_messages_are_not_for_admins(admin: AsyncClient) -> None:
+async def test_direct_messages_are_not_sent_to_admins(admin: AsyncClient) -> None:
     ada, bob = await connected("ada", "bob")
     await ada.join("r")
     await bob.join("r")
@@ -63,7 +63,7 @@ async def test_direct_messages_are_not_for_admins(admin: AsyncClient) -> None:
     assert "whisper" not in frames
 
 
-async def test_who_watches_stays_when_members_are_removed(admin: AsyncClient) -> None:
+async def test_an_admin_stays_when_members_are_removed(admin: AsyncClient) -> None:
     [ada] = await connected("ada")
     await ada.join("r")
     eve = await watching(admin, "room:r")
@@ -72,29 +72,29 @@ async def test_who_watches_stays_when_members_are_removed(admin: AsyncClient) ->
 
     assert await eve.event("beam_removed") == {"reason": "room_closed"}
     assert set((await eve.event("presence_diff"))["leaves"]) == {"ada:1"}
-    # A closed room can be looked at.
+    # A closed room can be watched.
     await watching(admin, "room:r")
 
 
-async def test_it_is_told_which_process_holds_whom(admin: AsyncClient) -> None:
+async def test_an_admin_receives_the_process_of_each_member(admin: AsyncClient) -> None:
     [ada] = await connected("ada")
     await ada.join("r")
     eve = await watching(admin, "room:r")
     [meta] = (await eve.event("presence_state"))["ada:1"]["metas"]
 
-    told = await about(eve)
+    answer = await room_state(eve)
 
-    assert list(told["owners"]) == [meta["phx_ref"]]
-    assert " #" in told["owners"][meta["phx_ref"]]
+    assert list(answer["owners"]) == [meta["phx_ref"]]
+    assert " #" in answer["owners"][meta["phx_ref"]]
 
 
-async def about(eve: Watcher) -> Any:
-    """What an admin is told of a room when asking."""
+async def room_state(eve: Watcher) -> Any:
+    """The reply to the event `room`."""
     return (await eve.ask("room:r", "room", {}))["response"]
 
 
 async def backend_calls(path: str, **body: Any) -> None:
-    """A backend calls the REST API."""
+    """A call of the REST API."""
     secret = {"secret": "dev-secret"}
     answer = await AsyncClient().post(
         f"/api/v1/{path}", body, "application/json", headers=secret
@@ -102,39 +102,39 @@ async def backend_calls(path: str, **body: Any) -> None:
     assert answer.status_code == 200, answer.content
 
 
-async def test_it_is_told_whether_a_room_is_closed(admin: AsyncClient) -> None:
+async def test_an_admin_receives_whether_the_room_is_closed(admin: AsyncClient) -> None:
     eve = await watching(admin, "room:r")
-    assert (await about(eve))["closed"] is False
+    assert (await room_state(eve))["closed"] is False
 
     await backend_calls("rooms/r/close")
-    assert (await about(eve))["closed"] is True
+    assert (await room_state(eve))["closed"] is True
 
     await backend_calls("rooms/r/open")
-    assert (await about(eve))["closed"] is False
+    assert (await room_state(eve))["closed"] is False
 
 
-async def test_it_is_told_what_backends_sent_at_once_and_each_once(
+async def test_an_admin_receives_each_backend_event_at_once_and_once(
     admin: AsyncClient,
 ) -> None:
     eve = await watching(admin, "room:r")
     take_buffer()
     for name in ("first", "second"):
         await backend_calls("push_room_event", room_id="r", event=name, payload={})
-    told = (await about(eve))["sent"]
-    assert [one["event"] for one in told] == ["second", "first"]
+    sent = (await room_state(eve))["sent"]
+    assert [one["event"] for one in sent] == ["second", "first"]
 
-    # Another process adds up what it knows at the same time.
+    # The buffer is written to the store at the same time.
     await activity().add(activity_buffer, time.time())
-    assert (await about(eve))["sent"] == told
+    assert (await room_state(eve))["sent"] == sent
 
     take_buffer()
     await backend_calls("push_room_event", room_id="r", event="third", payload={})
-    told = (await about(eve))["sent"]
-    assert [one["event"] for one in told] == ["third", "second", "first"]
+    sent = (await room_state(eve))["sent"]
+    assert [one["event"] for one in sent] == ["third", "second", "first"]
 
 
 @pytest.mark.parametrize("topic", ["room:r", LIVE_TOPIC])
-async def test_an_admin_sends_nothing(admin: AsyncClient, topic: str) -> None:
+async def test_an_admin_cannot_send_events(admin: AsyncClient, topic: str) -> None:
     eve = await watching(admin, topic)
 
     reply = await eve.ask(topic, "new_msg", {"broadcast": True})
@@ -142,7 +142,7 @@ async def test_an_admin_sends_nothing(admin: AsyncClient, topic: str) -> None:
     assert reply["response"]["reason"] == "forbidden"
 
 
-async def test_clients_cannot_hear_how_the_service_does() -> None:
+async def test_clients_cannot_join_the_live_view() -> None:
     [ada] = await connected("ada")
 
     reply = await ada.ask(LIVE_TOPIC, "phx_join", {})
@@ -150,16 +150,16 @@ async def test_clients_cannot_hear_how_the_service_does() -> None:
     assert reply["response"]["reason"] == "unmatched topic"
 
 
-async def told_after(reporter: Reporter, eve: Watcher) -> tuple[Any, list[str]]:
-    """The point and the texts of warnings that the live view gets next."""
+async def next_report(reporter: Reporter, eve: Watcher) -> tuple[Any, list[str]]:
+    """The next point of the live view, and the texts of its warnings."""
     for _ in range(REPORT_EVERY):
         await reporter.report()
-    told = await eve.event("figures")
-    return told["point"], [line["text"] for line in told["warnings"]]
+    report = await eve.event("figures")
+    return report["point"], [line["text"] for line in report["warnings"]]
 
 
 async def live_view(admin: AsyncClient) -> tuple[Reporter, Watcher]:
-    """A reporter that reports when asked to, and who watches."""
+    """A reporter that the test runs, and an admin in the live view."""
     eve = Watcher(admin)
     await eve.connect()
     await eve.ask(LIVE_TOPIC, "phx_join", {})
@@ -169,7 +169,9 @@ async def live_view(admin: AsyncClient) -> tuple[Reporter, Watcher]:
     return reporter, eve
 
 
-async def test_messages_are_those_to_rooms(admin: AsyncClient) -> None:
+async def test_only_messages_to_rooms_are_counted_as_messages(
+    admin: AsyncClient,
+) -> None:
     reporter, eve = await live_view(admin)
     [ada] = await connected("ada")
 
@@ -177,21 +179,21 @@ async def test_messages_are_those_to_rooms(admin: AsyncClient) -> None:
     for _ in range(5):
         await ada.ask("phoenix", "heartbeat", {})
     await ada.ask("room:r", "phx_leave", {})
-    silent, _ = await told_after(reporter, eve)
+    before, _ = await next_report(reporter, eve)
     await ada.join("r")
     await ada.ask("room:r", "new_msg", {"broadcast": True})
     await ada.ask("room:r", "new_msg", {"to": [{"user_id": "bob"}]})
     await ada.ask("room:r", "new_msg", {})
     activity_buffer.note_sent("room:r", "changed", "key:billing")
-    talking, _ = await told_after(reporter, eve)
+    after, _ = await next_report(reporter, eve)
 
-    assert silent["joins"] > 0
-    assert silent["messages"] == 0
-    # Two of ada's, the third is refused, and one of a backend.
-    assert talking["messages"] == pytest.approx(3 * talking["joins"], rel=0.05)
+    assert before["joins"] > 0
+    assert before["messages"] == 0
+    # Two of ada and one of a backend; the third of ada is refused.
+    assert after["messages"] == pytest.approx(3 * after["joins"], rel=0.05)
 
 
-async def test_each_error_has_its_reason_among_the_warnings(
+async def test_each_error_is_a_warning_with_its_reason(
     admin: AsyncClient,
 ) -> None:
     reporter, eve = await live_view(admin)
@@ -202,7 +204,7 @@ async def test_each_error_has_its_reason_among_the_warnings(
     assert await Client("ada", user_token="bad").is_refused()
     await ada.wire.send_to("no frame")
     await ada.closed_with()
-    point, texts = await told_after(reporter, eve)
+    point, texts = await next_report(reporter, eve)
 
     assert point["errors"] > 0
     assert {
@@ -212,7 +214,7 @@ async def test_each_error_has_its_reason_among_the_warnings(
     } <= {*texts}
 
 
-async def test_the_live_view_is_told_at_every_beat(admin: AsyncClient) -> None:
+async def test_the_live_view_receives_every_report(admin: AsyncClient) -> None:
     reporter = Reporter()
     await activity().add_report({"at": time.time(), "process": "other"}, [])
     eve = Watcher(admin)
@@ -230,19 +232,19 @@ async def test_the_live_view_is_told_at_every_beat(admin: AsyncClient) -> None:
     for _ in range(5):
         await reporter.report()
 
-    told = await eve.event("figures")
-    assert told["point"]["process"] == "local"
-    assert told["point"]["members"] == hub().members >= 1
-    assert told["point"]["joins"] > 0
-    assert told["point"]["memory"] > 1e6
-    texts = [line["text"] for line in told["warnings"]]
+    report = await eve.event("figures")
+    assert report["point"]["process"] == "local"
+    assert report["point"]["members"] == hub().members >= 1
+    assert report["point"]["joins"] > 0
+    assert report["point"]["memory"] > 1e6
+    texts = [line["text"] for line in report["warnings"]]
     assert "Slow clients closed: 3" in texts
     points, warnings = await activity().reports(time.time())
-    assert points[-1] == told["point"]
-    assert warnings[0] in told["warnings"]
+    assert points[-1] == report["point"]
+    assert warnings[0] in report["warnings"]
 
 
-async def test_the_past_is_told_in_sums(admin: AsyncClient) -> None:
+async def test_the_live_view_receives_the_past_as_sums(admin: AsyncClient) -> None:
     now = time.time()
     values = dict.fromkeys(SUMMED, 2.5) | {"host": "h" * 40, "memory": 10**9}
     for at in range(int(now) - 895, int(now), int(REPORT_SECONDS)):
@@ -263,35 +265,35 @@ async def test_the_past_is_told_in_sums(admin: AsyncClient) -> None:
     }
 
 
-async def test_the_live_view_is_let_in_while_redis_is_away(
+async def test_the_live_view_can_be_joined_while_redis_is_unavailable(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*_: Any) -> Any:
+    async def unavailable(*_: Any) -> Any:
         raise redis.NotSent
 
     for name in ("reports", "busiest"):
-        monkeypatch.setattr(type(activity()), name, away)
+        monkeypatch.setattr(type(activity()), name, unavailable)
     eve = Watcher(admin)
     await eve.connect()
 
     reply = await eve.ask(LIVE_TOPIC, "phx_join", {})
 
     assert reply["status"] == "ok"
-    told = reply["response"]
-    assert abs(told["now"] - time.time()) < 5
-    assert (told["redis"], told["points"], told["steps"]) == (False, [], [])
+    answer = reply["response"]
+    assert abs(answer["now"] - time.time()) < 5
+    assert (answer["redis"], answer["points"], answer["steps"]) == (False, [], [])
     top = await eve.ask(LIVE_TOPIC, "top", {})
     assert top["response"]["reason"] == "unavailable"
 
 
-def test_what_the_page_draws_is_summed() -> None:
+def test_the_page_has_a_chart_for_each_sum() -> None:
     page = (ROOT / "rooms/static/rooms/admin/charts.js").read_text()
     tiles = page.partition("const TILES = [")[2].partition("];")[0]
 
     assert re.findall(r'\["(\w+)"', tiles) == list(SUMMED)
 
 
-async def test_the_busiest_rooms_are_told(admin: AsyncClient) -> None:
+async def test_the_live_view_receives_the_busiest_rooms(admin: AsyncClient) -> None:
     take_buffer()
     reporter = Reporter()
     reporter._begin()
@@ -305,13 +307,13 @@ async def test_the_busiest_rooms_are_told(admin: AsyncClient) -> None:
         await reporter.report()
     eve = await watching(admin, LIVE_TOPIC)
 
-    found = (await eve.ask(LIVE_TOPIC, "top", {}))["response"]
+    answer = (await eve.ask(LIVE_TOPIC, "top", {}))["response"]
 
-    assert [room["room_id"] for room in found["rooms"]] == ["busy", "quiet"]
-    assert found["rooms"][0] | {"per_minute": 4} == {
+    assert [room["room_id"] for room in answer["rooms"]] == ["busy", "quiet"]
+    assert answer["rooms"][0] | {"per_minute": 4} == {
         "room_id": "busy",
         "per_minute": 4,
         "sessions": 2,
         "users": 2,
     }
-    assert len(found["processes"]) == 1
+    assert len(answer["processes"]) == 1

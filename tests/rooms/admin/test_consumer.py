@@ -28,14 +28,14 @@ pytestmark = [
 ]
 
 
-async def refused(http: AsyncClient, **how: str) -> bool:
-    """Whether a connect is refused, and counted."""
+async def refused(http: AsyncClient, **options: str) -> bool:
+    """Whether a connect is refused and counted."""
     before = metrics.REFUSED.value
-    was = await Watcher(http, **how).is_refused()
-    return was and metrics.REFUSED.value == before + 1
+    is_refused = await Watcher(http, **options).is_refused()
+    return is_refused and metrics.REFUSED.value == before + 1
 
 
-async def test_who_may_not_view_rooms_is_refused(
+async def test_an_admin_that_may_not_view_rooms_is_refused(
     async_client: AsyncClient, admin_with: AdminWith
 ) -> None:
     assert await refused(async_client)
@@ -43,7 +43,7 @@ async def test_who_may_not_view_rooms_is_refused(
     assert await refused(async_client)
 
 
-async def test_who_may_view_rooms_may_watch(
+async def test_an_admin_that_may_view_rooms_can_watch(
     async_client: AsyncClient, admin_with: AdminWith
 ) -> None:
     user = await sync_to_async(admin_with)("view_room")
@@ -54,7 +54,7 @@ async def test_who_may_view_rooms_may_watch(
     assert await refused(async_client)
 
 
-async def test_who_may_change_rooms_may_watch(
+async def test_an_admin_that_may_change_rooms_can_watch(
     async_client: AsyncClient, admin_with: AdminWith
 ) -> None:
     await async_client.aforce_login(await sync_to_async(admin_with)("change_room"))
@@ -63,20 +63,20 @@ async def test_who_may_change_rooms_may_watch(
     assert (await async_client.get("/admin/live/")).status_code == 200
 
 
-async def test_a_logout_ends_what_is_watched(admin: AsyncClient) -> None:
+async def test_a_logout_closes_the_socket_of_its_session(admin: AsyncClient) -> None:
     eve = await watching(admin, "room:r")
     other = AsyncClient()
     await other.aforce_login(await User.objects.aget())
-    stays = await watching(other, "room:r")
+    other_page = await watching(other, "room:r")
 
     await admin.post("/admin/logout/")
 
     assert await eve.closed_with() == Close.GOING_AWAY
-    assert (await stays.ask("room:r", "room", {}))["status"] == "ok"
+    assert (await other_page.ask("room:r", "room", {}))["status"] == "ok"
 
 
 @pytest.mark.parametrize("lost", ["is_active", "is_staff", "permission", "password"])
-async def test_who_may_watch_no_more_is_sent_away(
+async def test_a_socket_is_closed_when_its_user_may_no_longer_watch(
     async_client: AsyncClient,
     admin_with: AdminWith,
     monkeypatch: pytest.MonkeyPatch,
@@ -97,11 +97,11 @@ async def test_who_may_watch_no_more_is_sent_away(
         await User.objects.filter(pk=user.pk).aupdate(**{lost: False})
 
     assert await eve.closed_with() == Close.GOING_AWAY
-    # It is no client's.
+    # It is not counted: it is not a client.
     assert metrics.CLOSED.value == before
 
 
-async def test_who_may_watch_no_more_joins_nothing(
+async def test_a_user_that_may_no_longer_watch_joins_nothing(
     async_client: AsyncClient, admin_with: AdminWith
 ) -> None:
     user = await sync_to_async(admin_with)("view_room")
@@ -131,7 +131,9 @@ async def test_admins_that_watch_are_not_counted(
         assert after.counters[name] == before.counters[name], name
 
 
-async def test_a_user_of_the_same_name_is_another(admin: AsyncClient) -> None:
+async def test_disconnecting_a_user_with_the_name_of_an_admin_spares_the_admin(
+    admin: AsyncClient,
+) -> None:
     eve = await watching(admin, "room:r")
     [client] = await connected("admin:root")
 
@@ -152,13 +154,15 @@ async def test_a_user_of_the_same_name_is_another(admin: AsyncClient) -> None:
         "",
     ],
 )
-async def test_other_pages_cannot_use_an_admins_cookie(
+async def test_pages_of_other_sites_cannot_use_an_admins_cookie(
     admin: AsyncClient, origin: str
 ) -> None:
     assert await refused(admin, origin=origin)
 
 
-async def test_a_token_is_no_way_in(async_client: AsyncClient) -> None:
+async def test_a_user_token_does_not_open_the_socket_of_admins(
+    async_client: AsyncClient,
+) -> None:
     [ada] = await connected("ada")
     query: Any = ada.wire.scope["query_string"]
     wire = WebsocketCommunicator(
@@ -169,7 +173,7 @@ async def test_a_token_is_no_way_in(async_client: AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("topic", ["room:", "test:x", "$beam", "room:a\nb"])
-async def test_other_topics_are_none(admin: AsyncClient, topic: str) -> None:
+async def test_other_topics_cannot_be_joined(admin: AsyncClient, topic: str) -> None:
     eve = Watcher(admin)
     await eve.connect()
 

@@ -13,7 +13,7 @@ PATH = "/admin/live/websocket?vsn=2.0.0"
 
 
 class Watcher(Client):
-    """An admin's page, with the session of a client of Django's."""
+    """The WebSocket of a page, with the login of a Django test client."""
 
     def __init__(self, http: AsyncClient, origin: str = "http://beam") -> None:
         super().__init__("admin")
@@ -27,7 +27,7 @@ class Watcher(Client):
 
 
 async def watching(http: AsyncClient, topic: str) -> Watcher:
-    """A page that has joined a topic."""
+    """A `Watcher` that has joined a topic."""
     watcher = Watcher(http)
     await watcher.connect()
     reply = await watcher.ask(topic, "phx_join", {})
