@@ -65,7 +65,7 @@ def per_settings(make: Callable[[], T]) -> Callable[[], T]:
     return kept
 
 
-def goes_on() -> bool:
+def not_cancelled() -> bool:
     """Whether the current task may begin its next round.
 
     False after a cancellation, even one that a library replaced by an exception of

@@ -24,11 +24,11 @@ class ProcessIndex:
 
     def add(self, process: str, topic: str) -> None:
         """Add a topic. Redis gets this before all that is sent to it after."""
-        self._batch.tell("ZADD", self._key(process), 0, topic)
+        self._batch.send("ZADD", self._key(process), 0, topic)
 
     def remove(self, process: str, topic: str) -> None:
         """Remove a topic. Redis gets this after all that was sent to it before."""
-        self._batch.tell("ZREM", self._key(process), topic)
+        self._batch.send("ZREM", self._key(process), topic)
 
     async def topics_of(self, process: str) -> Sequence[str]:
         """The topics in which a process has, or may have, entries."""

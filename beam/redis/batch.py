@@ -44,7 +44,7 @@ class Batch:
         answers = [self._put(command) for command in commands]
         return list(await asyncio.gather(*answers))
 
-    def tell(self, *command: Any) -> None:
+    def send(self, *command: Any) -> None:
         """A command whose answer nobody waits for; a failure shows on the link."""
         self._put(command).add_done_callback(_retrieve)
 
@@ -78,12 +78,12 @@ class Batch:
     async def _send_batch(
         self, sent: list[tuple[Command, asyncio.Future[Any]]]
     ) -> None:
-        era = self._link.era
+        generation = self._link.generation
         answers: Sequence[Any]
         try:
             answers = await self._execute([command for command, _ in sent])
         except LIBRARY_ERRORS as error:
-            self._link.failed(error, era=era)
+            self._link.failed(error, generation=generation)
             answers = [unavailable(error)] * len(sent)
         except NotSent as error:
             answers = [error] * len(sent)

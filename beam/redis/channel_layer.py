@@ -34,7 +34,7 @@ class InProcessLayer(InMemoryChannelLayer):
         """Hand a channel's messages to a callback. They are not copied: read only."""
         self._listeners[channel] = listener
 
-    def here(self) -> InProcessLayer:
+    def loop_layer(self) -> InProcessLayer:
         """The part that belongs to the running loop: there is but one."""
         return self
 
@@ -114,7 +114,7 @@ class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
         """Hand a channel's messages to a callback."""
         self._get_layer().listeners[channel] = listener
 
-    def here(self) -> _LoopLayer:
+    def loop_layer(self) -> _LoopLayer:
         """The part that belongs to the running loop; it publishes."""
         layer: _LoopLayer = self._get_layer()
         return layer

@@ -39,10 +39,10 @@ async def reconnect() -> None:
 
     The next calls connect to where the address leads by then.
     """
-    link().era += 1
+    link().generation += 1
     await _disconnect(in_use=True)
     # Those that began meanwhile, too.
-    link().era += 1
+    link().generation += 1
 
 
 async def drop_idle() -> None:

@@ -28,7 +28,7 @@ class Link:
         self.why = ""
         self.moved = False
         # How often all connections were given up.
-        self.era = 0
+        self.generation = 0
         self._down_listeners: list[Callable[[], None]] = []
         self._logged: set[str] = set()
         self._quiet_until: dict[str, float] = {}
@@ -39,17 +39,21 @@ class Link:
             self._down_listeners.append(listener)
 
     def failed(
-        self, error: BaseException, *, probed: bool = False, era: int | None = None
+        self,
+        error: BaseException,
+        *,
+        probed: bool = False,
+        generation: int | None = None,
     ) -> None:
         """A call got no answer, or one that Redis does not serve now.
 
         What is wrong may change during an outage; each kind is logged once.
         `probed`: it was asked for just now, and not on a connection that is given
-        up. `era`: the link's when the call began: no answer on a connection that
+        up. `generation`: the link's when the call began: no answer on a connection that
         was given up since says nothing of those that are there now.
         """
         code = refusals.code(error)
-        if not code and era not in (None, self.era):
+        if not code and generation not in (None, self.generation):
             return
         kind = code or "no answer"
         if self.up or code or probed:

@@ -55,7 +55,7 @@ class Outgoing:
             self._sender = None
 
     async def _send_batch(self, batch: dict[str, list[Message]], sent: Sent) -> None:
-        era = self._link.era
+        generation = self._link.generation
         try:
             if not self._link.up:
                 raise NotSent("Redis is unavailable")
@@ -66,7 +66,7 @@ class Outgoing:
         except Exception as error:  # noqa: BLE001 - told to all who sent
             failure = error
             if isinstance(error, LIBRARY_ERRORS):
-                self._link.failed(error, era=era)
+                self._link.failed(error, generation=generation)
                 failure = unavailable(error)
             if not sent.done():
                 sent.set_exception(failure)

@@ -26,11 +26,11 @@ async def probe(redis: Redis, link: Link) -> bool:
     stem = f"{conf().redis_prefix}:{{probe}}"
     keys = [f"{stem}:{kind}" for kind in KINDS]
     names = redis_url.channel_prefix(conf().redis_prefix, conf().redis_url)
-    era = link.era
+    generation = link.generation
     try:
         async with asyncio.timeout(conf().redis_timeout):
             await redis.eval(PROBE, len(keys), *keys, f"{names}probe")
     except LIBRARY_ERRORS as error:
-        link.failed(error, probed=True, era=era)
+        link.failed(error, probed=True, generation=generation)
         return False
     return True

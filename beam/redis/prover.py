@@ -12,7 +12,7 @@ from typing import Protocol
 
 from beam import redis
 from beam.config.conf import conf
-from beam.loops import goes_on
+from beam.loops import not_cancelled
 from beam.redis.bundle import Message
 from beam.redis.exceptions import (
     NoAnswer,
@@ -135,7 +135,7 @@ class Prover:
 
     async def _keep_proving(self) -> None:
         """Prove for as long as the layer lives."""
-        while goes_on():
+        while not_cancelled():
             await self._pause()
             try:
                 if self._link.up:

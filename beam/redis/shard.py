@@ -13,7 +13,7 @@ from redis._parsers.hiredis import NOT_ENOUGH_DATA
 
 from beam import redis
 from beam.config.conf import conf
-from beam.loops import goes_on
+from beam.loops import not_cancelled
 from beam.redis.bundle import Message, unbundle
 from beam.redis.exceptions import LIBRARY_ERRORS, NotSent, translated, unavailable
 from beam.redis.outgoing import Outgoing
@@ -103,7 +103,7 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
         if not self._link.up:
             raise NotSent("Redis is unavailable")
         ack = self._acks.setdefault(channel, self._loop.create_future())
-        era = self._link.era
+        generation = self._link.generation
         try:
             await self.until_connected()
             await super().subscribe(channel)
@@ -114,7 +114,7 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
             self.prover.doubt()
             raise unavailable(error) from error
         except LIBRARY_ERRORS as error:
-            self._link.failed(error, era=era)
+            self._link.failed(error, generation=generation)
             raise unavailable(error) from error
         finally:
             self._acks.pop(channel, None)
@@ -174,12 +174,12 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
 
     async def _do_receiving(self) -> None:
         """Read for as long as the layer lives; errors are waited out."""
-        while goes_on():
-            era = self._link.era
+        while not_cancelled():
+            generation = self._link.generation
             try:
                 await self._receive()
             except LIBRARY_ERRORS as error:
-                self._link.failed(error, era=era)
+                self._link.failed(error, generation=generation)
                 await asyncio.sleep(RETRY_SECONDS)
             except (asyncio.CancelledError, GeneratorExit):
                 raise
@@ -235,7 +235,7 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
             return
         group = message["channel"].decode()
         if group == self._proof.channel:
-            self._proof.hear(layer.channel_layer.deserialize(message["data"]))
+            self._proof.receive(layer.channel_layer.deserialize(message["data"]))
         elif layer.listeners:
             self._hand_over(group, message["data"])
         else:
@@ -254,7 +254,7 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
     def _note(self, message: Any) -> None:
         """What Redis sends of the subscription itself."""
         if message["type"] == "unsubscribe":
-            self._proof.hear_answer(message["channel"].decode(), message["data"])
+            self._proof.receive_answer(message["channel"].decode(), message["data"])
         elif message["type"] == "subscribe":
             ack = self._acks.get(message["channel"].decode())
             if ack is not None and not ack.done():

@@ -48,12 +48,12 @@ class Proof:
     def _nobodys(self) -> str:
         return f"{self.channel}.{self._number}"
 
-    def hear(self, message: dict[str, Any]) -> None:
+    def receive(self, message: dict[str, Any]) -> None:
         """Take a message of the own channel."""
         if message.get("number") == self._number:
             _settle(self._message, None)
 
-    def hear_answer(self, channel: str, subscribed: int) -> None:
+    def receive_answer(self, channel: str, subscribed: int) -> None:
         """Take the answer to an UNSUBSCRIBE."""
         if channel == self._nobodys:
             _settle(self._answer, subscribed)

@@ -118,7 +118,7 @@ class DjangoFilter(logging.Filter):
         if record.name.startswith(REFUSALS):
             return self._is_line_due(record)
         if error is not None:
-            record.exc_text = whereabouts(error)
+            record.exc_text = safe_traceback(error)
         return True
 
     def _is_line_due(self, record: logging.LogRecord) -> bool:
@@ -186,7 +186,7 @@ def printable(text: str) -> str:
     return "".join(shown)[:LONGEST_TEXT]
 
 
-def whereabouts(error: BaseException) -> str:
+def safe_traceback(error: BaseException) -> str:
     """A traceback without the texts of exceptions, which may quote anything."""
     found: list[str] = []
     seen: set[int] = set()

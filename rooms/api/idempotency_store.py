@@ -38,7 +38,7 @@ class RedisStore:
 
     async def drop(self, name: str) -> None:
         """Delete the text. If Redis is unavailable, the text expires."""
-        redis.batch().tell("DEL", self._key(name))
+        redis.batch().send("DEL", self._key(name))
 
 
 class LocalStore:

@@ -12,7 +12,7 @@ from contextvars import Context
 from typing import Any
 
 from beam.loops import per_loop
-from beam.telemetry.logs import whereabouts
+from beam.telemetry.logs import safe_traceback
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class BackgroundTasks:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("A background task failed: %s", whereabouts(error))
+            logger.error("A background task failed: %s", safe_traceback(error))
 
 
 @per_loop

@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from beam.loops import goes_on
+from beam.loops import not_cancelled
 from beam.redis.bundle import unbundle
 from beam.telemetry import metrics
 
@@ -55,7 +55,7 @@ class Mailbox:
 
     async def _keep_reading(self, channel: str) -> None:
         is_healthy, delay = True, FIRST_DELAY
-        while goes_on():
+        while not_cancelled():
             try:
                 for message in unbundle(await self._layer.receive(channel)):
                     self._deliver(message)

@@ -60,7 +60,7 @@ class Publisher:
 
     def __init__(self) -> None:
         layer: Any = get_channel_layer()
-        self._layer = layer.here() if hasattr(layer, "here") else layer
+        self._layer = layer.loop_layer() if hasattr(layer, "loop_layer") else layer
         self._direct = hasattr(self._layer, "publish")
         self._loop = asyncio.get_running_loop()
         self._waiting: list[tuple[dict[str, Any], Sent]] = []

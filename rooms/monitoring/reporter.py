@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from beam import redis
 from beam.config.conf import conf
-from beam.loops import goes_on, per_loop
+from beam.loops import not_cancelled, per_loop
 from beam.telemetry import log_summary
 from presence import factory
 from presence.tracker import ALONE
@@ -75,7 +75,7 @@ class Reporter:
             logger.debug("The last report was not sent: %r", error)
 
     async def _run(self) -> None:
-        while goes_on():
+        while not_cancelled():
             try:
                 await self.report()
             except redis.Unavailable as error:

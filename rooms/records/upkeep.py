@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from beam import redis
-from beam.loops import goes_on
+from beam.loops import not_cancelled
 from rooms.auth.api_keys import keyring
 from rooms.messaging import publisher
 from rooms.messaging.hub import hub
@@ -85,7 +85,7 @@ class Upkeep:
             await cleanup.run()
 
     async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
-        while goes_on():
+        while not_cancelled():
             try:
                 await work()
             except UNAVAILABLE as error:

@@ -14,7 +14,7 @@ from typing import Any
 
 from beam import redis
 from beam.config.conf import conf
-from beam.loops import goes_on
+from beam.loops import not_cancelled
 from beam.telemetry import metrics
 from presence.cluster import Cluster
 from presence.leases import Leases
@@ -92,7 +92,7 @@ class Coordinator:
         return bool(getattr(self._layer, "proved", True))
 
     async def _run(self) -> None:
-        while goes_on():
+        while not_cancelled():
             try:
                 await self._turn()
             except redis.Unavailable as error:

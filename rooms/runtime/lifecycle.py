@@ -90,7 +90,7 @@ class Runtime:
 
     def _coordinate(self) -> Coordinator:
         layer: Any = get_channel_layer()
-        layer = layer.here() if hasattr(layer, "here") else layer
+        layer = layer.loop_layer() if hasattr(layer, "loop_layer") else layer
         tracker, leases = factory.shared()
         publish, closer = diffs().publish, self._room_closer
         redis.link().add_down_listener(self._note_gap)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from pytest_django.fixtures import Settings
 
-from beam.loops import PerLoop, goes_on, per_loop, per_settings
+from beam.loops import PerLoop, not_cancelled, per_loop, per_settings
 
 
 async def test_a_task_ends_whose_cancellation_was_replaced_by_an_error() -> None:
@@ -22,7 +22,7 @@ async def test_a_task_ends_whose_cancellation_was_replaced_by_an_error() -> None
 
     async def rounds() -> int:
         done = 0
-        while goes_on():
+        while not_cancelled():
             try:
                 await work()
             except ConnectionError:

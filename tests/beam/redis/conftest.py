@@ -21,7 +21,7 @@ from tests.proxy import Proxy, proxy_to
 async def shard(backend: str, running_hub: Hub) -> Any:
     """The running loop's connection to Redis."""
     layer: Any = get_channel_layer()
-    [shard] = layer.here()._shards
+    [shard] = layer.loop_layer()._shards
     return shard
 
 

@@ -26,7 +26,7 @@ async def test_what_redis_refuses_is_not_quoted(
     caplog.set_level(logging.DEBUG)
     try:
         with pytest.raises(redis.Unavailable) as caught:
-            await layer.here().publish("r", {"type": "event", "text": "sesame"})
+            await layer.loop_layer().publish("r", {"type": "event", "text": "sesame"})
     finally:
         await admin.execute_command("ACL", "DELUSER", "eve")
         await admin.aclose()

@@ -22,7 +22,7 @@ pytestmark = [
 async def subscribers(topic: str) -> int:
     """How many connections Redis has for a topic, and how many there should be."""
     layer: Any = get_channel_layer()
-    channel = layer.here()._get_group_channel_name(group_name(topic))
+    channel = layer.loop_layer()._get_group_channel_name(group_name(topic))
     [(_, count)] = await redis.client().pubsub_numsub(channel)
     return int(count)
 
