@@ -62,15 +62,15 @@ async def close_all(room_ids: Sequence[str]) -> None:
     The database comes last, and may be unavailable: the rooms are empty by then.
     Raises `beam.redis.Unavailable`, `DatabaseError`.
     """
-    await closed_rooms.shut(*room_ids)
+    await closed_rooms.refuse_joins(*room_ids)
     topics = [room_topic(room_id) for room_id in room_ids]
     removals = [removal(topic, Reason.ROOM_CLOSED) for topic in topics]
     await asyncio.gather(*map(publisher.published, removals))
     await asyncio.gather(*(evict(topic, admission.EVERYONE) for topic in topics))
-    await closed_rooms.write_down(*room_ids)
+    await closed_rooms.save(*room_ids)
 
 
-async def let_in(room_id: str, *bans: admission.Ban) -> None:
+async def unblock(room_id: str, *bans: admission.Ban) -> None:
     """Lift what `remove` blocked. Raises `beam.redis.Unavailable`."""
     for ban in bans:
         await tracker().unban(room_topic(room_id), ban)

@@ -127,7 +127,7 @@ class ModeratedAdmin(BulkActions):
         who = form.cleaned_data["who"]
 
         async def unblock() -> str:
-            await moderation.let_in(
+            await moderation.unblock(
                 room.room_id, admission.group(who), admission.key(who)
             )
             return f"Unblocked {who}."

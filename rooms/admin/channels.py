@@ -54,7 +54,7 @@ class Watch(Channel):
     async def joined(self) -> None:
         self.push_state(self._state)
         del self._state
-        hub().knows(self.topic, self.since)
+        hub().note_state(self.topic, self.since)
 
     def intercepted(self, event: str, payload: Any) -> None:
         """Members were removed; who watches stays, and is told."""

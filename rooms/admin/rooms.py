@@ -200,7 +200,12 @@ class RoomAdmin(ModeratedAdmin):
         """Save, and notify all processes once the transaction is committed."""
         super().save_model(request, obj, form, change)
         transaction.on_commit(
-            partial(live_data.run, request, room_overrides.tell, live_data.NOT_SENT)
+            partial(
+                live_data.run,
+                request,
+                room_overrides.publish_change,
+                live_data.NOT_SENT,
+            )
         )
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
@@ -226,7 +231,7 @@ class RoomAdmin(ModeratedAdmin):
     @staticmethod
     def _forget(request: HttpRequest, room_ids: list[str]) -> None:
         """Have all processes drop the settings once the transaction is committed."""
-        forgotten = partial(room_overrides.forget, room_ids)
+        forgotten = partial(room_overrides.publish_deleted, room_ids)
         transaction.on_commit(
             partial(live_data.run, request, forgotten, live_data.NOT_SENT)
         )

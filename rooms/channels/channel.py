@@ -20,7 +20,7 @@ from rooms.channels.worker import NO_REF, Worker
 from rooms.messaging import publisher
 from rooms.messaging.hub import hub
 from rooms.messaging.inbox import OVERHEAD, Item, Message, Work, weigh
-from rooms.messaging.member import Held
+from rooms.messaging.member import HeldEvents
 from rooms.protocol.connection import channel_join_ref
 from rooms.protocol.event import Delivery, Event
 from rooms.protocol.event_names import is_of_phoenix
@@ -54,7 +54,7 @@ class Channel:
         self.join_ref = channel_join_ref(frame)
         self.owner = owner
         self.socket = owner.socket
-        self.held: Held | None = Held()
+        self.held: HeldEvents | None = HeldEvents()
         self.since = 0
         self.stopped = False
         self.gone: asyncio.Task[Any] | None = None

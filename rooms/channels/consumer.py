@@ -131,11 +131,11 @@ class Consumer(AsyncConsumer):
         take = self.channels.inbound.receive
         if self.socket.listen(take, self._end):
             return
-        heard, reason = getattr(self.socket, "heard", None), LOST
+        note_received, reason = getattr(self.socket, "note_received", None), LOST
         try:
             while (message := await receive())["type"] == "websocket.receive":
-                if heard is not None:
-                    heard()
+                if note_received is not None:
+                    note_received()
                 data = message.get("text")
                 wait = take(message["bytes"] if data is None else data)
                 if wait:

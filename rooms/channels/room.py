@@ -28,7 +28,7 @@ from rooms.protocol.identifiers import room_topic
 from rooms.protocol.messages import Frame, Reason
 from rooms.protocol.removal import REMOVE
 from rooms.records.room_policy import Policy, policy_for
-from rooms.records.room_rows import registry
+from rooms.records.room_rows import room_rows
 from rooms.runtime import runtime
 
 REASONS: Final = {
@@ -116,7 +116,7 @@ class RoomChannel(Channel):
     async def joined(self) -> None:
         self.push_state(self._before)
         del self._before
-        hub().knows(self.topic, self.since)
+        hub().note_state(self.topic, self.since)
         self._push_own_leave()
         release(self)
         if self._removal is not None:
@@ -125,7 +125,7 @@ class RoomChannel(Channel):
             return
         self.presence.announce()
         self.token.watch()
-        registry.joined(self._room_id)
+        room_rows.joined(self._room_id)
 
     def _push_own_leave(self) -> None:
         """Remove the presence that this connection had here just before.

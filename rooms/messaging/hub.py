@@ -136,12 +136,12 @@ class Hub:
             fanout.write(topic, batch)
             _observe_latency(batch)
 
-    def knows(self, topic: str, version: int) -> None:
+    def note_state(self, topic: str, version: int) -> None:
         """A member of the topic has a presence state of this version."""
         if self._follows and (found := self._topics.get(topic)) is not None:
             found.version_log.start_at(version)
 
-    def followed(self) -> dict[str, int]:
+    def presence_versions(self) -> dict[str, int]:
         """The topics whose presence members here follow, and up to which version."""
         return {
             name: topic.version_log.known
@@ -149,16 +149,16 @@ class Hub:
             if topic.version_log.known is not None
         }
 
-    def latest(self, topic: str) -> int:
+    def latest_version(self, topic: str) -> int:
         """The number of the last presence change that was delivered to a topic."""
         found = self._topics.get(topic)
         return 0 if found is None else found.version_log.latest
 
-    def rooms(self) -> int:
+    def count_topics(self) -> int:
         """How many topics have members in this process: such as count."""
         return sum(topic.counted > 0 for topic in self._topics.values())
 
-    def lives(self, topic: str) -> bool:
+    def has_members(self, topic: str) -> bool:
         """Whether a topic has members in this process: such as count."""
         found = self._topics.get(topic)
         return found is not None and found.counted > 0

@@ -26,7 +26,7 @@ class Member(Protocol):
     topic: str
     socket: Socket
     labels: tuple[str, ...]
-    held: Held | None
+    held: HeldEvents | None
     since: int
     intercepts: frozenset[str]
     urgent: frozenset[str]
@@ -39,7 +39,7 @@ class Member(Protocol):
         """More events came during the join than may wait: they were dropped."""
 
 
-class Held:
+class HeldEvents:
     """Events that wait for the end of a member's join.
 
     Bounded as what waits for a client that reads slowly: see `rooms.protocol.backlog`.

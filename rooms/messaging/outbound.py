@@ -106,7 +106,7 @@ def join_prepared(batch: Sequence[Delivery], vsn: Vsn) -> bytes:
     return b"".join([delivery.prepared_v1 for delivery in batch])
 
 
-def _tellable(batch: Sequence[Delivery], vsn: Vsn) -> int:
+def _encodable(batch: Sequence[Delivery], vsn: Vsn) -> int:
     """How many of a batch the serializer can say; the others are counted as lost."""
     if vsn is Vsn.V2:
         return len(batch)
@@ -150,7 +150,7 @@ class PreparedSocket:
         self._waiting += finished
 
     def deliver(self, batch: Sequence[Delivery], joined: bytes | None) -> None:
-        copies = _tellable(batch, self.vsn)
+        copies = _encodable(batch, self.vsn)
         data = join_prepared(batch, self.vsn) if joined is None else joined
         if self._waiting:
             self._waiting.append(data)
@@ -195,7 +195,7 @@ class AsgiSocket:
         self._closing = False
         self._resumed: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
-        self._heard = self._loop.time()
+        self._last_received = self._loop.time()
         self._ended: Ended | None = None
         self._backlog: Backlog | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -205,7 +205,7 @@ class AsgiSocket:
             self._put(encode(frame, self.vsn), is_binary(frame), 0)
 
     def deliver(self, batch: Sequence[Delivery], joined: bytes | None) -> None:
-        _tellable(batch, self.vsn)
+        _encodable(batch, self.vsn)
         for delivery in batch:
             data = delivery.encoded(self.vsn)
             if data is not None:
@@ -234,12 +234,12 @@ class AsgiSocket:
     def is_behind(self) -> bool:
         return self._backlog is not None and self._queued_bytes > self._limit
 
-    def heard(self) -> None:
+    def note_received(self) -> None:
         """The client sent a frame. Pings stay the server's secret."""
-        self._heard = self._loop.time()
+        self._last_received = self._loop.time()
 
     def idle_for(self) -> float:
-        return self._loop.time() - self._heard
+        return self._loop.time() - self._last_received
 
     def _put(self, data: bytes, binary: bool, copies: int) -> None:
         if not self._closing and not self._takes(len(data)):

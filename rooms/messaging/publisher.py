@@ -108,15 +108,15 @@ class Publisher:
         try:
             await self._layer.group_send(group_name(message["topic"]), message)
         except Exception as error:  # noqa: BLE001 - any layer, any error
-            self._tell(sent, error)
+            self._report(sent, error)
         else:
-            self._tell(sent, None)
+            self._report(sent, None)
 
     def _settle(self, turn: _Turn, sent: Sent) -> None:
         error = asyncio.CancelledError() if sent.cancelled() else sent.exception()
-        self._tell(turn.taken, error, turn.events)
+        self._report(turn.taken, error, turn.events)
 
-    def _tell(self, sent: Sent, error: BaseException | None, events: int = 1) -> None:
+    def _report(self, sent: Sent, error: BaseException | None, events: int = 1) -> None:
         """Count what became of events; one log line a change of state."""
         # The link has logged why nothing was tried.
         known = isinstance(error, redis.NotSent)

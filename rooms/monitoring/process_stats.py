@@ -98,7 +98,7 @@ def current() -> ProcessStats:
     gauges = {
         "connections": len(connections()),
         "members": hub().members,
-        "topics": hub().rooms(),
+        "topics": hub().count_topics(),
         "draining": int(connections().is_draining),
         "redis_up": int(not conf().redis_url or redis.link().up),
         "memory_bytes": memory_bytes(),

@@ -32,14 +32,14 @@ from rooms.protocol.identifiers import room_topic
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE: Final = 500
+BATCH_SIZE: Final = 500
 # What is read at once.
-MOST: Final = 20 * AT_ONCE
+MAX_READ: Final = 20 * BATCH_SIZE
 # How long a run takes at most: the next one goes on.
 RUN_SECONDS: Final = 1_800.0
 PAUSE_SECONDS: Final = 0.1
 # A little less than the time between two runs.
-TURN_SECONDS: Final = 3_500
+CLAIM_SECONDS: Final = 3_500
 
 
 def unset() -> QuerySet[Room]:
@@ -64,16 +64,16 @@ class Candidate:
     room_id: str
 
 
-def _useless(after: Candidate | None) -> list[Candidate]:
-    """The next rooms to forget, `MOST` at most, those of the oldest joins first.
+def _candidates(after: Candidate | None) -> list[Candidate]:
+    """The next rooms to forget, `MAX_READ` at most, those of the oldest joins first.
 
     `after`: the last one of those before, some of which are not empty.
     """
-    limit = MOST
+    limit = MAX_READ
     useless = unset().annotate(last=Coalesce(F("last_joined"), F("created")))
     excess = unset().count() - conf().room_rows if conf().room_rows else 0
     if excess > 0:
-        limit = min(excess, MOST)
+        limit = min(excess, MAX_READ)
     elif days := conf().forget_days:
         useless = useless.filter(last__lt=timezone.now() - timedelta(days=days))
     else:
@@ -119,7 +119,7 @@ async def _forget_all(until: float) -> int:
     `until`: when to leave the rest to the next run (monotonic).
     """
     count, after = 0, None
-    while found := await database_sync_to_async(_useless)(after):
+    while found := await database_sync_to_async(_candidates)(after):
         count += await _forget([candidate.room_id for candidate in found])
         if time.monotonic() >= until:
             break
@@ -130,8 +130,8 @@ async def _forget_all(until: float) -> int:
 async def _forget(room_ids: list[str]) -> int:
     """Delete the empty ones, some at a time; how many."""
     count = 0
-    for at in range(0, len(room_ids), AT_ONCE):
-        some = await empty(room_ids[at : at + AT_ONCE])
+    for at in range(0, len(room_ids), BATCH_SIZE):
+        some = await empty(room_ids[at : at + BATCH_SIZE])
         deleted = await database_sync_to_async(delete)(some)
         metrics.ROOMS_FORGOTTEN.value += deleted
         count += deleted
@@ -143,7 +143,7 @@ async def _is_my_turn() -> bool:
     if not conf().redis_url:
         return True
     key = f"{conf().redis_prefix}:forgetting"
-    taken = await redis.batch().call("SET", key, 1, "NX", "EX", TURN_SECONDS)
+    taken = await redis.batch().call("SET", key, 1, "NX", "EX", CLAIM_SECONDS)
     return taken is not None
 
 

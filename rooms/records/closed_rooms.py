@@ -25,17 +25,17 @@ from rooms.protocol.removal import removal
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE: Final = 500
+BATCH_SIZE: Final = 500
 
 
-async def shut(*room_ids: str) -> None:
+async def refuse_joins(*room_ids: str) -> None:
     """Let nobody in, as long as Redis keeps it. Raises `beam.redis.Unavailable`."""
     everybody = admission.EVERYONE
     topics = map(room_topic, room_ids)
     await asyncio.gather(*(tracker().ban(topic, everybody) for topic in topics))
 
 
-async def write_down(*room_ids: str) -> None:
+async def save(*room_ids: str) -> None:
     """Keep rooms closed until `open_again`. Raises `DatabaseError`."""
     await database_sync_to_async(_mark)(room_ids, closed=True)
 
@@ -77,8 +77,8 @@ async def close_again() -> bool:
         return False
     _outage.end()
     topics = [room_topic(room_id) for room_id in found]
-    for at in range(0, len(topics), AT_ONCE):
-        some = topics[at : at + AT_ONCE]
+    for at in range(0, len(topics), BATCH_SIZE):
+        some = topics[at : at + BATCH_SIZE]
         await asyncio.gather(*(tracker().ban(t, admission.EVERYONE) for t in some))
     sizes = await tracker().sizes(topics) if topics else []
     for topic, size in zip(topics, sizes, strict=True):

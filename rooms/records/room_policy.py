@@ -49,14 +49,14 @@ def policy_for(room_id: str) -> Policy:
     `room_policies` that fits says, else the defaults."""
     default, some = _policies()
     found = next((own for p, own in some if fnmatchcase(room_id, p)), default)
-    own = _own.get(room_id)
+    own = _overrides.get(room_id)
     return found if own is None else replace(found, **own)
 
 
-def set_own(rooms: dict[str, dict[str, Any]]) -> None:
+def set_overrides(rooms: dict[str, dict[str, Any]]) -> None:
     """What is set for single rooms: fields of `Policy` by room id; of all of them."""
-    global _own
-    _own = rooms
+    global _overrides
+    _overrides = rooms
 
 
-_own: dict[str, dict[str, Any]] = {}
+_overrides: dict[str, dict[str, Any]] = {}

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 AGAIN_SECONDS: Final = 3_600.0
 RETRY_SECONDS: Final = 10.0
-AT_ONCE: Final = 500
+BATCH_SIZE: Final = 500
 MAX_KNOWN: Final = 100_000
 
 
@@ -33,13 +33,13 @@ def _always(_: str) -> bool:
     return True
 
 
-class Registry:
+class RoomRows:
     """The rooms that were joined recently, and which of them are to be written."""
 
     def __init__(self) -> None:
         self._known: dict[str, float] = {}
         # Until when a room must live, in the order of their joins.
-        self._young: dict[str, float] = {}
+        self._new: dict[str, float] = {}
         # In the order of their joins.
         self._due: dict[str, None] = {}
         self._wait_until = 0.0
@@ -52,8 +52,8 @@ class Registry:
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
         self._known[room_id] = now + AGAIN_SECONDS
-        if len(self._young) < MAX_KNOWN:
-            self._young.setdefault(room_id, now + conf().room_row_seconds)
+        if len(self._new) < MAX_KNOWN:
+            self._new.setdefault(room_id, now + conf().room_row_seconds)
         else:
             metrics.ROOMS_UNWRITTEN.value += 1
 
@@ -62,30 +62,30 @@ class Registry:
         for room_id in room_ids:
             self._known.pop(room_id, None)
 
-    def _ripen(self, lives: Callable[[str], bool]) -> None:
+    def _make_due(self, has_members: Callable[[str], bool]) -> None:
         """Make due what lived for long enough, and drop what ended before."""
         now, every = time.monotonic(), conf().room_row_seconds == 0
-        for room_id in list(takewhile(self._is_ripe(now), self._young)):
-            del self._young[room_id]
-            if every or lives(room_id):
+        for room_id in list(takewhile(self._is_old_enough(now), self._new)):
+            del self._new[room_id]
+            if every or has_members(room_id):
                 self._due[room_id] = None
             else:
                 # Its next join is a first one.
                 self._known.pop(room_id, None)
 
-    def _is_ripe(self, now: float) -> Callable[[str], bool]:
+    def _is_old_enough(self, now: float) -> Callable[[str], bool]:
         room = MAX_KNOWN - len(self._due)
-        return lambda room_id: room > 0 and self._young[room_id] <= now
+        return lambda room_id: room > 0 and self._new[room_id] <= now
 
-    async def write(self, lives: Callable[[str], bool] = _always) -> None:
+    async def write(self, has_members: Callable[[str], bool] = _always) -> None:
         """Write what is due, as much as goes at once; try again if that fails.
 
-        `lives`: whether a room has members now.
+        `has_members`: whether a room has members now.
         """
-        self._ripen(lives)
+        self._make_due(has_members)
         if not self._due or time.monotonic() < self._wait_until:
             return
-        taken = list(self._due)[:AT_ONCE]
+        taken = list(self._due)[:BATCH_SIZE]
         try:
             await database_sync_to_async(_write)(taken)
         except DatabaseError as error:
@@ -104,4 +104,4 @@ def _write(room_ids: Sequence[str]) -> None:
     Room.objects.filter(room_id__in=room_ids).update(last_joined=now)
 
 
-registry = Registry()
+room_rows = RoomRows()

@@ -20,7 +20,7 @@ from rooms.messaging import publisher
 from rooms.messaging.hub import hub
 from rooms.protocol.identifiers import room_topic
 from rooms.records import cleanup, closed_rooms, room_overrides
-from rooms.records.room_rows import registry
+from rooms.records.room_rows import room_rows
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Upkeep:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        await registry.write(_lives)
+        await room_rows.write(_has_members)
         await keyring.write_last_uses()
 
     async def close_rooms(self) -> bool:
@@ -67,8 +67,8 @@ class Upkeep:
         return await closed_rooms.close_again()
 
     async def overrides_changed(self, changes: dict[str, Any]) -> None:
-        """See `room_overrides.hear`."""
-        await room_overrides.hear(changes)
+        """See `room_overrides.apply_change`."""
+        await room_overrides.apply_change(changes)
 
     async def write(self) -> None:
         """Write and read what is due."""
@@ -76,7 +76,7 @@ class Upkeep:
             await room_overrides.load()
             await keyring.write_last_uses()
         self._runs += 1
-        await registry.write(_lives)
+        await room_rows.write(_has_members)
 
     async def clean_up(self) -> None:
         """Delete rows that nobody needs, once an hour."""
@@ -96,5 +96,5 @@ class Upkeep:
             await asyncio.sleep(SECONDS)
 
 
-def _lives(room_id: str) -> bool:
-    return hub().lives(room_topic(room_id))
+def _has_members(room_id: str) -> bool:
+    return hub().has_members(room_topic(room_id))

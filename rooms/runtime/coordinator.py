@@ -134,7 +134,7 @@ class Coordinator:
         self._gap = False
         try:
             await self._cluster.reconcile()
-            topics = list(hub().followed())
+            topics = list(hub().presence_versions())
             await resync.announce_gap(topics)
         except redis.Unavailable:
             self._gap = True
@@ -144,6 +144,6 @@ class Coordinator:
 
     async def _send_missed_presence(self) -> None:
         """Send a fresh state to rooms that have missed a change of presence."""
-        behind = await self._missed.find(hub().followed, hub().latest)
+        behind = await self._missed.find(hub().presence_versions, hub().latest_version)
         metrics.RESYNCED.value += len(behind)
         await resync.send_state(behind)

@@ -16,7 +16,7 @@ def describe() -> dict[str, Any]:
     """This process: host, pid, started (Unix time), sockets, rooms."""
     return process_stats.identity() | {
         "sockets": len(connections()),
-        "rooms": hub().rooms(),
+        "rooms": hub().count_topics(),
     }
 
 

@@ -50,6 +50,6 @@ async def _current(topic: str) -> Snapshot:
     """
     for _ in range(LISTINGS):
         snapshot = await factory.tracker().list(topic)
-        if snapshot.version >= hub().latest(topic):
+        if snapshot.version >= hub().latest_version(topic):
             break
     return snapshot

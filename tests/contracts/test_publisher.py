@@ -16,7 +16,7 @@ from beam.telemetry import metrics
 from rooms.messaging import publisher
 from rooms.messaging.fanout import release
 from rooms.messaging.hub import Hub
-from rooms.messaging.member import Held
+from rooms.messaging.member import HeldEvents
 from rooms.messaging.outbound import Ended, Receiver, Socket
 from rooms.protocol.event import Delivery, Event
 from rooms.protocol.messages import Close, Frame, Vsn
@@ -77,7 +77,7 @@ class FakeMember:
         self.fake = FakeSocket(vsn)
         self.socket: Socket = self.fake
         self.labels = labels
-        self.held: Held | None = None
+        self.held: HeldEvents | None = None
         self.since = 0
         self.intercepted: list[str] = []
 
@@ -223,7 +223,7 @@ async def test_a_member_that_joins_too_slowly_for_its_topic_hears_of_it(
 ) -> None:
     settings.BEAM = settings.BEAM | {"outbound_limit": 250}
     member = FakeMember(topic)
-    member.held = Held()
+    member.held = HeldEvents()
     await running_hub.attach(member)
     dropped = metrics.DROPPED.value
 
@@ -243,7 +243,7 @@ async def test_what_comes_at_once_during_a_join_is_held_however_large(
 ) -> None:
     settings.BEAM = settings.BEAM | {"outbound_limit": 250}
     member = FakeMember(topic)
-    member.held = Held()
+    member.held = HeldEvents()
     await running_hub.attach(member)
 
     await send(topic, {"n": 1, "text": "x" * 4_000})
@@ -256,7 +256,7 @@ async def test_a_held_member_gets_what_came_meanwhile_on_release(
     running_hub: Hub, topic: str
 ) -> None:
     member = FakeMember(topic, "user:a")
-    member.held = Held()
+    member.held = HeldEvents()
     await running_hub.attach(member)
     await send(topic, {"n": 1})
     await send(topic, {"n": 2}, skip=member.id)

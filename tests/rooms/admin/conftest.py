@@ -44,7 +44,7 @@ def nothing_set() -> Iterator[None]:
     """Drop the settings of rooms and Django's cache of content types."""
     ContentType.objects.clear_cache()
     yield
-    room_policy.set_own({})
+    room_policy.set_overrides({})
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from rooms.monitoring.activity_buffer import activity_buffer, take_buffer
 from rooms.protocol.identifiers import room_topic
 from rooms.records import room_overrides
 from rooms.records.room_policy import Policy, policy_for
-from rooms.records.room_rows import registry
+from rooms.records.room_rows import room_rows
 from rooms.runtime import Runtime, runtime
 from tests.clients import connected, until
 from tests.fakes import IdleUpkeep
@@ -102,7 +102,7 @@ async def test_processes_are_notified_after_the_settings_are_committed(
     within: list[bool] = []
 
     def run(request: Any, work: Any, error: str = "") -> None:
-        if work is room_overrides.tell:
+        if work is room_overrides.publish_change:
             within.append(connection.in_atomic_block)
 
     monkeypatch.setattr(live_data, "run", run)
@@ -134,20 +134,20 @@ async def test_all_processes_drop_the_settings_of_a_deleted_room(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"room_row_seconds": 0.0}
-    monkeypatch.setattr(registry, "_young", {})
+    monkeypatch.setattr(room_rows, "_new", {})
     runtime.put(Runtime(IdleUpkeep(reads_overrides=True)))
     one = await room(capacity=1)
     _client = await connected("ada")
     await room_overrides.load()
-    registry.joined("r")
-    await registry.write()
+    room_rows.joined("r")
+    await room_rows.write()
     assert policy_for("r").capacity == 1
 
     await post(admin, page(one, "delete"), post="yes")
 
     await until(lambda: policy_for("r").capacity == 0)
-    registry.joined("r")
-    await registry.write()
+    room_rows.joined("r")
+    await room_rows.write()
     assert (await Room.objects.aget(room_id="r")).capacity is None
 
 

@@ -264,4 +264,4 @@ async def test_a_join_that_fails_late_leaves_no_change_of_presence_untold(
 
     # What is missing costs all members a fresh state.
     version = (await tracker().list(topic)).version
-    await until(lambda: hub().followed().get(topic, version) == version)
+    await until(lambda: hub().presence_versions().get(topic, version) == version)

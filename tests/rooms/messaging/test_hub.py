@@ -39,16 +39,20 @@ async def test_an_event_of_a_topic_without_members_is_dropped(
     await asyncio.sleep(0)
 
     assert running_hub.size("nobody") == 0
-    assert running_hub.latest("nobody") == 0
+    assert running_hub.latest_version("nobody") == 0
 
 
 async def test_a_topic_lives_while_it_has_members(running_hub: Hub) -> None:
     member = FakeMember("t")
     await running_hub.attach(member)
-    lived = running_hub.lives("t"), running_hub.rooms(), running_hub.members
+    lived = (
+        running_hub.has_members("t"),
+        running_hub.count_topics(),
+        running_hub.members,
+    )
 
     running_hub.detach(member)
 
     assert lived == (True, 1, 1)
-    assert not running_hub.lives("t")
-    assert (running_hub.rooms(), running_hub.members) == (0, 0)
+    assert not running_hub.has_members("t")
+    assert (running_hub.count_topics(), running_hub.members) == (0, 0)

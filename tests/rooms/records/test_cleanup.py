@@ -65,8 +65,8 @@ async def test_rows_are_bounded_and_those_that_are_set_stay(settings: Settings) 
 @pytest.fixture
 def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three rows are read, and two deleted, at once."""
-    monkeypatch.setattr(cleanup, "MOST", 3)
-    monkeypatch.setattr(cleanup, "AT_ONCE", 2)
+    monkeypatch.setattr(cleanup, "MAX_READ", 3)
+    monkeypatch.setattr(cleanup, "BATCH_SIZE", 2)
 
 
 @pytest.mark.usefixtures("running_hub", "few_at_once")

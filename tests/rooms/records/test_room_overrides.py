@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def nothing_set() -> Iterator[None]:
     """Nothing is left for other tests."""
     yield
-    room_policy.set_own({})
+    room_policy.set_overrides({})
 
 
 async def test_what_is_set_wins_over_the_settings(settings: Settings) -> None:
@@ -62,7 +62,7 @@ async def test_what_was_known_stays_while_the_database_is_away(
     def away() -> None:
         raise DatabaseError
 
-    monkeypatch.setattr(room_overrides, "_set", away)
+    monkeypatch.setattr(room_overrides, "_read", away)
     with caplog.at_level(logging.WARNING):
         await room_overrides.load()
 
@@ -76,7 +76,7 @@ async def test_a_change_is_loaded_by_every_process() -> None:
     ada, bob = await connected("ada", "bob")
     await Room.objects.acreate(room_id="r", capacity=1)
 
-    await room_overrides.tell()
+    await room_overrides.publish_change()
     await ada.join("r")
 
     await until(lambda: policy_for("r").capacity == 1)

@@ -13,7 +13,7 @@ from pytest_django.fixtures import Settings
 from beam.telemetry import metrics
 from rooms.models import Room
 from rooms.records import room_rows as module
-from rooms.records.room_rows import Registry
+from rooms.records.room_rows import RoomRows
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,12 +28,12 @@ rooms = sync_to_async(lambda: list(Room.objects.values_list("room_id", flat=True
 
 
 async def test_a_first_join_makes_a_row() -> None:
-    registry = Registry()
+    room_rows = RoomRows()
     for room_id in ("a", "b", "a"):
-        registry.joined(room_id)
+        room_rows.joined(room_id)
     assert await rooms() == []
 
-    await registry.write()
+    await room_rows.write()
 
     assert await rooms() == ["a", "b"]
     assert (await Room.objects.aget(room_id="a")).last_joined is not None
@@ -51,28 +51,28 @@ def test_many_rooms_are_few_queries(
 async def test_more_joins_write_nothing_for_an_hour(
     clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry = Registry()
-    registry.joined("a")
-    await registry.write()
+    room_rows = RoomRows()
+    room_rows.joined("a")
+    await room_rows.write()
     written: list[object] = []
     monkeypatch.setattr(module, "_write", written.append)
 
-    registry.joined("a")
-    await registry.write()
+    room_rows.joined("a")
+    await room_rows.write()
     assert written == []
 
     clock(module.AGAIN_SECONDS + 1)
-    registry.joined("a")
-    await registry.write()
+    room_rows.joined("a")
+    await room_rows.write()
     assert written == [["a"]]
 
 
 async def test_what_an_admin_set_stays() -> None:
     await Room.objects.acreate(room_id="a", closed=True, capacity=5)
-    registry = Registry()
-    registry.joined("a")
+    room_rows = RoomRows()
+    room_rows.joined("a")
 
-    await registry.write()
+    await room_rows.write()
 
     room = await Room.objects.aget(room_id="a")
     assert (room.closed, room.capacity) == (True, 5)
@@ -84,22 +84,22 @@ async def test_a_database_that_is_away_is_asked_again_later(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    registry = Registry()
-    registry.joined("a")
+    room_rows = RoomRows()
+    room_rows.joined("a")
 
     def away(_: object) -> None:
         raise DatabaseError
 
     with monkeypatch.context() as broken:
         broken.setattr(module, "_write", away)
-        await registry.write()
-        await registry.write()
+        await room_rows.write()
+        await room_rows.write()
     assert caplog.text.count("cannot be written down") == 1
 
-    await registry.write()
+    await room_rows.write()
     assert await rooms() == []
     clock(module.RETRY_SECONDS + 1)
-    await registry.write()
+    await room_rows.write()
     assert await rooms() == ["a"]
 
 
@@ -108,13 +108,13 @@ async def test_what_waits_is_bounded_and_counted(
 ) -> None:
     monkeypatch.setattr(module, "MAX_KNOWN", 3)
     lost = metrics.ROOMS_UNWRITTEN.value
-    registry = Registry()
+    room_rows = RoomRows()
 
     for n in range(5):
-        registry.joined(f"r{n}")
+        room_rows.joined(f"r{n}")
 
     assert metrics.ROOMS_UNWRITTEN.value == lost + 2
-    await registry.write()
+    await room_rows.write()
     assert await rooms() == ["r0", "r1", "r2"]
 
 
@@ -122,21 +122,21 @@ async def test_a_room_that_came_and_went_gets_no_row(
     settings: Settings, clock: Callable[[float], None]
 ) -> None:
     settings.BEAM = settings.BEAM | {"room_row_seconds": 60.0}
-    registry = Registry()
+    room_rows = RoomRows()
     for n in range(1_000):
-        registry.joined(f"short-{n}")
-    registry.joined("long")
+        room_rows.joined(f"short-{n}")
+    room_rows.joined("long")
 
     clock(59)
-    await registry.write("long".__eq__)
+    await room_rows.write("long".__eq__)
     assert await rooms() == []
     clock(2)
-    await registry.write("long".__eq__)
+    await room_rows.write("long".__eq__)
 
     assert await rooms() == ["long"]
     # Nothing is kept of the others, whose next join is a first one.
-    assert list(registry._known) == ["long"]
-    registry.joined("short-1")
+    assert list(room_rows._known) == ["long"]
+    room_rows.joined("short-1")
     clock(61)
-    await registry.write("short-1".__eq__)
+    await room_rows.write("short-1".__eq__)
     assert await rooms() == ["long", "short-1"]

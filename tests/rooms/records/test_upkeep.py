@@ -16,7 +16,7 @@ from rooms.monitoring.process_stats import ProcessStats
 from rooms.monitoring.reporter import Reporter
 from rooms.records import cleanup, room_overrides
 from rooms.records import upkeep as upkeep_module
-from rooms.records.room_rows import Registry, registry
+from rooms.records.room_rows import RoomRows, room_rows
 from rooms.records.upkeep import Upkeep
 from tests.clients import until
 
@@ -27,13 +27,13 @@ async def test_what_waits_is_written_at_the_stop(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.BEAM = settings.BEAM | {"room_row_seconds": 0.0}
-    registry = Registry()
-    monkeypatch.setattr(upkeep_module, "registry", registry)
+    room_rows = RoomRows()
+    monkeypatch.setattr(upkeep_module, "room_rows", room_rows)
     row, key = await sync_to_async(api_keys.make)("billing", api_keys.SCOPES)
     upkeep = Upkeep()
     upkeep.start()
     await api_keys.keyring.find(key)
-    registry.joined("r-waits")
+    room_rows.joined("r-waits")
 
     await upkeep.stop()
 
@@ -43,12 +43,12 @@ async def test_what_waits_is_written_at_the_stop(
 
 
 async def test_upkeep_that_was_never_started_writes_nothing() -> None:
-    registry.joined("r-never")
+    room_rows.joined("r-never")
 
     await Upkeep().stop()
 
     assert not await Room.objects.aexists()
-    await registry.write()
+    await room_rows.write()
 
 
 async def test_a_database_that_hangs_stops_no_report(
