@@ -68,8 +68,8 @@ def test_members_join_talk_and_leave(any_server: Server, vsn: str) -> None:
 
     source = {"user_id": "ada", "session": "ada:1"}
     assert got["join"] == got["ok"] == got["left"] == got["rejoin"] == ["ok", {}]
-    assert [message.get("n") for message in got["heard"]][:3] == [1, 2, 3]
-    assert all(message["from"] == source for message in got["heard"])
+    assert [message.get("n") for message in got["received"]][:3] == [1, 2, 3]
+    assert all(message["from"] == source for message in got["received"])
     assert got["error"][0] == "error"
     assert got["error"][1]["reason"] == "invalid_payload"
     assert got["reserved"][1]["reason"] == "reserved_event"
@@ -185,7 +185,7 @@ def test_the_old_client_counts_each_member_once(any_server: Server) -> None:
     assert got["order"][:2] == ["state", "diff"]
     assert got["order"].count("state") == 1
     assert got["metas"] == [1, 1, 1]
-    assert got["heard"] == [1, 2]
+    assert got["received"] == [1, 2]
 
 
 def test_the_web_client_of_the_original_service_works(any_server: Server) -> None:
@@ -206,7 +206,7 @@ def test_binary_payloads_go_both_ways(beam_server: Serve) -> None:
     got = node("binary", arguments(beam_server("conformance")))
 
     assert got["echo"] == ["ok", [0, 1, 255]]
-    assert (got["pushed"], got["heard"]) == ([[7]], [[8, 9]])
+    assert (got["pushed"], got["received"]) == ([[7]], [[8, 9]])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -233,4 +233,4 @@ async def test_a_client_rejoins_after_a_restart(beam_server: Serve, kind: str) -
     assert answer.status_code == 200
     got = json.loads(await scenario.stdout.readline())
     await scenario.wait()
-    assert got == {"opens": 2, "heard": [{"n": 1}], "keys": ["ada:1"]}
+    assert got == {"opens": 2, "received": [{"n": 1}], "keys": ["ada:1"]}

@@ -27,7 +27,7 @@ def test_messages_cross_in_order_and_presence_agrees(
 
     got = node("sequence", arguments(one, other=two.socket_url, room="crossing"))
 
-    assert got["heard"] == list(range(500))
+    assert got["received"] == list(range(500))
     assert got["direct"] == [1]
     assert got["ok"] == 500
 

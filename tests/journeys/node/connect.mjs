@@ -59,7 +59,7 @@ export function roomChannel(socket, member, extra = {}) {
   });
 }
 
-/** For a scenario that goes on until it is told to end. */
+/** For a scenario without an end of its own: the test stops it. */
 export function stay() {
   clearTimeout(limit);
 }

@@ -1,6 +1,6 @@
 // A large room, with the official client of today and with 1.3.4: `args.old`.
-// Tells what the client saw by the time that it knows everybody, and again when
-// it is told to go on (a line on stdin) and knows `args.then` members.
+// Prints what the client received until it knew all members, and again when it
+// continues (after a line on stdin) and knows `args.then` members.
 import { createRequire } from "node:module";
 import { once } from "node:events";
 import WebSocket from "ws";
@@ -54,19 +54,19 @@ for (const name of ["presence_state", "presence_diff", "beam_gap"]) {
 }
 channel.join();
 
-async function everybody(count) {
+async function allPresent(count) {
   await until(`${count} members, not ${Object.keys(current()).length}`,
     () => Object.keys(current()).length === count);
   const metas = Object.values(current());
   result.metas = metas.every(({ metas: [meta, ...more] }) => more.length === 0 && meta.phx_ref);
 }
 
-await everybody(args.members);
+await allPresent(args.members);
 if (args.then !== undefined) {
   process.stdout.write(JSON.stringify(result) + "\n");
   await once(process.stdin, "data");
   result.order = [];
-  await everybody(args.then);
+  await allPresent(args.then);
   if (args.until) await until(args.until, () => result.order.includes(args.until));
 }
 finish(result);

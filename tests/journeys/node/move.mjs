@@ -1,5 +1,5 @@
 // Many clients in one room, on several processes: when one process ends, its
-// clients are back on another, and everybody sees everybody.
+// clients connect to another, and all members see all members.
 import { args, connect, finish, Presence, roomChannel, settled, until } from "./connect.mjs";
 
 const members = args.users.map((user_token) => {
@@ -17,11 +17,11 @@ const complete = (member) => {
     && all.every(([, metas]) => metas === 1);
 };
 await Promise.all(members.map(({ channel }) => settled(channel.join())));
-await until("everybody to see everybody", () => members.every(complete));
+await until("all members to see all members", () => members.every(complete));
 
 process.stdout.write("joined\n");
 await until("a client to come back", () => members.some(({ opens }) => opens > 1));
 await until("all of the process's clients", () =>
   members.every(({ opens, codes }) => opens === codes.length + 1));
-await until("everybody to see everybody again", () => members.every(complete));
+await until("all members to see all members again", () => members.every(complete));
 finish({ opens: members.map(({ opens }) => opens), codes: members.flatMap(({ codes }) => codes) });

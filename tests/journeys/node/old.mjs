@@ -1,5 +1,5 @@
 // phoenix 1.3.4, as the original's users run it: static Presence functions,
-// no queue for early diffs, every repeated join counted.
+// no queue for early diffs, and every repeated join counts.
 import { createRequire } from "node:module";
 import WebSocket from "ws";
 
@@ -9,7 +9,7 @@ globalThis.XMLHttpRequest ??= class {};
 const { Presence, Socket } = createRequire(import.meta.url)("phoenix-1-3");
 const { args, finish, settled, until } = await import("./connect.mjs");
 
-const result = { joins: {}, order: [], heard: [] };
+const result = { joins: {}, order: [], received: [] };
 const member = (token, session_id) => {
   const socket = new Socket(args.url, { transport: WebSocket, params: { user_token: token } });
   socket.connect();
@@ -30,13 +30,13 @@ bob.on("presence_diff", (diff) => {
   result.order.push("diff");
   state = Presence.syncDiff(state, diff, count, () => {});
 });
-bob.on("new_msg", (payload) => result.heard.push(payload.n));
+bob.on("new_msg", (payload) => result.received.push(payload.n));
 result.join = await settled(bob.join());
-await until("everybody", () => Object.keys(state).length === 4);
+await until("all members", () => Object.keys(state).length === 4);
 
 result.push = await settled(others[0].push("new_msg", { to: [{ userId: "bob" }], n: 1 }));
 await settled(others[1].push("new_msg", { broadcast: true, n: 2 }));
-await until("both messages", () => result.heard.length === 2);
+await until("both messages", () => result.received.length === 2);
 await settled(others[0].leave());
 await until("a leave", () => Object.keys(state).length === 3);
 result.metas = Object.values(state).map(({ metas }) => metas.length);

@@ -23,7 +23,7 @@ ada.channel.push("new_msg", { type: "SIGNAL", to: [{ session }], content: 2 });
 ada.channel.push("new_msg", { type: "CHAT", broadcast: true, content: 3 });
 await until("three messages", () => bob.seen.messages.length === 3);
 
-// An answer to whoever sent it: `from` is an entry of `to` as it is.
+// An answer to the sender: `from` is a valid entry of `to`.
 bob.channel.push("new_msg", { type: "ANSWER", to: [bob.seen.messages[0].from] });
 await until("the answer", () => ada.seen.messages.length === 1);
 

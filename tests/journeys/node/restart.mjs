@@ -4,11 +4,11 @@ import { args, connect, finish, Presence, roomChannel, settled, until } from "./
 const socket = connect({ user_token: args.ada });
 const channel = roomChannel(socket, { session_id: 1 });
 const presence = new Presence(channel);
-const heard = [];
+const received = [];
 let opens = 0, syncs = 0;
 socket.onOpen(() => opens++);
 presence.onSync(() => syncs++);
-channel.on("new_msg", (payload) => heard.push(payload));
+channel.on("new_msg", (payload) => received.push(payload));
 await settled(channel.join());
 await until("oneself", () => presence.state["ada:1"]);
 const ref = presence.state["ada:1"].metas[0].phx_ref;
@@ -21,5 +21,5 @@ await until("a new presence", () => {
   return metas.length === 1 && metas[0].phx_ref !== ref;
 });
 process.stdout.write("rejoined\n");
-await until("a message", () => heard.length === 1);
-finish({ opens, heard, keys: presence.list((key) => key) });
+await until("a message", () => received.length === 1);
+finish({ opens, received, keys: presence.list((key) => key) });

@@ -1,5 +1,5 @@
-// Many clients talk in one room while the server's processes are replaced one by
-// one. Tells how long each was away by its own account, and as the others saw it.
+// Many clients send in one room while the server's processes are replaced one by
+// one. Prints for how long each was disconnected, and absent for the others.
 import { args, connect, finish, Presence, roomChannel, settled, until } from "./connect.mjs";
 
 const now = () => performance.now();
@@ -15,7 +15,7 @@ const members = args.users.map((user_token, number) => {
   const channel = roomChannel(socket, { session_id: 1 });
   const member = {
     number, channel, presence: new Presence(channel),
-    opens: 0, codes: [], sent: 0, lost: null, absent: {}, heard: {}, wrong: [],
+    opens: 0, codes: [], sent: 0, lost: null, absent: {}, received: {}, wrong: [],
   };
   socket.onOpen(() => member.opens++);
   socket.onClose((event) => {
@@ -24,10 +24,10 @@ const members = args.users.map((user_token, number) => {
   });
   channel.on("new_msg", ({ n, open, from }) => {
     const key = `${from.session} ${open}`;
-    if (n <= (member.heard[key] ?? -1)) member.wrong.push(`${key}: ${n} after ${member.heard[key]}`);
-    member.heard[key] = n;
+    if (n <= (member.received[key] ?? -1)) member.wrong.push(`${key}: ${n} after ${member.received[key]}`);
+    member.received[key] = n;
   });
-  // `onLeave` comes for each meta; who has none left is absent.
+  // `onLeave` is called for each meta; a member without metas is absent.
   member.presence.onLeave((key, current) => {
     if (current.metas.length === 0) member.absent[key] = now();
   });
@@ -49,7 +49,7 @@ for (const member of members) {
     member.lost = null;
   });
 }
-await until("everybody to see everybody", () => members.every(complete));
+await until("all members to see all members", () => members.every(complete));
 process.stdout.write("joined\n");
 
 let talking = true;
@@ -68,12 +68,12 @@ async function talk(member) {
 for (const member of members) talk(member);
 
 await until("every client to be moved", () => members.every(({ opens }) => opens > 1));
-await until("the word that all processes were replaced", () => replaced);
-await until("everybody to see everybody again", () => members.every(complete));
+await until("a line on stdin: all processes were replaced", () => replaced);
+await until("all members to see all members again", () => members.every(complete));
 talking = false;
 finish({
   longest, refused, answered,
   codes: [...new Set(members.flatMap(({ codes }) => codes))],
   wrong: members.flatMap(({ wrong }) => wrong),
-  heard: members.map(({ heard }) => Object.keys(heard).length),
+  received: members.map(({ received }) => Object.keys(received).length),
 });

@@ -9,8 +9,8 @@ there.connect();
 const from = roomChannel(sender, { session_id: 1 });
 const to = roomChannel(there, { session_id: 1 });
 const here = new Presence(from), over = new Presence(to);
-const heard = [], direct = [];
-to.on("new_msg", ({ n }) => heard.push(n));
+const received = [], direct = [];
+to.on("new_msg", ({ n }) => received.push(n));
 to.on("whisper", ({ n }) => direct.push(n));
 await settled(from.join());
 await settled(to.join());
@@ -25,4 +25,4 @@ await until("the whisper", () => direct.length === 1);
 
 await settled(to.leave());
 await until("the leave", () => keys(here) === "ada:1");
-finish({ heard, direct, ok: replies.filter((status) => status === "ok").length });
+finish({ received, direct, ok: replies.filter((status) => status === "ok").length });

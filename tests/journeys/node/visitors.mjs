@@ -1,5 +1,5 @@
-// People in a room who talk all the time. Tells each event as a line of JSON;
-// a line "join NAME" on stdin has somebody try to join again.
+// Users in a room that send all the time. Prints each event as a line of JSON;
+// after a line "join NAME" on stdin that user tries to join again.
 import { createInterface } from "node:readline";
 import { args, connect, roomChannel, settled, stay, until } from "./connect.mjs";
 
@@ -23,7 +23,7 @@ for (const [name, user_token] of Object.entries(args.users)) {
   };
   await member.enter();
 }
-await until("everybody to be in", () =>
+await until("all members to be joined", () =>
   [...members.values()].every(({ channel }) => channel.state === "joined"));
 stay();
 say({ event: "joined" });
