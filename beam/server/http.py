@@ -134,7 +134,7 @@ class HttpChannel(HTTPChannel):
             super().allHeadersReceived()  # type: ignore[no-untyped-call]
 
     def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802 - Twisted's name
-        metrics.MALFORMED_REQUESTS.value += 1
+        metrics.BAD_REQUESTS.value += 1
         super()._respondToBadRequestAndDisconnect()  # type: ignore[no-untyped-call]
 
     def rawDataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name

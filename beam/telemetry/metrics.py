@@ -229,9 +229,7 @@ MESSAGES_DROPPED = _counter(
 BATCH_ITEMS_REFUSED = _counter(
     "batch_items_refused", "Events of batches that were not valid"
 )
-MALFORMED_REQUESTS = _counter(
-    "malformed_requests", "HTTP requests that cannot be read: 400"
-)
+BAD_REQUESTS = _counter("bad_requests", "HTTP requests that cannot be read: 400")
 PAGES_REFUSED = _counter(
     "pages_refused", "Requests of the admin and other pages answered with 400 or 403"
 )
