@@ -7,7 +7,9 @@ from typing import Any
 
 from beam.config.conf import conf
 from rooms.auth.client_ip import client_ip
-from rooms.messaging.outbound import EXTENSION, AsgiSocket, PreparedSocket, Socket
+from rooms.messaging.asgi_socket import AsgiSocket
+from rooms.messaging.outbound import EXTENSION, Socket
+from rooms.messaging.prepared_socket import PreparedSocket
 from rooms.protocol.handshake import Handshake, negotiate
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
