@@ -35,6 +35,7 @@ from beam.server.websocket import configured
 from beam.server.websocket_output import CLOSE_SECONDS
 from rooms.channels.refused_connect import HTTP_RESPONSE
 from rooms.messaging.connections import connections
+from rooms.messaging.observers import observers
 from rooms.messaging.outbound import EXTENSION
 from rooms.runtime import drain, runtime
 
@@ -189,7 +190,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         `drain_seconds` and the time of a close handshake.
         """
         connections().drain()
-        everyone = connections().everyone()
+        everyone = [*connections().everyone(), *observers().everyone()]
         logger.info("Stopping: %d connections to close", len(everyone))
         try:
             await self._port.stopListening().asFuture(asyncio.get_event_loop())

@@ -1,6 +1,6 @@
-"""Owns what admins watch: a room as its members hear it, and how the service does.
+"""What admins observe: the events of a room, and the statistics of the service.
 
-Nobody is seen by watching, and nothing can be sent.
+Observers are not present and not counted, and they can send nothing.
 """
 
 from __future__ import annotations
@@ -32,11 +32,20 @@ from rooms.runtime import processes
 BUSIEST: Final = 10
 
 
-class Watch(Channel):
-    """A room as its members hear it; direct messages are not shown."""
+class Observer(Channel):
+    """A channel of an admin: it receives the events of its topic, unseen."""
+
+    async def subscribe(self) -> None:
+        """Receive the events of the topic, but be no member of it."""
+        if self.stopped:
+            raise Refused(Reason.UNAVAILABLE)
+        await hub().attach_observer(self)
+
+
+class RoomObserver(Observer):
+    """The events that all members of a room receive; direct messages are not shown."""
 
     intercepts = frozenset({REMOVE})
-    counts = False
     _state: State
 
     async def join(self, payload: Any) -> Any:
@@ -57,17 +66,17 @@ class Watch(Channel):
         hub().note_state(self.topic, self.since)
 
     def intercepted(self, event: str, payload: Any) -> None:
-        """Members were removed; who watches stays, and is told."""
+        """Members were removed: the observer stays, and is notified."""
         self.push("beam_removed", payload)
 
     def receive(self, event: Any, payload: Any, ref: Any) -> Awaitable[None]:
-        """`room`: who holds each member, whether it is closed, what was sent."""
+        """`room`: the process of each member, whether it is closed, what was sent."""
         if event != "room":
-            raise Refused(Reason.FORBIDDEN, "who watches does not talk")
+            raise Refused(Reason.FORBIDDEN, "observers cannot send events")
         return self._room(ref)
 
     async def _room(self, ref: Any) -> None:
-        # First: what is added up meanwhile is in both, not in neither.
+        # First: what is added up at the same time is in both, not in neither.
         fresh = list(activity_buffer.sent.get(self.topic, ()))
         try:
             owners = await tracker().owners(self.topic)
@@ -91,15 +100,13 @@ def _newest(records: Iterable[Record]) -> list[Record]:
     return sorted(once.values(), key=itemgetter("at"), reverse=True)[:MAX_SENT]
 
 
-class Live(Channel):
-    """How the service does: the last quarter of an hour, and then what comes."""
-
-    counts = False
+class ServiceObserver(Observer):
+    """The statistics of the service: 15 minutes of the past, then each report."""
 
     async def join(self, payload: Any) -> Any:
-        """The past as sums up to the step `next`, which points go on from.
+        """The past as sums up to the interval `next`, at which reports begin.
 
-        While Redis is away nothing is known; the page joins again afterwards.
+        Empty while Redis is unavailable; the page joins again afterwards.
         """
         now = time.time()
         points: list[Record] = []
@@ -109,7 +116,7 @@ class Live(Channel):
             await self.subscribe()
             points, warnings = await activity().reports(now)
             there = True
-        # Of the step before this one some may not have been told yet.
+        # Some reports of the interval before this one may still be missing.
         following = interval_of(now, REPORT_SECONDS) - 1
         return {
             "steps": sums(points, following, REPORT_SECONDS),
@@ -123,7 +130,7 @@ class Live(Channel):
     def receive(self, event: Any, payload: Any, ref: Any) -> Awaitable[None]:
         """`top`: processes and the busiest rooms, now."""
         if event != "top":
-            raise Refused(Reason.FORBIDDEN, "ask for top")
+            raise Refused(Reason.FORBIDDEN, "the only message is top")
         return self._top(ref)
 
     async def _top(self, ref: Any) -> None:
@@ -146,4 +153,4 @@ class Live(Channel):
         self.reply(ref, "ok", {"rooms": rooms, "processes": live})
 
 
-PATTERNS: Final = Patterns({"room:*": Watch, LIVE_TOPIC: Live})
+PATTERNS: Final = Patterns({"room:*": RoomObserver, LIVE_TOPIC: ServiceObserver})

@@ -1,7 +1,7 @@
-"""Owns the WebSocket door of admins: they watch, by Django's own session.
+"""The WebSocket of the pages of Django admin: `/admin/live/websocket`.
 
-`/admin/live/websocket` is for the pages of Django admin. Who is logged in there
-and may view rooms hears what `rooms.admin.channels` tells.
+Admins that are logged in and may view rooms join the channels of
+`rooms.admin.channels`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from rooms.channels.consumer import Consumer
 from rooms.channels.socket_channels import SocketChannels
 from rooms.messaging import publisher
 from rooms.messaging.background_tasks import background_tasks
-from rooms.messaging.connections import connections, logged_out_event
+from rooms.messaging.observers import logged_out_event, observers
 from rooms.protocol.handshake import Handshake, Refused
 from rooms.protocol.messages import Close, Frame
 
@@ -45,7 +45,6 @@ Session: Final = import_module(settings.SESSION_ENGINE).SessionStore
 class ObserverConsumer(Consumer):
     """One admin's WebSocket, for as long as the admin is logged in and may watch."""
 
-    counts = False
     _key: str
     _recheck: asyncio.TimerHandle | None = None
 
@@ -56,7 +55,6 @@ class ObserverConsumer(Consumer):
             raise Refused("a page of another origin", "origin")
         shake = handshake_of(scope, allowed=None)
         self._key = scope["session"].session_key or ""
-        self.session = digest(self._key)
         user = await self._user()
         if user is None:
             raise Refused("nobody who may watch", "session")
@@ -83,12 +81,12 @@ class ObserverConsumer(Consumer):
 
     def opened(self) -> None:
         """Close the connection with the login, and check its rights every so often."""
-        connections().add(self)
+        observers().add(self, digest(self._key))
         self._recheck_later()
 
     def ended(self, reason: str, seconds: float) -> None:
         """Stop the checks."""
-        connections().discard(self)
+        observers().discard(self)
         if self._recheck is not None:
             self._recheck.cancel()
 

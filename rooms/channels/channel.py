@@ -46,7 +46,6 @@ class Channel:
     # Those of `intercepts` that wait for nothing: see `interrupted`.
     urgent: frozenset[str] = frozenset()
     labels: tuple[str, ...] = ()
-    counts = True
 
     def __init__(self, topic: str, frame: Frame, owner: Owner) -> None:
         self.id = f"{_PROCESS}{next(_ids)}"

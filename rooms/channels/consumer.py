@@ -42,10 +42,6 @@ class Consumer(AsyncConsumer):
 
     # An alias that names no layer: no mailbox for each connection.
     channel_layer_alias = ""
-    # Whether it is one of the connections that statistics count.
-    counts = True
-    # Of an admin's login: its digest.
-    session = ""
 
     identity: Identity
     address: str

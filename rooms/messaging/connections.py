@@ -17,33 +17,23 @@ from rooms.protocol.messages import Close
 from rooms.protocol.rate_limit import Streaks
 
 DISCONNECT: Final = "disconnect"
-LOGGED_OUT: Final = "logged_out"
 
 
 class Closeable(Protocol):
-    """An open connection.
-
-    `counts`: whether it is a client's, and not an admin's of the login `session`.
-    """
+    """An open connection."""
 
     identity: Identity
     address: str
     socket: Socket
-    counts: bool
-    session: str
 
     def close(self, code: Close, reason: str = "") -> None:
         """End it: its channels at once, the socket by handshake."""
 
 
 class Connections:
-    """Every open connection. `draining`: no more are taken.
-
-    Those of admins are kept apart: no user's, under no limit, in no figure.
-    """
+    """Every open connection of a client; see `rooms.messaging.observers` for admins."""
 
     def __init__(self) -> None:
-        self._of_staff: set[Closeable] = set()
         self._by_user: dict[str, set[Closeable]] = {}
         self._by_address: Counter[str] = Counter()
         self._is_draining = False
@@ -64,15 +54,11 @@ class Connections:
 
     def add(self, connection: Closeable) -> None:
         """Know a connection from now on."""
-        if not connection.counts:
-            self._of_staff.add(connection)
-            return
         self._by_user.setdefault(connection.identity.user_id, set()).add(connection)
         self._by_address[connection.address] += 1
 
     def discard(self, connection: Closeable) -> None:
         """Forget a connection; one that is not known is no error."""
-        self._of_staff.discard(connection)
         user_id = connection.identity.user_id
         mine = self._by_user.get(user_id, set())
         if connection not in mine:
@@ -88,8 +74,6 @@ class Connections:
         """Whether its user and its address may have one more here."""
         of_user, of_address = conf().max_user_connections, conf().max_ip_connections
         known = self._by_user.get(connection.identity.user_id, ())
-        if not connection.counts:
-            return True
         if of_user and len(known) >= of_user:
             return False
         return not of_address or self._by_address[connection.address] < of_address
@@ -106,21 +90,13 @@ class Connections:
 
     def everyone(self) -> list[Closeable]:
         """All of them, as a list of its own."""
-        clients = [each for mine in self._by_user.values() for each in mine]
-        return [*clients, *self._of_staff]
+        return [each for mine in self._by_user.values() for each in mine]
 
     def disconnect(self, delivery: Delivery) -> None:
         """Close the connections of the user that an event names."""
         user_id = orjson.loads(delivery.payload)["user_id"]
         for connection in list(self._by_user.get(user_id, ())):
             connection.close(Close.GOING_AWAY)
-
-    def log_out(self, delivery: Delivery) -> None:
-        """Close the connections of the admin login that an event names."""
-        session = orjson.loads(delivery.payload)["session"]
-        for connection in list(self._of_staff):
-            if connection.session == session:
-                connection.close(Close.GOING_AWAY, "session")
 
 
 def _client(connection: Closeable) -> tuple[str, str]:
@@ -131,11 +107,6 @@ def _client(connection: Closeable) -> tuple[str, str]:
 def disconnect_event(user_id: str) -> Event:
     """The event that closes every connection of a user, in all processes."""
     return Event(topic=CONTROL_TOPIC, name=DISCONNECT, payload={"user_id": user_id})
-
-
-def logged_out_event(session: str) -> Event:
-    """The event that closes every connection of an admin's login."""
-    return Event(topic=CONTROL_TOPIC, name=LOGGED_OUT, payload={"session": session})
 
 
 @per_loop

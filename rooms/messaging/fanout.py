@@ -58,8 +58,8 @@ def _write_to_all(topic: TopicMembers, run: Sequence[Delivery]) -> None:
     """Write events to all members but their senders: the same bytes for all."""
     skipped = {delivery.skip for delivery in run if delivery.skip}
     joined: dict[Vsn, bytes] = {}
-    metrics.FAN_OUT.observe(len(topic.members), len(run))
-    for member in list(topic.members.values()):
+    metrics.FAN_OUT.observe(len(topic.recipients), len(run))
+    for member in list(topic.recipients.values()):
         socket = member.socket
         if member.held is not None:
             member.held.add(run)
@@ -75,7 +75,7 @@ def _write_to_all(topic: TopicMembers, run: Sequence[Delivery]) -> None:
 
 def _write_one(topic: TopicMembers, delivery: Delivery) -> None:
     """Write an event that is direct, intercepted, or partly known to some members."""
-    found = topic.members if delivery.to is None else topic.addressed(delivery.to)
+    found = topic.recipients if delivery.to is None else topic.addressed(delivery.to)
     meant = [m for m in found.values() if m.held is not None or _is_for(m, delivery)]
     for member in meant:
         if member.held is None:

@@ -87,11 +87,21 @@ class Hub:
 
     async def attach(self, member: Member) -> None:
         """Deliver to a member. Returns when the layer is subscribed to its topic."""
-        name = member.topic
+        self._topic(member.topic).add(member)
+        self.members += 1
+        await self._subscribe(member.topic)
+
+    async def attach_observer(self, observer: Member) -> None:
+        """Like `attach`, but the observer is not counted."""
+        self._topic(observer.topic).add_observer(observer)
+        await self._subscribe(observer.topic)
+
+    def _topic(self, name: str) -> TopicMembers:
         if (topic := self._topics.get(name)) is None:
             topic = self._topics[name] = TopicMembers()
-        topic.add(member)
-        self.members += member.counts
+        return topic
+
+    async def _subscribe(self, name: str) -> None:
         if not self._mailbox.is_read:
             await self.start()
         if not self._subscriptions.has(name):
@@ -99,12 +109,14 @@ class Hub:
             await asyncio.shield(self._subscriptions.change(name))
 
     def detach(self, member: Member) -> None:
-        """Stop delivering to a member, at once. A member that is gone is no error."""
+        """Stop delivering to a member or an observer, at once. Idempotent."""
         topic = self._topics.get(member.topic)
-        if topic is None or not topic.remove(member):
+        if topic is None:
             return
-        self.members -= member.counts
-        if not topic.members:
+        before = topic.member_count
+        topic.remove(member)
+        self.members -= before - topic.member_count
+        if not topic.recipients:
             del self._topics[member.topic]
             self._subscriptions.change(member.topic)
 
@@ -155,17 +167,17 @@ class Hub:
         return 0 if found is None else found.version_log.latest
 
     def count_topics(self) -> int:
-        """How many topics have members in this process: such as count."""
-        return sum(topic.counted > 0 for topic in self._topics.values())
+        """How many topics have members in this process."""
+        return sum(topic.member_count > 0 for topic in self._topics.values())
 
     def has_members(self, topic: str) -> bool:
-        """Whether a topic has members in this process: such as count."""
+        """Whether a topic has members in this process."""
         found = self._topics.get(topic)
-        return found is not None and found.counted > 0
+        return found is not None and found.member_count > 0
 
     def size(self, topic: str) -> int:
-        """How many members the topic has in this process."""
-        return len(self._topics[topic].members) if topic in self._topics else 0
+        """How many members and observers the topic has in this process."""
+        return len(self._topics[topic].recipients) if topic in self._topics else 0
 
 
 def _observe_latency(written: Iterable[Delivery]) -> None:

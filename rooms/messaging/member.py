@@ -17,7 +17,6 @@ class Member(Protocol):
 
     `held`: not None while the join is under way; events wait there.
     `since`: presence changes up to this version are known to the client.
-    `counts`: whether it is counted among the members of the topic.
     `intercepts`: names of events that go to `handle_out` instead of the socket.
     `urgent`: those of `intercepts` that are handed over during a join too.
     """
@@ -30,7 +29,6 @@ class Member(Protocol):
     since: int
     intercepts: frozenset[str]
     urgent: frozenset[str]
-    counts: bool
 
     def handle_out(self, delivery: Delivery) -> None:
         """Take an intercepted event instead of the socket."""

@@ -1,4 +1,4 @@
-"""Owns the local members of one topic, by id and by label."""
+"""Owns the local members and observers of one topic."""
 
 from __future__ import annotations
 
@@ -9,40 +9,50 @@ from rooms.messaging.member import Member
 
 
 class TopicMembers:
-    """The members of one topic in this process.
+    """The members and observers of one topic in this process.
 
-    `counted`: how many of them count. `intercepts`: the names of events that a
-    member may have intercepted. `version_log`: which changes of the topic's
-    presence were delivered here.
+    `recipients`: all of them by id; events are delivered to them alike.
+    `intercepts`: the names of events that one of them may have intercepted.
+    `version_log`: which changes of the topic's presence were delivered here.
     """
 
-    __slots__ = ("by_label", "counted", "intercepts", "members", "version_log")
+    __slots__ = ("_observers", "by_label", "intercepts", "recipients", "version_log")
 
     def __init__(self) -> None:
-        self.members: dict[str, Member] = {}
-        self.counted = 0
+        self.recipients: dict[str, Member] = {}
+        # The ids of observers. Shared while empty: most topics have none.
+        self._observers: frozenset[str] = frozenset()
         self.by_label: dict[str, dict[str, Member]] = {}
         self.intercepts: frozenset[str] = frozenset()
         self.version_log = VersionLog()
 
+    @property
+    def member_count(self) -> int:
+        """How many members there are, observers not counted."""
+        return len(self.recipients) - len(self._observers)
+
     def add(self, member: Member) -> None:
         """Deliver to a member from now on."""
-        self.members[member.id] = member
-        self.counted += member.counts
+        self.recipients[member.id] = member
         self.intercepts |= member.intercepts
         for label in member.labels:
             self.by_label.setdefault(label, {})[member.id] = member
 
-    def remove(self, member: Member) -> bool:
-        """Deliver to a member no more; whether it was there."""
-        if self.members.pop(member.id, None) is None:
-            return False
-        self.counted -= member.counts
-        for label in member.labels:
-            self.by_label[label].pop(member.id, None)
+    def add_observer(self, observer: Member) -> None:
+        """Deliver to an observer from now on."""
+        self._observers |= {observer.id}
+        self.add(observer)
+
+    def remove(self, recipient: Member) -> None:
+        """Stop delivering to a member or an observer, if it is there."""
+        if self.recipients.pop(recipient.id, None) is None:
+            return
+        if self._observers:
+            self._observers -= {recipient.id}
+        for label in recipient.labels:
+            self.by_label[label].pop(recipient.id, None)
             if not self.by_label[label]:
                 del self.by_label[label]
-        return True
 
     def addressed(self, labels: Iterable[str]) -> dict[str, Member]:
         """The members that have one of the labels; looks at no others."""

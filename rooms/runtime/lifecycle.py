@@ -12,9 +12,10 @@ from beam.config.conf import conf
 from beam.loops import per_loop
 from presence import factory
 from rooms.messaging.background_tasks import background_tasks
-from rooms.messaging.connections import DISCONNECT, LOGGED_OUT, connections
+from rooms.messaging.connections import DISCONNECT, connections
 from rooms.messaging.grace_period import grace_periods
 from rooms.messaging.hub import hub
+from rooms.messaging.observers import LOGGED_OUT, observers
 from rooms.messaging.presence_diffs import diffs
 from rooms.monitoring.reporter import reporter
 from rooms.protocol.event import Delivery
@@ -85,7 +86,7 @@ class Runtime:
     def _connect(self) -> None:
         control = hub().control
         control.register(DISCONNECT, connections().disconnect)
-        control.register(LOGGED_OUT, connections().log_out)
+        control.register(LOGGED_OUT, observers().log_out)
         control.register(CHANGED, self._on_overrides_changed)
 
     def _coordinate(self) -> Coordinator:

@@ -69,7 +69,6 @@ class FakeMember:
 
     intercepts: frozenset[str] = frozenset()
     urgent: frozenset[str] = frozenset()
-    counts = True
 
     def __init__(self, topic: str, *labels: str, vsn: Vsn = Vsn.V2) -> None:
         self.id = f"m{next(_ids)}"

@@ -218,7 +218,7 @@ async def test_no_channel_sends_names_of_phoenix(
 ) -> None:
     [ada] = await connected("ada")
     await ada.join(room)
-    [channel] = hub()._topics[f"room:{room}"].members.values()
+    [channel] = hub()._topics[f"room:{room}"].recipients.values()
 
     with pytest.raises(ValueError, match="reserved"):
         await getattr(channel, name)(event, {})

@@ -56,3 +56,26 @@ async def test_a_topic_lives_while_it_has_members(running_hub: Hub) -> None:
     assert lived == (True, 1, 1)
     assert not running_hub.has_members("t")
     assert (running_hub.count_topics(), running_hub.members) == (0, 0)
+
+
+async def test_an_observer_gets_events_and_is_not_counted(running_hub: Hub) -> None:
+    member, observer = FakeMember("t"), FakeMember("t")
+    await running_hub.attach_observer(observer)
+    assert not running_hub.has_members("t")
+    await running_hub.attach(member)
+
+    running_hub.deliver(Event(topic="t", name="changed", payload={}).pack())
+    await asyncio.sleep(0)
+
+    assert observer.fake.got == member.fake.got == [{}]
+    assert _numbers(running_hub) == (1, 1, 2)
+    running_hub.detach(member)
+    running_hub.detach(member)
+    assert _numbers(running_hub) == (0, 0, 1)
+    running_hub.detach(observer)
+    assert _numbers(running_hub) == (0, 0, 0)
+
+
+def _numbers(hub: Hub) -> tuple[int, int, int]:
+    """Topics with members, members, and recipients of the topic `t`."""
+    return hub.count_topics(), hub.members, hub.size("t")
