@@ -57,14 +57,14 @@ class StateFilter(admin.SimpleListFilter):
         found = live_data.run(request, live_data.live_room_ids)
         if found is None:
             return queryset.none()
-        live = _rows_of(found)
+        live = _as_rows(found)
         if self.value() == "live":
-            _record(found, live)
+            _create_rows(found, live)
             return queryset.filter(room_id__in=live)
         return queryset.filter(closed=False).exclude(room_id__in=live)
 
 
-def _rows_of(room_ids: list[str]) -> RawSQL:
+def _as_rows(room_ids: list[str]) -> RawSQL:
     """A list as one parameter: databases limit the number of parameters."""
     if connection.vendor == "postgresql":
         return RawSQL(
@@ -73,7 +73,7 @@ def _rows_of(room_ids: list[str]) -> RawSQL:
     return RawSQL("SELECT value FROM json_each(%s)", [json.dumps(room_ids)])
 
 
-def _record(room_ids: list[str], rows: RawSQL) -> None:
+def _create_rows(room_ids: list[str], rows: RawSQL) -> None:
     """Create rows for at most `AT_ONCE` live rooms that have none."""
     known = set(Room.objects.filter(room_id__in=rows).values_list("room_id", flat=True))
     missing = [room_id for room_id in room_ids if room_id not in known][:AT_ONCE]
@@ -83,7 +83,7 @@ def _record(room_ids: list[str], rows: RawSQL) -> None:
     )
 
 
-def find(request: HttpRequest, room_id: str) -> Room | None:
+def find_room(request: HttpRequest, room_id: str) -> Room | None:
     """The row of a room. Creates it if the room is live and has none."""
     if (room := Room.objects.filter(room_id=room_id).first()) is not None:
         return room

@@ -20,7 +20,7 @@ from django.utils.timesince import timesince
 
 from rooms.admin import live_data
 from rooms.admin.actions import ModeratedAdmin
-from rooms.admin.room_list import RoomList, StateFilter, find
+from rooms.admin.room_list import RoomList, StateFilter, find_room
 from rooms.models import Room
 from rooms.records import room_overrides
 
@@ -95,7 +95,7 @@ class RoomAdmin(ModeratedAdmin):
     ) -> tuple[QuerySet[Room], bool]:
         """Django's results. The full id of a new live room finds it too."""
         if search_term:
-            find(request, search_term.replace("\0", ""))
+            find_room(request, search_term.replace("\0", ""))
         return super().get_search_results(request, queryset, search_term)
 
     @admin.display(description="state", ordering="closed")
@@ -143,15 +143,15 @@ class RoomAdmin(ModeratedAdmin):
 
     def get_urls(self) -> list[Any]:
         """The URLs of actions, and one that finds a room by its id."""
-        view = self.admin_site.admin_view(self.named)
+        view = self.admin_site.admin_view(self.by_id)
         return [path("named/", view, name="rooms_room_named"), *super().get_urls()]
 
-    def named(self, request: HttpRequest) -> HttpResponse:
+    def by_id(self, request: HttpRequest) -> HttpResponse:
         """Redirect to a room's page, or to the list if the room is not found."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         room_id = request.GET.get("room_id", "").replace("\0", "")
-        if (room := find(request, room_id)) is not None:
+        if (room := find_room(request, room_id)) is not None:
             return redirect("admin:rooms_room_change", room.pk)
         listed = reverse("admin:rooms_room_changelist")
         return redirect(f"{listed}?{urlencode({'q': room_id})}")
