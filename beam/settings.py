@@ -264,13 +264,19 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000_000
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Beam",
-    "DESCRIPTION": "What backends call, each time with a secret or an API key.",
+    "DESCRIPTION": "The HTTP API for backends. Requests need a secret or an API key.",
     "VERSION": "1",
     "TAGS": [
-        {"name": "Events", "description": "Tell everybody in a room, or some."},
-        {"name": "Rooms", "description": "Who is in; take out, close, open."},
-        {"name": "Users", "description": "All connections of somebody."},
-        {"name": "Service", "description": "The processes, and whether a key is good."},
+        {
+            "name": "Events",
+            "description": "Send events to all members of rooms, or to some.",
+        },
+        {
+            "name": "Rooms",
+            "description": "List, close and open rooms; list and remove members.",
+        },
+        {"name": "Users", "description": "Close the connections of a user."},
+        {"name": "Service", "description": "List processes, check credentials."},
     ],
     "ENUM_NAME_OVERRIDES": {"ErrorCode": "rooms.api.openapi.ERROR_CODES"},
     "SERVE_INCLUDE_SCHEMA": False,

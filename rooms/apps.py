@@ -1,10 +1,10 @@
-"""Owns the app `rooms`."""
+"""The Django app `rooms`."""
 
 from django.apps import AppConfig
 
 
 class RoomsConfig(AppConfig):
-    """Rooms, their members, and the road of every event."""
+    """Rooms, their members, and the delivery of events."""
 
     name = "rooms"
     # The heading of rooms and API keys in Django admin.

@@ -1,4 +1,4 @@
-"""Owns the demo page and its open token endpoint. Only routed when DEBUG=1."""
+"""The demo page, and an open endpoint that makes its tokens. Only with DEBUG=1."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ TOKEN_SECONDS = 24 * 3_600
 
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
-    """The demo: one page, no build step."""
+    """`GET /`: the demo page."""
     return render(request, "rooms/demo.html", {"secret": settings.API_SECRETS[0]})
 
 
 @require_safe
 def token(request: HttpRequest) -> JsonResponse:
-    """Tokens for whoever asks: `?user_id=U&room_id=R`. For development only."""
+    """`GET /demo/token?user_id=U&room_id=R`: tokens without a check of the caller."""
     user_id, room_id = request.GET.get("user_id", ""), request.GET.get("room_id", "")
     try:
         room_topic(room_id)

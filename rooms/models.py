@@ -1,4 +1,4 @@
-"""Owns what the database keeps: rooms, and API keys."""
+"""The tables of Beam: rooms, and API keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rooms.protocol.identifiers import MAX_ROOM_ID, room_topic
 
 
 def check_room_id(room_id: str) -> None:
-    """Raises `ValidationError`."""
+    """Raises `ValidationError` if it is not a valid room id."""
     try:
         room_topic(room_id)
     except ValueError as error:
@@ -20,7 +20,7 @@ def check_room_id(room_id: str) -> None:
 
 
 class Room(models.Model):
-    """A room that lived for a while, or that an admin set up."""
+    """A room that had members for a while, or that an admin added."""
 
     room_id = models.CharField(
         "room id",
@@ -58,7 +58,7 @@ class Room(models.Model):
 
 
 class ApiKey(models.Model):
-    """A backend's key. Only its hash is kept; `name` is how people call it."""
+    """An API key of a backend. Only its hash is stored; `name` is for people."""
 
     name = models.CharField(max_length=100, unique=True)
     hashed = models.CharField(max_length=64, unique=True, editable=False)

@@ -1,4 +1,4 @@
-"""Owns the HTTP routes of rooms."""
+"""The HTTP routes of the REST API, of probes and of the demo page."""
 
 from urllib.parse import unquote
 
@@ -20,16 +20,16 @@ from rooms.api.plain_errors import not_found
 
 
 class Segment:
-    """An id in a path: what `beam.asgi` left encoded is decoded here."""
+    """An id in a path: decodes what `beam.asgi` left encoded."""
 
     regex = "[^/]+"
 
     def to_python(self, value: str) -> str:
-        """The id itself. Raises `ValueError` for what is no UTF-8: no such path."""
+        """The id. Raises `ValueError` if it is not UTF-8: the path is not found."""
         return unquote(value, errors="strict")
 
     def to_url(self, value: str) -> str:
-        """The id as it stands in a path."""
+        """The id, encoded for a path."""
         return value.replace("%", "%25").replace("/", "%2F")
 
 
@@ -58,7 +58,7 @@ urlpatterns = [
 urlpatterns += [
     path("api/schema", openapi_texts.schema, name="schema"),
     path("api/docs", openapi_texts.docs, name="docs"),
-    # Also with DEBUG=1, where Django would show a page.
+    # JSON also with DEBUG=1: Django would answer with a page.
     re_path(r"^api(/|$)", not_found),
 ]
 

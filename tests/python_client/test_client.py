@@ -224,7 +224,9 @@ async def test_after_some_tries_it_gives_up(
 async def test_a_redirect_is_an_error(status: int) -> None:
     answer = (status, {"Location": "https://beam.example.com/"})
     server = Script(answer)
-    with pytest.raises(BeamError, match=r"URL should be that of Beam") as caught:
+    with pytest.raises(
+        BeamError, match=r"check that the URL is the one of Beam"
+    ) as caught:
         server.beam().publish("r")
     with pytest.raises(BeamError):
         await Script(answer).async_beam().publish("r")
@@ -406,9 +408,9 @@ def test_an_id_is_one_segment_of_the_path(name: str, sent: bytes) -> None:
 
 async def test_an_empty_id_is_refused_before_anything_is_sent() -> None:
     for name in ("room", "presence", "close_room", "open_room", "disconnect"):
-        with pytest.raises(ValueError, match="at least one character"):
+        with pytest.raises(ValueError, match="must not be empty"):
             getattr(Script().beam(), name)("")
-        with pytest.raises(ValueError, match="at least one character"):
+        with pytest.raises(ValueError, match="must not be empty"):
             await getattr(Script().async_beam(), name)("")
 
 
@@ -501,7 +503,7 @@ def test_a_secret_fits_in_a_header(who: str) -> None:
 def test_a_url_that_cannot_be_one_is_refused(
     client: type[Beam | AsyncBeam], url: str
 ) -> None:
-    with pytest.raises(ValueError, match=r"URL|more than"):
+    with pytest.raises(ValueError, match=r"URL|must not have a query"):
         client(url, secret="s")
 
 
@@ -520,7 +522,7 @@ def test_a_url_that_cannot_be_one_is_refused(
 def test_numbers_that_cannot_work_are_refused(
     client: type[Beam | AsyncBeam], numbers: dict[str, Any]
 ) -> None:
-    with pytest.raises(ValueError, match=r"tries is|max_wait is"):
+    with pytest.raises(ValueError, match=r"tries must|max_wait must"):
         client("http://beam", secret="s", **numbers)
 
 

@@ -5,12 +5,12 @@ const $ = (id) => document.getElementById(id);
 const TYPING_MS = 2_500;
 const REASONS = {
   unauthorized: "The room token was refused.",
-  unavailable: "The service that checks tokens is away. Trying again.",
+  unavailable: "The service that checks tokens is unavailable. Trying again.",
   room_full: "This room is full.",
-  too_many_sessions: "You are in this room too often: close other windows.",
+  too_many_sessions: "You have too many windows in this room: close some of them.",
   presence_full: "This room is full.",
   room_closed: "This room is closed.",
-  invalid_room_id: "This room name cannot be used: 1 to 200 characters, no control characters.",
+  invalid_room_id: "This room name is not valid: 1 to 200 characters, no control characters.",
   shutting_down: "The server is restarting. Trying again.",
 };
 
@@ -69,7 +69,7 @@ function enter() {
   let typingSentAt = 0;
   say.text.focus();
   say.text.addEventListener("input", () => {
-    // Once in a while is enough: the others forget it after TYPING_MS.
+    // Sent twice in TYPING_MS at most: the other windows show it for TYPING_MS.
     if (recipient || Date.now() - typingSentAt < TYPING_MS / 2) return;
     typingSentAt = Date.now();
     room.push("typing", { broadcast: true, on: true }).catch(() => {});
@@ -151,7 +151,7 @@ function enter() {
     face.style.setProperty("--hue", user.hue);
     const notes = [own && "you", user.tabs > 1 && `${user.tabs} windows`].filter(Boolean).join(" · ");
     const button = element("button", {
-      type: "button", class: "member", title: own ? "" : `Write to ${user.name} alone`,
+      type: "button", class: "member", title: own ? "" : `Send ${user.name} a private message`,
       "aria-pressed": String(recipient?.userId === user.userId),
     }, face, element("span", { class: "name" }, user.name), element("small", {}, notes));
     button.disabled = own && user.tabs < 2;
@@ -163,7 +163,7 @@ function enter() {
     recipient = user;
     $("to").hidden = !user;
     $("to").textContent = user ? `to ${user.name}` : "";
-    say.text.placeholder = user ? `Message ${user.name} alone` : "Message everyone";
+    say.text.placeholder = user ? `Message ${user.name} only` : "Message all members";
     for (const [at, member] of users().entries()) {
       const button = $("members").children[at]?.firstChild;
       button?.setAttribute("aria-pressed", String(member.userId === user?.userId));
@@ -215,7 +215,7 @@ async function fetchTokens(userId, room) {
   throw new Error(error.message);
 }
 
-// What others put into their meta is their business: only text and numbers count.
+// A meta may contain anything: only text and numbers are used.
 function shown(userId, meta) {
   const given = typeof meta?.name === "string" && meta.name.trim();
   return { name: given || userId, hue: Number.isFinite(meta?.hue) ? meta.hue : hueOf(userId) };
@@ -229,7 +229,7 @@ function hueOf(text) {
 
 const initials = (text) => [...text.trim()][0]?.toUpperCase() ?? "?";
 
-// For a POSIX shell: nothing is special between single quotes but the quote.
+// For a POSIX shell: between single quotes only the quote is special.
 const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 
 function element(tag, attributes, ...children) {

@@ -1,4 +1,4 @@
-"""Talk to Beam from a Python backend: events, presence, rooms, tokens."""
+"""The HTTP API of Beam for Python backends: events, presence, rooms, tokens."""
 
 from beam_client.answers import Member, Room, RoomDetails
 from beam_client.async_client import AsyncBeam

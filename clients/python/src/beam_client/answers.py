@@ -1,4 +1,4 @@
-"""Owns what an answer says: what was asked for, or an error."""
+"""Reads answers of Beam: typed results, or an error. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from beam_client.retries import RETRIED_STATUSES, retry_after
 
 T = TypeVar("T")
 
-CHECK_THE_URL = "the URL should be that of Beam itself"
+CHECK_THE_URL = "check that the URL is the one of Beam"
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Room:
 
 @dataclass(frozen=True)
 class RoomDetails(Room):
-    """A room, whether anybody is in or not."""
+    """A room, with or without members."""
 
     open: bool
     limits: dict[str, Any]
@@ -36,7 +36,7 @@ class RoomDetails(Room):
 
 @dataclass(frozen=True)
 class Member:
-    """Somebody who is in a room."""
+    """A member of a room: one session, with its metas."""
 
     session: str
     user_id: str
@@ -45,24 +45,24 @@ class Member:
 
 @dataclass(frozen=True)
 class Page:
-    """Some of the rooms. `cursor` asks for the next ones; None: these are the last."""
+    """A page of rooms. `cursor`: of the next page; None at the end."""
 
     rooms: list[Room]
     cursor: str | None
 
 
 def read(answer: httpx.Response, reader: Callable[[Any], T]) -> T:
-    """What a 2xx says. Raises `BeamError` for all else, and for what Beam never says.
+    """The result of a 2xx answer. Raises `BeamError` for any other answer.
 
-    `reader` makes it of the body, None where there is none, or raises
-    `ValueError`.
+    `reader` makes the result from the body (None: no body). It raises
+    `ValueError` if the body is not one of Beam's: this is a `BeamError` too.
     """
     if not answer.is_success:
         raise _refusal(answer)
     try:
         return reader(_json(answer))
     except ValueError as error:
-        message = f"Beam does not answer so ({error}); {CHECK_THE_URL}"
+        message = f"this is not an answer of Beam ({error}); {CHECK_THE_URL}"
         raise BeamError(answer.status_code, "unexpected", message) from error
 
 
@@ -72,15 +72,15 @@ def _json(answer: httpx.Response) -> Any:
     try:
         return answer.json()
     except ValueError:
-        kind = answer.headers.get("Content-Type", "something")
-        raise ValueError(f"{kind} that is no JSON") from None
+        kind = answer.headers.get("Content-Type", "a body")
+        raise ValueError(f"{kind} that is not JSON") from None
 
 
 def _refusal(answer: httpx.Response) -> BeamError:
     status = answer.status_code
     if status < 400:
-        target = answer.headers.get("Location", "nowhere")
-        message = f"Beam does not redirect (to {target}); {CHECK_THE_URL}"
+        target = answer.headers.get("Location", "no location")
+        message = f"redirected to {target}; {CHECK_THE_URL}"
         return BeamError(status, "redirected", message)
     error = _error_of(answer)
     fields = error.get("fields")
@@ -95,7 +95,7 @@ def _refusal(answer: httpx.Response) -> BeamError:
 
 
 def _error_of(answer: httpx.Response) -> dict[str, Any]:
-    """The error of a body. Proxies have bodies of their own, of any shape."""
+    """The error in a body, or an empty dict: proxies send other bodies."""
     try:
         body = _json(answer)
     except ValueError:
@@ -105,15 +105,15 @@ def _error_of(answer: httpx.Response) -> dict[str, Any]:
 
 
 def nothing(body: Any) -> None:
-    """No body; later versions may have something to say."""
+    """No body. An object is accepted: later versions may send one."""
     if body is not None:
         an_object(body)
 
 
 def an_object(body: Any) -> dict[str, Any]:
-    """Any object."""
+    """The body, which must be an object."""
     if not isinstance(body, dict):
-        raise ValueError("no JSON object")  # noqa: TRY004 - what `read` takes
+        raise ValueError("not a JSON object")  # noqa: TRY004 - `read` expects it
     return body
 
 
@@ -130,40 +130,40 @@ def room_details(body: Any) -> RoomDetails:
 
 
 def members(body: Any) -> list[Member]:
-    """Who is in a room."""
+    """The members of a room."""
     return [_record(Member, member) for member in _part(body, "members", list)]
 
 
 def results(body: Any) -> list[dict[str, Any]]:
-    """What became of the events of a batch."""
+    """The results of a batch, one for each event."""
     return [an_object(result) for result in _part(body, "results", list)]
 
 
 def removed_sessions(body: Any) -> list[str]:
-    """Who was removed."""
+    """The sessions that were removed."""
     return list(_part(body, "removed", list))
 
 
 def removed_count(body: Any) -> int:
-    """How many were removed."""
+    """The number of members that were removed."""
     return _part(body, "removed", int)
 
 
 def processes(body: Any) -> list[dict[str, Any]]:
-    """The processes of a service."""
+    """The processes of a deployment."""
     return [an_object(process) for process in _part(body, "processes", list)]
 
 
 def _part(body: Any, name: str, kind: type[T]) -> T:
-    """A field that has to be there."""
+    """A required field of the body."""
     found = an_object(body)
     if name not in found or not isinstance(found[name], kind):
-        raise ValueError(f"no {name}")
+        raise ValueError(f"{name} is missing")
     part: T = found[name]
     return part
 
 
 def _record(kind: type[T], body: Any) -> T:
-    """A dataclass of an object; what later versions add is passed over."""
+    """A dataclass from an object. Unknown fields are ignored."""
     fields = dataclasses.fields(kind)  # type: ignore[arg-type]
     return kind(**{field.name: _part(body, field.name, object) for field in fields})

@@ -1,4 +1,4 @@
-"""`AsyncBeam`: the calls of `Beam`, to be awaited."""
+"""`AsyncBeam`: the methods of `Beam` as coroutines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class AsyncBeam(Client):
-    """The same, to be awaited. Close it, or use it in an `async with`."""
+    """`Beam` for asyncio. Close it, or use it in an `async with` statement."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Owns what is asked of Beam, without sending anything. Pure."""
+"""Builds the requests to Beam. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 PAGE_SIZE = 1_000
 
 Id: TypeAlias = str | int
-"""A room's or a user's id. A whole number stands for its digits."""
+"""A room id or a user id. A whole number is read as its digits."""
 
 Recipient = Mapping[str, Id]
 """`{"user_id": U}` or `{"session": "U:S"}`."""
@@ -24,9 +24,9 @@ Recipient = Mapping[str, Id]
 
 @dataclass(frozen=True)
 class Event:
-    """An event for one room, or the same for several.
+    """An event for one room, or for several.
 
-    `to`: only these members; None: everybody. `without`: all but these.
+    `to`: only to these members; None: to all. `without`: not to these.
     """
 
     rooms: Id | Sequence[Id]
@@ -36,7 +36,7 @@ class Event:
     without: Sequence[Recipient] = ()
 
     def item(self) -> dict[str, Any]:
-        """As an item of a batch."""
+        """The event as an item of a batch."""
         rooms = self.rooms
         rooms_field: dict[str, Any] = (
             {"room_id": rooms}
@@ -56,7 +56,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One request. `read`: see `answers.read`. `headers` beside who calls."""
+    """One request. `read`: see `answers.read`. `headers`: without credentials."""
 
     method: str
     path: str
@@ -69,14 +69,14 @@ class Call(Generic[T]):
 def publish(
     room_id: Id, name: str, payload: Mapping[str, Any] | None = None
 ) -> Call[None]:
-    """One event for everybody in a room."""
+    """Send one event to all members of a room."""
     body = {"room_id": room_id, "event": name, "payload": dict(payload or {})}
     path = "/api/v1/push_room_event"
     return Call("POST", path, answers.nothing, body, headers=_idempotency_key())
 
 
 def publish_batch(events: Sequence[Event]) -> Call[list[dict[str, Any]]]:
-    """Many events in one request."""
+    """Send many events in one request."""
     body = {"events": [event.item() for event in events]}
     return Call(
         "POST", "/api/v1/events", answers.results, body, headers=_idempotency_key()
@@ -88,18 +88,18 @@ def _idempotency_key() -> dict[str, str]:
 
 
 def rooms(prefix: str, cursor: str) -> Call[Page]:
-    """A page of rooms."""
+    """List a page of rooms."""
     query = {"prefix": prefix, "cursor": cursor, "limit": str(PAGE_SIZE)}
     return Call("GET", "/api/v1/rooms", answers.page, query=query)
 
 
 def room(room_id: Id) -> Call[RoomDetails]:
-    """One room."""
+    """Describe one room."""
     return Call("GET", _room(room_id), answers.room_details)
 
 
 def presence(room_id: Id) -> Call[list[Member]]:
-    """Who is in a room."""
+    """List the members of a room."""
     return Call("GET", f"{_room(room_id)}/presence", answers.members)
 
 
@@ -110,9 +110,9 @@ def remove(
     reason: str | None,
     block_seconds: float,
 ) -> Call[list[str]]:
-    """Take members out. Raises `ValueError` unless one of the two is named."""
+    """Remove members. Raises `ValueError` unless exactly one of the two is given."""
     if (user_id is None) == (session is None):
-        raise ValueError("say either user_id or session")
+        raise ValueError("either user_id or session is required")
     named = {"user_id": user_id, "session": session, "reason": reason}
     given = {name: value for name, value in named.items() if value is not None}
     body = given | {"block_seconds": block_seconds}
@@ -120,23 +120,23 @@ def remove(
 
 
 def close_room(room_id: Id) -> Call[int]:
-    """Take everybody out and let nobody in."""
+    """Remove all members and refuse joins."""
     return Call("POST", f"{_room(room_id)}/close", answers.removed_count, {})
 
 
 def open_room(room_id: Id) -> Call[RoomDetails]:
-    """Let people in again."""
+    """Accept joins again."""
     return Call("POST", f"{_room(room_id)}/open", answers.room_details, {})
 
 
 def disconnect(user_id: Id) -> Call[dict[str, Any]]:
-    """End all connections of a user."""
+    """Close all connections of a user."""
     path = f"/api/v1/users/{_segment(user_id)}/disconnect"
     return Call("POST", path, answers.an_object, {})
 
 
 def processes() -> Call[list[dict[str, Any]]]:
-    """The processes that are one service."""
+    """List the processes of the deployment."""
     return Call("GET", "/api/v1/processes", answers.processes)
 
 
@@ -148,8 +148,8 @@ def _segment(given: Id) -> str:
     """An id as one segment of a path. Raises `ValueError` for an empty one."""
     name = str(given)
     if not name:
-        raise ValueError("an id has at least one character")
+        raise ValueError("an id must not be empty")
     if name in (".", ".."):
-        # As they are, they would be taken for "here" and "one up" on the way.
+        # Unencoded, these are the current directory and its parent.
         return name.replace(".", "%2E")
     return quote(name, safe="")

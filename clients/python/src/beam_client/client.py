@@ -1,4 +1,4 @@
-"""Owns `Beam` and `AsyncBeam`: calls sent, tried again where that may help."""
+"""`Beam`: sends the calls of a backend, and retries them if that may help."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 class Beam(Client):
-    """Beam, as a backend calls it. Close it, or use it in a `with`.
+    """A client of Beam. Close it, or use it in a `with` statement.
 
-    What it calls raises `BeamError` where Beam refuses, and `Unavailable` where
-    it is not there after some tries.
+    Its methods raise `BeamError` if Beam refuses a request, and `Unavailable` if
+    Beam cannot be reached, or is overloaded, after the last try.
     """
 
     def __init__(
@@ -35,10 +35,10 @@ class Beam(Client):
         max_wait: float = MAX_WAIT,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """`secret` or `key`: who calls. `timeout`: seconds for each try.
+        """Either `secret` or `key` is required. `timeout`: seconds for each try.
 
-        `max_wait`: seconds that the pauses between the tries of a call may have
-        in all. Raises `ValueError` for what cannot work.
+        `max_wait`: the sum of the pauses between the tries of one call, in seconds.
+        Raises `ValueError` for a URL, secret or number that is not valid.
         """
         super().__init__(url, secret, key, tries, max_wait)
         self._http = httpx.Client(base_url=url, timeout=timeout, transport=transport)
@@ -79,15 +79,15 @@ class Beam(Client):
         name: str = "new_msg",
         payload: Mapping[str, Any] | None = None,
     ) -> None:
-        """Send an event to everybody in a room."""
+        """Send an event to all members of a room."""
         self._send(calls.publish(room_id, name, payload))
 
     def publish_batch(self, events: Sequence[Event]) -> list[dict[str, Any]]:
-        """Send many events; one result each, `{"status": "ok"}` or with an error."""
+        """Send many events. One result for each: `{"status": "ok"}`, or an error."""
         return self._send(calls.publish_batch(events))
 
     def rooms(self, prefix: str = "") -> Iterator[Room]:
-        """All rooms that have members, by name."""
+        """All rooms that have members, sorted by name."""
         cursor: str | None = ""
         while cursor is not None:
             page = self._send(calls.rooms(prefix, cursor))
@@ -95,11 +95,11 @@ class Beam(Client):
             cursor = page.cursor
 
     def room(self, room_id: Id) -> RoomDetails:
-        """One room, whether anybody is in or not."""
+        """One room, with or without members."""
         return self._send(calls.room(room_id))
 
     def presence(self, room_id: Id) -> list[Member]:
-        """Who is in a room."""
+        """The members of a room."""
         return self._send(calls.presence(room_id))
 
     def remove(
@@ -111,23 +111,23 @@ class Beam(Client):
         reason: str | None = None,
         block_seconds: float = 0.0,
     ) -> list[str]:
-        """Take a user, or one session, out of a room; the sessions."""
+        """Remove a user, or one session, from a room. The removed sessions."""
         return self._send(
             calls.remove(room_id, user_id, session, reason, block_seconds)
         )
 
     def close_room(self, room_id: Id) -> int:
-        """Take everybody out and let nobody in; how many there were."""
+        """Remove all members and refuse joins. The number of members removed."""
         return self._send(calls.close_room(room_id))
 
     def open_room(self, room_id: Id) -> RoomDetails:
-        """Let people in again."""
+        """Accept joins again. The room."""
         return self._send(calls.open_room(room_id))
 
     def disconnect(self, user_id: Id) -> None:
-        """End all connections of a user."""
+        """Close all connections of a user."""
         self._send(calls.disconnect(user_id))
 
     def processes(self) -> list[dict[str, Any]]:
-        """The processes that are one service."""
+        """The processes of the deployment."""
         return self._send(calls.processes())

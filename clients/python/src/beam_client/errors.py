@@ -1,14 +1,17 @@
-"""Owns what goes wrong: refused, not reached, or answered by somebody else."""
+"""The exceptions of the client."""
 
 from __future__ import annotations
 
 
 class BeamError(Exception):
-    """Beam refused a request, or what answered is not Beam.
+    """Beam refused a request, or the answer is not one of Beam.
 
-    `status`: HTTP's. `code`, `message`, `fields`: what Beam said; `fields` where
-    some are to blame, each with its texts. `retry_after`: the seconds after
-    which Beam lets itself be asked again, where it said so.
+    `status`: the HTTP status. `code`, `message`, `fields`: of the error in the
+    answer; `fields`: the reasons for each value that is not valid, or None.
+    `retry_after`: the seconds of the header `Retry-After`, or None.
+
+    Codes of the client itself: `redirected`, `unexpected` (not an answer of Beam),
+    `unknown` (an error status without an error of Beam), `unreachable` (no answer).
     """
 
     def __init__(
@@ -28,7 +31,8 @@ class BeamError(Exception):
 
 
 class Unavailable(BeamError):
-    """Beam was not reached, or could not serve, however often it was asked.
+    """The last try failed, or there is no time left for another one.
 
-    `status` is 0 where there was no answer at all.
+    Beam was unreachable, overloaded or unavailable. `status` is 0 if there was no
+    answer.
     """

@@ -1,4 +1,4 @@
-"""What `Beam` and `AsyncBeam` have in common: options, credentials, requests."""
+"""The common part of `Beam` and `AsyncBeam`: options, credentials, requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_WAIT = 30.0
 
 
 class Client:
-    """What both have in common: who calls, and the budget of retries."""
+    """The options of a client, checked."""
 
     def __init__(
         self,
@@ -27,9 +27,9 @@ class Client:
     ) -> None:
         _check_url(url)
         if tries < 1:
-            raise ValueError("tries is at least 1")
+            raise ValueError("tries must be at least 1")
         if not 0 <= max_wait <= MAX_TOTAL_WAIT:
-            raise ValueError(f"max_wait is 0 to {MAX_TOTAL_WAIT:.0f} seconds")
+            raise ValueError(f"max_wait must be 0 to {MAX_TOTAL_WAIT:.0f} seconds")
         self._headers = _credentials(secret, key)
         self._tries = tries
         self._max_wait = max_wait
@@ -48,27 +48,27 @@ class Client:
 
 
 def _check_url(url: str) -> None:
-    """Raises `ValueError` for what cannot be an address of Beam."""
+    """Raises `ValueError` if the URL cannot be one of Beam."""
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise ValueError(f"{url!r} is no URL: {error}") from None
+        raise ValueError(f"{url!r} is not a URL: {error}") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError(f"{url!r} is no URL like https://beam.example.com")
+        raise ValueError(f"{url!r} is not a URL like https://beam.example.com")
     if parsed.query or parsed.fragment:
-        raise ValueError(f"{url!r} has more than a host and a path")
+        raise ValueError(f"{url!r} must not have a query or a fragment")
 
 
 def _credentials(secret: str | None, key: str | None) -> dict[str, str]:
-    """The headers that say who calls. Raises `ValueError`."""
+    """The headers with the credentials. Raises `ValueError`."""
     if bool(secret) == bool(key):
-        raise ValueError("say either secret or key, and let it not be empty")
+        raise ValueError("either secret or key is required, and must not be empty")
     credential = secret or key or ""
-    # It goes into a header; read from a file, it may end with a line end.
+    # It becomes a header. One that is read from a file may end with a line break.
     if credential != credential.strip() or not (
         credential.isascii() and credential.isprintable()
     ):
-        raise ValueError("a secret or key is ASCII, without space around it")
+        raise ValueError("a secret or key must be ASCII, without spaces around it")
     return (
         {"secret": credential} if secret else {"Authorization": f"Bearer {credential}"}
     )

@@ -1,4 +1,4 @@
-"""Owns when a call is tried again, and how long is waited before."""
+"""Decides whether a call is retried, and after which pause."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 RETRIED_STATUSES = (429, 502, 503, 504)
-"""What may be another answer next time: Beam is busy or away, or its proxy says so."""
+"""Beam, or a proxy in front of it, is overloaded or unavailable: a retry may help."""
 
 FIRST_PAUSE = 0.2
 MAX_PAUSE = 5.0
-# Beam knows a request again for 300 seconds. Later, it would send the event twice.
+# Beam recognizes a repeated request for 300 s. Later it would send the event twice.
 MAX_TOTAL_WAIT = 240.0
 
 
 class RetryBudget:
-    """How often one call may still be tried, and how long it may still wait."""
+    """The tries and the waiting time that one call has left."""
 
     def __init__(self, tries: int, max_wait: float) -> None:
         self._tries = tries
@@ -27,7 +27,7 @@ class RetryBudget:
         self._back_off = FIRST_PAUSE
 
     def pause(self, answer: httpx.Response | None) -> float | None:
-        """Seconds until the next try, after an answer or none; None: no next one."""
+        """Seconds until the next try; None: no other try. `answer`: None if missing."""
         self._tries -= 1
         if answer is not None and answer.status_code not in RETRIED_STATUSES:
             return None
@@ -46,12 +46,12 @@ class RetryBudget:
 
 
 def retry_after(answer: httpx.Response) -> float | None:
-    """The seconds for which an answer asks to be left alone, if it does."""
+    """The seconds of the header `Retry-After`; None if it is missing or not valid."""
     header = answer.headers.get("Retry-After", "")
     if re.fullmatch("[0-9]+", header):
         return float(header)
     try:
-        # Proxies may name a date in place of seconds.
+        # Proxies may send a date instead of seconds.
         return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
     except (ValueError, OverflowError):
         return None

@@ -1,4 +1,4 @@
-"""Owns the tokens that a backend hands out to its users (HS256)."""
+"""Signs the tokens that a backend gives to its users (HS256)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HOUR = 3_600.0
 
 
 def mint_user(user_id: Id, *, secret: str, ttl: float = HOUR) -> str:
-    """A token that says who somebody is. `ttl` in seconds."""
+    """A user token. `ttl` in seconds."""
     return _sign({"user_id": user_id}, secret, ttl)
 
 
@@ -27,10 +27,10 @@ def mint_room(
     can: Sequence[str] | None = None,
     meta: Mapping[str, Any] | None = None,
 ) -> str:
-    """A token that lets somebody into a room. `ttl` in seconds.
+    """A room token. `ttl` in seconds.
 
-    `user_id`: only this user may use it. `can`: of "push" and "presence"; both
-    where it is None. `meta`: what the others may trust in the member's presence.
+    `user_id`: only this user may use it. `can`: "push", "presence" or both; None:
+    both. `meta`: shown in the member's presence; the client cannot change it.
     """
     claims = {"room_id": room_id, "user_id": user_id, "can": can, "meta": meta}
     return _sign({k: v for k, v in claims.items() if v is not None}, secret, ttl)
