@@ -33,10 +33,10 @@ BUSIEST: Final = 10
 
 
 class Observer(Channel):
-    """A channel of an admin: it receives the events of its topic, unseen."""
+    """A channel of an admin: it receives the events of its topic and is not present."""
 
     async def subscribe(self) -> None:
-        """Receive the events of the topic, but be no member of it."""
+        """Receive the events of the topic without becoming a member."""
         if self.stopped:
             raise Refused(Reason.UNAVAILABLE)
         await hub().attach_observer(self)
@@ -70,13 +70,13 @@ class RoomObserver(Observer):
         self.push("beam_removed", payload)
 
     def receive(self, event: Any, payload: Any, ref: Any) -> Awaitable[None]:
-        """`room`: the process of each member, whether it is closed, what was sent."""
+        """`room`: the process of each member, whether it is closed, backend events."""
         if event != "room":
             raise Refused(Reason.FORBIDDEN, "observers cannot send events")
         return self._room(ref)
 
     async def _room(self, ref: Any) -> None:
-        # First: what is added up at the same time is in both, not in neither.
+        # First: a record that is written to the store now is in both, not in neither.
         fresh = list(activity_buffer.sent.get(self.topic, ()))
         try:
             owners = await tracker().owners(self.topic)
@@ -90,12 +90,12 @@ class RoomObserver(Observer):
             for entry, id_ in owners.items()
             if id_ in known
         }
-        sent = _newest([*fresh, *kept])
+        sent = _latest([*fresh, *kept])
         self.reply(ref, "ok", {"owners": named, "closed": closed, "sent": sent})
 
 
-def _newest(records: Iterable[Record]) -> list[Record]:
-    """Each once, newest first."""
+def _latest(records: Iterable[Record]) -> list[Record]:
+    """Each record once, latest first."""
     once = {tuple(record.values()): record for record in records}
     return sorted(once.values(), key=itemgetter("at"), reverse=True)[:MAX_SENT]
 
@@ -130,7 +130,7 @@ class ServiceObserver(Observer):
     def receive(self, event: Any, payload: Any, ref: Any) -> Awaitable[None]:
         """`top`: processes and the busiest rooms, now."""
         if event != "top":
-            raise Refused(Reason.FORBIDDEN, "the only message is top")
+            raise Refused(Reason.FORBIDDEN, "the only event is top")
         return self._top(ref)
 
     async def _top(self, ref: Any) -> None:

@@ -36,7 +36,7 @@ from rooms.messaging.observers import logged_out_event, observers
 from rooms.protocol.handshake import Handshake, Refused
 from rooms.protocol.messages import Close, Frame
 
-# One of them is enough: whoever may change rooms may look at them.
+# One is enough: an admin that may change rooms may also view them.
 PERMISSIONS: Final = ("rooms.view_room", "rooms.change_room")
 RECHECK_SECONDS: Final = 30.0
 Session: Final = import_module(settings.SESSION_ENGINE).SessionStore
@@ -49,21 +49,21 @@ class ObserverConsumer(Consumer):
     _recheck: asyncio.TimerHandle | None = None
 
     async def authenticate(self, scope: Any) -> Handshake:
-        """By the session's cookie, from a page of the admin's own origin."""
-        if not _is_from_here(scope):
-            # Any other page could use the admin's cookie too.
-            raise Refused("a page of another origin", "origin")
+        """Accept the login of a session cookie, from a page of this origin."""
+        if not _is_same_origin(scope):
+            # Pages of other sites could use the admin's cookie.
+            raise Refused("the page has another origin", "origin")
         shake = handshake_of(scope, allowed=None)
         self._key = scope["session"].session_key or ""
         user = await self._user()
         if user is None:
-            raise Refused("nobody who may watch", "session")
+            raise Refused("not logged in, or no permission to view rooms", "session")
         self.identity = Identity(f"admin:{user.get_username()}")
         return shake
 
     async def _user(self) -> Any:
-        """The admin, as the database says now; None: logged out, or without rights."""
-        # Not the scope's own session, which keeps what it once read.
+        """The admin, read from the database. None if logged out or not permitted."""
+        # The session of the scope caches what it has read.
         scope: Any = {"session": Session(self._key)}
         user = await get_user(scope)
         return user if await database_sync_to_async(may_watch)(user) else None
@@ -80,7 +80,7 @@ class ObserverConsumer(Consumer):
         return ObserverChannels(self, shake)
 
     def opened(self) -> None:
-        """Close the connection with the login, and check its rights every so often."""
+        """Close the connection with its login, and check the login every 30 s."""
         observers().add(self, digest(self._key))
         self._recheck_later()
 
@@ -106,7 +106,7 @@ class ObserverConsumer(Consumer):
 
 
 class ObserverChannels(SocketChannels):
-    """The joined channels of one observer: in no metric, and checked at each join."""
+    """The joined channels of one observer: not in metrics, checked at each join."""
 
     __slots__ = ("_may_stay",)
 
@@ -126,25 +126,25 @@ class ObserverChannels(SocketChannels):
 
 
 def may_watch(user: Any) -> bool:
-    """Whether somebody may view rooms, as Django admin judges it."""
+    """Whether a user may view rooms, by the rules of Django admin."""
     may = any(user.has_perm(permission) for permission in PERMISSIONS)
     return bool(user.is_active and user.is_staff and may)
 
 
 def digest(session_key: str) -> str:
-    """A login, told to other processes without what would let somebody in."""
+    """Identifies a login to other processes. It cannot be used to log in."""
     return sha256(session_key.encode()).hexdigest()
 
 
-def _is_from_here(scope: Any) -> bool:
-    """Whether a page may ask, by the rule of Django's forms."""
+def _is_same_origin(scope: Any) -> bool:
+    """Whether the page has this origin, by the rule of Django's CSRF check."""
     headers = dict(scope["headers"])
     if b"origin" not in headers:
         return False
     scheme = "https" if scope.get("scheme") == "wss" else "http"
     asked = {**scope, "type": "http", "method": "GET", "scheme": scheme}
     request = ASGIRequest(asked, BytesIO())
-    # Forms are judged by no public name.
+    # Django has no public function for this rule.
     rule: Any = CsrfViewMiddleware(_unused)
     return bool(rule._origin_verified(request))
 
@@ -153,13 +153,13 @@ def _unused(request: Any) -> Any:
     raise NotImplementedError
 
 
-def _tell_logout(request: Any, **_: Any) -> None:
-    """End what an admin watches with the login, in every process."""
+def _publish_logout(request: Any, **_: Any) -> None:
+    """Close the connections of a login that ended, in all processes."""
     key = getattr(getattr(request, "session", None), "session_key", None)
     if key and isinstance(request, ASGIRequest):
         with suppress(Unavailable):
             async_to_sync(publisher.published)(logged_out_event(digest(key)))
 
 
-user_logged_out.connect(_tell_logout)
+user_logged_out.connect(_publish_logout)
 admin_application = SessionMiddlewareStack(ObserverConsumer.as_asgi())
