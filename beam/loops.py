@@ -1,7 +1,6 @@
-"""One object per event loop, and one per `settings.BEAM`.
+"""Keeps one object per event loop, or per `settings.BEAM`.
 
-A process has one event loop, but each test has its own. State that belongs to a
-loop ends with it.
+A process has one event loop, but each test has its own. State of a loop ends with it.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ T = TypeVar("T")
 
 
 class PerLoop(Generic[T]):
-    """A function without arguments whose result is kept for each event loop.
+    """A function without arguments, whose result is kept for each event loop.
 
     Made by `@per_loop`. A call outside an event loop raises `RuntimeError`.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
-        """`made`: what was made, by loop."""
+        """`made`: the results by loop."""
         self._make = make
         self.made: WeakKeyDictionary[asyncio.AbstractEventLoop, T] = WeakKeyDictionary()
 
     def __call__(self) -> T:
-        """The object of the running loop; made at the first call."""
+        """The object of the running loop, created by the first call."""
         loop = asyncio.get_running_loop()
         if (made := self.made.get(loop)) is None:
             made = self.made[loop] = self._make()
@@ -41,7 +40,7 @@ class PerLoop(Generic[T]):
         return made
 
     def pop(self) -> T | None:
-        """Forget the object of the running loop, and return it if there was one."""
+        """Remove and return the object of the running loop, or None."""
         return self.made.pop(asyncio.get_running_loop(), None)
 
 
@@ -60,16 +59,16 @@ def per_settings(make: Callable[[], T]) -> Callable[[], T]:
         if setting == "BEAM":
             kept.cache_clear()
 
-    # Not weakly: nothing else refers to the receiver.
+    # A weak reference would be lost: nothing else refers to the receiver.
     setting_changed.connect(forget, weak=False)
     return kept
 
 
 def not_cancelled() -> bool:
-    """Whether the current task may begin its next round.
+    """Whether the current task has not been cancelled: for loops that never end.
 
-    False after a cancellation, even one that a library replaced by an exception of
-    its own: redis-py does so if it fails to close a connection meanwhile.
+    A library may replace the cancellation by an exception of its own: redis-py does
+    if it fails to close a connection during the cancellation.
     """
     task = asyncio.current_task()
     return task is None or not task.cancelling()

@@ -1,8 +1,7 @@
-"""Redis: the client, the channel layer, and what both rely on.
+"""Redis: the client, the channel layer, and what both use.
 
-While Redis is unavailable nothing is tried: a call fails at once, and one task probes
-it. Redis that answers and refuses commands is as unavailable as one that does not
-answer; `beam.redis.refusals` classifies its replies.
+While Redis is unavailable, calls fail at once, and one task probes it. A Redis that
+answers and refuses commands is unavailable, too: see `beam.redis.refusals`.
 """
 
 from redis.asyncio import Redis

@@ -1,6 +1,6 @@
-"""Sends commands to Redis: those of one turn of the event loop in one pipeline.
+"""Sends the commands of one turn of the event loop to Redis in one pipeline.
 
-A storm of joins needs one connection, not one for each join.
+So many joins at the same time need one connection, not one for each.
 """
 
 from __future__ import annotations
@@ -23,10 +23,7 @@ Command = tuple[Any, ...]
 
 
 class Batch:
-    """Sends what is asked for in one turn of the loop as one pipeline.
-
-    Commands reach Redis in the order in which they were given.
-    """
+    """The commands of one event loop, sent in the order of the calls."""
 
     def __init__(self, redis: Redis, state: Link) -> None:
         self._redis = redis
@@ -36,16 +33,16 @@ class Batch:
         self._sender: asyncio.Task[None] | None = None
 
     async def call(self, *command: Any) -> Any:
-        """One command's answer. Raises `Unavailable`."""
+        """Return the reply to a command. Raises `Unavailable`."""
         return await self._put(command)
 
     async def calls(self, commands: Sequence[Command]) -> list[Any]:
-        """The answers of several. Raises what the first failure raised."""
+        """Return the replies to several commands. Raises the first `Unavailable`."""
         answers = [self._put(command) for command in commands]
         return list(await asyncio.gather(*answers))
 
     def send(self, *command: Any) -> None:
-        """A command whose answer nobody waits for; a failure shows on the link."""
+        """Send a command without waiting. The link logs a failure."""
         self._put(command).add_done_callback(_retrieve)
 
     def _put(self, command: Command) -> asyncio.Future[Any]:
@@ -59,7 +56,7 @@ class Batch:
         return answer
 
     async def load(self, text: str) -> None:
-        """Have Redis know a script."""
+        """Load a script into Redis. Raises `Unavailable`."""
         await self.call("SCRIPT", "LOAD", text)
 
     async def probe(self) -> bool:
@@ -96,7 +93,7 @@ class Batch:
                 answer.set_result(result)
 
     async def _execute(self, commands: list[Command]) -> list[Any]:
-        """The answers; an `Unavailable` for each error reply, which is reported.
+        """The replies, with an `Unavailable` in place of each error.
 
         Raises `LIBRARY_ERRORS`, `NotSent`.
         """
@@ -123,12 +120,12 @@ def _retrieve(answer: asyncio.Future[Any]) -> None:
 
 @per_loop
 def batch() -> Batch:
-    """The running loop's batch: what goes through it keeps its order."""
+    """The batch of the running loop."""
     return Batch(client(), link())
 
 
 async def close() -> None:
-    """Close the running loop's client, if there is one."""
+    """Close the client of the running loop, if there is one."""
     batch.pop()
     if (redis := client.pop()) is not None:
         await redis.aclose()

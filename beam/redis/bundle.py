@@ -1,4 +1,4 @@
-"""Bundles: what a group gets in one turn of the event loop is one message to Redis."""
+"""Packs the messages of a group from one turn of the event loop into one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ BUNDLE: Final = "beam.bundle"
 
 
 def bundle(messages: list[Message]) -> Message:
-    """One message for all; a single one stays as it is."""
+    """Pack messages into one. A single message is returned as it is."""
     if len(messages) == 1:
         return messages[0]
     return {"type": BUNDLE, "messages": messages}

@@ -1,10 +1,9 @@
-"""Owns Beam's channel layers: the stock ones, with a short road for the hub.
+"""Beam's channel layers: those of Channels, with a faster path for the hub.
 
-Both are ordinary channel layers. What they add is an extension that the hub
-and the publisher use where a layer offers it: `listen` hands messages to a
-callback instead of a queue, `publish` takes a message without an await.
-In process nothing is copied; over Redis all messages of one turn of the loop
-leave in one pipeline.
+Both are ordinary channel layers. The hub and the publisher use two additions if a
+layer has them: `listen` passes messages to a callback instead of a queue, `publish`
+takes a message without an await. In process no message is copied; over Redis all
+messages of one turn of the event loop are sent in one pipeline.
 """
 
 from __future__ import annotations
@@ -24,35 +23,35 @@ from beam.redis.shard import Listener, Shard
 
 
 class InProcessLayer(InMemoryChannelLayer):
-    """All in one process, one event loop a channel."""
+    """For one process. A channel belongs to one event loop."""
 
     def __init__(self, **config: Any) -> None:
         super().__init__(**config)
         self._listeners: dict[str, Listener] = {}
 
     def listen(self, channel: str, listener: Listener) -> None:
-        """Hand a channel's messages to a callback. They are not copied: read only."""
+        """Pass the messages of a channel to a callback, which must not change them."""
         self._listeners[channel] = listener
 
     def loop_layer(self) -> InProcessLayer:
-        """The part that belongs to the running loop: there is but one."""
+        """The layer of the running loop: this one."""
         return self
 
     def publish(self, group: str, message: Message) -> Sent | None:
-        """Send to the listeners of a group, at once. None: it is done."""
+        """Call the listeners of a group. Returns None: nothing is left to wait for."""
         for channel in self.groups.get(group, ()):
             if (listener := self._listeners.get(channel)) is not None:
                 listener(message)
         return None
 
     async def flush(self) -> None:
-        """Forget everything."""
+        """Remove all groups, channels and listeners."""
         self._listeners.clear()
         await super().flush()
 
 
 class _LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
-    """The layer of one event loop."""
+    """The part of `RedisLayer` that belongs to one event loop."""
 
     def __init__(self, hosts: Any, **kwargs: Any) -> None:
         super().__init__(hosts, **kwargs)
@@ -64,7 +63,7 @@ class _LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
         self._shards = [Shard(shard.host, self) for shard in stock]
 
     def add_gap_listener(self, listener: Callable[[], None]) -> None:
-        """Call a function whenever messages may have been lost, of any topic.
+        """Call a function whenever messages of any topic may have been lost.
 
         Adding it twice is no error.
         """
@@ -72,7 +71,7 @@ class _LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
             self._gap_listeners.append(listener)
 
     def report_gap(self) -> None:
-        """Messages may have been missed."""
+        """Messages may have been lost."""
         for listener in self._gap_listeners:
             listener()
 
@@ -82,28 +81,28 @@ class _LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
         return all(shard.prover.proved for shard in self._shards)
 
     async def verify(self) -> None:
-        """Returns once every subscription is heard. Raises `Unavailable`."""
+        """Returns when every subscription is proved. Raises `Unavailable`."""
         for shard in self._shards:
             await shard.prover.verify()
 
     def publish(self, group: str, message: Message) -> Sent:
-        """Send to a group; the future is done when Redis took it."""
+        """Send to a group. The future is done when Redis has accepted the message."""
         channel = self._get_group_channel_name(group)
         sent: Sent = self._get_shard(channel).put(channel, message)
         return sent
 
 
 class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
-    """Redis pub/sub: one message a group and process, one pipeline a turn.
+    """Redis pub/sub: each process gets one message per group and turn.
 
-    The names of channels begin with `prefix` (by default `redis_prefix`) and the
-    number of the database.
+    Names of channels begin with `prefix` (default: `redis_prefix`) and the number of
+    the database.
     """
 
     def _get_layer(self) -> Any:
         loop = asyncio.get_running_loop()
         if loop not in self._layers:
-            # The parent makes its own kind and watches for the loop's end.
+            # The base class creates its own layer, and closes it with the loop.
             super()._get_layer()
             self._layers[loop] = _LoopLayer(
                 *self._args, **self._kwargs, channel_layer=self
@@ -111,10 +110,10 @@ class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
         return self._layers[loop]
 
     def listen(self, channel: str, listener: Listener) -> None:
-        """Hand a channel's messages to a callback."""
+        """Pass the messages of a channel to a callback."""
         self._get_layer().listeners[channel] = listener
 
     def loop_layer(self) -> _LoopLayer:
-        """The part that belongs to the running loop; it publishes."""
+        """The layer of the running loop; it can publish."""
         layer: _LoopLayer = self._get_layer()
         return layer

@@ -1,4 +1,4 @@
-"""Owns the clients of redis-py, one per event loop, and their connections."""
+"""Owns the redis-py clients, one per event loop, and closes their connections."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from beam.redis.link import link
 
 @per_loop
 def client() -> Redis:
-    """The running loop's client for `REDIS_URL`. Connects on first use."""
+    """The client of the running loop for `REDIS_URL`. Connects on first use."""
     return connect(conf().redis_url)
 
 
 @per_loop
 def _opened() -> WeakSet[Redis]:
-    """The clients that were made in the running loop."""
+    """All clients that were created in the running loop."""
     return WeakSet()
 
 
 def connect(url: str) -> Redis:
-    """A client of its own. Raises `redis_url.BadUrl`."""
+    """Create a client. Raises `redis_url.BadUrl`."""
     client = redis_url.connect(url, conf().redis_timeout)
-    with suppress(RuntimeError):  # without a loop nothing is kept
+    with suppress(RuntimeError):  # no loop is running
         _opened().add(client)
     return client
 
 
 async def reconnect() -> None:
-    """Drop all connections of the running loop, subscriptions too.
+    """Close all connections of the running loop, subscriptions too.
 
-    The next calls connect to where the address leads by then.
+    The next calls resolve the address again.
     """
     link().generation += 1
     await _disconnect(in_use=True)
-    # Those that began meanwhile, too.
+    # For calls that began during the closing, too.
     link().generation += 1
 
 
 async def drop_idle() -> None:
-    """Drop the running loop's connections that nobody uses just now.
+    """Close the idle connections of the running loop.
 
-    After an outage they may be dead, which only the next call would find out.
+    After an outage they may be dead, and the next call on them would fail.
     """
     await _disconnect(in_use=False)
 

@@ -1,20 +1,20 @@
 """The exceptions of calls to Redis.
 
     Exception
-    └── Unavailable             Redis did not serve a call: what callers catch
+    └── Unavailable             a call to Redis failed: callers catch this one
         ├── NotSent             nothing was sent: Redis is unavailable
-        ├── NoAnswer            the answer is missing: the call may have been done
+        ├── NoAnswer            no answer in time: the call may have been carried out
         ├── CommandRefused      an error reply that is an outage: OOM, READONLY, NOPERM
-        ├── CommandFailed       any other error reply: a bug, the link stays up
-        ├── SubscriptionLost    a subscription does not deliver what is published
-        ├── ProofInterrupted    the connection was replaced while it was checked
+        ├── CommandFailed       any other error reply: a bug; Redis stays available
+        ├── SubscriptionLost    a subscription does not deliver
+        ├── ProofInterrupted    the connection was replaced during its check
         ├── Unreachable         Redis does not answer a process that starts
         └── NotPublished        the channel layer did not take an event
                                 (rooms.messaging.publisher)
 
-What redis-py raises (`LIBRARY_ERRORS`) does not leave this package: the cause of an
-`Unavailable` is the library's exception. The text of an `Unavailable` is safe to log:
-it quotes neither what was sent nor a password.
+Exceptions of redis-py (`LIBRARY_ERRORS`) do not leave this package: they become the
+cause of an `Unavailable`, whose text is safe to log. It quotes neither commands nor
+passwords.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from beam.redis import refusals
 
 LIBRARY_ERRORS: Final = (RedisError, OSError)
-"""What redis-py raises; its timeouts and lost connections are `OSError`s too."""
+"""What redis-py raises. Some timeouts and lost connections are `OSError`."""
 
 
 class Unavailable(Exception):
-    """Redis did not serve a call. It may be tried again."""
+    """A call to Redis failed. It may be tried again."""
 
 
 class NotSent(Unavailable):
-    """Nothing was sent: Redis is unavailable, as far as this process knows."""
+    """Nothing was sent, because this process knows that Redis is unavailable."""
 
 
 class NoAnswer(Unavailable):
-    """There was no connection, or no answer in time. The call may have been done."""
+    """No connection, or no answer in time. The call may have been carried out."""
 
 
 class CommandRefused(Unavailable):
-    """Redis does not accept commands now. `code`: the error reply's, such as `OOM`."""
+    """Redis refuses commands. `code`: of the error reply, such as `OOM`."""
 
     def __init__(self, code: str) -> None:
         super().__init__(f"Redis refuses commands: {code}")
@@ -55,7 +55,7 @@ class CommandRefused(Unavailable):
 
 
 class CommandFailed(Unavailable):
-    """Redis answered with an error that is no outage: a bug. `code`: the reply's."""
+    """Redis answered with an error that is a bug. `code`: of the reply."""
 
     def __init__(self, code: str) -> None:
         super().__init__(f"Redis answered a command with an error: {code}")
@@ -63,7 +63,7 @@ class CommandFailed(Unavailable):
 
 
 class SubscriptionLost(Unavailable):
-    """The subscription does not deliver what it should. `reason`: for the counter."""
+    """A subscription does not deliver. `reason`: for the counter."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
@@ -71,15 +71,15 @@ class SubscriptionLost(Unavailable):
 
 
 class ProofInterrupted(Unavailable):
-    """The connection was replaced during a proof: nothing is known of the new one."""
+    """The connection was replaced during a proof, which has no result."""
 
 
 class Unreachable(Unavailable):
-    """Redis does not answer: where it should be, why, and what to do."""
+    """Redis does not answer. The text says where, why and what to do."""
 
 
 def unavailable(error: Exception) -> Unavailable:
-    """An exception of redis-py as one of this module; the original is its cause."""
+    """Make an `Unavailable` from an exception of redis-py, which becomes its cause."""
     code = refusals.code(error)
     made: Unavailable
     if not code:

@@ -1,4 +1,4 @@
-"""Owns whether Redis serves, as one event loop sees it."""
+"""Owns the state of Redis, as one event loop sees it: available or not."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ REFUSED = "refuses commands"
 
 
 class Link:
-    """Whether Redis serves, as one event loop sees it. One log line a change.
+    """Whether Redis is available to one event loop. Logs one line per change.
 
-    `up`: it does. `why`: else what is wrong, in a few words. `moved`: the outage
-    may end elsewhere: the master is another server now.
+    `up`: Redis is available. `why`: if not, the reason in a few words. `moved`: the
+    server is no master any more, so the address may lead to another one.
+    `generation`: how often all connections were closed on purpose.
     """
 
     def __init__(self) -> None:
         self.up = True
         self.why = ""
         self.moved = False
-        # How often all connections were given up.
         self.generation = 0
         self._down_listeners: list[Callable[[], None]] = []
         self._logged: set[str] = set()
@@ -45,12 +45,11 @@ class Link:
         probed: bool = False,
         generation: int | None = None,
     ) -> None:
-        """A call got no answer, or one that Redis does not serve now.
+        """A call got no answer, or was refused.
 
-        What is wrong may change during an outage; each kind is logged once.
-        `probed`: it was asked for just now, and not on a connection that is given
-        up. `generation`: the link's when the call began: no answer on a connection that
-        was given up since says nothing of those that are there now.
+        Each kind of failure is logged once in an outage. `probed`: the call was a
+        probe. `generation`: that of the link when the call began. If connections
+        were closed on purpose since then, a missing answer means nothing.
         """
         code = refusals.code(error)
         if not code and generation not in (None, self.generation):
@@ -72,12 +71,12 @@ class Link:
         if code:
             logger.error("Redis %s: %s. %s", REFUSED, code, refusals.advice(code))
         else:
-            logger.error("Redis is away: %s", described(error))
+            logger.error("Redis is unavailable: %s", described(error))
 
     def replied(self, error: Exception) -> None:
-        """A command was answered with an error: an outage, or a bug.
+        """Redis answered a command with an error: an outage, or a bug.
 
-        A bug is logged by its code: the text may quote what was sent.
+        Of a bug only the code is logged: the text may quote the command.
         """
         if refusals.is_outage(error):
             self.failed(error)
@@ -88,12 +87,14 @@ class Link:
             logger.error("Redis answered a command with an error: %s", code)
 
     def answered(self) -> None:
-        """Redis serves."""
+        """Redis is available: a probe succeeded."""
         if not self.up:
             refused = self.why.startswith(REFUSED)
             self.up, self.why, self.moved = True, "", False
             self._logged.clear()
-            text = "Redis accepts writes again" if refused else "Redis is back"
+            text = (
+                "Redis accepts writes again" if refused else "Redis is available again"
+            )
             logger.info(text)
 
 

@@ -1,4 +1,4 @@
-"""Publishes messages: those of one turn of the event loop in one pipeline."""
+"""Publishes the messages of one turn of the event loop in one pipeline."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Sent = asyncio.Future[None]
 
 
 class Outgoing:
-    """What is on its way to one Redis host."""
+    """The messages on their way to one Redis server."""
 
     def __init__(
         self, client: Callable[[], Redis], serialize: Callable[[Message], bytes]
@@ -30,7 +30,7 @@ class Outgoing:
         self._sender: asyncio.Task[None] | None = None
 
     def put(self, channel: str, message: Message) -> Sent:
-        """Send with all others of this turn; one future for all of them."""
+        """Publish a message. All messages of a turn get the same future."""
         if not self._link.up:
             failed: Sent = self._loop.create_future()
             failed.set_exception(NotSent("Redis is unavailable"))
@@ -38,7 +38,7 @@ class Outgoing:
             return failed
         if self._sent is None:
             self._sent = self._loop.create_future()
-            # Nobody has to look at it.
+            # The caller need not await it.
             self._sent.add_done_callback(_retrieve)
             if self._sender is None:
                 self._sender = self._loop.create_task(self._send())
@@ -63,7 +63,7 @@ class Outgoing:
             for channel, messages in batch.items():
                 pipeline.publish(channel, self._serialize(bundle(messages)))
             await pipeline.execute()
-        except Exception as error:  # noqa: BLE001 - told to all who sent
+        except Exception as error:  # noqa: BLE001 - raised in all callers
             failure = error
             if isinstance(error, LIBRARY_ERRORS):
                 self._link.failed(error, generation=generation)

@@ -1,4 +1,4 @@
-"""Asks Redis whether it takes writes."""
+"""Checks with a script whether Redis accepts writes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ KINDS: Final = ("hash", "string", "sorted")
 
 
 async def probe(redis: Redis, link: Link) -> bool:
-    """Whether Redis takes writes; tried during an outage too.
+    """Whether Redis accepts writes. Also sent during an outage.
 
-    The link learns of a failure, whatever the error. What ends an outage is
-    the caller's to say.
+    A failure is reported to the link. A success is not: the caller decides when an
+    outage is over.
     """
     stem = f"{conf().redis_prefix}:{{probe}}"
     keys = [f"{stem}:{kind}" for kind in KINDS]

@@ -1,4 +1,4 @@
-"""Proves again and again that a subscription to Redis is heard."""
+"""Checks regularly that the subscription to Redis delivers."""
 
 from __future__ import annotations
 
@@ -27,63 +27,63 @@ from beam.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
-# A subscription is proved with each renewal of the lease, and at least this often.
+# The interval is that of lease renewals, but at most this.
 PROVE_SECONDS = 5.0
-# After a proof that failed.
+# After a failed proof.
 PROVE_AGAIN_SECONDS = 0.5
 
 
 class Subscriber(Protocol):
-    """The connections to one Redis host, as a proof needs them."""
+    """The part of a shard that a proof needs."""
 
     def put(self, channel: str, message: Message) -> Sent:
-        """Publish."""
+        """Publish a message."""
 
     def is_subscribed(self) -> bool:
-        """Whether there is a subscription to prove."""
+        """Whether any channel is subscribed to."""
 
     async def subscribe(self, channel: str) -> None:
-        """Subscribe. Raises `Unavailable`."""
+        """Subscribe to a channel. Raises `Unavailable`."""
 
     async def until_connected(self) -> None:
         """Wait for the subscribed connection. Raises `TimeoutError`."""
 
     async def count_subscriptions(self, question: Callable[[int], str]) -> None:
-        """Send an UNSUBSCRIBE that Redis answers with its number of subscriptions.
+        """Send an UNSUBSCRIBE that Redis answers with the number of subscriptions.
 
-        `question`: takes the number expected, and returns a channel that nobody has.
+        `question`: takes the expected number, and returns an unused channel.
         """
 
     async def connect_again(self) -> None:
-        """Close the subscribed connection for good, and make a new one."""
+        """Close the subscribed connection, and open a new one."""
 
 
 class Prover:
-    """The proofs of one subscribed connection.
+    """Checks one subscribed connection.
 
-    `proved`: no proof has failed since the last good one.
+    `proved`: the last proof that ended has succeeded.
     """
 
     def __init__(self, subscriber: Subscriber, prefix: str) -> None:
-        """`prefix`: what the names of channels begin with."""
+        """`prefix`: of the names of channels."""
         self._subscriber = subscriber
         self._link = redis.link()
         self.proof = Proof(f"{prefix}proof.{uuid.uuid4().hex}")
         self._proving = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
-        # Set where a proof should not wait for its time.
+        # Set to start the next proof at once.
         self._doubt = asyncio.Event()
         self.proved = True
-        # Made again since the last good proof.
+        # The connection was replaced after the last successful proof.
         self._is_new = False
 
     def start(self) -> None:
-        """Begin. Idempotent."""
+        """Start checking. Idempotent."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._keep_proving())
 
     async def stop(self) -> None:
-        """End."""
+        """Stop checking."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -91,13 +91,13 @@ class Prover:
         self.proved = True
 
     def doubt(self) -> None:
-        """Prove soon: something was not confirmed."""
+        """Start a proof soon: Redis did not confirm a subscription."""
         self._doubt.set()
 
     async def verify(self) -> None:
-        """Returns once what is subscribed to is heard. Raises `Unavailable`.
+        """Returns when a proof succeeded. Raises `Unavailable`.
 
-        A subscription that is not heard is dropped: its connection is made again.
+        After `SubscriptionLost` the connection is replaced.
         """
         if not self._subscriber.is_subscribed():
             return
@@ -110,7 +110,7 @@ class Prover:
     async def _prove(self) -> None:
         subscriber, proof = self._subscriber, self.proof
         await subscriber.subscribe(proof.channel)
-        # Shared with all that is sent in this turn: not ours to cancel.
+        # The future is shared with all callers of this turn: it must not be cancelled.
         await asyncio.shield(subscriber.put(proof.channel, proof.begin()))
         await subscriber.until_connected()
         try:
@@ -134,16 +134,16 @@ class Prover:
         await self._subscriber.connect_again()
 
     async def _keep_proving(self) -> None:
-        """Prove for as long as the layer lives."""
+        """Run proofs until cancelled."""
         while not_cancelled():
             await self._pause()
             try:
                 if self._link.up:
                     await self.verify()
             except Unavailable as error:
-                logger.debug("No proof of the subscription: %r", error)
+                logger.debug("The subscription to Redis was not proved: %r", error)
             except Exception:
-                logger.exception("Cannot prove the subscription to Redis")
+                logger.exception("The check of the subscription to Redis failed")
 
     async def _pause(self) -> None:
         seconds = PROVE_AGAIN_SECONDS

@@ -1,4 +1,4 @@
-"""The subscribed connection: redis-py's, which reports that it was made again."""
+"""The subscribed connection of redis-py, which reports that it reconnected."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from redis.asyncio.connection import Connection
 
 
 class Subscription(PubSub):
-    """Tells when it had to subscribe anew: messages may have been missed."""
+    """Calls `on_gap` when it had to subscribe again: messages may be lost."""
 
     def __init__(self, pool: Any, on_gap: Callable[[], None]) -> None:
         super().__init__(pool)
         self._on_gap = on_gap
 
     def forget(self, channel: str) -> None:
-        """Do not subscribe to a channel with the next connection."""
+        """Leave a channel out when the next connection subscribes."""
         self.pending_unsubscribe_channels.add(self.encoder.encode(channel))
 
     async def on_connect(self, connection: Connection) -> None:
-        """Subscribe to what was subscribed to, and is still wanted."""
+        """Subscribe to all channels that are still wanted."""
         for channel in self.pending_unsubscribe_channels:
             self.channels.pop(channel, None)
         again = bool(self.channels)

@@ -1,7 +1,7 @@
-"""Classifies Redis's error replies: which of them mean that it does not serve now.
+"""Classifies error replies of Redis: which of them mean that it is unavailable.
 
-A reply begins with its code. Redis 6.2 wraps what a script was refused in an `ERR`,
-and scripts that lack a right get one without the code.
+A reply begins with its code. Inside a script, Redis 6.2 puts the code into the text of
+an `ERR`; if the script lacks a permission, the code is missing.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from redis.exceptions import AuthenticationError, BusyLoadingError, ResponseErro
 NO_SCRIPT: Final = "NOSCRIPT"
 
 ADVICE: Final = {
-    "OOM": "Its memory is used up: raise maxmemory, or find out what fills it.",
-    "READONLY": "It is a replica: connecting again until a master answers.",
-    "MASTERDOWN": "It is a replica without a master: connecting again until a master "
+    "OOM": "Its memory is full: raise maxmemory, or find out what uses it.",
+    "READONLY": "It is a replica: reconnecting until a master answers.",
+    "MASTERDOWN": "It is a replica without a master: reconnecting until a master "
     "answers.",
-    "NOREPLICAS": "Too few replicas are connected: look at them, or lower "
+    "NOREPLICAS": "Too few replicas are connected: check them, or lower "
     "min-replicas-to-write.",
-    "MISCONF": "It cannot write its snapshot: look at its log and disk, or set "
+    "MISCONF": "It cannot write its snapshot: check its log and disk, or set "
     "stop-writes-on-bgsave-error to no.",
-    "LOADING": "It is loading its data: waiting until it is done.",
-    "BUSY": "A script runs too long: find out which; SCRIPT KILL ends it.",
-    "NOPERM": "The user of REDIS_URL lacks rights: docs/operations.md lists them.",
-    "NOAUTH": "REDIS_URL names no password, and Redis demands one.",
+    "LOADING": "It is loading its data: waiting until that is done.",
+    "BUSY": "A script runs too long: find out which one; SCRIPT KILL ends it.",
+    "NOPERM": "The user in REDIS_URL lacks permissions: docs/operations.md lists them.",
+    "NOAUTH": "Redis requires a password, and REDIS_URL has none.",
     "WRONGPASS": "The user or password in REDIS_URL is not accepted.",
     "CLUSTERDOWN": "It is part of a Redis Cluster, which Beam does not support.",
     "MOVED": "It is part of a Redis Cluster, which Beam does not support.",
     "ASK": "It is part of a Redis Cluster, which Beam does not support.",
     "TRYAGAIN": "It is part of a Redis Cluster, which Beam does not support.",
-    "UNKILLABLE": "A script runs too long: find out which.",
+    "UNKILLABLE": "A script runs too long: find out which one.",
 }
-"""Codes of replies that mean an outage, and what an operator should know or do."""
+"""Codes that mean an outage, and what an operator should know or do."""
 
 MOVED: Final = frozenset({"READONLY", "MASTERDOWN"})
-"""Codes after which another server may be the master, behind the same address."""
+"""Codes after which another server may be the master at the same address."""
 
 _REPLIES = (ResponseError, AuthenticationError, BusyLoadingError)
 _FIRST = re.compile(r"-?([A-Z]{2,20})\b")
@@ -45,7 +45,7 @@ _NO_RIGHT = re.compile(r"The user executing the script can't|ACL failure in scri
 
 
 def code(error: BaseException) -> str:
-    """The code of an error reply; "" for an error that is no reply."""
+    """The code of an error reply; "" for any other error."""
     if not isinstance(error, _REPLIES):
         return ""
     text = str(error)
@@ -62,10 +62,12 @@ def code(error: BaseException) -> str:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether a reply means that Redis does not serve now; else it is a bug."""
+    """Whether an error reply means that Redis is unavailable; if not, it is a bug."""
     return code(error) in ADVICE
 
 
 def advice(code: str) -> str:
-    """What to do about a code."""
-    return ADVICE.get(code, "It must run Lua scripts: docs/operations.md lists which.")
+    """What an operator should do about a code."""
+    return ADVICE.get(
+        code, "It must accept the commands that docs/operations.md lists."
+    )

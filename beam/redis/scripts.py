@@ -12,7 +12,7 @@ from beam.redis.exceptions import CommandFailed
 
 
 class Script:
-    """A Lua script, called by its hash; Redis is told the text where it asks."""
+    """A Lua script, called by its hash; loaded if Redis does not know it."""
 
     def __init__(self, sender: Batch, text: str) -> None:
         self._batch = sender
@@ -22,10 +22,10 @@ class Script:
     async def __call__(
         self, keys: tuple[str, ...], args: Sequence[Any] | Callable[[], Sequence[Any]]
     ) -> Any:
-        """The script's answer. Raises `Unavailable`.
+        """Return the script's reply. Raises `Unavailable`.
 
-        `args`: a function where they must be those of the moment. Where Redis has
-        to be told the script, what others ask meanwhile overtakes it.
+        `args`: a function is called when the command is sent. If the script has to
+        be loaded first, commands of other callers are sent before it.
         """
         try:
             return await self._call(keys, args)

@@ -1,4 +1,4 @@
-"""The connections of the channel layer to one Redis host: subscriptions, receiving."""
+"""The connections of the channel layer to one Redis server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONNECT_SECONDS = 0.02
 
 
 class Layer(Protocol):
-    """The layer of one event loop, as a shard needs it."""
+    """The part of the layer that a shard needs."""
 
     prefix: str
     listeners: dict[str, Listener]
@@ -39,11 +39,11 @@ class Layer(Protocol):
     channel_layer: Any
 
     def report_gap(self) -> None:
-        """Messages may have been missed."""
+        """Messages may have been lost."""
 
 
 class Shard(RedisSingleShardConnection):  # type: ignore[misc]
-    """One Redis host.
+    """Subscribes, receives and publishes at one Redis server.
 
     `put`: see `Outgoing.put`.
     """
@@ -58,7 +58,7 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
         self._loop = asyncio.get_running_loop()
         self._link = redis.link()
         self._subscribing = asyncio.Event()
-        # Redis's confirmations of subscriptions that have not come yet.
+        # Subscriptions that Redis has not confirmed yet.
         self._acks: dict[str, asyncio.Future[None]] = {}
         self.put = Outgoing(self._client, channel_layer.channel_layer.serialize).put
         self.prover = Prover(self, channel_layer.prefix)
@@ -76,7 +76,7 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
             self._pubsub = Subscription(pool, self._on_gap)
 
     def _on_gap(self) -> None:
-        """The connection was made again: messages may have been missed."""
+        """The connection was replaced: messages may have been lost."""
         self._proof.interrupt()
         self.channel_layer.report_gap()
 
@@ -85,18 +85,18 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
         self.prover.start()
 
     async def flush(self) -> None:
-        """Forget everything, and close the connections."""
+        """End all subscriptions, and close the connections."""
         await self.prover.stop()
         await super().flush()
 
     def is_subscribed(self) -> bool:
-        """Whether there is a subscription."""
+        """Whether any channel is subscribed to."""
         return bool(self._subscribed_to)
 
     async def subscribe(self, channel: str) -> None:
-        """Returns once Redis has it: what is published from now on is heard.
+        """Returns when Redis has confirmed: later messages are received.
 
-        Raises `Unavailable`; nothing is tried while Redis is unavailable.
+        Raises `Unavailable`.
         """
         if channel in self._subscribed_to and channel not in self._acks:
             return
@@ -110,7 +110,7 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
             self._subscribing.set()
             await done_in_time(ack, conf().redis_timeout)
         except TimeoutError as error:
-            # Redis may answer everybody else: the proof finds out.
+            # Only this connection may be broken: a proof finds out.
             self.prover.doubt()
             raise unavailable(error) from error
         except LIBRARY_ERRORS as error:
@@ -120,8 +120,9 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
             self._acks.pop(channel, None)
 
     async def unsubscribe(self, channel: str) -> None:
-        """Hear no more of it. Where Redis cannot be told now, a new connection will
-        not ask for it. Raises `Unavailable`.
+        """End a subscription. Raises `Unavailable`.
+
+        If the connection is lost, the next one leaves the channel out.
         """
         with translated():
             await self._unsubscribe(channel)
@@ -136,17 +137,17 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
                     await self._pubsub.unsubscribe(channel)
 
     async def until_connected(self) -> None:
-        """Wait until the receiver has made a lost connection again.
+        """Wait until the receiver has replaced a lost connection.
 
-        It reads all the time: if another task made the connection, the receiver would
-        read the first answers, which are for that task. Raises `TimeoutError`.
+        Only the receiver may connect: it would otherwise read the first replies, which
+        are for the task that connects. Raises `TimeoutError`.
         """
         async with asyncio.timeout(conf().redis_timeout):
             while self._is_lost():  # noqa: ASYNC110 - redis-py has no event for it
                 await asyncio.sleep(CONNECT_SECONDS)
 
     def _is_lost(self) -> bool:
-        """Whether the receiver has to connect again."""
+        """Whether the receiver has to reconnect."""
         pubsub = self._pubsub
         if pubsub is None or pubsub.connection is None or not pubsub.subscribed:
             return False
@@ -155,11 +156,11 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
     async def count_subscriptions(self, question: Callable[[int], str]) -> None:
         """See `beam.redis.prover.Subscriber`."""
         async with self._lock:
-            nobodys = question(len(self._subscribed_to))
-            await self._pubsub.execute_command("UNSUBSCRIBE", nobodys)
+            unused = question(len(self._subscribed_to))
+            await self._pubsub.execute_command("UNSUBSCRIBE", unused)
 
     async def connect_again(self) -> None:
-        """Close the subscribed connection for good, and make a new one."""
+        """Close the subscribed connection, and open a new one."""
         receiver, self._receive_task = self._receive_task, None
         if receiver is not None:
             receiver.cancel()
@@ -167,13 +168,13 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
         async with self._lock:
             if self._pubsub.connection is not None:
                 await self._pubsub.connection.disconnect(nowait=True)
-            # The receiver tries again, and reports.
+            # The receiver tries again, and logs.
             with suppress(*LIBRARY_ERRORS):
                 await self._pubsub.connect()
             self._ensure_receiver()
 
     async def _do_receiving(self) -> None:
-        """Read for as long as the layer lives; errors are waited out."""
+        """Read until cancelled; after an error, wait and go on."""
         while not_cancelled():
             generation = self._link.generation
             try:
@@ -184,18 +185,18 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
             except (asyncio.CancelledError, GeneratorExit):
                 raise
             except Exception:
-                logger.exception("Cannot read from Redis")
+                logger.exception("Reading from Redis failed")
                 await asyncio.sleep(1)
 
     async def _receive(self) -> None:
-        """One message by redis-py's road, and all that came with it by ours."""
+        """Read one message by redis-py, and the rest of its buffer directly."""
         pubsub: Any = self._pubsub
         if not (pubsub and pubsub.subscribed):
             self._subscribing.clear()
             await self._subscribing.wait()
             return
         if pubsub.connection is not None and not pubsub.connection.is_connected:
-            # Others send commands: none may get between a new connection's first ones.
+            # No command of another task may get between the first ones.
             async with self._lock:
                 await pubsub.connect()
         message = await pubsub.get_message(timeout=RECEIVE_SECONDS)
@@ -206,14 +207,14 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
             self._receive_message(await pubsub.handle_message(response))
 
     def _buffered(self, pubsub: Any) -> list[Any]:
-        """Deliver what redis-py has read but not parsed; return what is not ours.
+        """Deliver messages that are in redis-py's buffer; return other replies.
 
-        Its road costs a timer and a dozen calls a message.
+        By redis-py each message would cost a timer and a dozen calls.
         """
         parser = getattr(pubsub.connection, "_parser", None)
         reader: Any = getattr(parser, "_reader", None)
         others: list[Any] = []
-        # Only hiredis keeps what it read where it can be asked for.
+        # Only the hiredis parser gives access to its buffer.
         while hasattr(reader, "gets"):
             if (response := reader.gets()) is NOT_ENOUGH_DATA:
                 break
@@ -226,7 +227,7 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
         return others
 
     def _receive_message(self, message: Any) -> None:
-        """Straight to the listeners; a queue only where nobody listens."""
+        """Call the listeners; without any, put the message in a queue."""
         layer = self.channel_layer
         if message is not None and message.get("type", "message") != "message":
             self._note(message)
@@ -252,7 +253,7 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
                     listener(each)
 
     def _note(self, message: Any) -> None:
-        """What Redis sends of the subscription itself."""
+        """Take a confirmation of SUBSCRIBE or UNSUBSCRIBE."""
         if message["type"] == "unsubscribe":
             self._proof.receive_answer(message["channel"].decode(), message["data"])
         elif message["type"] == "subscribe":

@@ -1,7 +1,7 @@
-"""Asks whether Redis can be reached, before anything relies on it.
+"""Checks that Redis can be reached: when a server starts, and for commands.
 
-For a server that starts and for commands: neither should run into a Redis that is
-not there. What a running server does without Redis is another matter.
+A running server survives an outage of Redis; one that starts without it is probably
+misconfigured.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ PAUSE_SECONDS: Final = 0.25
 
 
 async def reach(seconds: float = 0.0) -> None:
-    """Wait for Redis to answer, for so long at most. Raises `Unreachable`."""
+    """Wait for an answer of Redis, at most `seconds`. Raises `Unreachable`."""
     deadline = time.monotonic() + seconds
     while (error := await _fault()) is not None:
         if time.monotonic() > deadline or isinstance(error, AuthenticationError):
-            raise Unreachable(_told(error)) from None
+            raise Unreachable(_message(error)) from None
         await asyncio.sleep(PAUSE_SECONDS)
 
 
 def announce() -> None:
-    """Log which Redis is used, if any, and as which deployment.
+    """Log which Redis is used, if any, and the name of the deployment.
 
-    Names no user or password. For a server that listens: one that cannot start
-    writes the line that says why, and no other.
+    Not the user or password. To be called once the server listens: if the start
+    fails, the error is the only line.
     """
     url, name = conf().redis_url, conf().redis_prefix
     if not url:
@@ -48,7 +48,7 @@ def announce() -> None:
 
 
 async def _fault() -> Exception | None:
-    """Why Redis does not answer; None where it does."""
+    """Why Redis does not answer; None if it does."""
     client = redis.connect(conf().redis_url)
     try:
         async with asyncio.timeout(conf().redis_timeout):
@@ -60,14 +60,14 @@ async def _fault() -> Exception | None:
     return None
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     where = redis_url.place(conf().redis_url)
     if isinstance(error, AuthenticationError):
         return (
-            f"Redis at {where} refuses the user or password of REDIS_URL: correct it."
+            f"Redis at {where} refuses the user or password in REDIS_URL: correct it."
         )
     if isinstance(error, InvalidResponse):
-        return f"What answers at {where} is not Redis: correct REDIS_URL."
+        return f"The server at {where} is not Redis: correct REDIS_URL."
     reason = redis.described(error).rstrip(".")
     return (
         f"Redis at {where} cannot be reached: {reason}. Start Redis, or correct "

@@ -1,4 +1,4 @@
-"""Objects of a loop and of the settings; background tasks that end."""
+"""Objects per loop and per settings; tasks that end when they are cancelled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_django.fixtures import Settings
 from beam.loops import PerLoop, not_cancelled, per_loop, per_settings
 
 
-async def test_a_task_ends_whose_cancellation_was_replaced_by_an_error() -> None:
+async def test_a_task_ends_although_an_error_replaced_its_cancellation() -> None:
     began = asyncio.Event()
 
     async def work() -> None:
@@ -36,7 +36,7 @@ async def test_a_task_ends_whose_cancellation_was_replaced_by_an_error() -> None
     assert await asyncio.wait_for(task, 1) == 1
 
 
-async def test_a_loop_has_one_object_of_its_own() -> None:
+async def test_each_loop_has_its_own_object() -> None:
     made = per_loop(object)
 
     mine = made()
@@ -56,7 +56,7 @@ def test_without_a_loop_there_is_no_object() -> None:
         per_loop(object)()
 
 
-def test_an_object_of_the_settings_is_made_again_when_they_change(
+def test_an_object_of_the_settings_is_replaced_when_they_change(
     settings: Settings,
 ) -> None:
     made = per_settings(object)

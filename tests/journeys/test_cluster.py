@@ -232,7 +232,7 @@ async def recovery_is_told(servers: list[Server], rooms: list[Room]) -> None:
         "ready again",
     )
     for server in servers:
-        assert server.text().count("Redis is away") == 1, server.text()
+        assert server.text().count("Redis is unavailable") == 1, server.text()
         assert "Redis answered a command" not in server.text()
         assert "Traceback" not in server.text()
 

@@ -130,7 +130,7 @@ async def test_members_that_lost_events_are_notified_within_10_seconds(
     assert (ada.left, bob.left, bob.gaps) == ([], [], 0)
     assert (await reconnects(one), await reconnects(other)) == (1, 0)
     assert one.text().count("The subscription to Redis failed") == 1
-    assert "Redis is away" not in one.text() + other.text()
+    assert "Redis is unavailable" not in one.text() + other.text()
     for room in (ada, bob):
         await room.leave()
 

@@ -1,9 +1,9 @@
--- Tries every command that presence uses: an outage that ends although one of them
--- is refused would begin again at once. The first one needs memory: Redis checks for
--- memory only before the first write of a script.
+-- Calls every command that presence uses: if one of them is refused, the outage is not
+-- over. The first command needs memory: Redis checks its memory limit only before the
+-- first write of a script.
 --
 -- KEYS: a hash, a string, a sorted set. ARGV: a channel.
--- Returns Redis's time.
+-- Returns the time of Redis.
 
 redis.call('HSET', KEYS[1], 'probe', 1)
 redis.call('HINCRBY', KEYS[1], 'probe', 1)

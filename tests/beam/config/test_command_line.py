@@ -253,7 +253,7 @@ def test_a_wrong_password_of_redis_is_named() -> None:
         url = store.url.replace("open", "sesame")
         line = refused(DEVELOPMENT | {"REDIS_URL": url}, "beam_serve")
 
-    assert "refuses the user or password of REDIS_URL" in line
+    assert "refuses the user or password in REDIS_URL" in line
 
 
 @pytest.mark.redis

@@ -1,4 +1,4 @@
-"""The running loop's connection to Redis, also through a proxy."""
+"""Connections of the running loop to Redis, also through a proxy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TIMEOUT = 0.5
 async def proxy(
     backend: str, shared_redis: RedisServer, settings: Settings
 ) -> AsyncIterator[Proxy]:
-    """What stands between this process and Redis, whose answers may take a while."""
+    """A proxy between this process and Redis that can freeze connections."""
     async with proxy_to(shared_redis.port) as proxy:
         settings.BEAM = settings.BEAM | {
             "redis_url": proxy.url,
@@ -45,7 +45,7 @@ async def proxy(
 
 @pytest.fixture
 async def behind(proxy: Proxy, shard: Any) -> Any:
-    """This loop's connection to Redis through the proxy, proved, with one member."""
+    """The connection of the loop through the proxy: proved, with one member."""
     shard.gaps = 0
 
     def note() -> None:
@@ -60,7 +60,7 @@ async def behind(proxy: Proxy, shard: Any) -> Any:
 
 @pytest.fixture
 def renewed() -> Any:
-    """`renewed()`: how many subscriptions were made again in this test, by reason."""
+    """`renewed()`: how many subscriptions this test replaced, by reason."""
     before = dict(metrics.SUBSCRIPTIONS_RENEWED.reasons)
     return lambda: {
         reason: count - before[reason]
@@ -73,7 +73,7 @@ def renewed() -> Any:
 async def link(
     shared_redis: RedisServer, settings: Settings
 ) -> AsyncIterator[redis.Link]:
-    """The loop's link to a Redis."""
+    """The link of the running loop."""
     settings.BEAM = settings.BEAM | {"redis_url": shared_redis.url}
     yield redis.link()
     await redis.close()

@@ -13,7 +13,7 @@ from tests.processes import redis_server
 
 
 @pytest.mark.redis
-async def test_an_error_that_is_no_outage_is_logged_by_its_code(
+async def test_an_error_that_is_no_outage_is_logged_with_its_code(
     link: redis.Link, caplog: pytest.LogCaptureFixture
 ) -> None:
     await redis.batch().call("SET", "beam:{errors}:sesame", 1)
@@ -42,16 +42,16 @@ async def test_a_call_without_an_answer_is_not_logged_as_an_error_reply(
 
     assert not redis.link().up
     [line] = caplog.messages
-    assert line.startswith("Redis is away: ")
+    assert line.startswith("Redis is unavailable: ")
     await redis.close()
 
 
 @pytest.mark.redis
-async def test_a_call_on_a_connection_that_was_given_up_is_no_outage(
+async def test_a_call_on_a_connection_that_was_closed_on_purpose_is_no_outage(
     link: redis.Link, caplog: pytest.LogCaptureFixture
 ) -> None:
     waiting = asyncio.create_task(redis.batch().call("BLPOP", "beam:{nothing}", 0))
-    while not await blocked():  # noqa: ASYNC110 - Redis says it
+    while not await blocked():  # noqa: ASYNC110 - Redis knows it
         await asyncio.sleep(0.01)
 
     await redis.reconnect()
@@ -64,6 +64,6 @@ async def test_a_call_on_a_connection_that_was_given_up_is_no_outage(
 
 
 async def blocked() -> bool:
-    """Whether a client waits in Redis."""
+    """Whether a client of Redis is blocked."""
     async with redis.connect(conf().redis_url) as client:
         return bool((await client.info("clients"))["blocked_clients"])

@@ -1,4 +1,4 @@
-"""Which exception a failed call to Redis raises, and what its text says."""
+"""The exceptions of failed calls to Redis, and their texts."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ parsed: Any = BaseParser.parse_error
         ),
     ],
 )
-def test_each_way_not_to_serve_has_its_exception(
+def test_each_kind_of_failure_has_its_exception(
     error: Any, made: type[Unavailable], text: str
 ) -> None:
     with pytest.raises(Unavailable) as caught, translated():
@@ -64,7 +64,7 @@ def test_each_way_not_to_serve_has_its_exception(
     assert caught.value.__cause__ is error
 
 
-def test_an_exception_of_beam_stays_as_it_is() -> None:
+def test_an_exception_of_beam_is_not_translated() -> None:
     raised = unavailable(TimeoutError())
 
     with pytest.raises(NoAnswer) as caught, translated():

@@ -1,4 +1,4 @@
-"""What is known and logged of a Redis that is unavailable or refuses."""
+"""The state of Redis and its log lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from beam import redis
 
 
 def reply(text: str) -> Exception:
-    """An error reply, as redis-py reads it."""
+    """An error reply as redis-py parses it."""
     parse: Any = BaseParser.parse_error
     error: Exception = parse(text)
     return error
@@ -37,8 +37,8 @@ def test_each_kind_of_an_outage_is_logged_once(
     link.answered()
 
     assert (link.up, link.why, downs) == (True, "", ["refuses commands: OOM"])
-    told = [message.partition(". ")[0] for message in caplog.messages]
-    assert told == [
+    logged = [message.partition(". ")[0] for message in caplog.messages]
+    assert logged == [
         "Redis refuses commands: OOM",
         "Redis refuses commands: NOREPLICAS",
         "Redis accepts writes again",
@@ -46,7 +46,7 @@ def test_each_kind_of_an_outage_is_logged_once(
 
 
 @pytest.mark.parametrize("text", ["READONLY You can't write", "MASTERDOWN Link with"])
-def test_a_replica_has_moved_until_a_master_answers(text: str) -> None:
+def test_a_link_to_a_replica_is_moved_until_a_master_answers(text: str) -> None:
     link = redis.Link()
 
     link.replied(reply(text))

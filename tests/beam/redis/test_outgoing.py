@@ -1,4 +1,4 @@
-"""What is published over Redis."""
+"""Publishing over Redis."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tests.processes import RedisServer
 
 
 @pytest.mark.redis
-async def test_what_redis_refuses_is_not_quoted(
+async def test_a_refused_message_is_not_quoted_in_the_log(
     shared_redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A user that may do nothing but connect: the answer quotes the command."""
+    """The user may only connect; the error reply quotes the command."""
     admin: Any = redis.connect(shared_redis.url)
     await admin.execute_command(
         "ACL", "SETUSER", "eve", "on", ">pw", "+@connection", "+hello", "+client"

@@ -1,4 +1,4 @@
-"""What a probe of Redis tries."""
+"""The commands of a probe of Redis."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from beam.redis.probe import PROBE
 from tests.processes import ROOT
 
 
-def test_a_probe_tries_every_command_of_presence() -> None:
+def test_a_probe_calls_every_command_of_presence() -> None:
     folder = ROOT / "presence"
     scripts = "".join(path.read_text() for path in folder.glob("lua/*.lua"))
     code = "".join(path.read_text() for path in folder.glob("*.py"))

@@ -1,4 +1,4 @@
-"""What proofs find out about a subscription to Redis."""
+"""Proofs that a subscription to Redis delivers."""
 
 from __future__ import annotations
 
@@ -26,26 +26,24 @@ pytestmark = [
 ]
 
 
-async def say(number: int) -> None:
-    """Publish to the member's topic; Redis took it."""
+async def publish(number: int) -> None:
+    """Publish to the topic of the member; Redis has accepted it."""
     await publisher.published(Event(topic="t", name="e", payload={"n": number}))
 
 
-def heard(shard: Any) -> list[int]:
-    """What the member was sent."""
+def received(shard: Any) -> list[int]:
+    """What was sent to the member."""
     return [payload["n"] for payload in shard.member.socket.got]
 
 
 async def until(condition: Any) -> None:
-    """Wait for something to be true."""
+    """Wait until a condition is true."""
     async with asyncio.timeout(8):
-        while not condition():  # noqa: ASYNC110 - anything may be waited for
+        while not condition():  # noqa: ASYNC110 - conditions have no event
             await asyncio.sleep(0.01)
 
 
-async def test_a_subscription_that_is_heard_is_left_alone(
-    behind: Any, renewed: Any
-) -> None:
+async def test_a_subscription_that_delivers_is_kept(behind: Any, renewed: Any) -> None:
     for _ in range(20):
         await behind.prover.verify()
 
@@ -54,7 +52,7 @@ async def test_a_subscription_that_is_heard_is_left_alone(
 
 
 @pytest.mark.parametrize("way", [{"up": False}, {"down": False}, {}])
-async def test_a_frozen_subscription_is_made_again_and_the_gap_is_announced(
+async def test_a_frozen_subscription_is_replaced_and_the_gap_is_announced(
     behind: Any, proxy: Proxy, renewed: Any, way: dict[str, bool]
 ) -> None:
     [line] = proxy.that_said(b"SUBSCRIBE")
@@ -69,30 +67,30 @@ async def test_a_frozen_subscription_is_made_again_and_the_gap_is_announced(
     assert behind.prover.proved
     assert (renewed(), behind.gaps) == ({"silent": 1}, 1)
     assert redis.link().up
-    await say(1)
-    await until(lambda: heard(behind) == [1])
+    await publish(1)
+    await until(lambda: received(behind) == [1])
     await hub().attach(FakeMember("new"))
 
 
-async def test_what_waited_in_a_frozen_subscription_never_comes(
+async def test_messages_that_waited_in_a_frozen_subscription_are_not_delivered(
     behind: Any, proxy: Proxy
 ) -> None:
     [line] = proxy.that_said(b"SUBSCRIBE")
     line.freeze()
-    await say(1)
+    await publish(1)
     with pytest.raises(redis.SubscriptionLost):
         await behind.prover.verify()
     await behind.prover.verify()
 
     line.thaw()
-    await say(2)
+    await publish(2)
 
-    await until(lambda: heard(behind) == [2])
+    await until(lambda: received(behind) == [2])
     await behind.prover.verify()
-    assert heard(behind) == [2]
+    assert received(behind) == [2]
 
 
-async def test_a_frozen_subscription_is_found_without_being_asked_for(
+async def test_a_frozen_subscription_is_detected_without_a_call(
     behind: Any, proxy: Proxy, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"lease_renew": 0.2}
@@ -105,26 +103,26 @@ async def test_a_frozen_subscription_is_found_without_being_asked_for(
     await until(lambda: behind.prover.proved)
 
 
-async def test_it_is_found_though_events_still_come_by_it(
+async def test_a_subscription_that_cannot_send_is_replaced_although_events_arrive(
     behind: Any, proxy: Proxy, renewed: Any
 ) -> None:
-    async def talk() -> None:
+    async def publish_often() -> None:
         for number in range(10_000):
-            await say(number)
+            await publish(number)
             await asyncio.sleep(0.01)
 
-    talking = asyncio.create_task(talk())
+    publishing = asyncio.create_task(publish_often())
     [line] = proxy.that_said(b"SUBSCRIBE")
     line.freeze(down=False)
 
     with pytest.raises(redis.SubscriptionLost):
         await behind.prover.verify()
 
-    talking.cancel()
+    publishing.cancel()
     assert renewed() == {"silent": 1}
 
 
-async def test_a_join_that_is_not_confirmed_has_the_subscription_proved(
+async def test_a_join_without_a_confirmation_starts_a_proof(
     behind: Any, proxy: Proxy
 ) -> None:
     [line] = proxy.that_said(b"SUBSCRIBE")
@@ -142,7 +140,7 @@ async def test_a_join_that_is_not_confirmed_has_the_subscription_proved(
 async def test_a_frozen_publishing_connection_is_an_outage(
     behind: Any, proxy: Proxy, renewed: Any
 ) -> None:
-    await say(1)
+    await publish(1)
     for line in proxy.that_said(b"PUBLISH"):
         line.freeze()
 
@@ -151,13 +149,13 @@ async def test_a_frozen_publishing_connection_is_an_outage(
 
     assert not redis.link().up
     redis.link().answered()
-    await say(2)
+    await publish(2)
     await behind.prover.verify()
-    assert heard(behind) == [1, 2]
+    assert received(behind) == [1, 2]
     assert renewed() == {}
 
 
-async def test_where_redis_itself_does_not_answer_no_subscription_is_blamed(
+async def test_a_subscription_is_kept_while_redis_itself_does_not_answer(
     behind: Any, proxy: Proxy, renewed: Any
 ) -> None:
     await redis.client().ping()
@@ -173,12 +171,12 @@ async def test_where_redis_itself_does_not_answer_no_subscription_is_blamed(
 
 
 @pytest.mark.parametrize("lost", ["a group", "the channel of the proofs"])
-async def test_a_channel_that_redis_forgot_is_subscribed_to_again(
+async def test_a_channel_that_redis_lost_is_subscribed_to_again(
     behind: Any, renewed: Any, lost: str
 ) -> None:
     group = behind.channel_layer._get_group_channel_name(group_name("t"))
     channel = group if lost == "a group" else behind._proof.channel
-    # Nothing in this process knows.
+    # This process does not notice.
     await behind._pubsub.connection.send_command("UNSUBSCRIBE", channel)
 
     with pytest.raises(redis.SubscriptionLost):
@@ -186,24 +184,24 @@ async def test_a_channel_that_redis_forgot_is_subscribed_to_again(
 
     await behind.prover.verify()
     assert (renewed(), behind.gaps) == ({"forgotten": 1}, 1)
-    await say(1)
-    await until(lambda: heard(behind) == [1])
+    await publish(1)
+    await until(lambda: received(behind) == [1])
 
 
-async def asked(shard: Any) -> asyncio.Task[None]:
-    """A proof that has sent its question, and waits."""
+async def waiting_proof(shard: Any) -> asyncio.Task[None]:
+    """A proof that has sent its UNSUBSCRIBE, and waits."""
     shard._proof._expected = 0
     proving = asyncio.create_task(shard.prover.verify())
     await until(lambda: shard._proof._expected)
     return proving
 
 
-async def test_a_loop_that_lags_does_not_blame_the_subscription(
+async def test_a_lag_of_the_loop_does_not_fail_a_proof(
     behind: Any, proxy: Proxy, renewed: Any
 ) -> None:
     [line] = proxy.that_said(b"SUBSCRIBE")
     line.freeze()
-    proving = await asked(behind)
+    proving = await waiting_proof(behind)
 
     for _ in range(3):
         await asyncio.sleep(0.001)
@@ -214,7 +212,7 @@ async def test_a_loop_that_lags_does_not_blame_the_subscription(
     assert (renewed(), behind.gaps) == ({}, 0)
 
 
-async def test_an_answer_behind_a_long_backlog_is_waited_for(
+async def test_a_proof_waits_for_an_answer_behind_a_long_backlog(
     behind: Any,
     shared_redis: RedisServer,
     renewed: Any,
@@ -232,7 +230,7 @@ async def test_an_answer_behind_a_long_backlog_is_waited_for(
     monkeypatch.setattr(behind.channel_layer, "listeners", slowed)
     channel = behind.channel_layer._get_group_channel_name(group_name("t"))
     data = behind.channel_layer.channel_layer.serialize({"type": "e", "text": text})
-    # Blocks this loop: all of it waits when the proof begins.
+    # This blocks the loop: all messages wait when the proof begins.
     with sync_redis.Redis(port=shared_redis.port) as client:
         pipeline = client.pipeline(transaction=False)
         for _ in range(300):
@@ -247,16 +245,16 @@ async def test_an_answer_behind_a_long_backlog_is_waited_for(
     assert (renewed(), behind.gaps) == ({}, 0)
 
 
-async def test_members_that_come_and_go_during_proofs_do_no_harm(
+async def test_members_may_join_and_leave_during_proofs(
     behind: Any, renewed: Any
 ) -> None:
-    async def come_and_go(topic: str) -> None:
+    async def join_and_leave(topic: str) -> None:
         for _ in range(30):
             member = FakeMember(topic)
             await hub().attach(member)
             hub().detach(member)
 
-    moving = [asyncio.create_task(come_and_go(f"m{n}")) for n in range(10)]
+    moving = [asyncio.create_task(join_and_leave(f"m{n}")) for n in range(10)]
     while not all(task.done() for task in moving):
         await behind.prover.verify()
 
@@ -264,10 +262,10 @@ async def test_members_that_come_and_go_during_proofs_do_no_harm(
     assert (renewed(), behind.gaps) == ({}, 0)
 
 
-async def test_a_subscription_that_was_given_up_on_purpose_is_no_outage(
+async def test_a_connection_that_was_closed_on_purpose_is_no_outage(
     behind: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # As where a demoted master is left.
+    # As for a demoted master.
     await redis.reconnect()
 
     await until(lambda: behind.gaps == 1)
@@ -276,12 +274,12 @@ async def test_a_subscription_that_was_given_up_on_purpose_is_no_outage(
     assert caplog.messages == []
 
 
-async def test_a_proof_during_which_the_connection_is_cut_says_nothing(
+async def test_a_proof_has_no_result_if_the_connection_is_cut(
     behind: Any, proxy: Proxy, renewed: Any
 ) -> None:
     [line] = proxy.that_said(b"SUBSCRIBE")
     line.freeze()
-    proving = await asked(behind)
+    proving = await waiting_proof(behind)
 
     line.close()
 

@@ -1,4 +1,4 @@
-"""Which error replies mean that Redis does not serve now."""
+"""Which error replies mean that Redis is unavailable."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ IN_SCRIPT = "ERR Error running script (call to f_8d57): @user_script:1: "
         ("ERR ACL failure in script: User default has no permissions", "NOPERM"),
     ],
 )
-def test_a_refusal_is_an_outage_of_its_kind(reply: str, code: str) -> None:
+def test_a_refusal_is_an_outage_with_a_code(reply: str, code: str) -> None:
     error = parsed(reply)
 
     assert refusals.code(error) == code
@@ -81,6 +81,6 @@ def test_another_error_is_a_bug(reply: str, code: str) -> None:
         parsed("ERR max number of clients reached"),
     ],
 )
-def test_an_error_that_is_no_reply_has_no_code(error: BaseException) -> None:
+def test_an_error_without_a_reply_has_no_code(error: BaseException) -> None:
     assert refusals.code(error) == ""
     assert not refusals.is_outage(error)

@@ -1,4 +1,4 @@
-"""Scripts, called by their hash."""
+"""Scripts that are called by their hash."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from beam import redis
 
 
 @pytest.mark.redis
-async def test_a_script_that_redis_does_not_know_is_no_error(
+async def test_a_script_that_redis_does_not_know_is_loaded(
     link: redis.Link, caplog: pytest.LogCaptureFixture
 ) -> None:
     await redis.client().script_flush()

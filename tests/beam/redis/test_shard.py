@@ -1,4 +1,4 @@
-"""What a subscription to Redis promises, and what is left of one."""
+"""Subscriptions to Redis: their start, their end, and lost connections."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = [
 
 
 async def subscribers(topic: str) -> int:
-    """How many connections Redis has for a topic, and how many there should be."""
+    """How many connections of Redis are subscribed to a topic."""
     layer: Any = get_channel_layer()
     channel = layer.loop_layer()._get_group_channel_name(group_name(topic))
     [(_, count)] = await redis.client().pubsub_numsub(channel)
@@ -28,7 +28,7 @@ async def subscribers(topic: str) -> int:
 
 
 async def cut_and_wait(shard: Any) -> None:
-    """Cut the subscriptions, and wait until they are there again."""
+    """Cut the subscribed connections, and wait until they are replaced."""
     made = asyncio.Event()
     shard.channel_layer.add_gap_listener(made.set)
     ours = await redis.client().client_list(_type="pubsub")
@@ -39,7 +39,7 @@ async def cut_and_wait(shard: Any) -> None:
     await shard.prover.verify()
 
 
-async def test_who_is_attached_is_known_to_redis(shard: Any) -> None:
+async def test_redis_knows_the_topics_that_have_members(shard: Any) -> None:
     members = [FakeMember(f"t{n % 10}") for n in range(50)]
 
     await asyncio.gather(*map(hub().attach, members))
@@ -51,7 +51,9 @@ async def test_who_is_attached_is_known_to_redis(shard: Any) -> None:
     assert [await subscribers(f"t{n}") for n in range(10)] == [0] * 10
 
 
-async def test_who_comes_while_the_last_one_goes_is_heard(shard: Any) -> None:
+async def test_a_member_that_joins_while_the_last_one_leaves_is_subscribed(
+    shard: Any,
+) -> None:
     for _ in range(20):
         first, second = FakeMember("t"), FakeMember("t")
         await hub().attach(first)
@@ -65,10 +67,12 @@ async def test_who_comes_while_the_last_one_goes_is_heard(shard: Any) -> None:
     assert await subscribers("t") == 0
 
 
-async def test_who_comes_when_a_change_is_just_done_is_heard(shard: Any) -> None:
+async def test_a_member_that_joins_right_after_a_change_is_subscribed(
+    shard: Any,
+) -> None:
     done = asyncio.create_task(asyncio.sleep(0))
     await done
-    # Nobody was told yet that the last one's leaving is done.
+    # The callback that removes the finished change has not run yet.
     hub()._subscriptions._changing["t"] = done
 
     await hub().attach(FakeMember("t"))
@@ -76,7 +80,9 @@ async def test_who_comes_when_a_change_is_just_done_is_heard(shard: Any) -> None
     assert await subscribers("t") == 1
 
 
-async def test_one_that_gives_up_does_not_end_it_for_the_others(shard: Any) -> None:
+async def test_a_cancelled_join_does_not_cancel_the_subscription_of_others(
+    shard: Any,
+) -> None:
     impatient = asyncio.create_task(hub().attach(FakeMember("t")))
     patient = asyncio.create_task(hub().attach(FakeMember("t")))
     await asyncio.sleep(0)
@@ -87,7 +93,7 @@ async def test_one_that_gives_up_does_not_end_it_for_the_others(shard: Any) -> N
     assert await subscribers("t") == 1
 
 
-async def test_while_redis_is_away_nobody_is_attached(shard: Any) -> None:
+async def test_no_member_is_attached_while_redis_is_unavailable(shard: Any) -> None:
     redis.link().up = False
     member = FakeMember("t")
 
@@ -100,7 +106,7 @@ async def test_while_redis_is_away_nobody_is_attached(shard: Any) -> None:
     assert await subscribers("t") == 1
 
 
-async def test_a_subscription_given_up_during_an_outage_does_not_come_back(
+async def test_a_subscription_that_ended_during_an_outage_stays_ended(
     shard: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone, stays = FakeMember("gone"), FakeMember("stays")
@@ -123,7 +129,7 @@ async def test_a_subscription_given_up_during_an_outage_does_not_come_back(
     assert await subscribers("gone") == 1
 
 
-async def test_only_the_receiver_makes_a_lost_connection_again(
+async def test_only_the_receiver_replaces_a_lost_connection(
     shard: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     members = [FakeMember(f"t{n}") for n in range(30)]
