@@ -3,181 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hmac
 import json
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import httpx
-import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from django.conf import settings as django_settings
-from jwt.algorithms import get_default_algorithms
-from pytest_django.fixtures import Settings
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from beam.config.public_keys import BadKey, from_jwk, from_pem
 from beam.telemetry import metrics
-from rooms.auth import grants, jwt_tokens, verifier
-from rooms.auth.failures import BadAnswer
-from rooms.auth.http_client import fetch, is_downgrade
+from rooms.auth import grants, verifier
 from rooms.auth.jwks import Jwks, ProviderUnavailable
+from tests.rooms.auth.keys import jwk, token
 
 ADA = grants.Identity("ada")
-SECRET = django_settings.TOKEN_SECRETS[0]
-RSA = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
-KEYS: dict[str, Any] = {
-    "RS256": RSA,
-    "RS512": RSA,
-    "ES256": ec.generate_private_key(ec.SECP256R1()),
-    "ES384": ec.generate_private_key(ec.SECP384R1()),
-    "EdDSA": ed25519.Ed25519PrivateKey.generate(),
-}
-
-
-def pem(key: Any) -> str:
-    """A private key's public one."""
-    public = key.public_key()
-    text: bytes = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return text.decode()
-
-
-def jwk(algorithm: str) -> dict[str, Any]:
-    """The public key for an algorithm, as a JWKS has it."""
-    kind = get_default_algorithms()[algorithm]
-    described: dict[str, Any] = kind.to_jwk(KEYS[algorithm].public_key(), as_dict=True)
-    return described
-
-
-def token(
-    algorithm: str, key: Any = None, kid: str | None = None, **claims: Any
-) -> str:
-    """A token that the provider has signed, good for a minute."""
-    return jwt.encode(
-        {"exp": time.time() + 60, **claims},
-        key or KEYS[algorithm],
-        algorithm,
-        headers={"kid": kid} if kid else None,
-    )
-
-
-def confused(public: str) -> str:
-    """A token whose shared secret is the public key, known to everybody."""
-
-    def part(data: bytes) -> bytes:
-        return base64.urlsafe_b64encode(data).rstrip(b"=")
-
-    claims = {"user_id": "ada", "exp": int(time.time()) + 60}
-    head = json.dumps({"alg": "HS256", "typ": "JWT"}).encode()
-    text = part(head) + b"." + part(json.dumps(claims).encode())
-    return (text + b"." + part(hmac.digest(public.encode(), text, "sha256"))).decode()
-
-
-@pytest.fixture
-def configure(settings: Settings) -> Callable[..., None]:
-    """Set settings of `BEAM`."""
-
-    def configure(**given: Any) -> None:
-        settings.BEAM = settings.BEAM | given
-
-    return configure
-
-
-@pytest.mark.parametrize("algorithm", list(KEYS))
-async def test_every_usual_algorithm_is_verified(
-    configure: Callable[..., None], algorithm: str
-) -> None:
-    configure(token_public_key=pem(KEYS[algorithm]).replace("\n", "\\n"))
-
-    assert await verifier.identify(token(algorithm, user_id="ada")) == ADA
-    grant = await verifier.authorize(token(algorithm, room_id="r"), "r", ADA)
-    assert grant.room_id == "r"
-
-
-async def test_own_tokens_are_good_beside(configure: Callable[..., None]) -> None:
-    configure(token_public_key=pem(RSA) + pem(KEYS["ES256"]))
-
-    assert await verifier.identify(jwt_tokens.mint_user("ada", 60)) == ADA
-    for algorithm in ("RS256", "ES256"):
-        assert await verifier.identify(token(algorithm, user_id="ada")) == ADA
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        token("RS256", rsa.generate_private_key(65_537, 2_048), user_id="ada"),
-        token("RS256", user_id="ada", exp=time.time() - 31),
-        token("EdDSA", user_id="ada"),
-        confused(pem(RSA)),
-        jwt.encode({"user_id": "ada", "exp": time.time() + 60}, "", "none"),
-        jwt.encode({"user_id": "ada"}, RSA, "RS256"),
-        token("RS256", user_id=""),
-    ],
-    # Names that do not change with the time.
-    ids=lambda _: "bad",
-)
-async def test_what_the_provider_did_not_sign_is_refused(
-    configure: Callable[..., None], bad: str
-) -> None:
-    configure(token_public_key=pem(RSA))
-
-    with pytest.raises(grants.Unauthorized):
-        await verifier.identify(bad)
-
-
-async def test_without_a_public_key_no_such_token_is_good() -> None:
-    with pytest.raises(grants.Unauthorized):
-        await verifier.identify(token("RS256", user_id="ada"))
-
-
-async def test_issuer_audience_and_claim_names(configure: Callable[..., None]) -> None:
-    configure(
-        token_public_key=pem(RSA),
-        token_issuer="https://id.example",
-        token_audience="beam",
-        token_user_claim="sub",
-    )
-    good: dict[str, Any] = {
-        "sub": "ada",
-        "iss": "https://id.example",
-        "aud": ["beam", "other"],
-    }
-
-    assert await verifier.identify(token("RS256", **good)) == ADA
-    assert await verifier.identify(jwt_tokens.mint_user("ada", 60)) == ADA
-    for wrong in ({"iss": "https://evil.example"}, {"aud": "other"}, {"sub": None}):
-        with pytest.raises(grants.Unauthorized):
-            await verifier.identify(token("RS256", **(good | wrong)))
-    for missing in ("iss", "aud"):
-        rest = {name: value for name, value in good.items() if name != missing}
-        with pytest.raises(grants.Unauthorized):
-            await verifier.identify(token("RS256", **rest))
-
-
-async def test_a_numeric_subject_is_a_user(configure: Callable[..., None]) -> None:
-    configure(token_public_key=pem(RSA), token_user_claim="sub")
-    claims: dict[str, Any] = {"sub": 42, "jti": 7, "iat": None}
-
-    assert await verifier.identify(token("RS256", **claims)) == grants.Identity("42")
-
-
-async def test_what_no_key_fits_is_said(configure: Callable[..., None]) -> None:
-    with pytest.raises(grants.Unauthorized, match="BEAM_TOKEN_PUBLIC_KEY"):
-        await verifier.identify(token("RS256", user_id="ada"))
-    configure(token_public_key=pem(RSA), token_issuer="https://id.example")
-    with pytest.raises(grants.Unauthorized, match="no public key"):
-        await verifier.identify(token("ES256", user_id="ada"))
-    with pytest.raises(grants.Unauthorized, match="token_issuer"):
-        await verifier.identify(token("RS256", user_id="ada", iss="https://other"))
-    with pytest.raises(grants.Unauthorized, match="no `iss`"):
-        await verifier.identify(token("RS256", user_id="ada"))
 
 
 class Provider:
@@ -458,35 +300,6 @@ async def test_redirects_are_followed(provider: Provider) -> None:
         await Jwks(f"{base}/6").find("a")
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "is_one"),
-    [
-        ("https://a/b", "https://c/d", False),
-        ("http://a/b", "https://a/b", False),
-        ("http://a/b", "http://c/d", False),
-        ("https://a/b", "http://a/b", True),
-    ],
-)
-def test_a_redirect_may_not_give_up_encryption(
-    old: str, new: str, is_one: bool
-) -> None:
-    assert is_downgrade(httpx.URL(old), httpx.URL(new)) is is_one
-
-
-async def test_a_downgrade_is_refused_before_it_is_asked() -> None:
-    asked = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(str(request.url))
-        return httpx.Response(302, headers={"location": "http://id.example/keys"})
-
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
-        with pytest.raises(BadAnswer, match="from https to http"):
-            await fetch(client, "https://id.example/keys", 1.0)
-
-    assert asked == ["https://id.example/keys"]
-
-
 async def test_a_published_key_is_for_what_it_says(provider: Provider) -> None:
     provider.publish("RS256", "a", alg="RS512")
     provider.publish("ES256", "b", use="enc")
@@ -566,42 +379,3 @@ async def test_a_key_beside_one_without_an_id_is_asked_for(provider: Provider) -
 
     text = token("RS256", None, "new", user_id="ada")
     assert await verifier.identify(text) == ADA
-
-
-@pytest.mark.parametrize(
-    ("more", "is_good"),
-    [
-        ({"key_ops": ["verify"]}, True),
-        ({"key_ops": ["sign", "verify"], "use": "sig"}, True),
-        ({"key_ops": None, "use": None, "alg": None, "kid": None}, True),
-        ({"key_ops": []}, False),
-        ({"key_ops": ["encrypt", "wrapKey"]}, False),
-        ({"key_ops": "verify"}, False),
-        ({"key_ops": ["verify"], "use": "enc"}, False),
-        ({"alg": "ES384"}, False),
-    ],
-)
-def test_a_key_says_what_it_is_for(more: dict[str, Any], is_good: bool) -> None:
-    described = jwk("ES256") | more
-
-    if is_good:
-        assert from_jwk(described).algorithms == {"ES256"}
-        return
-    with pytest.raises(BadKey):
-        from_jwk(described)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "secret", pem(RSA).replace("A", "-"), "-----BEGIN PUBLIC KEY-----"]
-)
-def test_what_is_no_public_key_is_said(text: str) -> None:
-    with pytest.raises(BadKey):
-        from_pem(text)
-
-
-@pytest.mark.parametrize(
-    "described", [None, {}, {"kty": "RSA"}, {"kty": "oct", "k": "x"}]
-)
-def test_what_is_no_jwk_is_said(described: object) -> None:
-    with pytest.raises(BadKey):
-        from_jwk(described)

@@ -1,0 +1,38 @@
+"""Requests to other services: redirects."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from rooms.auth.failures import BadAnswer
+from rooms.auth.http_client import fetch, is_downgrade
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_one"),
+    [
+        ("https://a/b", "https://c/d", False),
+        ("http://a/b", "https://a/b", False),
+        ("http://a/b", "http://c/d", False),
+        ("https://a/b", "http://a/b", True),
+    ],
+)
+def test_a_redirect_may_not_give_up_encryption(
+    old: str, new: str, is_one: bool
+) -> None:
+    assert is_downgrade(httpx.URL(old), httpx.URL(new)) is is_one
+
+
+async def test_a_downgrade_is_refused_before_it_is_asked() -> None:
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return httpx.Response(302, headers={"location": "http://id.example/keys"})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        with pytest.raises(BadAnswer, match="from https to http"):
+            await fetch(client, "https://id.example/keys", 1.0)
+
+    assert asked == ["https://id.example/keys"]

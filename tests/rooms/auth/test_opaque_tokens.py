@@ -1,0 +1,267 @@
+"""Opaque tokens, which the backend decodes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import orjson
+import pytest
+from pytest_django.fixtures import Settings
+
+from beam.telemetry import metrics
+from rooms.auth import grants, opaque_tokens, verifier
+
+ADA = grants.Identity("ada")
+
+REDIRECTS = (301, 302, 307, 308)
+
+
+class Backend(BaseHTTPRequestHandler):
+    """The original's backend, as far as `decode_token` goes."""
+
+    requests: list[dict[str, Any]]
+    answers: dict[str, tuple[int, Any]]
+
+    def do_POST(self) -> None:
+        """Answer as told for this token."""
+        size = int(self.headers["content-length"])
+        body = orjson.loads(self.rfile.read(size))
+        secret = self.headers["oorja-secret"]
+        self.requests.append(body | {"path": self.path, "secret": secret})
+        status, data = self.answers[body["token"]]
+        raw = data if isinstance(data, bytes) else orjson.dumps(data)
+        self.send_response(status)
+        if status in REDIRECTS:
+            self.send_header("location", "https://other.example/decode?key=sesame")
+        self.send_header("content-length", str(len(raw)))
+        self.end_headers()
+        with suppress(OSError):
+            self.wfile.write(raw)
+
+    def log_message(self, *args: object) -> None:
+        """Keep the test's output clean."""
+
+
+@pytest.fixture
+def backend_door(settings: Settings) -> Iterator[type[Backend]]:
+    """A backend that decodes tokens, and the settings that use it."""
+    kind = type("OneBackend", (Backend,), {"requests": [], "answers": {}})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}/"
+    settings.BEAM = settings.BEAM | {
+        "backend_url": url,
+        "api_secrets": ("abcd",),
+        "backend_timeout": 0.5,
+    }
+    yield kind
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+async def client_closed() -> Any:
+    """The backend's client of this loop is closed with the test."""
+    yield
+    in_force = verifier.verifier()
+    if isinstance(in_force, opaque_tokens.BackendVerifier):
+        await in_force.close()
+
+
+pytestmark = pytest.mark.usefixtures("client_closed")
+
+
+async def test_the_backend_is_asked_as_the_original_asked(
+    backend_door: type[Backend],
+) -> None:
+    backend_door.answers["t"] = (200, {"status": 200, "data": {"user_id": "ada"}})
+
+    assert await verifier.identify("t") == ADA
+    assert backend_door.requests == [
+        {
+            "type": "user",
+            "token": "t",
+            "path": "/api/v1/private/decode_token",
+            "secret": "abcd",
+        }
+    ]
+
+
+async def test_a_positive_answer_is_kept_for_a_while(
+    backend_door: type[Backend],
+) -> None:
+    backend_door.answers["t"] = (200, {"data": {"user_id": "ada", "room_id": "r"}})
+
+    for _ in range(3):
+        assert await verifier.identify("t") == ADA
+        assert (await verifier.authorize("t", "r", ADA)).room_id == "r"
+
+    assert [request["type"] for request in backend_door.requests] == ["user", "room"]
+
+
+@pytest.mark.parametrize("data", [None, {}, {"user_id": None}, {"room_id": "r"}, []])
+async def test_the_backends_refusal_is_unauthorized(
+    backend_door: type[Backend], data: Any
+) -> None:
+    backend_door.answers["t"] = (200, {"data": data})
+
+    for _ in range(2):
+        with pytest.raises(grants.Unauthorized):
+            await verifier.identify("t")
+
+    assert len(backend_door.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "answer", [(500, b"oops"), (401, {}), (200, b"no json"), (200, [])]
+)
+async def test_a_backend_in_trouble_is_no_refusal(
+    backend_door: type[Backend],
+    answer: tuple[int, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    backend_door.answers["secret-token"] = answer
+
+    for _ in range(3):
+        with pytest.raises(grants.BackendUnavailable):
+            await verifier.identify("secret-token")
+
+    lines = [line for line in caplog.messages if "backend" in line]
+    assert len(lines) == 1
+    assert "secret-token" not in caplog.text
+
+
+@pytest.mark.parametrize("status", REDIRECTS)
+async def test_a_backends_redirect_is_named_and_not_followed(
+    backend_door: type[Backend], caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    backend_door.answers["t"] = (status, b"")
+
+    with pytest.raises(grants.BackendUnavailable):
+        await verifier.identify("t")
+
+    [line] = caplog.messages
+    assert line.endswith("it redirects to https://other.example")
+    assert "sesame" not in caplog.text
+    assert len(backend_door.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"<html>", "its answer is not JSON"),
+        (b"[]", "its answer is a list, not an object with `data`"),
+        (b"x" * 1_100_000, "larger than 1,048,576 bytes"),
+    ],
+)
+async def test_the_log_says_what_the_backend_did_wrong(
+    backend_door: type[Backend],
+    caplog: pytest.LogCaptureFixture,
+    settings: Settings,
+    answer: bytes,
+    reason: str,
+) -> None:
+    settings.BEAM = settings.BEAM | {"backend_timeout": 30.0}
+    backend_door.answers["t"] = (200, answer)
+
+    with pytest.raises(grants.BackendUnavailable):
+        await verifier.identify("t")
+
+    assert reason in caplog.text
+
+
+async def test_a_mark_before_json_is_ignored(backend_door: type[Backend]) -> None:
+    backend_door.answers["t"] = (200, b'\xef\xbb\xbf{"data": {"user_id": 42}}')
+
+    assert await verifier.identify("t") == grants.Identity("42")
+
+
+async def test_a_backend_that_comes_back_is_asked_again(
+    backend_door: type[Backend], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    backend_door.answers["t"] = (500, b"")
+    with pytest.raises(grants.BackendUnavailable):
+        await verifier.identify("t")
+    backend_door.answers["t"] = (200, {"data": {"user_id": "ada"}})
+
+    assert await verifier.identify("t") == ADA
+    assert "The backend decodes tokens again" in caplog.messages
+
+
+async def test_a_backend_that_fails_again_and_again_is_left_alone(
+    backend_door: type[Backend], settings: Settings
+) -> None:
+    settings.BEAM = settings.BEAM | {"backend_failures": 2, "backend_pause": 0.05}
+    backend_door.answers["t"] = (503, b"")
+    failed, skipped = metrics.DECODES_FAILED.value, metrics.DECODES_SKIPPED.value
+
+    for _ in range(5):
+        with pytest.raises(grants.BackendUnavailable):
+            await verifier.identify("t")
+
+    assert len(backend_door.requests) == 2
+    assert metrics.DECODES_FAILED.value == failed + 2
+    assert metrics.DECODES_SKIPPED.value == skipped + 3
+    backend_door.answers["t"] = (200, {"data": {"user_id": "ada"}})
+    async with asyncio.timeout(5):
+        assert await _sooner_or_later("t") == ADA
+
+
+@pytest.mark.parametrize("answer", [(500, b"oops"), (401, {}), (404, b"")])
+async def test_bad_tokens_do_not_lock_out_good_ones(
+    backend_door: type[Backend], settings: Settings, answer: tuple[int, Any]
+) -> None:
+    settings.BEAM = settings.BEAM | {"backend_failures": 2}
+    backend_door.answers |= {"bad": answer, "t": (200, {"data": {"user_id": "ada"}})}
+
+    for _ in range(10):
+        with pytest.raises(grants.BackendUnavailable):
+            await verifier.identify("bad")
+
+    assert await verifier.identify("t") == ADA
+
+
+async def test_an_answer_without_data_is_a_refusal(backend_door: type[Backend]) -> None:
+    backend_door.answers["t"] = (200, {"status": "no such token"})
+
+    with pytest.raises(grants.Unauthorized):
+        await verifier.identify("t")
+
+
+async def _sooner_or_later(token: str) -> grants.Identity:
+    while True:
+        try:
+            return await verifier.identify(token)
+        except grants.BackendUnavailable:
+            await asyncio.sleep(0.01)
+
+
+async def test_nobody_listening_is_no_refusal(settings: Settings) -> None:
+    settings.BEAM = settings.BEAM | {"backend_url": "http://127.0.0.1:1"}
+
+    with pytest.raises(grants.BackendUnavailable):
+        await verifier.identify("t")
+
+
+async def test_the_cache_is_bounded(
+    backend_door: type[Backend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opaque_tokens.BackendVerifier, "MAX_CACHED", 2)
+    for name in ("t1", "t2", "t3"):
+        backend_door.answers[name] = (200, {"data": {"user_id": name}})
+        await verifier.identify(name)
+
+    await asyncio.gather(*(verifier.identify(name) for name in ("t2", "t3")))
+    await verifier.identify("t1")
+
+    assert [request["token"] for request in backend_door.requests] == [
+        "t1", "t2", "t3", "t1",
+    ]  # fmt: skip
