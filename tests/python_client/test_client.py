@@ -103,7 +103,7 @@ REFUSED = httpx.ConnectError("refused")
         (httpx.DecodingError("garbled"), 200),
     ],
 )
-async def test_what_may_help_is_tried_again_under_the_same_key(
+async def test_retries_have_the_same_idempotency_key(
     no_pauses: list[float], answers: tuple[Any, ...]
 ) -> None:
     server = Script(*answers)
@@ -120,7 +120,7 @@ async def test_what_may_help_is_tried_again_under_the_same_key(
     assert other.asked[0].headers["Authorization"] == "Bearer k"
 
 
-def test_every_request_has_a_key_of_its_own() -> None:
+def test_every_call_has_its_own_idempotency_key() -> None:
     server = Script(200, 200)
     beam = server.beam()
 
@@ -131,7 +131,7 @@ def test_every_request_has_a_key_of_its_own() -> None:
     assert len(keys) == 2
 
 
-async def test_retry_after_is_waited_for(no_pauses: list[float]) -> None:
+async def test_the_pause_is_that_of_retry_after(no_pauses: list[float]) -> None:
     answers = ((429, {"Retry-After": "20"}), (503, {"Retry-After": "7"}), 200)
     Script(*answers).beam().publish("r")
     await Script(*answers).async_beam().publish("r")
@@ -150,7 +150,7 @@ def test_retry_after_may_be_a_date(no_pauses: list[float]) -> None:
     assert no_pauses[1] == 0
 
 
-async def test_where_retry_after_is_too_long_nothing_is_waited_for(
+async def test_a_retry_after_above_max_wait_raises_at_once(
     no_pauses: list[float],
 ) -> None:
     answers = (429, {"Retry-After": "31"})
@@ -167,7 +167,7 @@ async def test_where_retry_after_is_too_long_nothing_is_waited_for(
     assert len(server.asked) == 1
 
 
-async def test_all_pauses_of_a_call_have_their_share_of_the_wait(
+async def test_max_wait_limits_the_sum_of_all_pauses(
     no_pauses: list[float],
 ) -> None:
     answers = ((429, {"Retry-After": "6"}), (429, {"Retry-After": "5"}))
@@ -183,16 +183,14 @@ async def test_all_pauses_of_a_call_have_their_share_of_the_wait(
 
 
 @pytest.mark.parametrize("told", ["soon", "²", "-3", "1.5", ""])
-def test_a_retry_after_that_says_nothing_is_passed_over(
-    no_pauses: list[float], told: str
-) -> None:
+def test_an_invalid_retry_after_is_ignored(no_pauses: list[float], told: str) -> None:
     Script((503, {"Retry-After": told.encode()}), 200).beam().publish("r")
 
     assert 0 < no_pauses[0] <= 0.2
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422, 500])
-async def test_what_cannot_help_is_raised_at_once(status: int) -> None:
+async def test_other_statuses_are_raised_at_once(status: int) -> None:
     server = Script(status)
     with pytest.raises(BeamError) as caught:
         server.beam().publish("r")
@@ -207,7 +205,7 @@ async def test_what_cannot_help_is_raised_at_once(status: int) -> None:
 
 
 @pytest.mark.parametrize("answer", [429, 502, 503, 504, REFUSED])
-async def test_after_some_tries_it_gives_up(
+async def test_the_last_try_raises_the_error(
     no_pauses: list[float], answer: Any
 ) -> None:
     server = Script(*[answer] * 3)
@@ -268,7 +266,7 @@ async def every_call(answer: Any) -> dict[str, BeamError]:
     return caught
 
 
-async def test_a_page_in_place_of_an_answer_is_an_error() -> None:
+async def test_an_html_page_is_an_error() -> None:
     for error in (await every_call(HTML)).values():
         assert (error.status, error.code) == (200, "unexpected")
         assert "text/html" in error.message
@@ -296,9 +294,7 @@ async def test_json_of_another_shape_is_an_error(body: Any) -> None:
         ("processes", {"processes": {}}),
     ],
 )
-def test_an_answer_without_what_was_asked_for_is_an_error(
-    name: str, answer: Any
-) -> None:
+def test_an_answer_with_a_missing_field_is_an_error(name: str, answer: Any) -> None:
     with pytest.raises(BeamError) as caught:
         getattr(Script(answer).beam(), name)(*CALLS[name])
 
@@ -311,7 +307,7 @@ def test_a_list_of_rooms_does_not_end_early(answer: Any) -> None:
         list(Script(answer).beam().rooms())
 
 
-def test_an_event_needs_no_body_in_return() -> None:
+def test_an_event_is_answered_without_a_body() -> None:
     Script(200, 204, {}, {"new": 1}).beam().publish("r")
 
 
@@ -338,14 +334,14 @@ async def test_an_error_of_any_shape_is_an_error(status: int, body: Any) -> None
         assert error.fields is None
 
 
-def test_an_error_that_is_no_json_is_an_error() -> None:
+def test_an_error_that_is_not_json_is_an_error() -> None:
     with pytest.raises(BeamError) as caught:
         Script(httpx.Response(500, html="<html>")).beam().publish("r")
 
     assert (caught.value.status, caught.value.code) == (500, "unknown")
 
 
-async def test_fields_that_later_versions_add_are_passed_over() -> None:
+async def test_unknown_fields_are_ignored() -> None:
     new = {"new": 1}
     room = Room("r", 2, 1)
     member = {"session": "u:1", "user_id": "u", "metas": [{"a": 1}]}
@@ -432,7 +428,7 @@ def test_a_whole_number_is_an_id() -> None:
     assert Event([42, "a"]).item()["room_ids"] == [42, "a"]
 
 
-def test_a_batch_says_what_was_asked_for() -> None:
+def test_a_batch_has_all_fields_of_its_events() -> None:
     server = Script({"results": [{"status": "ok"}] * 2})
     event = Event(
         ["a", "b"], "changed", {"n": 1}, [{"user_id": "u"}], [{"session": "u:1"}]
@@ -500,9 +496,7 @@ def test_a_secret_fits_in_a_header(who: str) -> None:
         "http://beam/#a",
     ],
 )
-def test_a_url_that_cannot_be_one_is_refused(
-    client: type[Beam | AsyncBeam], url: str
-) -> None:
+def test_an_invalid_url_is_refused(client: type[Beam | AsyncBeam], url: str) -> None:
     with pytest.raises(ValueError, match=r"URL|must not have a query"):
         client(url, secret="s")
 
@@ -519,7 +513,7 @@ def test_a_url_that_cannot_be_one_is_refused(
         {"max_wait": 301},
     ],
 )
-def test_numbers_that_cannot_work_are_refused(
+def test_invalid_numbers_are_refused(
     client: type[Beam | AsyncBeam], numbers: dict[str, Any]
 ) -> None:
     with pytest.raises(ValueError, match=r"tries must|max_wait must"):
@@ -534,7 +528,7 @@ def test_one_try_is_one_try(no_pauses: list[float]) -> None:
     assert no_pauses == []
 
 
-def test_beam_may_be_below_a_path() -> None:
+def test_the_url_may_have_a_path() -> None:
     server = Script(200)
     transport = httpx.MockTransport(server)
     Beam("http://proxy/beam/", secret="s", transport=transport).publish("r")
@@ -547,7 +541,7 @@ def test_either_a_user_or_a_session_is_removed() -> None:
         Script().beam().remove("r")
 
 
-async def test_minted_tokens_are_good() -> None:
+async def test_minted_tokens_are_valid() -> None:
     secret = django_settings.TOKEN_SECRETS[0]
     ada = grants.Identity("ada")
 
@@ -561,7 +555,7 @@ async def test_minted_tokens_are_good() -> None:
 
 
 @pytest.mark.redis
-async def test_everything_against_a_real_server(
+async def test_every_call_works_with_a_real_server(
     beam_server: Serve, shared_redis: RedisServer
 ) -> None:
     server = beam_server(REDIS_URL=shared_redis.url)
@@ -603,7 +597,7 @@ async def test_everything_against_a_real_server(
 
 @pytest.mark.parametrize("kind", ["beam", "uvicorn"])
 @pytest.mark.parametrize("name", [".", "..", "%2E", "../.."])
-async def test_names_that_look_like_steps_in_a_path_arrive(
+async def test_ids_that_are_dots_arrive_unchanged(
     beam_server: Serve, kind: str, name: str
 ) -> None:
     server = beam_server(kind)

@@ -15,7 +15,7 @@ pytestmark = [
 ]
 
 
-async def test_the_demo_is_not_there_in_production(async_client: AsyncClient) -> None:
+async def test_the_demo_does_not_exist_in_production(async_client: AsyncClient) -> None:
     for path in ("/", "/demo/token?user_id=ada&room_id=r"):
         assert (await async_client.get(path)).status_code == 404
 
@@ -28,7 +28,7 @@ async def test_the_demo_is_not_there_in_production(async_client: AsyncClient) ->
         ("?room_id=r", 400),
     ],
 )
-async def test_the_demo_hands_out_tokens_in_development(
+async def test_the_demo_makes_tokens_in_development(
     rf: RequestFactory, query: str, status: int
 ) -> None:
     answer = demo.token(rf.get(f"/demo/token{query}"))

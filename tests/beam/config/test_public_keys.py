@@ -23,7 +23,7 @@ from tests.rooms.auth.keys import RSA, jwk, pem
         ({"alg": "ES384"}, False),
     ],
 )
-def test_a_key_says_what_it_is_for(more: dict[str, Any], is_good: bool) -> None:
+def test_the_use_of_a_jwk_is_respected(more: dict[str, Any], is_good: bool) -> None:
     described = jwk("ES256") | more
 
     if is_good:
@@ -36,7 +36,7 @@ def test_a_key_says_what_it_is_for(more: dict[str, Any], is_good: bool) -> None:
 @pytest.mark.parametrize(
     "text", ["", "secret", pem(RSA).replace("A", "-"), "-----BEGIN PUBLIC KEY-----"]
 )
-def test_what_is_no_public_key_is_said(text: str) -> None:
+def test_an_invalid_public_key_is_refused_with_a_reason(text: str) -> None:
     with pytest.raises(BadKey):
         from_pem(text)
 
@@ -44,6 +44,6 @@ def test_what_is_no_public_key_is_said(text: str) -> None:
 @pytest.mark.parametrize(
     "described", [None, {}, {"kty": "RSA"}, {"kty": "oct", "k": "x"}]
 )
-def test_what_is_no_jwk_is_said(described: object) -> None:
+def test_an_invalid_jwk_is_refused_with_a_reason(described: object) -> None:
     with pytest.raises(BadKey):
         from_jwk(described)

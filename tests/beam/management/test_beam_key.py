@@ -63,7 +63,9 @@ def test_the_command_lists_and_revokes() -> None:
         (("revoke", "nobody"), "no key 'nobody'"),
     ],
 )
-def test_the_command_says_what_is_wrong(args: tuple[str, ...], says: str) -> None:
+def test_the_command_reports_invalid_arguments(
+    args: tuple[str, ...], says: str
+) -> None:
     run("create", "taken")
 
     with pytest.raises(CommandError, match=says):

@@ -39,7 +39,7 @@ async def get(http: AsyncClient, key: str, path: str = "rooms") -> Any:
     return await http.get(f"/api/v1/{path}", headers=bearer(key))
 
 
-async def test_a_key_does_what_its_scopes_say(async_client: AsyncClient) -> None:
+async def test_a_key_may_do_what_its_scopes_allow(async_client: AsyncClient) -> None:
     key = await create("reader", ["rooms:read"])
     forbidden = metrics.API_FORBIDDEN.value
 
@@ -56,7 +56,7 @@ async def test_a_key_does_what_its_scopes_say(async_client: AsyncClient) -> None
 
 
 @pytest.mark.parametrize("key", ["", "beam_", "beam_x", "\udcff"])
-async def test_what_is_no_key_is_refused(async_client: AsyncClient, key: str) -> None:
+async def test_an_invalid_key_is_refused(async_client: AsyncClient, key: str) -> None:
     await create("one")
     refused = metrics.API_UNAUTHORIZED.value
 
@@ -68,7 +68,7 @@ async def test_what_is_no_key_is_refused(async_client: AsyncClient, key: str) ->
         assert metrics.API_UNAUTHORIZED.value == refused + 1
 
 
-async def test_every_shared_secret_is_good(
+async def test_every_shared_secret_is_accepted(
     async_client: AsyncClient, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"api_secrets": ("new", "old")}

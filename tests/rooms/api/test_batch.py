@@ -51,7 +51,7 @@ async def test_a_batch_reaches_its_rooms_in_order(async_client: AsyncClient) -> 
     assert (await bob.get())[3:] == ["second", {"n": 2}]
 
 
-async def test_a_batch_can_name_members_and_leave_some_out(
+async def test_a_batch_can_include_and_exclude_members(
     async_client: AsyncClient,
 ) -> None:
     ada, bob, eve = await connected("ada", "bob", "eve")
@@ -82,7 +82,7 @@ async def test_a_batch_can_name_members_and_leave_some_out(
     assert [n for n in heard["eve"] if n != "presence_diff"] == ["rest", "all"]
 
 
-async def test_what_is_not_valid_in_a_batch_does_not_hold_up_the_rest(
+async def test_invalid_items_of_a_batch_do_not_stop_the_others(
     async_client: AsyncClient,
 ) -> None:
     [ada] = await connected("ada")
@@ -116,7 +116,7 @@ async def test_what_is_not_valid_in_a_batch_does_not_hold_up_the_rest(
         ('{"events": [{"room_id": "a"}]}' + " " * 1_048_576, 413, "too_large"),
     ],
 )
-async def test_a_batch_that_is_none_is_refused_as_a_whole(
+async def test_an_invalid_batch_is_refused_as_a_whole(
     async_client: AsyncClient, body: str, status: int, code: str
 ) -> None:
     answer = await async_client.post(
@@ -135,7 +135,7 @@ async def test_a_batch_needs_the_secret(async_client: AsyncClient) -> None:
     assert answer.status_code == 401
 
 
-async def test_a_batch_that_nobody_takes_is_answered_with_503(
+async def test_a_batch_of_which_nothing_was_sent_is_answered_with_503(
     async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(event: Any) -> Any:

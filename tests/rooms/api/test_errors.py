@@ -38,7 +38,7 @@ def test_the_first_reasons_are_in_the_message(fields: Any, line: str) -> None:
     assert summary(fields) == line
 
 
-def test_a_message_is_bounded() -> None:
+def test_the_length_of_a_message_is_limited() -> None:
     assert len(summary({"a" * 1_000: ["b" * 1_000]})) == MAX_SUMMARY
 
 

@@ -21,7 +21,7 @@ def test_an_item_is_an_event_with_defaults() -> None:
     ]
 
 
-def test_an_item_for_several_rooms_is_an_event_each_in_order() -> None:
+def test_an_item_for_several_rooms_becomes_one_event_for_each_in_order() -> None:
     item = {"room_ids": ["b", "a"], "event": "e", "payload": {"n": 1}}
 
     events = parse_item(item, BYTES, RECIPIENTS)
@@ -44,7 +44,7 @@ def test_a_whole_number_is_an_id_in_every_place() -> None:
     assert one.without == ("user:9",)
 
 
-def test_what_is_named_twice_counts_once() -> None:
+def test_rooms_and_recipients_that_are_named_twice_count_once() -> None:
     item = {
         "room_ids": ["b", "a", "b", 7, "7"],
         "to": [{"user_id": "v"}, {"userId": "v"}, {"session": "v:1"}] * 9,
@@ -59,7 +59,7 @@ def test_what_is_named_twice_counts_once() -> None:
 
 
 @pytest.mark.parametrize("member", ["to", "except"])
-def test_an_item_names_a_bounded_number_of_recipients(member: str) -> None:
+def test_the_number_of_recipients_is_limited(member: str) -> None:
     entries = [{"user_id": f"u{n}"} for n in range(6)]
     parse_item({"room_id": "a", member: entries[:5]}, BYTES, RECIPIENTS)
 
@@ -69,7 +69,7 @@ def test_an_item_names_a_bounded_number_of_recipients(member: str) -> None:
     assert refused.value.fields == {member: "names at most 5 recipients, not 6"}
 
 
-def test_addressees_become_labels() -> None:
+def test_recipients_become_labels() -> None:
     [event] = parse_item(
         {
             "room_id": "a",
@@ -112,7 +112,7 @@ def test_addressees_become_labels() -> None:
         ({"payload": 1, "event": 2}, {"room_id", "payload", "event"}),
     ],
 )
-def test_what_is_wrong_is_named(item: Any, members: set[str]) -> None:
+def test_errors_name_the_field_and_the_reason(item: Any, members: set[str]) -> None:
     with pytest.raises(Invalid) as error:
         parse_item(item, BYTES, RECIPIENTS)
 
@@ -131,7 +131,7 @@ Json = st.recursive(
 
 
 @given(Json)
-def test_no_item_raises_anything_else(item: Any) -> None:
+def test_any_other_value_raises_invalid(item: Any) -> None:
     try:
         events = parse_item(item, BYTES, RECIPIENTS)
     except Invalid:

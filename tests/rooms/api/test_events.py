@@ -35,7 +35,7 @@ async def post(
     )
 
 
-async def test_an_event_reaches_everybody_in_the_room(
+async def test_an_event_reaches_all_members_of_the_room(
     async_client: AsyncClient,
 ) -> None:
     ada, bob, other = await connected("ada", "bob", "eve")
@@ -64,13 +64,13 @@ async def test_event_and_payload_have_defaults(async_client: AsyncClient) -> Non
     assert await ada.event("new_msg") == {}
 
 
-async def test_a_room_without_members_is_no_error(async_client: AsyncClient) -> None:
+async def test_a_room_without_members_is_accepted(async_client: AsyncClient) -> None:
     answer = await post(async_client, {"room_id": "nobody/é", "payload": {"a": 1}})
 
     assert answer.status_code == 200
 
 
-async def test_a_form_body_works_as_it_did(async_client: AsyncClient) -> None:
+async def test_a_form_is_accepted_as_a_body(async_client: AsyncClient) -> None:
     [ada] = await connected("ada")
     await ada.join("form")
 
@@ -95,7 +95,7 @@ async def test_a_form_body_works_as_it_did(async_client: AsyncClient) -> None:
         {"secret": "x" * 9},
     ],
 )
-async def test_a_missing_and_a_wrong_secret_look_the_same(
+async def test_a_missing_and_a_wrong_secret_get_the_same_answer(
     async_client: AsyncClient, headers: dict[str, str]
 ) -> None:
     before = metrics.API_UNAUTHORIZED.value
@@ -110,7 +110,7 @@ async def test_a_missing_and_a_wrong_secret_look_the_same(
     assert metrics.API_UNAUTHORIZED.value == before + 2
 
 
-async def test_an_empty_secret_lets_nobody_in(
+async def test_an_empty_secret_is_never_accepted(
     async_client: AsyncClient, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"api_secrets": ()}
@@ -120,7 +120,7 @@ async def test_an_empty_secret_lets_nobody_in(
     assert answer.status_code == 401
 
 
-async def test_the_secret_comes_before_the_body(async_client: AsyncClient) -> None:
+async def test_the_secret_is_checked_before_the_body(async_client: AsyncClient) -> None:
     answer = await post(async_client, "no json", {})
 
     assert answer.status_code == 401
@@ -202,7 +202,7 @@ async def test_reserved_events_are_refused(
     ],
 )
 @pytest.mark.parametrize("path", [PUSH, "/api/v1/events"])
-async def test_what_is_not_json_is_explained(
+async def test_errors_explain_what_is_not_json(
     async_client: AsyncClient, path: str, value: str, says: str
 ) -> None:
     one = f'{{"room_id": "r", "payload": {{"x": {value}}}}}'
@@ -272,7 +272,7 @@ async def test_an_unknown_path_is_a_404_in_json(async_client: AsyncClient) -> No
     assert answer.json()["error"]["code"] == "not_found"
 
 
-async def test_a_layer_that_is_away_is_a_503(
+async def test_an_unavailable_channel_layer_is_a_503(
     async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(event: Any) -> None:
@@ -286,7 +286,9 @@ async def test_a_layer_that_is_away_is_a_503(
     assert answer.json()["error"]["code"] == "unavailable"
 
 
-async def test_a_multipart_body_works_as_it_did(async_client: AsyncClient) -> None:
+async def test_a_multipart_form_is_accepted_as_a_body(
+    async_client: AsyncClient,
+) -> None:
     [ada] = await connected("ada")
     await ada.join("form")
 

@@ -35,7 +35,7 @@ pytestmark = [
 
 
 @every
-async def test_it_answers(
+async def test_a_valid_request_is_answered(
     api: httpx.AsyncClient, method: str, path: str, body: Any, scope: str | None
 ) -> None:
     answer = await api.request(method, path, json=body, headers=SECRET)
@@ -51,7 +51,7 @@ async def test_it_answers(
     "headers",
     [{}, {"secret": "wrong"}, {"authorization": "Bearer beam_wrong"}, {"secret": ""}],
 )
-async def test_who_says_nothing_good_is_a_401(
+async def test_missing_or_wrong_credentials_are_a_401(
     api: httpx.AsyncClient,
     method: str,
     path: str,
@@ -147,7 +147,9 @@ async def test_head_has_the_headers_of_get_and_no_body(
 
 
 @pytest.mark.parametrize("path", OPEN)
-async def test_what_is_open_is_only_read(api: httpx.AsyncClient, path: str) -> None:
+async def test_open_paths_accept_only_reading_methods(
+    api: httpx.AsyncClient, path: str
+) -> None:
     options = await api.options(path)
     assert (options.status_code, options.content) == (200, b"")
     assert options.headers["allow"] == "GET, HEAD, OPTIONS"
@@ -200,7 +202,7 @@ async def test_above_the_rate_it_is_a_429(
 @every
 @pytest.mark.parametrize("query", ["format=xml", "format=json", "x=%FF", "a[b]=1"])
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "*/*", "nonsense"])
-async def test_what_is_asked_for_beside_makes_no_difference(
+async def test_query_and_accept_do_not_change_the_answer(
     api: httpx.AsyncClient,
     method: str,
     path: str,
@@ -216,7 +218,7 @@ async def test_what_is_asked_for_beside_makes_no_difference(
     assert code_of(answer, 401) == "unauthorized"
 
 
-async def test_the_description_is_made_once(api: httpx.AsyncClient) -> None:
+async def test_the_openapi_document_is_json_or_yaml(api: httpx.AsyncClient) -> None:
     first = await api.get("/api/schema", headers={"accept": "application/json"})
     assert first.json()["openapi"].startswith("3.")
 
@@ -244,7 +246,7 @@ async def test_a_bug_is_a_500_in_the_same_shape(
     assert metrics.API_FAILED.value == failed + 1
 
 
-async def test_trouble_is_one_line_and_not_one_a_request(
+async def test_outages_are_not_logged_for_each_request(
     api: httpx.AsyncClient,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -262,7 +264,7 @@ async def test_trouble_is_one_line_and_not_one_a_request(
     assert caplog.text.count("answered with 503: NotPublished") == 1
 
 
-async def test_many_ask_at_once(api: httpx.AsyncClient) -> None:
+async def test_many_requests_at_once_are_answered(api: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(
         *(
             api.request(method, path, json=body, headers=SECRET)

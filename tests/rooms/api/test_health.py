@@ -30,7 +30,7 @@ pytestmark = [
 ]
 
 
-async def test_health_answers_with_nothing(async_client: AsyncClient) -> None:
+async def test_health_answers_with_an_empty_body(async_client: AsyncClient) -> None:
     answer = await async_client.get("/api/v1/health", headers=SECRET)
 
     assert (answer.status_code, answer.content) == (200, b"")
@@ -50,7 +50,7 @@ async def test_readyz_names_every_check(async_client: AsyncClient) -> None:
     assert answer.json() == {"status": "ready", "checks": checks}
 
 
-async def test_readyz_says_what_is_wrong(
+async def test_readyz_names_what_fails(
     async_client: AsyncClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.BEAM = settings.BEAM | {"redis_url": "redis://127.0.0.1:1/0"}
@@ -66,7 +66,7 @@ async def test_readyz_says_what_is_wrong(
     assert body["checks"]["hub"] == "ok"
 
 
-async def test_readyz_says_that_the_database_is_away(
+async def test_readyz_reports_an_unavailable_database(
     async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Away:
@@ -114,7 +114,7 @@ async def test_readyz_does_not_wait_for_a_database_that_hangs(
         assert answer.json()["checks"]["hub"] == "ok"
 
 
-async def test_readyz_says_that_migrations_are_missing_until_they_are_not(
+async def test_readyz_reports_missing_migrations(
     async_client: AsyncClient,
     monkeypatch: pytest.MonkeyPatch,
     clock: Callable[[float], None],
@@ -146,7 +146,7 @@ async def test_readyz_says_that_migrations_are_missing_until_they_are_not(
 PROCESSES = "/api/v1/processes"
 
 
-async def test_a_process_tells_of_itself(async_client: AsyncClient) -> None:
+async def test_a_process_describes_itself(async_client: AsyncClient) -> None:
     [ada] = await connected("ada")
     await ada.join("one")
     await ada.join("two")
@@ -165,7 +165,7 @@ async def test_a_process_tells_of_itself(async_client: AsyncClient) -> None:
     }
 
 
-async def test_processes_are_for_those_who_know_the_secret(
+async def test_the_list_of_processes_needs_the_secret(
     async_client: AsyncClient,
 ) -> None:
     for headers in ({}, {"secret": "wrong"}):
@@ -175,7 +175,7 @@ async def test_processes_are_for_those_who_know_the_secret(
         assert answer.json()["error"]["code"] == "unauthorized"
 
 
-async def test_processes_cannot_be_told_while_redis_is_away(
+async def test_the_list_of_processes_is_unavailable_without_redis(
     async_client: AsyncClient, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"redis_url": "redis://127.0.0.1:1/0"}

@@ -44,7 +44,7 @@ async def send(http: AsyncClient, key: str, room: str, n: int = 1) -> Any:
     )
 
 
-async def test_the_same_request_is_answered_again_and_done_once(
+async def test_a_repeated_request_gets_the_same_answer_and_is_handled_once(
     async_client: AsyncClient, key: str
 ) -> None:
     [ada] = await connected("ada")
@@ -60,7 +60,9 @@ async def test_the_same_request_is_answered_again_and_done_once(
     assert await ada.is_silent()
 
 
-async def test_one_event_is_sent_once_too(async_client: AsyncClient, key: str) -> None:
+async def test_a_repeated_single_event_is_sent_once(
+    async_client: AsyncClient, key: str
+) -> None:
     [ada] = await connected("ada")
     await ada.join(key)
 
@@ -81,7 +83,7 @@ async def test_one_event_is_sent_once_too(async_client: AsyncClient, key: str) -
     assert (await push(2)).status_code == 422
 
 
-async def test_what_is_done_but_cannot_be_kept_is_answered(
+async def test_a_request_whose_answer_cannot_be_stored_is_answered(
     async_client: AsyncClient, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: Any) -> None:
@@ -104,7 +106,7 @@ async def test_another_body_under_the_same_key_is_a_422(
     assert answer.json()["error"]["code"] == "idempotency_key_reused"
 
 
-async def test_at_the_same_time_it_is_done_once(
+async def test_simultaneous_repetitions_are_handled_once(
     async_client: AsyncClient, key: str
 ) -> None:
     [ada] = await connected("ada")
@@ -117,7 +119,7 @@ async def test_at_the_same_time_it_is_done_once(
     assert await ada.is_silent()
 
 
-async def test_what_failed_may_be_tried_again(
+async def test_a_failed_request_can_be_repeated(
     async_client: AsyncClient, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
@@ -130,7 +132,7 @@ async def test_what_failed_may_be_tried_again(
     assert (await send(async_client, key, key)).status_code == 200
 
 
-async def test_a_request_whose_first_is_never_done_is_a_503(
+async def test_a_repetition_of_a_request_that_does_not_end_is_a_503(
     async_client: AsyncClient, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(idempotency, "WAIT_SECONDS", 0.05)

@@ -9,7 +9,7 @@ import pytest
 from rooms.api import idempotency_store
 
 
-async def test_in_process_only_so_many_bytes_are_kept(
+async def test_the_oldest_answers_are_dropped_above_the_limit_of_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(idempotency_store, "MAX_BYTES", 3_000)
@@ -25,7 +25,7 @@ async def test_in_process_only_so_many_bytes_are_kept(
     assert store._bytes == 0
 
 
-async def test_in_process_what_is_over_takes_no_room(
+async def test_expired_answers_are_dropped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = idempotency_store.LocalStore()
@@ -39,7 +39,7 @@ async def test_in_process_what_is_over_takes_no_room(
     assert list(store._kept) == ["new"]
 
 
-async def test_who_died_in_the_middle_holds_up_not_for_long(
+async def test_the_claim_of_a_process_that_died_expires(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = idempotency_store.LocalStore()

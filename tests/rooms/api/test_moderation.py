@@ -37,7 +37,7 @@ async def ended(client: Client, room: str) -> str:
     return reason
 
 
-async def test_a_user_is_removed_with_all_sessions_and_kept_out(
+async def test_a_user_is_removed_with_all_sessions_and_blocked(
     backend: str, async_client: AsyncClient, room: str
 ) -> None:
     ada, ada2, bob = await connected("ada", "ada", "bob")
@@ -57,7 +57,7 @@ async def test_a_user_is_removed_with_all_sessions_and_kept_out(
         left |= set((await bob.event("presence_diff"))["leaves"])
 
 
-async def test_a_session_is_removed_alone_and_may_come_back(
+async def test_a_session_is_removed_alone_and_can_join_again(
     backend: str, async_client: AsyncClient, room: str
 ) -> None:
     ada, ada2 = await connected("ada", "ada")
@@ -82,7 +82,7 @@ async def test_a_session_is_removed_alone_and_may_come_back(
         ({"user_id": ["a"]}, "user_id"),
     ],
 )
-async def test_a_removal_that_says_nothing_useful_is_a_400(
+async def test_an_invalid_body_of_remove_is_a_400(
     backend: str, async_client: AsyncClient, body: Any, field: str
 ) -> None:
     answer = await post(async_client, "rooms/r/remove", body)
@@ -91,7 +91,7 @@ async def test_a_removal_that_says_nothing_useful_is_a_400(
     assert field in answer.json()["error"]["fields"]
 
 
-async def test_a_body_that_is_no_object_is_a_400(
+async def test_a_body_that_is_not_an_object_is_a_400(
     backend: str, async_client: AsyncClient
 ) -> None:
     answer = await post(async_client, "rooms/r/remove", [1])
@@ -142,7 +142,7 @@ async def test_a_room_is_emptied_while_the_database_is_unavailable(
     assert await Room.objects.filter(room_id=room, closed=True).acount() == 1
 
 
-async def test_who_lost_its_connection_is_not_left_in_a_closed_room(
+async def test_a_member_that_lost_its_connection_is_removed_from_a_closed_room(
     async_client: AsyncClient, room: str, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"presence_grace": 60.0}
@@ -161,7 +161,7 @@ async def test_who_lost_its_connection_is_not_left_in_a_closed_room(
     assert presence.json()["members"] == []
 
 
-async def test_a_closed_room_stays_closed_where_its_gate_is_lost(
+async def test_a_closed_room_is_closed_again_if_redis_lost_it(
     backend: str, async_client: AsyncClient, room: str
 ) -> None:
     await post(async_client, at(room, "/close"))
@@ -177,7 +177,7 @@ async def test_a_closed_room_stays_closed_where_its_gate_is_lost(
     assert not await tracker().is_banned(topic, admission.EVERYONE)
 
 
-async def test_who_is_joining_while_a_room_is_closed_is_not_left_in(
+async def test_members_that_join_while_a_room_is_closed_are_removed(
     backend: str, async_client: AsyncClient, room: str
 ) -> None:
     clients = await connected(*(f"u{n}" for n in range(10)))

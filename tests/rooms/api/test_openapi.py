@@ -55,7 +55,7 @@ def _ask(strategy: Any) -> int:
     return 1
 
 
-def test_whatever_is_asked_is_answered_as_described(beam_server: Serve) -> None:
+def test_generated_requests_are_answered_as_described(beam_server: Serve) -> None:
     server = beam_server(BEAM_API_RATE="1e6", BEAM_API_BURST="1e6")
     schema = schemathesis.openapi.from_url(f"{server.url}/api/schema")
     asked = 0
@@ -68,7 +68,7 @@ def test_whatever_is_asked_is_answered_as_described(beam_server: Serve) -> None:
     assert asked > 20
 
 
-def test_the_description_is_complete_and_warns_of_nothing() -> None:
+def test_the_openapi_document_is_valid_without_warnings() -> None:
     call_command("spectacular", "--validate", "--fail-on-warn", "--file", "/dev/null")
 
 
@@ -99,14 +99,14 @@ def test_every_request_is_described(beam_server: Serve) -> None:
                 assert taken["application/json"]["examples"], (path, method)
 
 
-def test_a_path_that_is_none_is_a_404_as_all_errors_are(beam_server: Serve) -> None:
+def test_an_unknown_path_of_the_server_is_a_404_in_json(beam_server: Serve) -> None:
     answer = httpx.get(f"{beam_server().url}/api/v1/nope", headers=SECRET)
 
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "not_found"
 
 
-def test_the_page_needs_nothing_from_elsewhere(beam_server: Serve) -> None:
+def test_the_page_loads_nothing_from_other_hosts(beam_server: Serve) -> None:
     server = beam_server()
 
     page = httpx.get(f"{server.url}/api/docs")

@@ -26,7 +26,7 @@ pytestmark = [
 
 @with_body
 @pytest.mark.parametrize("data", [b"{", b"[1", b'{"a": NaN}', b"\xff", b"nonsense"])
-async def test_what_is_no_json_is_a_400(
+async def test_a_body_that_is_not_json_is_a_400(
     api: httpx.AsyncClient,
     method: str,
     path: str,
@@ -45,7 +45,7 @@ async def test_what_is_no_json_is_a_400(
 
 @with_body
 @pytest.mark.parametrize("data", ["[]", "5", "null", '"text"', "{}"])
-async def test_json_that_says_nothing_useful_is_a_400(
+async def test_json_of_another_shape_is_a_400(
     api: httpx.AsyncClient,
     method: str,
     path: str,
@@ -61,7 +61,7 @@ async def test_json_that_says_nothing_useful_is_a_400(
 
 
 @with_body
-async def test_another_kind_of_body_is_a_415(
+async def test_an_unsupported_content_type_is_a_415(
     api: httpx.AsyncClient, method: str, path: str, body: Any, scope: str | None
 ) -> None:
     headers = SECRET | {"content-type": "text/plain"}
@@ -75,7 +75,7 @@ async def test_another_kind_of_body_is_a_415(
 
 
 @with_body
-async def test_a_missing_content_type_is_said(
+async def test_a_missing_content_type_is_a_415(
     api: httpx.AsyncClient, method: str, path: str, body: Any, scope: str | None
 ) -> None:
     answer = await api.request(method, path, content=json.dumps(body), headers=SECRET)
@@ -87,7 +87,7 @@ async def test_a_missing_content_type_is_said(
 
 
 @with_body
-async def test_json_that_is_called_a_form_is_said(
+async def test_json_with_the_content_type_of_a_form_is_a_415(
     api: httpx.AsyncClient, method: str, path: str, body: Any, scope: str | None
 ) -> None:
     headers = SECRET | {"content-type": "application/x-www-form-urlencoded"}
@@ -122,7 +122,7 @@ async def test_a_compressed_body_is_a_415(
 
 
 @with_body
-async def test_a_body_that_is_called_identity_is_read(
+async def test_a_body_with_content_encoding_identity_is_read(
     api: httpx.AsyncClient, method: str, path: str, body: Any, scope: str | None
 ) -> None:
     headers = SECRET | {"content-encoding": "Identity"}

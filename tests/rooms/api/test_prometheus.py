@@ -52,7 +52,7 @@ async def scrape(http: AsyncClient, **headers: str) -> dict[str, dict[str, float
     return values(answer.content.decode())
 
 
-async def test_every_counter_gauge_and_histogram_is_there(
+async def test_every_counter_gauge_and_histogram_is_exposed(
     async_client: AsyncClient,
 ) -> None:
     metrics.LATENCY.observe(0.003)
@@ -99,7 +99,7 @@ def test_every_reason_of_the_protocol_is_counted_by_its_name() -> None:
     assert {code.name.lower() for code in Close} <= set(metrics.CLOSED.reasons)
 
 
-async def test_a_histogram_counts_what_is_below_each_bound(
+async def test_a_histogram_counts_the_values_below_each_bound(
     async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh = metrics.Histogram("delivery_latency_seconds", "text", (0.1, 1.0))
@@ -120,7 +120,7 @@ async def test_a_histogram_counts_what_is_below_each_bound(
     assert values(text)["beam_delivery_latency_seconds_sum"]["1"] == pytest.approx(8.05)
 
 
-async def test_deliveries_are_seen_in_the_histograms(
+async def test_deliveries_are_counted_in_the_histograms(
     async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ada, bob = await connected("ada", "bob")
@@ -144,7 +144,7 @@ async def test_deliveries_are_seen_in_the_histograms(
     assert metrics.FAN_OUT.counts[1] == 1
 
 
-async def test_openmetrics_is_spoken_too(async_client: AsyncClient) -> None:
+async def test_openmetrics_is_supported(async_client: AsyncClient) -> None:
     accept = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"
 
     answer = await async_client.get("/metrics", headers=SECRET | {"accept": accept})
@@ -154,7 +154,7 @@ async def test_openmetrics_is_spoken_too(async_client: AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"secret": "wrong"}, {"authorization": "x"}])
-async def test_who_may_not_is_refused(
+async def test_missing_or_wrong_credentials_are_refused(
     async_client: AsyncClient, headers: dict[str, str]
 ) -> None:
     answer = await async_client.get("/metrics", headers=headers)
@@ -197,7 +197,7 @@ async def test_a_key_needs_the_scope(async_client: AsyncClient) -> None:
         ("10.0.0.0/8, 127.0.0.1", 1, "nonsense", 401),
     ],
 )
-async def test_addresses_may_be_allowed(
+async def test_client_ips_can_be_allowed(
     async_client: AsyncClient,
     settings: Settings,
     allowed: str,
@@ -219,7 +219,7 @@ async def test_addresses_may_be_allowed(
 @pytest.mark.parametrize(
     ("peer", "status"), [("::ffff:10.1.2.3", 200), ("::ffff:6.6.6.6", 401)]
 )
-async def test_a_socket_for_ipv6_too_knows_who_is_allowed(
+async def test_an_ipv4_client_of_a_dual_stack_socket_can_be_allowed(
     settings: Settings, peer: str, status: int
 ) -> None:
     settings.BEAM = settings.BEAM | {"metrics_allow": "10.0.0.0/8"}
@@ -232,7 +232,7 @@ async def test_a_socket_for_ipv6_too_knows_who_is_allowed(
     assert answer.status_code == head.status_code == status
 
 
-async def test_what_a_process_of_another_version_does_not_tell_is_missing(
+async def test_values_that_another_version_does_not_report_are_missing(
     async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = process_stats.current()
@@ -250,7 +250,7 @@ async def test_what_a_process_of_another_version_does_not_tell_is_missing(
 
 
 @pytest.mark.redis
-def test_every_process_behind_the_socket_is_told_alike_by_each(
+def test_each_process_exposes_all_processes_of_the_host(
     beam_server: Serve, shared_redis: RedisServer
 ) -> None:
     server = beam_server("two processes", REDIS_URL=shared_redis.url)

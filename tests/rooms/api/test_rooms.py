@@ -53,7 +53,7 @@ async def test_rooms_are_listed_by_pages(
 @pytest.mark.parametrize(
     "query", [{"limit": 0}, {"limit": 1_001}, {"limit": "x"}, {"cursor": "/w=="}]
 )
-async def test_a_list_asked_for_wrongly_is_a_400(
+async def test_an_invalid_query_of_the_list_is_a_400(
     backend: str, async_client: AsyncClient, query: dict[str, Any]
 ) -> None:
     answer = await get(async_client, "rooms", **query)
@@ -62,7 +62,7 @@ async def test_a_list_asked_for_wrongly_is_a_400(
     assert list(answer.json()["error"]["fields"]) == list(query)
 
 
-async def test_a_room_and_who_is_in_it(
+async def test_a_room_is_described_with_its_members(
     backend: str, async_client: AsyncClient, room: str, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"room_policies": {"*": {"capacity": 5}}}
@@ -97,7 +97,7 @@ async def test_a_room_and_who_is_in_it(
     assert first["metas"][0]["mood"] == "good"
 
 
-async def test_a_room_nobody_is_in_is_open_and_empty(
+async def test_a_room_without_members_is_open_and_empty(
     backend: str, async_client: AsyncClient, room: str
 ) -> None:
     answer = (await get(async_client, at(room))).json()
@@ -115,7 +115,7 @@ async def test_no_room_keeps_history(
 
 
 @pytest.mark.parametrize("what", ["", "/presence", "/history"])
-async def test_an_id_that_is_none_is_a_400(
+async def test_an_invalid_id_is_a_400(
     backend: str, async_client: AsyncClient, what: str
 ) -> None:
     answer = await get(async_client, at("x" * 201, what))
@@ -124,7 +124,7 @@ async def test_an_id_that_is_none_is_a_400(
     assert "room_id" in answer.json()["error"]["fields"]
 
 
-async def test_a_full_room_takes_nobody_more(
+async def test_a_full_room_refuses_joins(
     backend: str, async_client: AsyncClient, room: str, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"room_capacity": 1}
@@ -136,7 +136,7 @@ async def test_a_full_room_takes_nobody_more(
     assert refused == {"status": "error", "response": {"reason": "room_full"}}
 
 
-async def test_a_capacity_counts_who_is_present_and_no_audience(
+async def test_a_capacity_counts_only_members_that_are_present(
     backend: str, async_client: AsyncClient, room: str, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"room_capacity": 1}
@@ -173,7 +173,7 @@ REQUESTS = [
 
 
 @pytest.mark.parametrize(("method", "path"), REQUESTS)
-async def test_nothing_is_done_without_the_secret(
+async def test_every_request_needs_the_secret(
     backend: str, async_client: AsyncClient, method: str, path: str
 ) -> None:
     for headers in ({}, {"secret": "wrong"}, {"Authorization": "Bearer beam_x"}):

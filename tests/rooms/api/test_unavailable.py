@@ -40,7 +40,9 @@ pytestmark = [
 @pytest.mark.parametrize(
     ("method", "path"), [one for one in REQUESTS + EVENTS if "history" not in one[1]]
 )
-async def test_it_is_a_503(async_client: AsyncClient, method: str, path: str) -> None:
+async def test_a_request_that_needs_redis_is_a_503(
+    async_client: AsyncClient, method: str, path: str
+) -> None:
     body = {"room_id": "r"} if path == "push_room_event" else BODY
 
     answer = await async_client.generic(

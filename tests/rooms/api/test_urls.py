@@ -39,7 +39,7 @@ def test_every_route_is_here() -> None:
 
 @every
 @pytest.mark.parametrize("form", ["{}/", "{}//", "/{}", "//{}/", "doubled"])
-async def test_slashes_at_the_ends_and_doubled_ones_do_not_matter(
+async def test_trailing_and_doubled_slashes_are_ignored(
     api: httpx.AsyncClient,
     method: str,
     path: str,
@@ -60,7 +60,7 @@ async def test_slashes_at_the_ends_and_doubled_ones_do_not_matter(
 
 @pytest.mark.parametrize("path", OPEN)
 @pytest.mark.parametrize("form", ["{}/", "/{}", "/{}//"])
-async def test_open_paths_take_such_slashes_too(
+async def test_open_paths_ignore_such_slashes_too(
     api: httpx.AsyncClient, path: str, form: str
 ) -> None:
     raw = httpx.URL("http://beam").copy_with(raw_path=form.format(path).encode())
@@ -93,7 +93,7 @@ async def test_an_empty_id_is_not_skipped(api: httpx.AsyncClient, path: str) -> 
 
 
 @pytest.mark.parametrize("room_id", ["rooms", "users", "api", "v1", "a//b", "a/"])
-async def test_slashes_of_a_room_id_are_its_own(
+async def test_slashes_in_a_room_id_are_kept(
     api: httpx.AsyncClient, room_id: str
 ) -> None:
     encoded = room_id.replace("/", "%2F")
@@ -108,7 +108,7 @@ async def test_slashes_of_a_room_id_are_its_own(
 @pytest.mark.parametrize(
     "bad", ["%00", "a%0Ab", "x" * 201, "%C2%80", "%ED%A0%80", "%FF"]
 )
-async def test_an_id_that_is_none_is_refused(
+async def test_an_invalid_id_in_a_path_is_refused(
     api: httpx.AsyncClient,
     method: str,
     path: str,
@@ -132,7 +132,9 @@ async def test_an_id_that_is_none_is_refused(
 @pytest.mark.parametrize(
     "room_id", ["a/b", "..", ".", "é ü", "%", "%2F", "?x=1", "#", "日本", "a//b", " "]
 )
-async def test_any_room_has_a_path(api: httpx.AsyncClient, room_id: str) -> None:
+async def test_every_valid_room_id_has_a_path(
+    api: httpx.AsyncClient, room_id: str
+) -> None:
     encoded = "".join(f"%{byte:02X}" for byte in room_id.encode())
     raw = httpx.URL("http://beam").copy_with(
         raw_path=f"/api/v1/rooms/{encoded}".encode()
@@ -146,7 +148,7 @@ async def test_any_room_has_a_path(api: httpx.AsyncClient, room_id: str) -> None
 
 @pytest.mark.parametrize("path", ["/api/v1/nope", "/api/v1/", "/api/v1/rooms/a/b/c"])
 @pytest.mark.parametrize("headers", [{}, SECRET])
-async def test_a_path_that_is_none_is_a_404(
+async def test_an_unknown_path_is_a_404(
     api: httpx.AsyncClient, path: str, headers: dict[str, str]
 ) -> None:
     missed = metrics.API_NOT_FOUND.value
@@ -168,7 +170,7 @@ async def test_below_api_every_refusal_is_json(
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-async def test_probes_ask_by_address(
+async def test_probes_may_use_the_ip_as_host(
     api: httpx.AsyncClient, settings: Settings, path: str
 ) -> None:
     settings.ALLOWED_HOSTS = ["beam.example"]

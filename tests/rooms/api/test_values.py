@@ -42,7 +42,7 @@ WRONG: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("field", "given", "reason"), WRONG)
-async def test_one_event_and_an_item_are_judged_alike(
+async def test_one_event_and_an_item_of_a_batch_follow_the_same_rules(
     api: httpx.AsyncClient, field: str, given: Any, reason: str
 ) -> None:
     event = {name: value for name, value in EVENT.items() if name != field}
@@ -72,7 +72,7 @@ async def test_one_event_and_an_item_are_judged_alike(
         ({"events": []}, "events: must not be empty"),
     ],
 )
-async def test_a_batch_that_is_none_is_said(
+async def test_errors_explain_an_invalid_batch(
     api: httpx.AsyncClient, body: Any, reason: str
 ) -> None:
     answer = await api.post("/api/v1/events", json=body, headers=SECRET)
@@ -92,7 +92,7 @@ async def test_a_batch_that_is_none_is_said(
         ({"room_ids": ["a", ""]}, r"room_ids[1]: a room id has 1 to 200"),
     ],
 )
-async def test_an_item_that_is_none_is_said(
+async def test_errors_explain_an_invalid_item(
     api: httpx.AsyncClient, item: Any, reason: str
 ) -> None:
     answer = await api.post("/api/v1/events", json={"events": [item]}, headers=SECRET)
@@ -140,7 +140,7 @@ async def test_a_number_names_the_same_room_in_every_form(
         ({"user_id": "a", "block_seconds": "60"}, "block_seconds", "not text"),
     ],
 )
-async def test_a_removal_that_is_none_is_said(
+async def test_errors_explain_an_invalid_body_of_remove(
     api: httpx.AsyncClient, body: Any, field: str, reason: str
 ) -> None:
     answer = await api.post("/api/v1/rooms/r/remove", json=body, headers=SECRET)
@@ -150,7 +150,7 @@ async def test_a_removal_that_is_none_is_said(
     assert reason in answer.json()["error"]["message"]
 
 
-async def test_a_removal_means_just_the_one_it_names(api: httpx.AsyncClient) -> None:
+async def test_a_removal_matches_the_user_id_exactly(api: httpx.AsyncClient) -> None:
     ada, other = await connected("ada", " ada")
     for client in (ada, other):
         await client.join("r", session_id="1")
@@ -169,7 +169,7 @@ async def test_a_removal_means_just_the_one_it_names(api: httpx.AsyncClient) -> 
 @pytest.mark.parametrize(
     "session", ["ada", "ada:", ":1", "ada:" + "x" * 65, "a\nb:1", 5, ""]
 )
-async def test_a_session_that_is_none_is_a_400(
+async def test_an_invalid_session_is_a_400(
     api: httpx.AsyncClient, session: Any
 ) -> None:
     answer = await api.post(
@@ -180,7 +180,7 @@ async def test_a_session_that_is_none_is_a_400(
     assert list(answer.json()["error"]["fields"]) == ["session"]
 
 
-async def test_a_batch_is_bounded_however_it_names_its_rooms(
+async def test_invalid_items_count_for_the_limit_of_rooms(
     api: httpx.AsyncClient, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"max_batch_rooms": 10}
@@ -192,7 +192,7 @@ async def test_a_batch_is_bounded_however_it_names_its_rooms(
         assert code_of(answer, 400) == "invalid"
 
 
-async def test_an_answer_is_not_made_long_by_what_was_sent(
+async def test_the_length_of_an_answer_does_not_depend_on_the_request(
     api: httpx.AsyncClient,
 ) -> None:
     item: dict[str, Any] = {f"{n}" + "x" * 20_000: 1 for n in range(40)} | {

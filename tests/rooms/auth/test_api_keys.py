@@ -82,7 +82,7 @@ async def test_a_revoked_key_is_refused_at_once(async_client: AsyncClient) -> No
     assert (await get(async_client, key)).status_code == 401
 
 
-async def test_a_key_that_another_process_revoked_is_refused_soon(
+async def test_a_key_that_another_process_revoked_is_refused_after_the_cache_time(
     async_client: AsyncClient, clock: Callable[[float], None]
 ) -> None:
     key = await create("one")
@@ -95,7 +95,7 @@ async def test_a_key_that_another_process_revoked_is_refused_soon(
     assert (await get(async_client, key)).status_code == 401
 
 
-async def test_the_keys_are_read_once_in_a_while(
+async def test_keys_are_read_once_per_cache_time(
     async_client: AsyncClient, reads: list[int]
 ) -> None:
     key = await create("one")
@@ -106,7 +106,7 @@ async def test_the_keys_are_read_once_in_a_while(
     assert len(reads) == 1
 
 
-async def test_unknown_keys_cost_no_look_each(
+async def test_unknown_keys_do_not_cause_a_query_each(
     async_client: AsyncClient, reads: list[int], clock: Callable[[float], None]
 ) -> None:
     for n in range(20):
@@ -119,7 +119,7 @@ async def test_unknown_keys_cost_no_look_each(
     assert len(reads) == 2
 
 
-async def test_a_key_that_another_process_made_is_known_a_second_later(
+async def test_a_key_of_another_process_is_accepted_after_a_second(
     clock: Callable[[float], None],
 ) -> None:
     await api_keys.keyring.find("beam_unknown")
@@ -131,7 +131,7 @@ async def test_a_key_that_another_process_made_is_known_a_second_later(
     assert await api_keys.keyring.find("beam_new") is not None
 
 
-async def test_known_keys_stay_good_while_the_database_is_away(
+async def test_known_keys_stay_valid_while_the_database_is_unavailable(
     async_client: AsyncClient,
     monkeypatch: pytest.MonkeyPatch,
     clock: Callable[[float], None],
@@ -150,7 +150,7 @@ async def test_known_keys_stay_good_while_the_database_is_away(
     assert (await get(async_client, "beam_other")).status_code == 503
 
 
-async def test_the_last_use_is_written_without_a_write_a_request() -> None:
+async def test_last_uses_are_not_written_by_requests() -> None:
     key = await create("one")
     ring = api_keys.Keyring()
     await ring.find(key)
@@ -162,7 +162,7 @@ async def test_the_last_use_is_written_without_a_write_a_request() -> None:
     assert (await ApiKey.objects.aget(name="one")).last_used is not None
 
 
-async def test_a_last_use_that_could_not_be_written_is_written_later(
+async def test_a_last_use_that_could_not_be_written_is_retried(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = await create("one")

@@ -23,7 +23,7 @@ from rooms.auth.client_ip import client_ip, counted_ip, forwarded_ip
         ("2001:db8::1", 1, "2001:db8::1"),
     ],
 )
-def test_addresses_come_from_trusted_hops(
+def test_the_client_ip_is_that_of_a_trusted_entry(
     forwarded: str, proxies: int, address: str
 ) -> None:
     assert forwarded_ip("peer", forwarded, proxies) == address
@@ -41,7 +41,7 @@ def test_addresses_come_from_trusted_hops(
         ("::ffff:6.6.6.6", "10.0.0.0/8", "6.6.6.6"),
     ],
 )
-def test_only_proxies_are_believed(
+def test_only_proxies_are_trusted(
     settings: Settings, peer: str, networks: str, address: str
 ) -> None:
     settings.BEAM = settings.BEAM | {"trusted_proxies": 1, "proxy_networks": networks}
@@ -49,7 +49,7 @@ def test_only_proxies_are_believed(
     assert client_ip(peer, "1.1.1.1") == address
 
 
-def test_an_ipv4_client_is_known_by_its_own_address(settings: Settings) -> None:
+def test_an_ipv4_client_keeps_its_ipv4_address(settings: Settings) -> None:
     assert client_ip("::ffff:198.51.100.7", "") == "198.51.100.7"
 
     settings.BEAM = settings.BEAM | {"trusted_proxies": 1}
@@ -57,7 +57,7 @@ def test_an_ipv4_client_is_known_by_its_own_address(settings: Settings) -> None:
     assert client_ip("10.0.0.1", "2001:db8::7") == "2001:db8::7"
 
 
-def test_a_household_is_counted_once() -> None:
+def test_addresses_of_one_network_are_counted_together() -> None:
     assert counted_ip("2001:db8:1:2::3") == counted_ip("2001:db8:1:2:ffff::4")
     assert counted_ip("2001:db8:1:2::3") != counted_ip("2001:db8:1:3::3")
     assert counted_ip("10.0.0.1") == "10.0.0.1"

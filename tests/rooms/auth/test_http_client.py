@@ -18,13 +18,13 @@ from rooms.auth.http_client import fetch, is_downgrade
         ("https://a/b", "http://a/b", True),
     ],
 )
-def test_a_redirect_may_not_give_up_encryption(
+def test_a_redirect_from_https_to_http_is_a_downgrade(
     old: str, new: str, is_one: bool
 ) -> None:
     assert is_downgrade(httpx.URL(old), httpx.URL(new)) is is_one
 
 
-async def test_a_downgrade_is_refused_before_it_is_asked() -> None:
+async def test_a_downgrade_is_refused_without_a_request() -> None:
     asked = []
 
     def answer(request: httpx.Request) -> httpx.Response:

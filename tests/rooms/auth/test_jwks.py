@@ -86,7 +86,7 @@ def provider(configure: Callable[..., None]) -> Iterator[Provider]:
     thread.join()
 
 
-async def test_published_keys_are_asked_for_once(provider: Provider) -> None:
+async def test_published_keys_are_fetched_once(provider: Provider) -> None:
     provider.publish("RS256", "a")
     provider.publish("ES256", "b")
 
@@ -98,7 +98,7 @@ async def test_published_keys_are_asked_for_once(provider: Provider) -> None:
     assert provider.asked == 1
 
 
-async def test_an_unknown_key_id_asks_anew(provider: Provider) -> None:
+async def test_an_unknown_key_id_causes_a_new_fetch(provider: Provider) -> None:
     provider.publish("RS256", "old")
     await verifier.identify(token("RS256", None, "old", user_id="ada"))
     provider.publish("ES256", "new")
@@ -108,7 +108,7 @@ async def test_an_unknown_key_id_asks_anew(provider: Provider) -> None:
     assert provider.asked == 2
 
 
-async def test_unknown_key_ids_ask_no_more_often_than_they_may(
+async def test_unknown_key_ids_cause_one_fetch_per_jwks_retry(
     provider: Provider, configure: Callable[..., None]
 ) -> None:
     configure(jwks_retry=60.0)
@@ -134,7 +134,7 @@ async def test_unknown_key_ids_ask_no_more_often_than_they_may(
         (200, b'{"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "a"}, 5]}'),
     ],
 )
-async def test_while_the_provider_is_away_its_keys_stay_good(
+async def test_keys_stay_valid_while_the_provider_is_unavailable(
     provider: Provider,
     configure: Callable[..., None],
     caplog: pytest.LogCaptureFixture,
@@ -194,7 +194,7 @@ async def test_the_log_names_the_host_and_the_kind_of_failure(
 @pytest.mark.parametrize(
     ("status", "body"), [(500, b"{}"), (200, b"[" * 200_000), (200, b'{"keys": []}')]
 )
-async def test_a_provider_that_never_answered_is_no_refusal(
+async def test_a_provider_that_never_answered_is_not_a_refusal(
     provider: Provider, status: int, body: bytes
 ) -> None:
     provider.status, provider.body = status, body
@@ -213,7 +213,7 @@ class Clock:
         return self.now
 
 
-async def test_a_failed_first_fetch_is_tried_again_soon(
+async def test_a_failed_first_fetch_is_repeated_after_1_2_4_seconds(
     provider: Provider, configure: Callable[..., None]
 ) -> None:
     configure(jwks_retry=30.0)
@@ -276,7 +276,7 @@ async def test_joins_at_once_share_one_fetch(
     }
 
 
-async def test_a_provider_that_trickles_holds_nobody_up(
+async def test_a_provider_that_sends_slowly_is_cut_off(
     provider: Provider, configure: Callable[..., None]
 ) -> None:
     configure(backend_timeout=0.2)
@@ -300,7 +300,7 @@ async def test_redirects_are_followed(provider: Provider) -> None:
         await Jwks(f"{base}/6").find("a")
 
 
-async def test_a_published_key_is_for_what_it_says(provider: Provider) -> None:
+async def test_the_use_of_a_published_key_is_respected(provider: Provider) -> None:
     provider.publish("RS256", "a", alg="RS512")
     provider.publish("ES256", "b", use="enc")
     provider.keys.append({"kty": "oct", "k": "c2VjcmV0", "kid": "c"})
@@ -331,7 +331,7 @@ async def test_a_published_key_is_for_what_it_says(provider: Provider) -> None:
         {"key_ops": 5},
     ],
 )
-async def test_a_broken_key_spoils_no_other(
+async def test_an_invalid_key_does_not_affect_the_others(
     provider: Provider, broken: dict[str, Any]
 ) -> None:
     provider.publish("RS256", "a")
@@ -344,7 +344,7 @@ async def test_a_broken_key_spoils_no_other(
         await verifier.identify(token("RS256", None, "a", user_id="ada"))
 
 
-async def test_a_key_without_an_id_is_for_every_token(provider: Provider) -> None:
+async def test_a_key_without_an_id_verifies_every_token(provider: Provider) -> None:
     provider.publish("RS256", "a")
     provider.publish("ES256", None)
 
@@ -357,7 +357,7 @@ async def test_a_key_without_an_id_is_for_every_token(provider: Provider) -> Non
         await verifier.identify(token("ES256", other, "b", user_id="ada"))
 
 
-async def test_a_provider_without_key_ids_is_not_asked_for_one(
+async def test_no_fetch_is_made_for_a_key_id_if_keys_have_no_ids(
     provider: Provider,
 ) -> None:
     provider.publish("ES256", None)
@@ -370,7 +370,9 @@ async def test_a_provider_without_key_ids_is_not_asked_for_one(
     assert provider.asked == 1
 
 
-async def test_a_key_beside_one_without_an_id_is_asked_for(provider: Provider) -> None:
+async def test_an_unknown_key_id_causes_a_fetch_if_only_some_keys_have_no_id(
+    provider: Provider,
+) -> None:
     provider.publish("ES256", None)
     provider.publish("RS512", "old")
     await verifier.identify(token("ES256", user_id="ada"))

@@ -35,7 +35,7 @@ def confused(public: str) -> str:
 
 
 @pytest.mark.parametrize("algorithm", list(KEYS))
-async def test_every_usual_algorithm_is_verified(
+async def test_every_supported_algorithm_is_verified(
     configure: Callable[..., None], algorithm: str
 ) -> None:
     configure(token_public_key=pem(KEYS[algorithm]).replace("\n", "\\n"))
@@ -45,7 +45,9 @@ async def test_every_usual_algorithm_is_verified(
     assert grant.room_id == "r"
 
 
-async def test_own_tokens_are_good_beside(configure: Callable[..., None]) -> None:
+async def test_own_tokens_stay_valid_with_a_public_key(
+    configure: Callable[..., None],
+) -> None:
     configure(token_public_key=pem(RSA) + pem(KEYS["ES256"]))
 
     assert await verifier.identify(jwt_tokens.mint_user("ada", 60)) == ADA
@@ -67,7 +69,7 @@ async def test_own_tokens_are_good_beside(configure: Callable[..., None]) -> Non
     # Names that do not change with the time.
     ids=lambda _: "bad",
 )
-async def test_what_the_provider_did_not_sign_is_refused(
+async def test_tokens_that_the_provider_did_not_sign_are_refused(
     configure: Callable[..., None], bad: str
 ) -> None:
     configure(token_public_key=pem(RSA))
@@ -76,7 +78,7 @@ async def test_what_the_provider_did_not_sign_is_refused(
         await verifier.identify(bad)
 
 
-async def test_without_a_public_key_no_such_token_is_good() -> None:
+async def test_without_a_public_key_such_tokens_are_refused() -> None:
     with pytest.raises(grants.Unauthorized):
         await verifier.identify(token("RS256", user_id="ada"))
 
@@ -112,7 +114,7 @@ async def test_a_numeric_subject_is_a_user(configure: Callable[..., None]) -> No
     assert await verifier.identify(token("RS256", **claims)) == grants.Identity("42")
 
 
-async def test_what_no_key_fits_is_said(configure: Callable[..., None]) -> None:
+async def test_the_reason_names_a_missing_key(configure: Callable[..., None]) -> None:
     with pytest.raises(grants.Unauthorized, match="BEAM_TOKEN_PUBLIC_KEY"):
         await verifier.identify(token("RS256", user_id="ada"))
     configure(token_public_key=pem(RSA), token_issuer="https://id.example")

@@ -78,7 +78,7 @@ async def client_closed() -> Any:
 pytestmark = pytest.mark.usefixtures("client_closed")
 
 
-async def test_the_backend_is_asked_as_the_original_asked(
+async def test_the_request_to_the_backend_has_the_documented_form(
     backend_door: type[Backend],
 ) -> None:
     backend_door.answers["t"] = (200, {"status": 200, "data": {"user_id": "ada"}})
@@ -94,7 +94,7 @@ async def test_the_backend_is_asked_as_the_original_asked(
     ]
 
 
-async def test_a_positive_answer_is_kept_for_a_while(
+async def test_a_positive_answer_is_cached(
     backend_door: type[Backend],
 ) -> None:
     backend_door.answers["t"] = (200, {"data": {"user_id": "ada", "room_id": "r"}})
@@ -122,7 +122,7 @@ async def test_the_backends_refusal_is_unauthorized(
 @pytest.mark.parametrize(
     "answer", [(500, b"oops"), (401, {}), (200, b"no json"), (200, [])]
 )
-async def test_a_backend_in_trouble_is_no_refusal(
+async def test_a_backend_that_fails_is_not_a_refusal(
     backend_door: type[Backend],
     answer: tuple[int, Any],
     caplog: pytest.LogCaptureFixture,
@@ -161,7 +161,7 @@ async def test_a_backends_redirect_is_named_and_not_followed(
         (b"x" * 1_100_000, "larger than 1,048,576 bytes"),
     ],
 )
-async def test_the_log_says_what_the_backend_did_wrong(
+async def test_the_log_names_the_failure_of_the_backend(
     backend_door: type[Backend],
     caplog: pytest.LogCaptureFixture,
     settings: Settings,
@@ -177,13 +177,15 @@ async def test_the_log_says_what_the_backend_did_wrong(
     assert reason in caplog.text
 
 
-async def test_a_mark_before_json_is_ignored(backend_door: type[Backend]) -> None:
+async def test_a_byte_order_mark_before_json_is_ignored(
+    backend_door: type[Backend],
+) -> None:
     backend_door.answers["t"] = (200, b'\xef\xbb\xbf{"data": {"user_id": 42}}')
 
     assert await verifier.identify("t") == grants.Identity("42")
 
 
-async def test_a_backend_that_comes_back_is_asked_again(
+async def test_a_backend_that_recovers_is_used_again(
     backend_door: type[Backend], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -196,7 +198,7 @@ async def test_a_backend_that_comes_back_is_asked_again(
     assert "The backend decodes tokens again" in caplog.messages
 
 
-async def test_a_backend_that_fails_again_and_again_is_left_alone(
+async def test_the_breaker_opens_after_several_failures_in_a_row(
     backend_door: type[Backend], settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"backend_failures": 2, "backend_pause": 0.05}
@@ -216,7 +218,7 @@ async def test_a_backend_that_fails_again_and_again_is_left_alone(
 
 
 @pytest.mark.parametrize("answer", [(500, b"oops"), (401, {}), (404, b"")])
-async def test_bad_tokens_do_not_lock_out_good_ones(
+async def test_bad_tokens_do_not_open_the_breaker(
     backend_door: type[Backend], settings: Settings, answer: tuple[int, Any]
 ) -> None:
     settings.BEAM = settings.BEAM | {"backend_failures": 2}
@@ -244,14 +246,14 @@ async def _sooner_or_later(token: str) -> grants.Identity:
             await asyncio.sleep(0.01)
 
 
-async def test_nobody_listening_is_no_refusal(settings: Settings) -> None:
+async def test_a_refused_connection_is_not_a_refusal(settings: Settings) -> None:
     settings.BEAM = settings.BEAM | {"backend_url": "http://127.0.0.1:1"}
 
     with pytest.raises(grants.BackendUnavailable):
         await verifier.identify("t")
 
 
-async def test_the_cache_is_bounded(
+async def test_the_size_of_the_cache_is_limited(
     backend_door: type[Backend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(opaque_tokens.BackendVerifier, "MAX_CACHED", 2)

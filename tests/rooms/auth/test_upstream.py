@@ -14,7 +14,7 @@ def broken() -> CircuitBreaker:
     return circuit
 
 
-def test_a_few_failures_are_borne() -> None:
+def test_a_few_failures_do_not_open_the_breaker() -> None:
     circuit = CircuitBreaker(failures=3, pause=5)
     circuit.failed(100.0)
     circuit.failed(100.0)
@@ -24,14 +24,14 @@ def test_a_few_failures_are_borne() -> None:
     assert circuit.allows(100.0)
 
 
-def test_after_many_in_a_row_it_is_left_alone() -> None:
+def test_the_breaker_opens_after_enough_failures_in_a_row() -> None:
     circuit = broken()
 
     assert not circuit.allows(100.0)
     assert not circuit.allows(104.9)
 
 
-def test_then_one_finds_out_whether_it_is_back() -> None:
+def test_after_the_pause_one_call_tests_the_service() -> None:
     circuit = broken()
 
     assert [circuit.allows(105.0) for _ in range(3)] == [True, False, False]
@@ -39,7 +39,7 @@ def test_then_one_finds_out_whether_it_is_back() -> None:
     assert all(circuit.allows(105.0) for _ in range(3))
 
 
-def test_one_more_failure_is_enough_to_leave_it_alone_again() -> None:
+def test_a_failed_test_opens_the_breaker_again() -> None:
     circuit = broken()
     assert circuit.allows(105.0)
     circuit.failed(106.0)
@@ -48,7 +48,7 @@ def test_one_more_failure_is_enough_to_leave_it_alone_again() -> None:
     assert circuit.allows(111.0)
 
 
-def test_a_question_that_was_never_answered_is_no_lock() -> None:
+def test_a_test_that_never_ends_does_not_block_the_next() -> None:
     circuit = broken()
     assert circuit.allows(105.0)
 

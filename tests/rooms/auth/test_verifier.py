@@ -36,7 +36,7 @@ def forged(header: object) -> str:
     return b".".join(part.rstrip(b"=") for part in encoded).decode()
 
 
-async def test_a_user_token_says_who() -> None:
+async def test_a_user_token_names_the_user() -> None:
     assert await verifier.identify(jwt_tokens.mint_user("ada", 60)) == ADA
     assert await verifier.identify(token(user_id=5)) == grants.Identity("5")
 
@@ -75,7 +75,7 @@ async def test_a_user_token_says_who() -> None:
     # Names that do not change with the time.
     ids=lambda _: "bad",
 )
-async def test_a_user_token_that_is_not_good_is_refused(bad: object) -> None:
+async def test_an_invalid_user_token_is_refused(bad: object) -> None:
     with pytest.raises(grants.Unauthorized):
         await verifier.identify(bad)
 
@@ -98,7 +98,7 @@ UNUSED: list[dict[str, Any]] = [
 
 # Names that do not change with the time.
 @pytest.mark.parametrize("unused", UNUSED, ids=lambda claims: "-".join(claims))
-async def test_claims_that_decide_nothing_are_not_judged(
+async def test_claims_that_beam_does_not_use_may_have_any_value(
     unused: dict[str, Any],
 ) -> None:
     assert await verifier.identify(token(user_id="ada", **unused)) == ADA
@@ -147,14 +147,14 @@ REASONS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("claims", "reason"), REASONS, ids=lambda _: "claims")
-async def test_a_refusal_says_what_is_wrong(
+async def test_the_reason_names_what_is_wrong(
     claims: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(grants.Unauthorized, match=reason):
         await verifier.identify(token(**({"user_id": "ada"} | claims)))
 
 
-async def test_a_refusal_names_phps_empty_array() -> None:
+async def test_the_reason_explains_an_empty_array_of_php() -> None:
     with pytest.raises(grants.Unauthorized, match=r"stdClass"):
         await verifier.authorize(token(room_id="r", meta=[]), "r", ADA)
     with pytest.raises(grants.Unauthorized, match="must be a list, not text"):
@@ -162,14 +162,14 @@ async def test_a_refusal_names_phps_empty_array() -> None:
 
 
 @pytest.mark.parametrize("exp", [jwt_claims.LAST_DATE, 4_102_444_800.5])
-async def test_a_date_within_the_year_9999_is_good(exp: float) -> None:
+async def test_a_date_up_to_the_year_9999_is_valid(exp: float) -> None:
     assert await verifier.identify(token(user_id="ada", exp=exp)) == ADA
     assert (
         await verifier.authorize(token(room_id="r", exp=exp), "r", ADA)
     ).expires == exp
 
 
-async def test_a_refusal_names_the_setting_that_decides() -> None:
+async def test_the_reason_names_the_setting() -> None:
     other = token("another-secret-that-is-long-enough-for-hs256", user_id="ada")
     with pytest.raises(grants.Unauthorized, match="BEAM_TOKEN_SECRET"):
         await verifier.identify(other)
@@ -204,7 +204,7 @@ async def test_every_secret_verifies_and_the_first_signs(settings: Settings) -> 
     assert jwt.decode(jwt_tokens.mint_user("ada", 60), new, algorithms=["HS256"])
 
 
-async def test_a_room_token_says_which_room_and_what() -> None:
+async def test_a_room_token_names_a_room_and_its_rights() -> None:
     text = jwt_tokens.mint_room("r", 60, user_id="ada", can=["push"], meta={"x": 1})
 
     grant = await verifier.authorize(text, "r", ADA)
@@ -216,7 +216,7 @@ async def test_a_room_token_says_which_room_and_what() -> None:
     )
 
 
-async def test_a_room_token_allows_everything_by_default() -> None:
+async def test_a_room_token_grants_all_rights_by_default() -> None:
     grant = await verifier.authorize(jwt_tokens.mint_room("r", 60), "r", ADA)
 
     assert grant.can == {"push", "presence"}
@@ -243,6 +243,6 @@ async def test_a_room_token_allows_everything_by_default() -> None:
         {"room_id": "r"},
     ],
 )
-async def test_a_room_token_that_is_not_good_is_refused(bad: object) -> None:
+async def test_an_invalid_room_token_is_refused(bad: object) -> None:
     with pytest.raises(grants.Unauthorized):
         await verifier.authorize(bad, "r", ADA)
