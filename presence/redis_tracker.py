@@ -104,13 +104,18 @@ class RedisTracker:
             raise
         before, version, bodies, taken = found
         snapshot = Snapshot(_state(bodies), before)
-        if not taken:
-            return Tracked(ref, Diff(state_of([(key, meta)]), {}, version), snapshot)
-        taken = taken.decode()
-        meta = meta_of(snapshot, taken)
-        self._hold(topic, taken, held._replace(body=body_of(key, meta)))
-        self._held.remove(topic, ref)
-        return Tracked(taken, Diff(version=version), snapshot)
+        if taken:
+            return self._take_over(topic, taken.decode(), ref, held, snapshot)
+        return Tracked(ref, Diff(state_of([(key, meta)]), {}, version), snapshot)
+
+    def _take_over(
+        self, topic: str, ref: str, unused: str, held: HeldEntry, state: Snapshot
+    ) -> Tracked:
+        """Hold the entry that was taken over in place of the one that was not added."""
+        body = body_of(held.key, meta_of(state, ref))
+        self._hold(topic, ref, held._replace(body=body))
+        self._held.remove(topic, unused)
+        return Tracked(ref, Diff(version=state.version), state)
 
     async def update(
         self, topic: str, ref: str, meta: Meta, limits: Limits = UNLIMITED

@@ -230,12 +230,8 @@ class Run:
             self.report.broken.append(f"dead processes were left in Redis: {dead}")
         files = FILES + max(state.files - state.sockets for state in before)
         for state in left:
-            if (
-                state.sockets
-                or state.rooms
-                or state.tasks > TASKS
-                or state.files > files
-            ):
+            too_many = state.tasks > TASKS or state.files > files
+            if state.sockets or state.rooms or too_many:
                 self.report.broken.append(
                     f"a process did not release all it held: {state}"
                 )
@@ -245,14 +241,17 @@ class Run:
             self.report.broken.append(
                 f"the memory of a process grew from {first} to {last} bytes"
             )
+        self.report.facts["Redis keys left"] = str(len(keys))
+        self._report_states(left)
+        self.report.facts["memory of a process at the start"] = _mebibytes(first)
+        self.report.facts["memory of a process at the end"] = _mebibytes(last)
+
+    def _report_states(self, left: list[ProcessState]) -> None:
         self.report.facts |= {
-            "Redis keys left": str(len(keys)),
             "sockets left": str(sum(state.sockets for state in left)),
             "rooms left": str(sum(state.rooms for state in left)),
             "tasks of a process at the end": str(max(state.tasks for state in left)),
             "open files of a process": str(max(state.files for state in left)),
-            "memory of a process at the start": f"{first / 2**20:.1f} MiB",
-            "memory of a process at the end": f"{last / 2**20:.1f} MiB",
         }
 
     async def _until_reaped(self) -> list[str]:
@@ -275,6 +274,10 @@ class Run:
 
     def _say_at(self, text: str) -> None:
         self.say(f"{time.monotonic() - self._started:6.1f} s  {text}")
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"
 
 
 def disagreements(clients: list[Client], ledger: Ledger) -> list[str]:
