@@ -28,7 +28,7 @@ COOKIE_SECONDS: Final = 90 * 86_400
 BUSY_SECONDS: Final = 3
 LIMITED: Final = "Too many attempts. Try again in %(seconds)d seconds."
 # The source of attempts that only a logged in user can make.
-LOGGED_IN: Final = "logged in"
+LOGGED_IN: Final = "a logged in user"
 _flood = Flood()
 
 Response = TypeVar("Response", bound=HttpResponseBase)
@@ -89,9 +89,7 @@ def _refuse(form: LoginForm | PasswordChangeForm, wait: float, source: str) -> N
     form.wait = math.ceil(wait)
     metrics.LOGINS_LIMITED.value += 1
     if (missed := _flood.next(time.monotonic())) is not None:
-        text = (
-            "Too many login attempts in the admin: %s (%d more since the last message)"
-        )
+        text = "Too many login attempts in the admin, from %s; not logged before: %d"
         logger.warning(text, source, missed)
     raise ValidationError(LIMITED, params={"seconds": form.wait}, code="limited")
 

@@ -171,28 +171,35 @@ class RoomAdmin(ModeratedAdmin):
         room: Room | None = self.get_object(request, unquote(object_id))
         if room is None:
             return super().change_view(request, object_id, form_url, extra_context)
-        known = live_data.run(request, partial(live_data.room_details, room.room_id))
+        context = self._page_context(request, room) | (extra_context or {})
+        return super().change_view(request, object_id, form_url, context)
+
+    def _page_context(self, request: HttpRequest, room: Room) -> dict[str, Any]:
+        """What the template and the scripts of a room's page need."""
+        known: live_data.RoomDetails | None = None
+        # A saved form redirects. If it is shown again, its scripts load the rest.
+        if request.method != "POST":
+            work = partial(live_data.room_details, room.room_id)
+            known = live_data.run(request, work)
         details = known or live_data.RoomDetails()
-        context = {
+        may_moderate = self.has_moderate_permission(request)
+        return {
             "title": f"Room {room}",
             "subtitle": None,
             "room": room,
             "known": known is not None,
             "members": details.members,
             "sent": details.sent,
-            "may_moderate": self.has_moderate_permission(request),
+            "may_moderate": may_moderate,
             "page_config": {
                 "topic": f"room:{room.room_id}",
                 "actions": {
                     name: reverse(f"admin:rooms_room_{name}", args=[room.pk])
                     for name in ("remove", "disconnect")
                 },
-                "mayModerate": self.has_moderate_permission(request),
+                "mayModerate": may_moderate,
             },
         }
-        return super().change_view(
-            request, object_id, form_url, context | (extra_context or {})
-        )
 
     def save_model(
         self, request: HttpRequest, obj: Any, form: Any, change: bool

@@ -78,4 +78,4 @@ async def test_login_attempts_are_limited_and_use_at_most_one_core(
         metrics = await client.get("/metrics", headers={"secret": "dev-secret"})
         assert "beam_logins_limited_total" in metrics.text
         assert "beam_logins_failed_total" in metrics.text
-    assert "Too many login attempts in the admin: 6.6.6.6" in server.text()
+    assert "Too many login attempts in the admin, from 6.6.6.6" in server.text()

@@ -11,7 +11,10 @@ from django.db import connection
 from django.test import AsyncClient
 from pytest_django.fixtures import Settings
 
+from beam.redis import Unavailable
+from presence.factory import tracker
 from rooms.admin import live_data
+from rooms.messaging import publisher
 from rooms.models import Room
 from rooms.monitoring.activity import activity
 from rooms.monitoring.activity_buffer import activity_buffer, take_buffer
@@ -69,6 +72,24 @@ async def test_settings_of_a_room_apply_at_once(admin: AsyncClient) -> None:
     await ada.join("r")
     assert (await bob.try_join("r"))["response"]["reason"] == "room_full"
     assert await log() == ["Changed Maximum sessions and Presence grace period."]
+
+
+@pytest.mark.usefixtures("own")
+async def test_settings_saved_while_redis_is_unavailable_apply_later(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await room()
+
+    async def unavailable(*_: Any) -> Any:
+        raise Unavailable
+
+    monkeypatch.setattr(publisher, "published", unavailable)
+    monkeypatch.setattr(type(tracker()), "list", unavailable)
+    text = await post(admin, page(one), capacity="1", presence_grace="")
+
+    assert text.count("other processes apply the change within a minute") == 1
+    assert "was changed successfully" in text
+    assert (await Room.objects.aget()).capacity == 1
 
 
 @pytest.mark.parametrize("grace", ["-1", "86401", "nan", "inf"])
