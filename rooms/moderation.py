@@ -1,4 +1,4 @@
-"""Owns what backends and admins do to rooms: remove, close, disconnect."""
+"""Actions of backends and admins: remove, block, close, disconnect, send."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ async def remove(
     reason: str = REMOVED,
     block_seconds: float = 0.0,
 ) -> list[str]:
-    """Take a user's members, or one session, out of a room; the sessions.
+    """Remove all members of a user, or one session, from a room.
 
-    They get `beam_removed` and `phx_close`. `block_seconds`: for how long they
-    may not come back. Raises `beam.redis.Unavailable`.
+    They get `beam_removed` and `phx_close`. `block_seconds`: how long they may not
+    join again. Returns their sessions. Raises `beam.redis.Unavailable`.
     """
     topic = room_topic(room_id)
     if block_seconds > 0:
@@ -47,9 +47,10 @@ async def remove(
 
 
 async def close(room_id: str) -> int:
-    """Close a room: its members are removed, joins refused. How many there were.
+    """Close a room: remove its members and refuse joins. Returns how many there were.
 
-    It stays closed until `open`, through every restart. Raises as `close_all` does.
+    It stays closed until `closed_rooms.open_again`, also after restarts. Raises as
+    `close_all` does.
     """
     [size] = await tracker().sizes([room_topic(room_id)])
     await close_all([room_id])
@@ -57,9 +58,9 @@ async def close(room_id: str) -> int:
 
 
 async def close_all(room_ids: Sequence[str]) -> None:
-    """Close some hundred rooms at once.
+    """Close up to some hundred rooms.
 
-    The database comes last, and may be unavailable: the rooms are empty by then.
+    The database comes last: if it is unavailable, the rooms are already empty.
     Raises `beam.redis.Unavailable`, `DatabaseError`.
     """
     await closed_rooms.refuse_joins(*room_ids)
@@ -71,13 +72,16 @@ async def close_all(room_ids: Sequence[str]) -> None:
 
 
 async def unblock(room_id: str, *bans: admission.Ban) -> None:
-    """Lift what `remove` blocked. Raises `beam.redis.Unavailable`."""
+    """Remove blocks that `remove` set. Raises `beam.redis.Unavailable`."""
     for ban in bans:
         await tracker().unban(room_topic(room_id), ban)
 
 
 async def send(room_id: str, name: str, payload: dict[str, Any], by: str) -> None:
-    """Send an event to everybody in a room. `by`: who did. Raises `NotPublished`."""
+    """Send an event to all members of a room. Raises `NotPublished`.
+
+    `by`: the sender, as shown in the admin.
+    """
     event = Event(topic=room_topic(room_id), name=name, payload=payload)
     await publisher.published(event)
     activity_buffer.note_sent(event.topic, name, by)

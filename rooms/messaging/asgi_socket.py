@@ -18,14 +18,14 @@ from rooms.protocol.event import Delivery
 from rooms.protocol.messages import Close, Frame, Vsn
 from rooms.protocol.serializer import encode, is_binary
 
-# What is added to a close code where the server refuses it: 1012 is 4012.
+# Added to a close code that the server does not accept: 1012 becomes 4012.
 APPLICATION_CODES = 3_000
 
 AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class AsgiSocket:
-    """A socket on any other ASGI server: one task while there is work."""
+    """A socket on any other ASGI server. Has a task only while messages wait."""
 
     def __init__(
         self, send: AsgiSend, vsn: Vsn, limit: int, seconds: float = 10.0
@@ -35,7 +35,7 @@ class AsgiSocket:
         self._asgi_send = send
         self._limit = limit
         self._seconds = seconds
-        # Each with how many copies of events it is: one or none.
+        # Each with how many events it carries: one or none.
         self._queue: deque[tuple[dict[str, Any], int]] = deque()
         self._queued_bytes = 0
         self._task: asyncio.Task[None] | None = None
@@ -82,7 +82,7 @@ class AsgiSocket:
         return self._backlog is not None and self._queued_bytes > self._limit
 
     def note_received(self) -> None:
-        """The client sent a frame. Pings stay the server's secret."""
+        """The client sent a message. Pings are not known: the server answers them."""
         self._last_received = self._loop.time()
 
     def idle_for(self) -> float:
@@ -99,39 +99,39 @@ class AsgiSocket:
             waiting = self._queued_bytes
             self._backlog = Backlog(self._limit, waiting, waiting)
             self._loop.call_soon(self._backlog.end_turn)
-            self._timer = self._loop.call_later(self._seconds, self._look)
+            self._timer = self._loop.call_later(self._seconds, self._end_period)
         body = {"bytes": data} if binary else {"text": data.decode()}
         self._start({"type": "websocket.send", **body}, copies)
 
     def _takes(self, size: int) -> bool:
-        """Whether a client that has not read everything may get more."""
+        """Whether so many more bytes may wait for the client."""
         if (backlog := self._backlog) is None:
             return True
         if not backlog.is_in_turn:
             self._loop.call_soon(backlog.end_turn)
         return backlog.takes(self._queued_bytes, size)
 
-    def _look(self) -> None:
-        """A period is over: see `rooms.protocol.backlog`."""
+    def _end_period(self) -> None:
+        """Close a client that read too little: see `rooms.protocol.backlog`."""
         backlog, self._backlog, self._timer = self._backlog, None, None
         if backlog is None or self._queued_bytes <= self._limit:
             return
         if backlog.end_period(self._queued_bytes):
             self._backlog = backlog
-            self._timer = self._loop.call_later(self._seconds, self._look)
+            self._timer = self._loop.call_later(self._seconds, self._end_period)
         else:
             self._close_slow()
 
     def _close_slow(self) -> None:
-        """Behind what the server has already; the others know at once."""
+        """Close a slow client, after the messages that the server already has."""
         metrics.SLOW_CONSUMERS.value += 1
         self._drop()
         self.close(Close.SLOW_CONSUMER)
         if self._task is not None:
-            # Where the client does not even read what the server has.
+            # The client may not read those either.
             self._timer = self._loop.call_later(self._seconds, self._task.cancel)
         if self._ended is not None:
-            # Not amid a fan-out, which this would change.
+            # Later: during a fan-out the members of a topic must not change.
             self._loop.call_soon(self._ended, Close.SLOW_CONSUMER.name.lower())
 
     def _drop(self) -> None:
@@ -143,7 +143,7 @@ class AsgiSocket:
             self._timer = None
 
     def _lose(self, copies: int) -> None:
-        """Nothing more can be sent; `copies` were on their way."""
+        """Drop what waits: nothing can be sent. `copies`: events in the last send."""
         self._closing = True
         metrics.DROPPED.value += copies
         self._drop()
@@ -156,7 +156,7 @@ class AsgiSocket:
     async def _send_close(self, message: dict[str, Any]) -> None:
         try:
             await self._asgi_send(message)
-        except Exception:  # noqa: BLE001 - plain daphne sends applications' codes only
+        except Exception:  # noqa: BLE001 - daphne refuses codes below 3000
             code = message["code"] + APPLICATION_CODES
             await self._asgi_send(message | {"code": code})
 
@@ -177,7 +177,7 @@ class AsgiSocket:
         except asyncio.CancelledError:
             self._lose(copies)
             raise
-        except Exception:  # noqa: BLE001 - servers raise what they like once a peer is gone
+        except Exception:  # noqa: BLE001 - any server, any error after the end
             self._lose(copies)
         finally:
             self._task = None

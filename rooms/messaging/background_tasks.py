@@ -1,6 +1,6 @@
-"""Owns the background tasks of one event loop: work that nobody waits for.
+"""Owns the background tasks of one event loop.
 
-The stop of the process waits for all of them.
+The caller does not wait for them; the stop of the process does.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class BackgroundTasks:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run a coroutine in the background; its failure is logged.
+        """Run a coroutine in the background. If it fails, this is logged.
 
-        In a context of its own: the context of a request ends with the request.
+        It does not run in the context of the caller, such as that of a request.
         """
         task = self._loop.create_task(work, context=Context())
         self._tasks.add(task)
@@ -35,7 +35,7 @@ class BackgroundTasks:
         return task
 
     async def finish(self) -> None:
-        """Wait until every task has ended, those too that start meanwhile."""
+        """Wait for all tasks, including those that start during the wait."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 

@@ -27,17 +27,17 @@ class Closeable(Protocol):
     socket: Socket
 
     def close(self, code: Close, reason: str = "") -> None:
-        """End it: its channels at once, the socket by handshake."""
+        """End its channels at once, and the socket by a close handshake."""
 
 
 class Connections:
-    """Every open connection of a client; see `rooms.messaging.observers` for admins."""
+    """The open connections of clients. Those of admins: `rooms.messaging.observers`."""
 
     def __init__(self) -> None:
         self._by_user: dict[str, set[Closeable]] = {}
         self._by_address: Counter[str] = Counter()
         self._is_draining = False
-        # Clients whose connections fail again and again, each soon after its start.
+        # Clients with several connections that failed soon after their start.
         self.failing = Streaks()
 
     @property
@@ -53,12 +53,12 @@ class Connections:
         return sum(map(len, self._by_user.values()))
 
     def add(self, connection: Closeable) -> None:
-        """Know a connection from now on."""
+        """Add a connection."""
         self._by_user.setdefault(connection.identity.user_id, set()).add(connection)
         self._by_address[connection.address] += 1
 
     def discard(self, connection: Closeable) -> None:
-        """Forget a connection; one that is not known is no error."""
+        """Remove a connection. Does nothing if it is not there."""
         user_id = connection.identity.user_id
         mine = self._by_user.get(user_id, set())
         if connection not in mine:
@@ -71,7 +71,7 @@ class Connections:
             del self._by_address[connection.address]
 
     def has_room(self, connection: Closeable) -> bool:
-        """Whether its user and its address may have one more here."""
+        """Whether its user and its client IP may have one more connection here."""
         of_user, of_address = conf().max_user_connections, conf().max_ip_connections
         known = self._by_user.get(connection.identity.user_id, ())
         if of_user and len(known) >= of_user:
@@ -79,28 +79,28 @@ class Connections:
         return not of_address or self._by_address[connection.address] < of_address
 
     def note_failure(self, connection: Closeable, now: float) -> None:
-        """A connection failed soon after its start."""
+        """Count a connection that failed soon after its start."""
         self.failing.note(_client(connection), now)
 
     def delay(self, connection: Closeable, now: float) -> float:
-        """Seconds that the handshake waits, as others of this client failed."""
+        """Seconds for which the handshake waits, as earlier connections failed."""
         return self.failing.delay(
             _client(connection), conf().failures_before_delay, now
         )
 
     def everyone(self) -> list[Closeable]:
-        """All of them, as a list of its own."""
+        """A new list of all connections."""
         return [each for mine in self._by_user.values() for each in mine]
 
     def disconnect(self, delivery: Delivery) -> None:
-        """Close the connections of the user that an event names."""
+        """Close all connections of the user that an event names."""
         user_id = orjson.loads(delivery.payload)["user_id"]
         for connection in list(self._by_user.get(user_id, ())):
             connection.close(Close.GOING_AWAY)
 
 
 def _client(connection: Closeable) -> tuple[str, str]:
-    """A user at an address: what one failing program is."""
+    """What failures are counted by: the user and the client IP."""
     return connection.identity.user_id, connection.address
 
 

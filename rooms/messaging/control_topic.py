@@ -1,6 +1,6 @@
-"""The control topic: events for the processes themselves, which no client may join.
+"""The control topic: events for the processes themselves.
 
-Every process is subscribed to it.
+Every process is subscribed to it, and no client may join it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ ControlHandler = Callable[[Delivery], None]
 
 
 class ControlEvents:
-    """What one process does at each event of the control topic, by event name."""
+    """The handlers of the events of the control topic, by event name."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, ControlHandler] = {}
 
     def register(self, name: str, handler: ControlHandler) -> None:
-        """Call a function at each event of that name, in place of the one before."""
+        """Call a function for each event of a name. Replaces an earlier handler."""
         self._by_name[name] = handler
 
     def dispatch(self, delivery: Delivery) -> None:
-        """Handle an event. Names of other versions of Beam are ignored."""
+        """Handle an event. An unknown name is ignored: a newer Beam may send it."""
         if (handler := self._by_name.get(delivery.name)) is not None:
             handler(delivery)

@@ -1,6 +1,7 @@
-"""Writes the events of a topic to its local members: one encoding for all.
+"""Writes the events of a topic to its local members.
 
-Events that go to every member are joined into one write for each socket.
+Every event is encoded once. Consecutive events that go to every member are joined
+into one write for each socket.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from rooms.protocol.messages import Vsn
 
 
 def write(topic: TopicMembers, batch: list[Delivery]) -> None:
-    """Write a topic's events in order; runs of like ones in one write."""
+    """Write the events of a topic to its members, in order."""
     run: list[Delivery] = []
     for delivery in batch:
         if _is_for_all(topic, delivery):
@@ -32,7 +33,7 @@ def write(topic: TopicMembers, batch: list[Delivery]) -> None:
 
 
 def release(member: Member) -> None:
-    """End the hold of a member's join: write what came in meanwhile."""
+    """End the join of a member: write the events that were held."""
     held, member.held = member.held, None
     if held is None:
         return
@@ -45,7 +46,7 @@ def release(member: Member) -> None:
 
 
 def _is_for_all(topic: TopicMembers, delivery: Delivery) -> bool:
-    """Whether every member but the sender gets the same bytes."""
+    """Whether every member except the sender gets the same bytes."""
     return (
         delivery.to is None
         and not delivery.without
@@ -55,7 +56,7 @@ def _is_for_all(topic: TopicMembers, delivery: Delivery) -> bool:
 
 
 def _write_to_all(topic: TopicMembers, run: Sequence[Delivery]) -> None:
-    """Write events to all members but their senders: the same bytes for all."""
+    """Write events to all members except their senders: the same bytes for all."""
     skipped = {delivery.skip for delivery in run if delivery.skip}
     joined: dict[Vsn, bytes] = {}
     metrics.FAN_OUT.observe(len(topic.recipients), len(run))
@@ -74,7 +75,7 @@ def _write_to_all(topic: TopicMembers, run: Sequence[Delivery]) -> None:
 
 
 def _write_one(topic: TopicMembers, delivery: Delivery) -> None:
-    """Write an event that is direct, intercepted, or partly known to some members."""
+    """Write an event that has recipients of its own, or that members may know."""
     found = topic.recipients if delivery.to is None else topic.addressed(delivery.to)
     meant = [m for m in found.values() if m.held is not None or _is_for(m, delivery)]
     for member in meant:
@@ -96,7 +97,7 @@ def _is_for(member: Member, delivery: Delivery) -> bool:
 
 
 def _hand_over(member: Member, delivery: Delivery) -> None:
-    """Give a member what it does not know yet of an event."""
+    """Give a member an event, or the part of a presence diff that is new to it."""
     if delivery.name == PRESENCE_STATE:
         member.since = delivery.version
     elif delivery.version:

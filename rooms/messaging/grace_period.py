@@ -1,4 +1,4 @@
-"""Owns how members leave presence: at once, or after a grace period."""
+"""Owns grace periods: members stay present for a time after a lost connection."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from rooms.messaging.presence_diffs import diffs
 
 
 async def untrack(topic: str, refs: list[str]) -> None:
-    """Take presence entries away and tell the topic.
+    """Remove presence entries, and send the diff to the topic.
 
-    Where Redis is away the entries go when it is back.
+    If Redis is unavailable, the entries are removed when it is back.
     """
     try:
         diffs().publish(topic, await tracker().untrack(topic, refs))
@@ -25,7 +25,7 @@ async def untrack(topic: str, refs: list[str]) -> None:
 
 
 async def evict(topic: str, ban: Ban) -> None:
-    """End grace periods at once and notify the topic: see `Tracker.evict`.
+    """End grace periods at once, and send the diff: see `Tracker.evict`.
 
     Raises `beam.redis.Unavailable`.
     """
@@ -33,14 +33,14 @@ async def evict(topic: str, ban: Ban) -> None:
 
 
 class GracePeriods:
-    """One event loop's members that may come back in time."""
+    """The grace periods of one event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
 
     async def begin(self, topic: str, ref: str, seconds: float) -> None:
-        """Let a member stay for a while; its own session may take it over."""
+        """Keep an entry for some seconds; a join of its session takes it over."""
         try:
             ref, banned = await tracker().leave(topic, ref)
         except redis.Unavailable:
@@ -49,10 +49,10 @@ class GracePeriods:
         if banned:
             await self._expire(topic, ref)
             return
-        timer = self._loop.call_later(seconds, self._on_over, topic, ref)
+        timer = self._loop.call_later(seconds, self._on_end, topic, ref)
         self._timers[topic, ref] = timer
 
-    def _on_over(self, topic: str, ref: str) -> None:
+    def _on_end(self, topic: str, ref: str) -> None:
         del self._timers[topic, ref]
         background_tasks().spawn(self._expire(topic, ref))
 
@@ -64,7 +64,7 @@ class GracePeriods:
             metrics.UNTRACK_FAILED.value += 1
 
     def stop(self) -> float:
-        """Forget all timers; the seconds until the last would have ended."""
+        """Cancel all timers. Returns the seconds until the last would have ended."""
         now = self._loop.time()
         left = [timer.when() - now for timer in self._timers.values()]
         for timer in self._timers.values():

@@ -1,7 +1,7 @@
 """Owns the table of topics and local members of one process.
 
-The hub takes every message of the mailbox and, at the end of the loop's turn,
-has the events of each topic written to its members.
+The hub receives every message of the mailbox. At the end of the turn of the event
+loop it has the events of each topic written to the members of the topic.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rooms.messaging import fanout
 from rooms.messaging.control_topic import CONTROL_TOPIC, ControlEvents
 from rooms.messaging.mailbox import Mailbox
 from rooms.messaging.member import Member
-from rooms.messaging.presence_order import without_overruled
+from rooms.messaging.presence_order import without_outdated
 from rooms.messaging.receipts import Receipts
 from rooms.messaging.subscriptions import Subscriptions
 from rooms.messaging.topic_members import TopicMembers
@@ -36,14 +36,14 @@ class Hub:
     """The local members of all topics.
 
     `attach`, `detach` and `deliver` change tables before any await. `members`: how
-    many members all topics have here. `control`: what events of the control topic
-    do. `receipts`: who waits for the delivery of an event here.
+    many members all topics have here. `control`: the handlers of the control topic.
+    `receipts`: publishers that wait for the delivery of their event here.
     """
 
     def __init__(self) -> None:
         layer: Any = get_channel_layer()
         self._layer = layer
-        # Asking for the running loop asks for the process id: a system call.
+        # `get_running_loop` makes a system call: it reads the process id.
         self._loop = asyncio.get_running_loop()
         # Deliveries must not run in the context of the request that published.
         self._context = Context()
@@ -52,7 +52,7 @@ class Hub:
         self._mailbox = Mailbox(layer, self.deliver)
         self._subscriptions = Subscriptions(layer, self._topics)
         self._starting = asyncio.Lock()
-        # In one process no change can be missed, and versions span topics.
+        # Without Redis no change can be missed, and versions span topics.
         self._follows = bool(conf().redis_url)
         self.members = 0
         self.control = ControlEvents()
@@ -77,7 +77,7 @@ class Hub:
                 self._mailbox.read(channel)
 
     async def finish(self) -> None:
-        """Wait until every change of a subscription is made."""
+        """Wait until all changes of subscriptions are made."""
         await self._subscriptions.finish()
 
     async def stop(self) -> None:
@@ -121,7 +121,7 @@ class Hub:
             self._subscriptions.change(member.topic)
 
     def deliver(self, message: dict[str, Any]) -> None:
-        """Take one message of the layer; written at the end of this loop turn."""
+        """Take one message of the layer; it is written at the end of the turn."""
         delivery = Delivery(message)
         if not self._pending:
             self._loop.call_soon(self._flush, context=self._context)
@@ -144,17 +144,17 @@ class Hub:
                 self.control.dispatch(delivery)
         elif (topic := self._topics.get(name)) is not None:
             if self._follows:
-                batch = without_overruled(topic.version_log, batch)
+                batch = without_outdated(topic.version_log, batch)
             fanout.write(topic, batch)
             _observe_latency(batch)
 
     def note_state(self, topic: str, version: int) -> None:
-        """A member of the topic has a presence state of this version."""
+        """A member of the topic was given the presence state of this version."""
         if self._follows and (found := self._topics.get(topic)) is not None:
             found.version_log.start_at(version)
 
     def presence_versions(self) -> dict[str, int]:
-        """The topics whose presence members here follow, and up to which version."""
+        """The version of the presence state that members have here, by topic."""
         return {
             name: topic.version_log.known
             for name, topic in self._topics.items()
@@ -162,7 +162,7 @@ class Hub:
         }
 
     def latest_version(self, topic: str) -> int:
-        """The number of the last presence change that was delivered to a topic."""
+        """The highest version of a presence change that was delivered to a topic."""
         found = self._topics.get(topic)
         return 0 if found is None else found.version_log.latest
 
@@ -184,7 +184,7 @@ def _observe_latency(written: Iterable[Delivery]) -> None:
     now = time()
     for delivery in written:
         if delivery.at:
-            # Clocks of hosts differ.
+            # The clocks of two hosts differ: never below zero.
             metrics.LATENCY.observe(max(0.0, now - delivery.at))
 
 

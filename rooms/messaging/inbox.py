@@ -1,7 +1,6 @@
-"""What waits in one channel while it is busy, in order. Pure.
+"""The messages and work that wait while a channel is busy. Pure.
 
-Messages of the client wait as they came: decoded, one may take twenty times
-the memory.
+Messages wait as they were received: a decoded one may take 20 times the memory.
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ from typing import Final, NamedTuple
 Message = str | bytes
 Work = Callable[[], "Awaitable[None] | None"]
 
-# What an item takes in addition to its bytes, about.
+# The approximate memory of an item in addition to its bytes.
 OVERHEAD: Final = 250
 
 
 class Item(NamedTuple):
-    """A message of the client or work to do, and the bytes that it takes.
+    """A message of the client, or work to do, and its size in bytes.
 
-    `is_inbound`: it is, or answers, something that the client sent.
+    `is_inbound`: the client sent it, or it answers what the client sent.
     """
 
     what: Message | Work
@@ -30,12 +29,12 @@ class Item(NamedTuple):
 
 
 def weigh(data: Message) -> int:
-    """Bytes that a message takes in memory while it waits."""
+    """The memory that a waiting message takes, in bytes."""
     return sys.getsizeof(data) + OVERHEAD
 
 
 class Inbox:
-    """The items of one channel, oldest first; `inbound` and `outbound` are bytes."""
+    """The items of one channel, oldest first. `inbound`, `outbound`: bytes of each."""
 
     __slots__ = ("_items", "inbound", "outbound")
 
@@ -47,12 +46,12 @@ class Inbox:
         return len(self._items)
 
     def put(self, item: Item) -> None:
-        """Add an item behind the others."""
+        """Add an item at the end."""
         self._items.append(item)
         self._count(item, 1)
 
     def pop(self) -> Item:
-        """Take the oldest item."""
+        """Remove and return the oldest item."""
         item = self._items.popleft()
         self._count(item, -1)
         return item

@@ -1,7 +1,7 @@
 """Owns the mailbox of one process: its one channel on the channel layer.
 
-Beam's own layers call back with each message; the mailbox of any other layer is
-read by a task, which outlives every failure of the layer.
+Beam's own layers call a function with each message. Any other layer is read by a
+task, which continues after every failure of the layer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LONGEST_DELAY = 5.0
 
 
 class Mailbox:
-    """The channel, and what hands its messages to `deliver`."""
+    """Reads one channel, and calls `deliver` with each message."""
 
     def __init__(self, layer: Any, deliver: Callable[[dict[str, Any]], None]) -> None:
         self._layer = layer
@@ -33,12 +33,12 @@ class Mailbox:
 
     @property
     def is_read(self) -> bool:
-        """Whether messages are handed over."""
+        """Whether the channel is being read."""
         reader = self._reader
         return self._listening or (reader is not None and not reader.done())
 
     def read(self, channel: str) -> None:
-        """Hand over the messages of a channel from now on."""
+        """Read a channel from now on."""
         if hasattr(self._layer, "listen"):
             self._layer.listen(channel, self._deliver)
             self._listening = True
@@ -47,7 +47,7 @@ class Mailbox:
             self._reader = loop.create_task(self._keep_reading(channel))
 
     async def close(self) -> None:
-        """Hand over nothing more."""
+        """Stop reading."""
         self._listening = False
         if self._reader is not None:
             self._reader.cancel()
@@ -59,7 +59,7 @@ class Mailbox:
             try:
                 for message in unbundle(await self._layer.receive(channel)):
                     self._deliver(message)
-            except Exception as error:  # noqa: BLE001 - must outlive any layer
+            except Exception as error:  # noqa: BLE001 - any layer, any error
                 metrics.MAILBOX_ERRORS.value += 1
                 if is_healthy:
                     # The text of a layer's error may quote a message.

@@ -1,4 +1,4 @@
-"""`Member`: a recipient of the events of a topic, as the hub sees it."""
+"""A recipient of the events of a topic, and the events that wait for its join."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from rooms.protocol.event import Delivery
 class Member(Protocol):
     """One joined topic of one socket.
 
-    `held`: not None while the join is under way; events wait there.
-    `since`: presence changes up to this version are known to the client.
+    `held`: the events that wait during the join; None after it.
+    `since`: the client knows presence changes up to this version.
     `intercepts`: names of events that go to `handle_out` instead of the socket.
-    `urgent`: those of `intercepts` that are handed over during a join too.
+    `urgent`: those of `intercepts` that do not wait for the end of the join.
     """
 
     id: str
@@ -34,13 +34,14 @@ class Member(Protocol):
         """Take an intercepted event instead of the socket."""
 
     def overflowed(self) -> None:
-        """More events came during the join than may wait: they were dropped."""
+        """Called if too many events came during the join: they were dropped."""
 
 
 class HeldEvents:
     """Events that wait for the end of a member's join.
 
-    Bounded as what waits for a client that reads slowly: see `rooms.protocol.backlog`.
+    They have the same limit as the output of a slow client: see
+    `rooms.protocol.backlog`.
     """
 
     __slots__ = ("_deliveries", "_size", "has_overflowed")
@@ -51,7 +52,7 @@ class HeldEvents:
         self.has_overflowed = False
 
     def add(self, run: Sequence[Delivery]) -> None:
-        """Keep some events; once they are too many, none are kept any more."""
+        """Keep events. Above the limit all are dropped, and later ones too."""
         self.has_overflowed |= self._size > CEILING * conf().outbound_limit
         self._size += sum(len(delivery.data) for delivery in run)
         self._deliveries.extend(run)

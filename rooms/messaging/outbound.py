@@ -17,87 +17,87 @@ from rooms.protocol.messages import Close, Frame, Vsn
 EXTENSION = "rooms.protocol.ws_frames"
 
 Receiver = Callable[[str | bytes], float]
-"""Takes one message of the client: text as `str`, binary as `bytes`.
+"""Receives one message of the client: text as `str`, binary as `bytes`.
 
-Returns how many seconds to read nothing more from this client; infinity:
+Returns for how many seconds the server must not read from this client; infinity:
 until `FrameWriter.resume`.
 """
 
 
 Ended = Callable[[str], None]
-"""Hears that the connection ended, and why: in snake case."""
+"""Called once, when the connection has ended; with the reason, in snake case."""
 
 LOST = "lost"
 CLOSED_BY_CLIENT = "closed_by_client"
 
 
 class FrameWriter(Protocol):
-    """What the server's extension offers a connection."""
+    """What Beam's server offers a connection, as an extension of ASGI."""
 
     def listen(self, receiver: Receiver, ended: Ended) -> None:
-        """Hand messages to a callback from now on, and tell the end to another.
+        """Call `receiver` with each message from now on, and `ended` at the end.
 
-        The application may return then: the connection outlives its task.
+        The application may return after this: the connection outlives its task.
         """
 
     def write(self, data: bytes) -> bool:
-        """Queue finished frames, in order; a client that does not read is closed.
+        """Queue finished frames, in order; a slow client is closed.
 
-        False: they were not taken, as the socket ends or has ended.
+        False: they were dropped, as the socket is closing or closed.
         """
 
     def close(self, code: int) -> None:
-        """Send a close frame behind what is queued."""
+        """Send a close frame after all queued frames."""
 
     def resume(self) -> None:
         """Read again from a client whose receiver returned infinity."""
 
     def is_behind(self) -> bool:
-        """Whether the client has more to read than `outbound_limit`."""
+        """Whether more bytes than `outbound_limit` wait for the client."""
 
     def idle_for(self) -> float:
         """Seconds since the client last sent anything, pings included."""
 
 
 class Socket(Protocol):
-    """One WebSocket, seen from inside. Writes never raise and keep order."""
+    """One WebSocket. Writes never raise, and keep their order."""
 
     vsn: Vsn
 
     def send(self, frames: Iterable[Frame]) -> None:
-        """Write frames meant for this socket alone."""
+        """Write frames that are for this socket only."""
 
     def deliver(self, batch: Sequence[Delivery], joined: bytes | None) -> None:
-        """Write a batch of events; `joined` is their prepared form, if known."""
+        """Write events. `joined`: all their prepared frames, if known."""
 
     def close(self, code: Close) -> None:
-        """Close the socket, behind what was written."""
+        """Close the socket after all that was written."""
 
     def is_behind(self) -> bool:
-        """Whether the client has more to read than `outbound_limit`."""
+        """Whether more bytes than `outbound_limit` wait for the client."""
 
     def idle_for(self) -> float:
-        """Seconds since the client last sent anything that the server saw."""
+        """Seconds since the server last received anything from the client."""
 
     def listen(self, receiver: Receiver, ended: Ended) -> bool:
-        """Whether messages and the end are handed over; else they come by `receive`."""
+        """Whether the callbacks are used; if not, messages come by ASGI's `receive`."""
 
     def resume(self) -> None:
-        """Read again from the client: see `Receiver`."""
+        """Read from the client again: see `Receiver`."""
 
     async def pause(self, seconds: float) -> None:
         """Wait before the next `receive`: see `Receiver`."""
 
 
 def join_prepared(batch: Sequence[Delivery], vsn: Vsn) -> bytes:
-    """The finished WebSocket frames of a batch, one behind the other."""
+    """The finished WebSocket frames of all events, joined."""
     if vsn is Vsn.V2:
         return b"".join([delivery.prepared_v2 for delivery in batch])
     return b"".join([delivery.prepared_v1 for delivery in batch])
 
 
 def count_encodable(batch: Sequence[Delivery], vsn: Vsn) -> int:
-    """How many of a batch the serializer can say; the others are counted as lost."""
+    """How many events the serializer can encode; counts the others as lost."""
     if vsn is Vsn.V2:
         return len(batch)
     lost = sum(delivery.binary for delivery in batch)

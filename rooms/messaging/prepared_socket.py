@@ -26,7 +26,7 @@ class PreparedSocket:
         self.vsn = vsn
         self._writer = writer
         self._waiting: list[bytes] = []
-        # Copies of events among them.
+        # How many of the waiting frames are events.
         self._copies = 0
         self._loop = asyncio.get_running_loop()
         self.idle_for = writer.idle_for
@@ -49,7 +49,7 @@ class PreparedSocket:
             prepared(encode(frame, self.vsn), is_binary(frame)) for frame in frames
         ]
         if not self._waiting:
-            # A client that pushes in bursts gets its answers in one write.
+            # Replies to a burst of pushes leave in one write.
             self._loop.call_soon(self._flush)
         self._waiting += finished
 

@@ -1,7 +1,7 @@
-"""Owns how presence diffs leave: the first at once, those of a moment as one.
+"""Owns the presence diffs that wait to be sent, by topic.
 
-A thousand joins into one room would be a million diffs. The first change of a
-topic is told at once; what follows within `presence_window` is told together.
+A thousand joins into one room would be a million diffs. The first change of a topic
+is sent at once; changes that follow within `presence_window` are sent as one diff.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from rooms.protocol.presence_parts import presence_diffs
 
 
 class Diffs:
-    """One event loop's open windows: topic -> the diffs that wait."""
+    """The open windows of one event loop, each with the diffs that wait."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[str, list[Diff]] = {}
 
     def publish(self, topic: str, change: Diff) -> None:
-        """Tell a topic who came and went, now or with the next."""
+        """Send a diff to the members of a topic, now or with the next ones."""
         if not change:
             return
         if topic in self._waiting:
@@ -45,13 +45,13 @@ class Diffs:
             self._send(topic, parts)
 
     def _send(self, topic: str, parts: list[Diff]) -> list[publisher.Sent]:
-        # Those who changed first may have come here last.
+        # They may have arrived in another order than that of the changes.
         changes = sorted(parts, key=lambda part: part.version)
         events = presence_diffs(topic, changes, conf().max_presence_frame_bytes)
         return [*filter(None, map(publisher.publish, events))]
 
     async def flush(self) -> None:
-        """Send what waits; returns when the layer took it, or could not."""
+        """Send all diffs that wait. Returns when the layer took or refused them."""
         waiting, self._waiting = self._waiting, {}
         sent = [self._send(topic, parts) for topic, parts in waiting.items() if parts]
         await asyncio.gather(*chain.from_iterable(sent), return_exceptions=True)

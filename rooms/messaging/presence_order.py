@@ -1,7 +1,7 @@
-"""Puts presence events of one topic in order before they are written.
+"""Removes outdated changes from the presence events of a topic.
 
-Changes of presence come from several processes, in any order. What a later
-change has already overruled is left out of an event that comes late.
+Presence changes come from several processes, in any order. A change that arrives
+late loses the parts that a later change has already replaced.
 """
 
 from __future__ import annotations
@@ -15,11 +15,8 @@ from rooms.protocol.event import Delivery
 PRESENCE_STATE: Final = "presence_state"
 
 
-def without_overruled(log: VersionLog, batch: list[Delivery]) -> list[Delivery]:
-    """The batch without what later presence changes have overruled.
-
-    Notes in `log` what the batch tells.
-    """
+def without_outdated(log: VersionLog, batch: list[Delivery]) -> list[Delivery]:
+    """The events without outdated presence changes; the others are added to `log`."""
     kept: list[Delivery] = []
     for delivery in batch:
         rest: Delivery | None = delivery

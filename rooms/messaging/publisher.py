@@ -1,8 +1,8 @@
-"""Owns the one road of every event to its recipients: `publish`.
+"""The publish path: every event goes to its recipients through `publish`.
 
-Clients, REST, commands and presence diffs all enter here. What the channel
-layer took is delivered at most once to each member, in the order in which
-one process published it; what it refused raises, and is counted.
+This includes events of clients, REST, commands, admins and presence. An event that
+the channel layer took is delivered at most once to each member, in the order in
+which its process published. An event that it refused raises, and is counted.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from rooms.protocol.event import Event
 
 logger = logging.getLogger(__name__)
 
-# How long a publisher waits for its own event to come back.
+# How long a publisher waits until its own process has delivered its event.
 RECEIPT_SECONDS = 5.0
 
 
 class NotPublished(redis.Unavailable):
-    """The channel layer did not take an event. It may be tried again."""
+    """The channel layer refused an event. It may be published again."""
 
     def __init__(self, why: str = "the channel layer is unavailable") -> None:
         super().__init__(why)
@@ -42,9 +42,9 @@ Sent = asyncio.Future[None]
 
 @dataclass(slots=True)
 class _Turn:
-    """The events that leave for the layer together, and fare alike.
+    """Events that the layer sends together: all succeed, or all fail.
 
-    `sent` is the layer's future, `taken` the one that publishers see.
+    `sent` is the future of the layer, `taken` the one that publishers see.
     """
 
     sent: Sent
@@ -53,9 +53,9 @@ class _Turn:
 
 
 class Publisher:
-    """One event loop's way to the channel layer, and whether it is open.
+    """Publishes the events of one event loop, and logs if the layer refuses them.
 
-    Those who publish often keep the one of their loop: `publisher()`.
+    Callers that publish often keep a reference to it: `publisher()`.
     """
 
     def __init__(self) -> None:
@@ -86,9 +86,9 @@ class Publisher:
         return self._turn.taken
 
     def _queue(self, message: dict[str, Any]) -> Sent:
-        """For any other layer: one await a message, in order."""
+        """Publish on a layer of another library: one `await` for each event."""
         sent: Sent = self._loop.create_future()
-        # Nobody has to look: a failure is counted and logged in any case.
+        # Callers may ignore the future: a failure is counted and logged here.
         sent.add_done_callback(_retrieve)
         self._waiting.append((message, sent))
         if self._task is None:
@@ -117,13 +117,13 @@ class Publisher:
         self._report(turn.taken, error, turn.events)
 
     def _report(self, sent: Sent, error: BaseException | None, events: int = 1) -> None:
-        """Count what became of events; one log line a change of state."""
-        # The link has logged why nothing was tried.
+        """Count events as published or not, and log a change of the layer's state."""
+        # The link has already logged the outage.
         known = isinstance(error, redis.NotSent)
         if error is None:
             metrics.PUBLISHED.value += events
             if not self._healthy:
-                logger.info("The channel layer takes events again")
+                logger.info("The channel layer accepts events again")
         else:
             metrics.UNPUBLISHED.value += events
             if self._healthy and not known:
@@ -155,27 +155,26 @@ def publisher() -> Publisher:
 def publish(event: Event) -> Sent | None:
     """Send an event to the members of its topic, in all processes.
 
-    None: the layer took it. A future, the same for all events of a turn of the
-    loop, is done when the layer took the event and
-    raises `NotPublished` where it did not; it need not be awaited. Raises
-    `ValueError` at once where the event cannot be encoded. Must be called in
-    the event loop.
+    Returns None if the layer took it at once. Else a future, the same for all events
+    of one turn of the loop: it is done when the layer took them, and raises
+    `NotPublished` if it refused. It need not be awaited. Raises `ValueError` at once
+    if the event cannot be encoded. Must be called in the event loop.
     """
     return publisher().publish(event)
 
 
 async def published(event: Event) -> None:
-    """`publish`, and wait until the layer took it. Raises `NotPublished`."""
+    """Publish an event, and wait until the layer took it. Raises `NotPublished`."""
     sent = publish(event)
     if sent is not None:
         await sent
 
 
 async def publish_and_deliver(event: Event) -> None:
-    """Like `publish`; returns when this process has written the event.
+    """Publish an event, and wait until this process has written it.
 
-    For handlers that answer after their own broadcast (Phoenix's order).
-    Raises `NotPublished` also where the event did not come back in 5 s.
+    For handlers that reply after their own broadcast, as in Phoenix. Also raises
+    `NotPublished` if the event was not delivered here within 5 s.
     """
     receipt = secrets.token_urlsafe(9)
     delivered = hub().receipts.expect(receipt)
@@ -183,6 +182,6 @@ async def publish_and_deliver(event: Event) -> None:
         await published(replace(event, receipt=receipt))
         await asyncio.wait_for(delivered, RECEIPT_SECONDS)
     except TimeoutError:
-        raise NotPublished("the event did not come back") from None
+        raise NotPublished("the event was not delivered here in time") from None
     finally:
         delivered.cancel()

@@ -1,4 +1,4 @@
-"""Owns the receipts of one process: who waits until an event was delivered here."""
+"""Owns the receipts of one process: publishers that wait for their own event."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from rooms.protocol.event import Delivery
 
 
 class Receipts:
-    """The futures of publishers that wait for their own event, by receipt."""
+    """The futures of publishers, by receipt."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._expected: dict[str, asyncio.Future[None]] = {}
 
     def expect(self, receipt: str) -> asyncio.Future[None]:
-        """A future that is done once this process has delivered that event."""
+        """A future that is done when this process has delivered the event."""
         future = self._loop.create_future()
         self._expected[receipt] = future
         future.add_done_callback(lambda _: self._expected.pop(receipt, None))
         return future
 
     def confirm(self, batch: Iterable[Delivery]) -> None:
-        """These events were delivered."""
+        """Complete the futures of events that were delivered."""
         if not self._expected:
             return
         for delivery in batch:

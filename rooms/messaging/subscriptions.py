@@ -1,7 +1,7 @@
-"""Owns the subscriptions of one process to the groups of its topics.
+"""Owns the subscriptions of one process: which groups its mailbox is in.
 
-The mailbox is in the group of each topic that has members here: it is added with
-the first member and discarded with the last.
+The mailbox is added to the group of a topic with the first local member of the
+topic, and discarded with the last.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from rooms.messaging.control_topic import CONTROL_TOPIC
 
 
 def group_name(topic: str) -> str:
-    """The layer's group for a topic: any text in, `[a-z0-9.]{38}` out."""
+    """The group of a topic on the channel layer: `[a-z0-9.]{38}` for any text."""
     return "topic." + blake2b(topic.encode(), digest_size=16).hexdigest()
 
 
 class Subscriptions:
-    """Makes the groups of a channel layer agree with the topics that are wanted."""
+    """Subscribes to the topics that are wanted, and to no others."""
 
     def __init__(self, layer: Any, wanted: Container[str]) -> None:
-        """`wanted`: the topics that have members here; it is only read."""
+        """`wanted`: the topics that have members here; never changed by this class."""
         self._layer = layer
         self._wanted = wanted
         self._loop = asyncio.get_running_loop()
@@ -36,7 +36,7 @@ class Subscriptions:
         self._changing: dict[str, asyncio.Task[None]] = {}
 
     async def move_to(self, mailbox: str) -> None:
-        """Subscribe a new mailbox to the control topic, and to all of the old one.
+        """Subscribe a new mailbox to the control topic and to what the old one had.
 
         Raises what the channel layer raises if it is unavailable.
         """
@@ -45,24 +45,24 @@ class Subscriptions:
             await self._layer.group_add(group_name(topic), mailbox)
 
     def has(self, topic: str) -> bool:
-        """Whether events of a topic come in, and no change of that is under way."""
+        """Whether a topic is subscribed, and its subscription is not being changed."""
         return topic in self._subscribed and topic not in self._changing
 
     def change(self, topic: str) -> asyncio.Task[None]:
-        """Subscribe to a topic or end its subscription, whichever is wanted.
+        """Subscribe to a topic, or unsubscribe if it is no longer wanted.
 
         One change at a time for each topic. The task raises
         `beam.redis.Unavailable`.
         """
         task = self._changing.get(topic)
-        # A task that is done has looked for the last time.
+        # A task that is done does not see later changes.
         if task is None or task.done():
             task = self._changing[topic] = self._loop.create_task(self._agree(topic))
             task.add_done_callback(partial(self._changed, topic))
         return task
 
     async def finish(self) -> None:
-        """Wait until no change is under way."""
+        """Wait until no subscription is being changed."""
         while self._changing:
             changes = self._changing.values()
             await asyncio.gather(*changes, return_exceptions=True)
@@ -70,8 +70,8 @@ class Subscriptions:
     def _changed(self, topic: str, task: asyncio.Task[None]) -> None:
         if self._changing.get(topic) is task:
             del self._changing[topic]
-        # Members that joined got the error; if the end of a subscription failed, it
-        # ends with the connection of the layer.
+        # A join gets the error itself. An unsubscribe that failed needs no retry: the
+        # subscription ends with the connection of the layer.
         if not task.cancelled():
             task.exception()
 

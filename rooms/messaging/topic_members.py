@@ -11,7 +11,7 @@ from rooms.messaging.member import Member
 class TopicMembers:
     """The members and observers of one topic in this process.
 
-    `recipients`: all of them by id; events are delivered to them alike.
+    `recipients`: all of them, by id; both kinds get the same events.
     `intercepts`: the names of events that one of them may have intercepted.
     `version_log`: which changes of the topic's presence were delivered here.
     """
@@ -20,7 +20,7 @@ class TopicMembers:
 
     def __init__(self) -> None:
         self.recipients: dict[str, Member] = {}
-        # The ids of observers. Shared while empty: most topics have none.
+        # The ids of observers. Most topics have none: the empty set is shared.
         self._observers: frozenset[str] = frozenset()
         self.by_label: dict[str, dict[str, Member]] = {}
         self.intercepts: frozenset[str] = frozenset()
@@ -28,7 +28,7 @@ class TopicMembers:
 
     @property
     def member_count(self) -> int:
-        """How many members there are, observers not counted."""
+        """The number of members, without observers."""
         return len(self.recipients) - len(self._observers)
 
     def add(self, member: Member) -> None:
@@ -55,7 +55,7 @@ class TopicMembers:
                 del self.by_label[label]
 
     def addressed(self, labels: Iterable[str]) -> dict[str, Member]:
-        """The members that have one of the labels; looks at no others."""
+        """The members that have one of the labels. Does not search the others."""
         found: dict[str, Member] = {}
         for label in labels:
             found |= self.by_label.get(label, {})

@@ -1,1 +1,1 @@
-"""What the database knows of rooms."""
+"""What the database contains about rooms."""

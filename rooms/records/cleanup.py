@@ -1,9 +1,9 @@
-"""Deletes what the database keeps of rooms and sessions that nobody needs.
+"""Deletes database rows of unused rooms, and expired login sessions.
 
-A room is forgotten if nobody is in it, nothing is set for it, and nobody has
-joined it for `forget_days`, or there are more than `room_rows` such rooms: then
-those that were joined longest ago, until no more are left than that. One process of
-the cluster does it, by a key in Redis that expires.
+A room is unused if it is empty, has no settings of its own, and was not joined for
+`forget_days`. If more than `room_rows` rooms without settings of their own exist,
+those with the oldest joins are deleted until `room_rows` are left. One process of the
+deployment does it: the one that sets a key in Redis, which expires.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from rooms.protocol.identifiers import room_topic
 logger = logging.getLogger(__name__)
 
 BATCH_SIZE: Final = 500
-# What is read at once.
+# The maximum number of rows in one query.
 MAX_READ: Final = 20 * BATCH_SIZE
-# How long a run takes at most: the next one goes on.
+# The maximum time of a run; the next run continues.
 RUN_SECONDS: Final = 1_800.0
 PAUSE_SECONDS: Final = 0.1
 # A little less than the time between two runs.
@@ -43,12 +43,12 @@ CLAIM_SECONDS: Final = 3_500
 
 
 def unset() -> QuerySet[Room]:
-    """The rooms for which nothing is set."""
+    """The rooms without settings of their own."""
     return Room.objects.filter(closed=False, capacity=None, presence_grace=None)
 
 
 def old(days: float) -> QuerySet[Room]:
-    """Those of them that nobody has joined for so long."""
+    """Those of them that were not joined for so many days."""
     before = timezone.now() - timedelta(days=days)
     return unset().filter(
         Q(last_joined__lt=before) | Q(last_joined=None, created__lt=before)
@@ -57,7 +57,7 @@ def old(days: float) -> QuerySet[Room]:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A room to forget if it is empty. `last`: when it was joined last."""
+    """A room to delete if it is empty. `last`: the time of its last join."""
 
     last: datetime
     pk: int
@@ -65,70 +65,70 @@ class Candidate:
 
 
 def _candidates(after: Candidate | None) -> list[Candidate]:
-    """The next rooms to forget, `MAX_READ` at most, those of the oldest joins first.
+    """The next rooms to delete if empty, oldest join first, at most `MAX_READ`.
 
-    `after`: the last one of those before, some of which are not empty.
+    `after`: the last one of the previous call: rooms that are not empty are kept.
     """
     limit = MAX_READ
-    useless = unset().annotate(last=Coalesce(F("last_joined"), F("created")))
+    rooms = unset().annotate(last=Coalesce(F("last_joined"), F("created")))
     excess = unset().count() - conf().room_rows if conf().room_rows else 0
     if excess > 0:
         limit = min(excess, MAX_READ)
     elif days := conf().forget_days:
-        useless = useless.filter(last__lt=timezone.now() - timedelta(days=days))
+        rooms = rooms.filter(last__lt=timezone.now() - timedelta(days=days))
     else:
         return []
     if after is not None:
         later = Q(last__gt=after.last) | Q(last=after.last, pk__gt=after.pk)
-        useless = useless.filter(later)
-    rows = useless.order_by("last", "pk").values_list("last", "pk", "room_id")
+        rooms = rooms.filter(later)
+    rows = rooms.order_by("last", "pk").values_list("last", "pk", "room_id")
     return [Candidate(*row) for row in rows[:limit]]
 
 
 async def empty(room_ids: list[str]) -> list[str]:
-    """Those that nobody is in. Raises `beam.redis.Unavailable`."""
+    """The rooms that have no members. Raises `beam.redis.Unavailable`."""
     sizes = await tracker().sizes([room_topic(room_id) for room_id in room_ids])
     return [r for r, size in zip(room_ids, sizes, strict=True) if not size.entries]
 
 
 def delete(room_ids: list[str]) -> int:
-    """Delete these rows, but for those for which something was set meanwhile."""
+    """Delete these rows, except those that have got settings since; how many."""
     return unset().filter(room_id__in=room_ids).delete()[0]
 
 
 async def run() -> None:
-    """Forget what is of no use, if it is this process's turn.
+    """Delete unused rows, if no other process did within the last hour.
 
     Raises `beam.redis.Unavailable`.
     """
-    if not await _is_my_turn():
+    if not await _claim():
         return
     try:
-        count = await _forget_all(time.monotonic() + RUN_SECONDS)
+        count = await _delete_unused(time.monotonic() + RUN_SECONDS)
         await database_sync_to_async(_clear_sessions)()
     except DatabaseError as error:
-        logger.warning("Rooms cannot be forgotten: %s", type(error).__name__)
+        logger.warning("Cannot delete unused rooms: %s", type(error).__name__)
         return
     if count:
-        logger.info("%d rooms were forgotten: nobody needs their rows", count)
+        logger.info("Deleted %d unused rooms from the database", count)
 
 
-async def _forget_all(until: float) -> int:
-    """Forget what is of no use, but for rooms with members; how many.
+async def _delete_unused(until: float) -> int:
+    """Delete all unused rows, except rooms with members; how many.
 
-    `until`: when to leave the rest to the next run (monotonic).
+    `until`: when to leave the rest to the next run (monotonic clock).
     """
     count, after = 0, None
     while found := await database_sync_to_async(_candidates)(after):
-        count += await _forget([candidate.room_id for candidate in found])
+        count += await _delete_empty([candidate.room_id for candidate in found])
         if time.monotonic() >= until:
             break
         after = found[-1]
     return count
 
 
-async def _forget(room_ids: list[str]) -> int:
-    """Delete the empty ones, some at a time; how many."""
+async def _delete_empty(room_ids: list[str]) -> int:
+    """Delete those rooms that are empty, in batches; how many."""
     count = 0
     for at in range(0, len(room_ids), BATCH_SIZE):
         some = await empty(room_ids[at : at + BATCH_SIZE])
@@ -139,7 +139,7 @@ async def _forget(room_ids: list[str]) -> int:
     return count
 
 
-async def _is_my_turn() -> bool:
+async def _claim() -> bool:
     if not conf().redis_url:
         return True
     key = f"{conf().redis_prefix}:forgetting"
@@ -148,6 +148,6 @@ async def _is_my_turn() -> bool:
 
 
 def _clear_sessions() -> None:
-    """Delete logins of admins that have expired."""
+    """Delete expired login sessions of admins."""
     engine: Any = import_module(settings.SESSION_ENGINE)
     engine.SessionStore.clear_expired()

@@ -1,6 +1,6 @@
-"""Owns which rooms are closed: in the database, and from there at their gates.
+"""Closes rooms: in the database, and in the tracker, which refuses the joins.
 
-A gate is what joins look at; it is in memory or in Redis, and can be lost.
+The tracker keeps it in memory or in Redis, and may lose it; the database does not.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from channels.db import database_sync_to_async
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from presence import admission
+from presence.admission import EVERYONE
 from presence.factory import tracker
 from rooms.messaging import publisher
 from rooms.messaging.presence_diffs import diffs
@@ -29,25 +29,23 @@ BATCH_SIZE: Final = 500
 
 
 async def refuse_joins(*room_ids: str) -> None:
-    """Let nobody in, as long as Redis keeps it. Raises `beam.redis.Unavailable`."""
-    everybody = admission.EVERYONE
+    """Have the tracker refuse all joins. Raises `beam.redis.Unavailable`."""
     topics = map(room_topic, room_ids)
-    await asyncio.gather(*(tracker().ban(topic, everybody) for topic in topics))
+    await asyncio.gather(*(tracker().ban(topic, EVERYONE) for topic in topics))
 
 
 async def save(*room_ids: str) -> None:
-    """Keep rooms closed until `open_again`. Raises `DatabaseError`."""
+    """Save that rooms are closed until `open_again`. Raises `DatabaseError`."""
     await database_sync_to_async(_mark)(room_ids, closed=True)
 
 
 async def open_again(*room_ids: str) -> None:
-    """Let people join. Raises `beam.redis.Unavailable`, `DatabaseError`.
+    """Allow joins again. Raises `beam.redis.Unavailable`, `DatabaseError`.
 
-    Redis comes first: while it is away nothing is done, now or later.
+    Redis comes first: if it is unavailable, the database is not changed either.
     """
-    everybody = admission.EVERYONE
     topics = map(room_topic, room_ids)
-    await asyncio.gather(*(tracker().unban(topic, everybody) for topic in topics))
+    await asyncio.gather(*(tracker().unban(topic, EVERYONE) for topic in topics))
     await database_sync_to_async(_mark)(room_ids, closed=False)
 
 
@@ -63,10 +61,10 @@ def _closed() -> list[str]:
 
 
 async def close_again() -> bool:
-    """Shut the gates of all rooms that the database says are closed.
+    """Refuse the joins of all rooms that the database lists as closed.
 
-    For a process that starts, and a Redis that lost its data. Who came in
-    meanwhile is taken out. False: the database cannot tell. Raises
+    For a process that starts, and for a Redis that lost its data. Members that
+    joined before are removed. Returns False if the database is unavailable. Raises
     `beam.redis.Unavailable`.
     """
     try:
@@ -79,30 +77,30 @@ async def close_again() -> bool:
     topics = [room_topic(room_id) for room_id in found]
     for at in range(0, len(topics), BATCH_SIZE):
         some = topics[at : at + BATCH_SIZE]
-        await asyncio.gather(*(tracker().ban(t, admission.EVERYONE) for t in some))
+        await asyncio.gather(*(tracker().ban(t, EVERYONE) for t in some))
     sizes = await tracker().sizes(topics) if topics else []
     for topic, size in zip(topics, sizes, strict=True):
         if size.entries:
             await publisher.published(removal(topic, Reason.ROOM_CLOSED))
-            diffs().publish(topic, await tracker().evict(topic, admission.EVERYONE))
+            diffs().publish(topic, await tracker().evict(topic, EVERYONE))
     return True
 
 
 class _Outage:
-    """One line for an outage of the database, which is asked every few seconds."""
+    """Logs an outage of the database in one line, though every retry fails."""
 
     lasts = False
 
     def begin(self, reason: str) -> None:
         level = logging.DEBUG if self.lasts else logging.WARNING
         self.lasts = True
-        text = "Cannot read from the database which rooms are closed: %s"
+        text = "Cannot read the closed rooms from the database: %s"
         logger.log(level, text, reason)
 
     def end(self) -> None:
         if self.lasts:
             self.lasts = False
-            logger.info("Closed rooms are read from the database again")
+            logger.info("The closed rooms can be read from the database again")
 
 
 _outage = _Outage()

@@ -1,4 +1,4 @@
-"""Owns what admins set for single rooms: from the database into every process."""
+"""Loads the settings of single rooms from the database into every process."""
 
 from __future__ import annotations
 
@@ -21,29 +21,28 @@ logger = logging.getLogger(__name__)
 CHANGED: Final = "policies"
 FIELDS: Final = ("capacity", "presence_grace")
 DELETED: Final = "forgotten"
-# Names in one event.
+# The maximum number of room ids in one event.
 BATCH_SIZE: Final = 500
 
 
 async def load() -> None:
-    """Know what is set. While the database is away, what was known stays."""
+    """Read the settings. If the database is unavailable, the former ones stay."""
     try:
         room_policy.set_overrides(await database_sync_to_async(_read)())
     except DatabaseError as error:
-        text = "Cannot tell what is set for rooms (manage.py migrate?): %s"
+        text = "Cannot read the settings of rooms (manage.py migrate?): %s"
         logger.warning(text, type(error).__name__)
 
 
 async def publish_change() -> None:
-    """Have every process load anew. Raises `NotPublished`."""
+    """Have every process load the settings again. Raises `NotPublished`."""
     await publisher.published(Event(topic=CONTROL_TOPIC, name=CHANGED, payload={}))
 
 
 async def publish_deleted(room_ids: Sequence[str]) -> None:
-    """Have every process know nothing of rooms that were deleted.
+    """Have every process forget rooms that were deleted. Raises `NotPublished`.
 
-    What was set for them holds no more, and a join makes a new row. Raises
-    `NotPublished`.
+    Their settings no longer apply, and the next join makes a new row.
     """
     for at in range(0, len(room_ids), BATCH_SIZE):
         payload = {DELETED: room_ids[at : at + BATCH_SIZE]}
@@ -52,7 +51,7 @@ async def publish_deleted(room_ids: Sequence[str]) -> None:
 
 
 async def apply_change(payload: dict[str, Any]) -> None:
-    """Do what such an event says."""
+    """Handle such an event in this process."""
     room_rows.forget(payload.get(DELETED, ()))
     await load()
 

@@ -1,4 +1,4 @@
-"""Owns what holds for a room, where it differs from room to room."""
+"""The policy of a room: settings that may differ from room to room."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _DEFAULT: Final = Conf()
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What holds for a room.
+    """The settings of a room.
 
-    `presence_grace`: seconds for which a member that lost its connection stays.
-    How much presence it may have, 0 for any: `capacity`: sessions in all.
-    `user_sessions`: sessions of one user. `presence_bytes`: of all metas together.
+    `presence_grace`: seconds for which a member stays after a lost connection.
+    Limits of its presence, 0 for none: `capacity`: all sessions. `user_sessions`:
+    sessions of one user. `presence_bytes`: the size of all metas.
     """
 
     presence_grace: float
@@ -28,7 +28,7 @@ class Policy:
     presence_bytes: int = _DEFAULT.room_presence_bytes
 
     def limits(self) -> Limits:
-        """The same as presence knows it."""
+        """The limits, for the tracker."""
         return Limits(self.capacity, self.user_sessions, self.presence_bytes)
 
 
@@ -45,8 +45,11 @@ def _policies() -> tuple[Policy, tuple[tuple[str, Policy], ...]]:
 
 
 def policy_for(room_id: str) -> Policy:
-    """What was set for the room itself, else what the first pattern of
-    `room_policies` that fits says, else the defaults."""
+    """The policy of a room.
+
+    The room's own settings win over those of the first pattern in `room_policies`
+    that matches, and these win over the defaults.
+    """
     default, some = _policies()
     found = next((own for p, own in some if fnmatchcase(room_id, p)), default)
     own = _overrides.get(room_id)
@@ -54,7 +57,7 @@ def policy_for(room_id: str) -> Policy:
 
 
 def set_overrides(rooms: dict[str, dict[str, Any]]) -> None:
-    """What is set for single rooms: fields of `Policy` by room id; of all of them."""
+    """Replace the settings of all single rooms: fields of `Policy`, by room id."""
     global _overrides
     _overrides = rooms
 

@@ -1,8 +1,8 @@
-"""Owns which rooms the database has a row of: those that lived for a while.
+"""Owns the rooms whose database rows are to be written.
 
-A join only notes its room. If the room has members `room_row_seconds` later, its
-row is written, many rows at once; `last_joined` is brought up to date once an
-hour. Nothing is written for a message, or for a room that came and went.
+A join only notes its room. If the room still has members `room_row_seconds` later,
+its row is written, with many others in one query. `last_joined` is updated at most
+once an hour. Messages, and rooms that end sooner, cause no write.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ def _always(_: str) -> bool:
 
 
 class RoomRows:
-    """The rooms that were joined recently, and which of them are to be written."""
+    """The rooms that were joined recently, and those that are to be written."""
 
     def __init__(self) -> None:
         self._known: dict[str, float] = {}
-        # Until when a room must live, in the order of their joins.
+        # When each room is due if it still has members, in the order of the joins.
         self._new: dict[str, float] = {}
-        # In the order of their joins.
+        # In the order of the joins.
         self._due: dict[str, None] = {}
         self._wait_until = 0.0
 
     def joined(self, room_id: str) -> None:
-        """Somebody joined; costs a look into a table."""
+        """Note a join. Costs one look-up in most cases."""
         now = time.monotonic()
         if self._known.get(room_id, 0.0) > now:
             return
@@ -58,19 +58,19 @@ class RoomRows:
             metrics.ROOMS_UNWRITTEN.value += 1
 
     def forget(self, room_ids: Iterable[str]) -> None:
-        """Rooms whose rows are gone: their next join is a first one."""
+        """Forget rooms whose rows were deleted: their next join makes a new row."""
         for room_id in room_ids:
             self._known.pop(room_id, None)
 
     def _make_due(self, has_members: Callable[[str], bool]) -> None:
-        """Make due what lived for long enough, and drop what ended before."""
+        """Make rooms due that are old enough, and drop those that have ended."""
         now, every = time.monotonic(), conf().room_row_seconds == 0
         for room_id in list(takewhile(self._is_old_enough(now), self._new)):
             del self._new[room_id]
             if every or has_members(room_id):
                 self._due[room_id] = None
             else:
-                # Its next join is a first one.
+                # Its next join is noted again.
                 self._known.pop(room_id, None)
 
     def _is_old_enough(self, now: float) -> Callable[[str], bool]:
@@ -78,7 +78,7 @@ class RoomRows:
         return lambda room_id: room > 0 and self._new[room_id] <= now
 
     async def write(self, has_members: Callable[[str], bool] = _always) -> None:
-        """Write what is due, as much as goes at once; try again if that fails.
+        """Write one batch of the rooms that are due; later again if that fails.
 
         `has_members`: whether a room has members now.
         """
@@ -89,7 +89,7 @@ class RoomRows:
         try:
             await database_sync_to_async(_write)(taken)
         except DatabaseError as error:
-            text = "Rooms cannot be written down (manage.py migrate?): %s"
+            text = "Cannot write the rows of rooms (manage.py migrate?): %s"
             logger.warning(text, type(error).__name__)
             self._wait_until = time.monotonic() + RETRY_SECONDS
             return

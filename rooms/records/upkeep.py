@@ -1,8 +1,8 @@
-"""Keeps the records of rooms up to date, by time.
+"""Reads and writes the database at intervals.
 
-Every second rows of new rooms are written; every minute settings of single rooms
-are read again and last uses of API keys are written; every hour rows that nobody
-needs are deleted. What waits at the stop of the process is written then.
+Every second it writes rows of new rooms. Every minute it reads the settings of single
+rooms and writes last uses of API keys. Every hour it deletes unused rows. What waits
+when the process stops is written then.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Any, Final
 from beam import redis
 from beam.loops import not_cancelled
 from rooms.auth.api_keys import keyring
-from rooms.messaging import publisher
 from rooms.messaging.hub import hub
 from rooms.protocol.identifiers import room_topic
 from rooms.records import cleanup, closed_rooms, room_overrides
@@ -25,26 +24,25 @@ from rooms.records.room_rows import room_rows
 logger = logging.getLogger(__name__)
 
 SECONDS: Final = 1.0
-# Runs of `write` between two of what is done every minute.
+# How many runs of `write` one minute has.
 SLOW_RUNS: Final = 60
 CLEANUP_SECONDS: Final = 3_600.0
 FIRST_CLEANUP_SECONDS: Final = 120.0
-UNAVAILABLE = (redis.Unavailable, OSError, publisher.NotPublished)
 
 
 class Upkeep:
-    """One event loop's periodic work on the database."""
+    """The periodic work of one event loop on the database."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._tasks: list[asyncio.Task[None]] = []
         self._runs = 0
-        # Not all processes at once, nor each of many starts.
+        # Random: not all processes at once, and not at every restart.
         pause = FIRST_CLEANUP_SECONDS * random.uniform(1.0, 3.0)  # noqa: S311
         self._cleanup_at = self._loop.time() + pause
 
     def start(self) -> None:
-        """Begin. Idempotent."""
+        """Start the tasks. Idempotent."""
         if not self._tasks:
             self._tasks = [
                 self._loop.create_task(self._repeat(self.write)),
@@ -52,7 +50,7 @@ class Upkeep:
             ]
 
     async def stop(self) -> None:
-        """Stop, and write what waits. Does nothing if it never began."""
+        """Stop the tasks, and write what waits. Does nothing if it was not started."""
         if not self._tasks:
             return
         for task in self._tasks:
@@ -71,7 +69,7 @@ class Upkeep:
         await room_overrides.apply_change(changes)
 
     async def write(self) -> None:
-        """Write and read what is due."""
+        """Write rows that are due; once a minute, read settings and write last uses."""
         if self._runs % SLOW_RUNS == 0:
             await room_overrides.load()
             await keyring.write_last_uses()
@@ -79,7 +77,7 @@ class Upkeep:
         await room_rows.write(_has_members)
 
     async def clean_up(self) -> None:
-        """Delete rows that nobody needs, once an hour."""
+        """Delete unused rows, once an hour."""
         if self._loop.time() >= self._cleanup_at:
             self._cleanup_at = self._loop.time() + CLEANUP_SECONDS
             await cleanup.run()
@@ -88,11 +86,11 @@ class Upkeep:
         while not_cancelled():
             try:
                 await work()
-            except UNAVAILABLE as error:
+            except redis.Unavailable as error:
                 # The link logs an outage in one line.
                 logger.debug("Waiting for Redis: %r", error)
             except Exception:
-                logger.exception("Upkeep of the records failed; trying again")
+                logger.exception("Upkeep of the database failed; it is tried again")
             await asyncio.sleep(SECONDS)
 
 

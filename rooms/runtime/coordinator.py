@@ -1,7 +1,8 @@
-"""One process's part in a deployment with Redis, as a loop.
+"""Coordinates one process with the other processes of the deployment, over Redis.
 
-Renews the registration, reaps dead processes, probes Redis. After an outage, or if
-messages may have been lost, puts back what this process holds and notifies members.
+A loop renews the lease, reaps dead processes and probes Redis. After an outage, or if
+messages may have been lost, it restores the entries of this process in Redis and
+notifies members.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ from rooms.runtime.waiting import wait_for
 
 logger = logging.getLogger(__name__)
 
-# How soon a silent loss of Redis is noticed.
+# The interval of probes: how soon a silent loss of Redis is detected.
 PROBE_SECONDS = 1.0
 
 
 class Coordinator:
-    """The loop of one process, and the task that renews its lease meanwhile."""
+    """The loop, and the task that renews the lease while a turn takes long."""
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class Coordinator:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin the loop."""
+        """Start the loop."""
         self._tasks = [
             self._loop.create_task(self._run()),
             self._loop.create_task(lease.keep_renewed(self._leases)),
@@ -77,18 +78,18 @@ class Coordinator:
         await lease.release(grace)
 
     def note_gap(self) -> None:
-        """Messages of the last seconds may be lost, here or elsewhere."""
+        """Recover at the next turn: recent messages may be lost, here or elsewhere."""
         self._gap = True
         self._woken.set()
 
     def renew_soon(self) -> None:
-        """Renew at the next turn, which comes at once."""
+        """Begin the next turn now, with a renewal."""
         self._renewal = 0.0
         self._woken.set()
 
     @property
     def is_subscribed(self) -> bool:
-        """Whether events of other processes come in, as far as is known."""
+        """Whether events of other processes arrive, as far as this process knows."""
         return bool(getattr(self._layer, "proved", True))
 
     async def _run(self) -> None:
@@ -101,7 +102,7 @@ class Coordinator:
                 await asyncio.sleep(FIRST_DELAY)
                 continue
             except Exception:
-                logger.exception("Cannot renew or recover; trying again")
+                logger.exception("The coordinator failed; it is tried again")
                 await asyncio.sleep(PROBE_SECONDS)
                 continue
             due = self._renewal - self._loop.time()
@@ -128,7 +129,7 @@ class Coordinator:
             await self._send_missed_presence()
 
     async def _recover(self) -> None:
-        """Put back what this process holds; notify members that may miss events."""
+        """Restore the entries of this process, and notify members of the gap."""
         if hasattr(self._layer, "verify"):
             await self._layer.verify()
         self._gap = False
@@ -140,10 +141,10 @@ class Coordinator:
             self._gap = True
             raise
         metrics.GAPS.value += len(topics)
-        logger.info("%d rooms were notified of possibly lost events", len(topics))
+        logger.info("Sent beam_gap to %d rooms: events may have been lost", len(topics))
 
     async def _send_missed_presence(self) -> None:
-        """Send a fresh state to rooms that have missed a change of presence."""
+        """Send a fresh state to topics that have missed a presence change."""
         behind = await self._missed.find(hub().presence_versions, hub().latest_version)
         metrics.RESYNCED.value += len(behind)
         await resync.send_state(behind)

@@ -16,8 +16,8 @@ LONGEST_PAUSE = 0.5
 async def close_all(connections: Sequence[Closeable]) -> None:
     """Close connections with 1012, in random order and in batches of `drain_batch`.
 
-    Pauses between the batches are as long as `drain_seconds` allows, and half a
-    second at most: clients do not come back all at once.
+    The pauses between batches fit into `drain_seconds`, and are at most 0.5 s:
+    clients must not all reconnect at the same time.
     """
     everyone, size = list(connections), conf().drain_batch
     random.shuffle(everyone)

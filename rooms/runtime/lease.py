@@ -12,14 +12,14 @@ from presence.leases import Leases
 
 logger = logging.getLogger(__name__)
 
-# Seconds after which a lease without grace periods expires: at once.
+# Not zero, which would mean that no entries are left: the lease expires at once.
 SOON = 0.001
 
 
 async def keep_renewed(leases: Leases) -> None:
     """Renew the lease until cancelled.
 
-    In a task of its own: reaping many members may take longer than a lease.
+    Runs in a task of its own: reaping many members may take longer than a lease.
     """
     while True:
         await asyncio.sleep(conf().lease_renew / 2)

@@ -26,20 +26,17 @@ from rooms.runtime.room_closer import RoomCloser
 
 
 class Runtime:
-    """The parts of one event loop, and what one of them does when another reports.
-
-    Everything that connects two parts is in `_connect` and `_coordinate`.
-    """
+    """The parts of one event loop. Connects them in `_connect` and `_coordinate`."""
 
     def __init__(self, upkeep: Upkeep | None = None) -> None:
-        """`upkeep`: what reads and writes the database; tests pass a fake."""
+        """`upkeep`: the periodic work on the database; tests pass a fake."""
         self._upkeep = Upkeep() if upkeep is None else upkeep
         self._room_closer = RoomCloser(self._upkeep.close_rooms, self._close_again)
         self._coordinator: Coordinator | None = None
         self._is_started = False
 
     def start(self) -> None:
-        """Start all parts. Idempotent; a hub that could not start tries again."""
+        """Start all parts. Idempotent. A hub that failed to start is started again."""
         mine = hub()
         if not mine.is_alive:
             background_tasks().spawn(mine.start())
@@ -56,9 +53,9 @@ class Runtime:
             self._close_again()
 
     async def stop(self) -> None:
-        """Stop all parts, each after those that use it.
+        """Stop all parts, each after the parts that use it.
 
-        Members in a grace period stay present until its end: another process
+        Members in a grace period stay present until its end; then another process
         removes them.
         """
         await background_tasks().finish()
@@ -70,17 +67,17 @@ class Runtime:
             await self._coordinator.stop(grace)
             self._coordinator = None
         await reporter().stop()
-        # After Redis: the database may be what makes everything wait.
+        # Late: a database that hangs must not delay the parts before.
         await self._upkeep.stop()
         await hub().stop()
 
     @property
     def is_subscribed(self) -> bool:
-        """Whether events of other processes come in, as far as is known."""
+        """Whether events of other processes arrive, as far as this process knows."""
         return self._coordinator is None or self._coordinator.is_subscribed
 
     async def closed_rooms_known(self) -> None:
-        """Wait until closed rooms refuse joins, but not for long."""
+        """Wait until closed rooms refuse joins, at most 2 s."""
         await self._room_closer.known()
 
     def _connect(self) -> None:
@@ -107,7 +104,7 @@ class Runtime:
         if self._coordinator is None:
             background_tasks().spawn(self._room_closer.apply())
         else:
-            # With what comes of a Redis that is unavailable then.
+            # The coordinator handles a Redis that is unavailable then.
             self._coordinator.renew_soon()
 
     def _on_overrides_changed(self, delivery: Delivery) -> None:

@@ -1,4 +1,4 @@
-"""Ends an outage of Redis: probes it until it takes writes again."""
+"""Waits for the end of an outage: probes Redis until it accepts writes."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from beam.config.conf import conf
 
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 2.0
-# An outage that begins so soon after the last one is not ended at once.
+# If an outage begins so soon after the last one, the first probe waits.
 FLAPPING_SECONDS = 10.0
 
 
 class Outage:
-    """The outages of one event loop, one after the other."""
+    """The outages of Redis, as one event loop sees them."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._ended = -math.inf
 
     async def wait_for_end(self) -> None:
-        """Probe until Redis takes writes, at growing and random intervals."""
+        """Probe until Redis accepts writes, at growing, random intervals."""
         delay, longest = FIRST_DELAY, min(LONGEST_DELAY, conf().lease_renew)
         if self._loop.time() - self._ended < FLAPPING_SECONDS:
             await asyncio.sleep(longest)
@@ -35,9 +35,9 @@ class Outage:
 
 
 async def _serves() -> bool:
-    """Whether Redis takes writes, over a new connection.
+    """Whether Redis accepts writes, over a new connection.
 
-    If it was a replica, everything connects again.
+    If it had become a replica, all connections are made again.
     """
     if redis.link().moved:
         await redis.reconnect()

@@ -21,7 +21,7 @@ def describe() -> dict[str, Any]:
 
 
 async def processes() -> list[dict[str, Any]]:
-    """Every live process: id, and what `describe` says of it.
+    """Every live process: its id, and what its `describe` returns.
 
     Raises `beam.redis.Unavailable`.
     """

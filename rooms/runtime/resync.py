@@ -1,4 +1,4 @@
-"""Gives members a fresh presence state, after changes or events were lost."""
+"""Sends members a fresh presence state, after changes or events may have been lost."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from rooms.messaging.hub import hub
 from rooms.messaging.presence_order import PRESENCE_STATE
 from rooms.protocol.event import Event
 
-# The event that says that events may have been lost: fetch again what is needed.
+# The event that informs members that events may have been lost.
 GAP = "beam_gap"
 LISTINGS = 5
 
 
 async def announce_gap(topics: Sequence[str]) -> None:
-    """Send the members here `beam_gap` and a fresh state. Raises `Unavailable`."""
+    """Send local members `beam_gap` and a fresh state. Raises `Unavailable`."""
     await in_batches(_announce_gap, topics)
 
 
 async def send_state(topics: Sequence[str]) -> None:
-    """Send the members here a fresh state. Raises `Unavailable`."""
+    """Send local members a fresh state. Raises `Unavailable`."""
     await in_batches(_send_state, topics)
 
 
@@ -43,10 +43,10 @@ def _deliver_state(topic: str, snapshot: Snapshot) -> None:
 
 
 async def _current(topic: str) -> Snapshot:
-    """Who is present, no older than what members have received.
+    """The presence state, not older than the changes that members have received.
 
-    Changes come over another connection, and may overtake an answer. A Redis that
-    lost its data and has a slower clock stays behind; that is accepted.
+    Changes come over another connection, and may arrive before the answer. A Redis
+    that lost its data and has a slower clock stays behind; this is accepted.
     """
     for _ in range(LISTINGS):
         snapshot = await factory.tracker().list(topic)

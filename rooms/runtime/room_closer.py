@@ -1,7 +1,7 @@
-"""Closes rooms again that the database says are closed.
+"""Closes rooms again that the database lists as closed.
 
-What refuses joins is in memory or in Redis, and may be lost: it is restored when
-a process starts, and whenever Redis did not know this process any more.
+The tracker refuses the joins, in memory or in Redis, and may lose its data. It is
+restored when a process starts, and when Redis no longer knows this process.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable
 
 from rooms.runtime.waiting import wait_for
 
-# How long a join waits for the database to say which rooms are closed.
+# How long a join waits for the list of closed rooms.
 JOIN_SECONDS = 2.0
-# When the database is asked again after a failure.
+# The time from a failure of the database to the next query.
 RETRY_SECONDS = 5.0
 
 
 class RoomCloser:
-    """When the rooms of one process are closed again."""
+    """Decides when closed rooms are closed again."""
 
     def __init__(
         self, close: Callable[[], Awaitable[bool]], retry: Callable[[], None]
@@ -32,12 +32,12 @@ class RoomCloser:
         self._retry = retry
         self._loop = asyncio.get_running_loop()
         self._known = asyncio.Event()
-        # Whether rooms may be open that the database says are closed.
+        # Whether the tracker may have lost closed rooms.
         self._is_due = True
         self._timer: asyncio.TimerHandle | None = None
 
     async def known(self) -> None:
-        """Wait until rooms were closed once, but not for long."""
+        """Wait until rooms were closed for the first time, at most 2 s."""
         if not self._known.is_set():
             await wait_for(self._known, JOIN_SECONDS)
 
@@ -53,8 +53,8 @@ class RoomCloser:
     async def after_renewal(self, renewal: Awaitable[bool]) -> None:
         """Close the rooms if Redis did not know this process, or if it is due.
 
-        `renewal`: whether Redis knew it. If it raises, Redis may have lost all it
-        had as well: rooms are closed after the next one. Raises as `apply` does.
+        `renewal`: whether Redis knew it. If it raises, Redis may have lost its data
+        too: the next call closes the rooms. Raises as `apply` does.
         """
         is_due, self._is_due = self._is_due, True
         is_known = await renewal
@@ -64,7 +64,7 @@ class RoomCloser:
         self._known.set()
 
     def stop(self) -> None:
-        """Do not try again."""
+        """Cancel a retry."""
         if self._timer is not None:
             self._timer.cancel()
 

@@ -1,4 +1,4 @@
-"""Waits for an event, but not for long."""
+"""Waits for an event, for a limited time."""
 
 from __future__ import annotations
 

@@ -65,8 +65,8 @@ async def test_a_database_that_is_away_is_logged_once(
         assert await close_again()
 
     assert caplog.messages == [
-        "Cannot read from the database which rooms are closed: connection refused",
-        "Closed rooms are read from the database again",
+        "Cannot read the closed rooms from the database: connection refused",
+        "The closed rooms can be read from the database again",
     ]
 
 

@@ -67,7 +67,7 @@ async def test_what_was_known_stays_while_the_database_is_away(
         await room_overrides.load()
 
     assert policy_for("r").capacity == 2
-    assert "Cannot tell what is set" in caplog.text
+    assert "Cannot read the settings of rooms" in caplog.text
 
 
 @pytest.mark.usefixtures("running_hub")

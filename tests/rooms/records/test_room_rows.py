@@ -94,7 +94,7 @@ async def test_a_database_that_is_away_is_asked_again_later(
         broken.setattr(module, "_write", away)
         await room_rows.write()
         await room_rows.write()
-    assert caplog.text.count("cannot be written down") == 1
+    assert caplog.text.count("Cannot write the rows") == 1
 
     await room_rows.write()
     assert await rooms() == []
