@@ -114,9 +114,7 @@ class ObserverChannels(SocketChannels):
     joins = Counter("observer_joins", "Joins of observers; not exported")
 
     def __init__(self, consumer: ObserverConsumer, shake: Handshake) -> None:
-        super().__init__(
-            consumer.socket, consumer.identity, shake, PATTERNS, consumer.close
-        )
+        super().__init__(consumer, shake, PATTERNS)
         self._may_stay = consumer.may_stay
 
     async def join(self, frame: Frame) -> None:

@@ -62,7 +62,7 @@ class ClientConsumer(Consumer):
 
     def make_channels(self, shake: Handshake) -> SocketChannels:
         """Beam's channels, and those of the project."""
-        return SocketChannels(self.socket, self.identity, shake, patterns(), self.close)
+        return SocketChannels(self, shake, patterns())
 
     def opened(self) -> None:
         """Count the connection; it can be found by its user."""

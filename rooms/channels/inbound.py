@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from beam.config.conf import conf
 from beam.telemetry import metrics
 from rooms.channels.worker import TURN
 from rooms.messaging.inbox import Message, weigh
-from rooms.messaging.outbound import Socket
 from rooms.protocol.rate_limit import Pace
+
+if TYPE_CHECKING:
+    from rooms.channels.socket_channels import SocketChannels
 
 UNIT_BYTES = 1_024
 """Bytes of a message for each unit of `inbound_rate` above the first."""
@@ -27,20 +29,18 @@ class Inbound:
 
     __slots__ = (
         "_backlog",
-        "_handle",
+        "_channels",
         "_is_closed",
         "_is_held",
         "_is_paused",
         "_limit",
         "_rate",
-        "_socket",
         "waiting",
     )
 
-    def __init__(self, handle: Callable[[Message], None], socket: Socket) -> None:
-        """`handle`: does what one message asks for. It never raises."""
-        self._handle = handle
-        self._socket = socket
+    def __init__(self, channels: SocketChannels) -> None:
+        """`channels`: take the messages, one at a time."""
+        self._channels = channels
         self._limit = conf().inbound_limit
         self._rate = Pace(conf().inbound_rate, conf().inbound_burst)
         # A list: an empty deque takes 700 bytes.
@@ -56,7 +56,7 @@ class Inbound:
             self._backlog.append(data)
             self.waiting += weigh(data)
         else:
-            self._handle(data)
+            self._channels.receive(data)
         wait = self._rate.spend(1 + len(data) // UNIT_BYTES, time.monotonic())
         if self.waiting > self._limit:
             if not self._is_paused:
@@ -96,7 +96,7 @@ class Inbound:
 
     def _resume(self) -> None:
         self._is_paused = False
-        self._socket.resume()
+        self._channels.socket.resume()
 
     def _work_off(self) -> None:
         """Handle what waits, at most a turn's worth before other clients' messages."""
@@ -105,6 +105,6 @@ class Inbound:
                 return
             data = self._backlog.pop(0)
             self.add_waiting(-weigh(data))
-            self._handle(data)
+            self._channels.receive(data)
         if self._backlog and not self._is_held:
             asyncio.get_running_loop().call_soon(self._work_off)

@@ -29,9 +29,9 @@ class Patterns:
                 return found
         return None
 
-    def matches(self, topic: str) -> bool:
+    def __contains__(self, topic: object) -> bool:
         """Whether a topic has a class."""
-        return self.find(topic) is not None
+        return isinstance(topic, str) and self.find(topic) is not None
 
 
 OWN_CHANNELS: dict[str, type[Channel]] = {"room:*": RoomChannel}

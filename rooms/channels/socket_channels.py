@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, Final
 
@@ -12,7 +11,6 @@ from beam.config.conf import conf
 from beam.loops import per_settings
 from beam.telemetry import metrics
 from presence.state import State
-from rooms.auth.grants import Identity
 from rooms.channels.channel import Channel
 from rooms.channels.failure_replies import FailureReplies
 from rooms.channels.inbound import Inbound
@@ -20,10 +18,9 @@ from rooms.channels.joins import join_rate, run_join
 from rooms.channels.results import Refused
 from rooms.channels.router import Patterns
 from rooms.messaging.background_tasks import background_tasks
-from rooms.messaging.connections import connections
+from rooms.messaging.connections import Closeable, connections
 from rooms.messaging.fanout import release
 from rooms.messaging.inbox import Message, weigh
-from rooms.messaging.outbound import Socket
 from rooms.monitoring import client_log
 from rooms.protocol.connection import CRASHED, Connection, Limits
 from rooms.protocol.handshake import Handshake
@@ -36,8 +33,6 @@ JOIN_UNITS: Final = 10
 UNREAD_SECONDS: Final = 0.02
 """How often a join checks whether its client has read what it was sent before."""
 
-CloseConnection = Callable[[Close, str], None]
-
 
 class SocketChannels:
     """The joined channels of one socket; their `Owner`.
@@ -48,8 +43,8 @@ class SocketChannels:
 
     __slots__ = (
         "_channels",
-        "_close",
         "_connection",
+        "_consumer",
         "_entering",
         "_patterns",
         "auth_token",
@@ -67,23 +62,18 @@ class SocketChannels:
     joins: ClassVar = metrics.JOINS
 
     def __init__(
-        self,
-        socket: Socket,
-        identity: Identity,
-        shake: Handshake,
-        patterns: Patterns,
-        close: CloseConnection,
+        self, consumer: Closeable, shake: Handshake, patterns: Patterns
     ) -> None:
-        """`close`: ends the connection with a code and a reason for the log."""
-        self.socket = socket
-        self.identity = identity
+        """`consumer`: the connection, which is closed after a bug or a bad frame."""
+        self.socket = consumer.socket
+        self.identity = consumer.identity
         self.params, self.auth_token = shake.params, shake.auth_token
         self.departed: dict[str, State] = {}
         self.is_closed = False
-        self.inbound = Inbound(self.receive, socket)
+        self.inbound = Inbound(self)
         self._patterns = patterns
-        self._close = close
-        self._connection = Connection(shake.vsn, patterns.matches, limits())
+        self._consumer = consumer
+        self._connection = Connection(shake.vsn, patterns, limits())
         self._channels: dict[str, Channel] = {}
         # The channel whose join is under way.
         self._entering: Channel | None = None
@@ -96,7 +86,7 @@ class SocketChannels:
             self._do(data)
         except Exception as error:  # noqa: BLE001 - the others must be served
             client_log.crashed("A connection failed", error)
-            self._close(Close.BAD_FRAME, "failed")
+            self._consumer.close(Close.BAD_FRAME, "failed")
 
     def _do(self, data: Message) -> None:
         self.frames_in.value += 1
@@ -114,7 +104,7 @@ class SocketChannels:
                 self._refuse(refusal)
             case CloseSocket(code):
                 metrics.BAD_FRAMES.value += 1
-                self._close(code, "")
+                self._consumer.close(code)
             case Ignore():
                 metrics.STALE.value += 1
 
@@ -149,7 +139,7 @@ class SocketChannels:
 
     def _on_join_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
-            self._close(Close.BAD_FRAME, "failed")
+            self._consumer.close(Close.BAD_FRAME, "failed")
         self.inbound.release()
 
     async def join(self, frame: Frame) -> None:

@@ -7,7 +7,7 @@ which joins were accepted and which channels ended. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -62,12 +62,12 @@ class Connection:
     """The protocol state of one socket: its serializer, and the topics it joined.
 
     `joined` maps a topic to the join_ref exactly as it was sent, null
-    included. Only the methods below change it. `matches` returns whether a topic
-    has a channel at all.
+    included. Only the methods below change it. `topics`: those that
+    have a channel at all.
     """
 
     vsn: Vsn
-    matches: Callable[[str], bool]
+    topics: Container[str]
     limits: Limits = Limits()
     joined: dict[str, Any] = field(default_factory=dict)
 
@@ -126,7 +126,7 @@ class Connection:
         return Refuse(answer, reason, is_join, message, replaces)
 
     def _join(self, frame: Frame) -> Step:
-        if not self.matches(frame.topic):
+        if frame.topic not in self.topics:
             return self._refuse(frame, Reason.UNMATCHED_TOPIC, None)
         replaces = frame.topic in self.joined
         if not replaces and len(self.joined) >= self.limits.max_channels:
