@@ -83,7 +83,7 @@ class Client:
             try:
                 await self._connect()
             except CONNECTING:
-                self.counts["connects failed"] += 1
+                self.counts["failed connection attempts"] += 1
                 await self._back_off(tries)
                 tries += 1
                 continue
