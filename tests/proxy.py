@@ -13,19 +13,18 @@ CHUNK = 65_536
 class Line:
     """One connection through the proxy.
 
-    `said`: in upper case the first bytes that its client has sent; they identify it.
-    `frozen` and `deaf`: what Redis sends, or what it is sent, waits.
+    `sent`: in upper case the first bytes that its client has sent; they identify it.
     """
 
     def __init__(self) -> None:
-        self.said = b""
+        self.sent = b""
         self.writers: list[asyncio.StreamWriter] = []
         self.is_open = True
         self._down, self._up = asyncio.Event(), asyncio.Event()
         self.thaw()
 
     def freeze(self, *, down: bool = True, up: bool = True) -> None:
-        """Forward nothing more. `down`: to the client, `up`: to the server."""
+        """Stop forwarding. `down`: to the client, `up`: to the server."""
         if down:
             self._down.clear()
         if up:
@@ -59,8 +58,8 @@ class Line:
         gate: asyncio.Event,
     ) -> None:
         while data := await source.read(CHUNK):
-            if gate is self._up and len(self.said) < CHUNK:
-                self.said += data.upper()
+            if gate is self._up and len(self.sent) < CHUNK:
+                self.sent += data.upper()
             await gate.wait()
             target.write(data)
             await target.drain()
@@ -90,9 +89,9 @@ class Proxy:
         """A Redis behind it."""
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def that_said(self, word: bytes) -> list[Line]:
+    def that_sent(self, word: bytes) -> list[Line]:
         """The open connections whose clients have sent a word, such as SUBSCRIBE."""
-        return [line for line in self.lines if line.is_open and word in line.said]
+        return [line for line in self.lines if line.is_open and word in line.sent]
 
     async def serve(
         self, client: asyncio.StreamReader, to: asyncio.StreamWriter
@@ -162,7 +161,7 @@ class ProxyThread:
 
     def freeze(self, word: bytes) -> list[Line]:
         """Freeze the open connections whose clients have sent a word; which ones."""
-        lines = self.proxy.that_said(word)
+        lines = self.proxy.that_sent(word)
         for line in lines:
             self._call(line.freeze)
         return lines

@@ -1,4 +1,4 @@
-"""What journeys may ask for: a browser."""
+"""Fixtures of the journeys: a browser, and raw WebSocket clients."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def raw() -> AsyncIterator[Connect]:
-    """`await raw(server, user_id)` connects; all connections end with the test."""
+    """`await raw(server, user_id)` connects a client; all are closed after the test."""
     clients: list[RawClient] = []
 
     async def connect(server: Server, user_id: str) -> RawClient:

@@ -1,4 +1,4 @@
-"""Bad input from outside: an answer to the sender, and nobody else notices."""
+"""Bad input is answered to its sender, and no other client is affected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.processes import Server, serve
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all: none of this may harm it. Its log stays clean."""
+    """One server for all tests, which logs no error."""
     with serve(tmp_path_factory.mktemp("bad")) as running:
         yield running
         assert "Traceback" not in running.text()
@@ -25,7 +25,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 async def sender(server: Server) -> AsyncIterator[ClientConnection]:
-    """The member whose input is bad."""
+    """The member that sends bad input."""
     client = await join(server, "ada", "r")
     yield client
     await client.close()
@@ -35,7 +35,7 @@ async def sender(server: Server) -> AsyncIterator[ClientConnection]:
 async def witness(
     server: Server, sender: ClientConnection
 ) -> AsyncIterator[ClientConnection]:
-    """Another member: it hears the backend's event next, and nothing before."""
+    """Another member: the next event that it receives is the backend's."""
     client = await join(server, "bob", "r")
     yield client
     httpx.post(
@@ -43,10 +43,10 @@ async def witness(
         json={"room_id": "r", "event": "proof"},
         headers={"secret": "dev-secret"},
     )
-    heard = json.loads(await client.recv())
-    while heard[3] == "presence_diff":  # who left: the sender's own business
-        heard = json.loads(await client.recv())
-    assert heard[3] == "proof"
+    frame = json.loads(await client.recv())
+    while frame[3] == "presence_diff":  # the sender has left
+        frame = json.loads(await client.recv())
+    assert frame[3] == "proof"
     await client.close()
 
 

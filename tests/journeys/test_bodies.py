@@ -1,4 +1,4 @@
-"""Bodies that no limit allows, at real servers: an answer, and nobody else notices."""
+"""Request bodies above the limit are refused, and no other client is affected."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from tests.processes import Server, serve, wait_until
 PUSH = "/api/v1/push_room_event"
 SECRET = {"secret": "dev-secret"}
 ANSWER_SECONDS = 5.0
-# A read's worth, and what the system holds of a connection on both ends.
+# Bytes that one read takes, and that the system buffers at both ends.
 ON_THE_WAY = 12_000_000
 MEGABYTE = b"%x\r\n%b\r\n" % (1_000_000, b"x" * 1_000_000)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all: none of this may harm it. Its log stays clean."""
+    """One server for all tests, which logs no error."""
     with serve(tmp_path_factory.mktemp("bodies")) as running:
         yield running
         assert "Traceback" not in running.text()
@@ -41,7 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 class Answer(NamedTuple):
-    """What a server said until it closed the connection."""
+    """What a server sent until it closed the connection."""
 
     status: int
     headers: dict[str, str]
@@ -55,39 +55,41 @@ def head(headers: str, line: str = f"POST {PUSH} HTTP/1.1") -> bytes:
 
 
 def connection(server: Server) -> socket.socket:
-    """To a server; nothing takes longer than an answer may."""
+    """A connection to a server; no call on it takes longer than `ANSWER_SECONDS`."""
     return socket.create_connection(("127.0.0.1", server.port), ANSWER_SECONDS)
 
 
-def heard(client: socket.socket) -> bytes:
-    """All that comes until the server ends it; fails after a while."""
-    received = bytearray()
+def received(client: socket.socket) -> bytes:
+    """All data until the server closes; fails after `ANSWER_SECONDS`."""
+    data = bytearray()
     with suppress(ConnectionResetError):
-        while data := client.recv(65_536):
-            received += data
-    return bytes(received)
+        while part := client.recv(65_536):
+            data += part
+    return bytes(data)
 
 
 def answer(client: socket.socket) -> Answer:
-    """The one answer that comes until the server ends it."""
-    top, _, body = heard(client).partition(b"\r\n\r\n")
+    """The one answer that the server sends until it closes."""
+    top, _, body = received(client).partition(b"\r\n\r\n")
     line, *lines = top.decode().split("\r\n")
     pairs = (text.split(": ", 1) for text in lines)
     return Answer(int(line.split()[1]), {k.lower(): v for k, v in pairs}, body)
 
 
-def assert_too_large(said: Answer) -> None:
-    """The refusal, whole, with nothing before or after it."""
-    assert said.status == 413
-    assert said.headers["content-type"] == "application/json"
-    assert said.headers["connection"] == "close"
-    assert said.headers["content-length"] == str(len(said.body))
+def assert_too_large(response: Answer) -> None:
+    """Check that an answer is a whole refusal."""
+    assert response.status == 413
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["connection"] == "close"
+    assert response.headers["content-length"] == str(len(response.body))
     message = f"a body has at most {limit()} bytes"
-    assert json.loads(said.body) == {"error": {"code": "too_large", "message": message}}
+    assert json.loads(response.body) == {
+        "error": {"code": "too_large", "message": message}
+    }
 
 
-def refused(server: Server) -> int:
-    """How many bodies the server has refused."""
+def refusals(server: Server) -> int:
+    """The number of bodies that the server has refused."""
     text = httpx.get(f"{server.url}/metrics", headers=SECRET).text
     [count] = re.findall(r"^beam_bodies_refused_total\S* (\S+)$", text, re.MULTILINE)
     return int(float(count))
@@ -99,8 +101,8 @@ def rss(server: Server) -> int:
     return int(psutil.Process(server.process.pid).memory_info().rss)
 
 
-def is_well(server: Server) -> bool:
-    """Whether the server answers to others."""
+def is_healthy(server: Server) -> bool:
+    """Whether the server answers other clients."""
     return httpx.get(f"{server.url}/healthz", timeout=ANSWER_SECONDS).is_success
 
 
@@ -112,14 +114,14 @@ PATHS = ["/", PUSH, "/healthz", "/metrics", "/socket/websocket", "/admin/", "/no
 def test_a_length_above_the_limit_is_refused_before_the_body(
     server: Server, method: str, path: str
 ) -> None:
-    before = refused(server)
+    before = refusals(server)
 
     with connection(server) as client:
         line = f"{method} {path} HTTP/1.1"
         client.sendall(head(f"content-length: {limit() + 1}", line))
         assert_too_large(answer(client))
 
-    assert refused(server) == before + 1
+    assert refusals(server) == before + 1
 
 
 @pytest.mark.parametrize(
@@ -134,10 +136,12 @@ def test_a_length_of_any_number_of_digits_is_answered(
 
 
 def test_a_length_at_the_limit_reaches_the_view(server: Server) -> None:
-    said = httpx.post(f"{server.url}{PUSH}", content=b"x" * limit(), headers=SECRET)
+    response = httpx.post(f"{server.url}{PUSH}", content=b"x" * limit(), headers=SECRET)
 
-    assert said.status_code == 413
-    assert said.json()["error"]["message"] == "the body must have at most 65536 bytes"
+    assert response.status_code == 413
+    assert (
+        response.json()["error"]["message"] == "the body must have at most 65536 bytes"
+    )
 
 
 def test_100_continue_is_not_sent_for_a_body_that_is_too_large(server: Server) -> None:
@@ -177,7 +181,7 @@ CHUNKS = {
 
 @pytest.mark.parametrize("chunks", CHUNKS.values(), ids=CHUNKS.keys())
 def test_chunks_above_the_limit_are_refused(server: Server, chunks: bytes) -> None:
-    before = refused(server)
+    before = refusals(server)
 
     with connection(server) as client:
         client.sendall(head("transfer-encoding: chunked"))
@@ -185,18 +189,20 @@ def test_chunks_above_the_limit_are_refused(server: Server, chunks: bytes) -> No
             client.sendall(chunks)
         assert_too_large(answer(client))
 
-    assert refused(server) == before + 1
+    assert refusals(server) == before + 1
 
 
 def test_chunks_at_the_limit_reach_the_view(server: Server) -> None:
     chunk = b"x" * (limit() // 8)
 
-    said = httpx.post(
+    response = httpx.post(
         f"{server.url}{PUSH}", content=(chunk for _ in range(8)), headers=SECRET
     )
 
-    assert said.status_code == 413
-    assert said.json()["error"]["message"] == "the body must have at most 65536 bytes"
+    assert response.status_code == 413
+    assert (
+        response.json()["error"]["message"] == "the body must have at most 65536 bytes"
+    )
 
 
 def test_the_rest_of_a_refused_body_is_not_read_as_a_request(server: Server) -> None:
@@ -216,9 +222,9 @@ def test_an_earlier_request_on_the_connection_is_answered_first(server: Server) 
     with connection(server) as client:
         first = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
         client.sendall(first + head(f"content-length: {limit() + 1}"))
-        said = heard(client)
+        response = received(client)
 
-    assert re.findall(rb"HTTP/1.1 (\d+)", said) == [b"200", b"413"]
+    assert re.findall(rb"HTTP/1.1 (\d+)", response) == [b"200", b"413"]
 
 
 def test_a_client_that_sends_all_before_it_reads_is_answered(server: Server) -> None:
@@ -229,15 +235,15 @@ def test_a_client_that_sends_all_before_it_reads_is_answered(server: Server) -> 
         client.sendall(head(f"content-length: {size}"))
         client.sendall(b"x" * size)
         assert_too_large(answer(client))
-    said = httpx.post(f"{server.url}{PUSH}", content=iter([b"x" * 1_000] * 1_500))
+    response = httpx.post(f"{server.url}{PUSH}", content=iter([b"x" * 1_000] * 1_500))
 
-    assert said.status_code == 413
-    assert said.json()["error"]["code"] == "too_large"
+    assert response.status_code == 413
+    assert response.json()["error"]["code"] == "too_large"
     assert time.monotonic() - began < LINGER_SECONDS
 
 
-def send_for_ever(server: Server, most: int) -> tuple[int, float]:
-    """Send chunks, deaf to all answers; how much was taken, and for how long."""
+def send_without_end(server: Server, most: int) -> tuple[int, float]:
+    """Send chunks and read nothing; how many bytes the server took, in what time."""
     sent, began = 0, time.monotonic()
     with connection(server) as client:
         client.sendall(head("transfer-encoding: chunked"))
@@ -252,10 +258,12 @@ async def test_200_megabytes_take_no_memory_and_delay_no_other_client(
     server: Server,
 ) -> None:
     ada, bob = await join(server, "ada", "r"), await join(server, "bob", "r")
-    before, most, slowest, beats = rss(server), 0, 0.0, 0
+    before, most, slowest, rounds = rss(server), 0, 0.0, 0
 
     with ThreadPoolExecutor() as threads:
-        senders = [threads.submit(send_for_ever, server, 200_000_000) for _ in range(4)]
+        senders = [
+            threads.submit(send_without_end, server, 200_000_000) for _ in range(4)
+        ]
         async with httpx.AsyncClient() as http:
             while not all(sender.done() for sender in senders):
                 began = time.monotonic()
@@ -264,7 +272,7 @@ async def test_200_megabytes_take_no_memory_and_delay_no_other_client(
                 assert (await event(bob, "new_msg"))["broadcast"] is True
                 assert (await event(ada, "phx_reply"))["status"] == "ok"
                 slowest = max(slowest, time.monotonic() - began)
-                most, beats = max(most, rss(server)), beats + 1
+                most, rounds = max(most, rss(server)), rounds + 1
                 await asyncio.sleep(0.01)
 
     for sender in senders:
@@ -273,7 +281,7 @@ async def test_200_megabytes_take_no_memory_and_delay_no_other_client(
         assert seconds < LINGER_SECONDS + 1
     assert most - before < 20_000_000
     assert slowest < 0.5
-    assert beats > 20
+    assert rounds > 20
     for client in (ada, bob):
         await client.close()
 
@@ -295,29 +303,30 @@ def test_a_client_that_never_reads_its_refusal_is_dropped(server: Server) -> Non
 def test_a_form_is_parsed_only_by_the_view(server: Server) -> None:
     kind = {"content-type": "multipart/form-data"}
 
-    said = httpx.post(f"{server.url}{PUSH}", content=b"no form", headers=kind)
+    response = httpx.post(f"{server.url}{PUSH}", content=b"no form", headers=kind)
 
-    assert said.status_code == 401
+    assert response.status_code == 401
 
 
 def test_other_connections_are_served_at_the_same_time(server: Server) -> None:
-    half = threading.Event()
+    half, other = threading.Event(), threading.Event()
 
-    def slowly() -> Iterator[bytes]:
+    def in_halves() -> Iterator[bytes]:
         yield b'{"room_id":'
         half.set()
-        time.sleep(0.5)
+        assert other.wait(ANSWER_SECONDS)
         yield b'"r"}'
 
     with ThreadPoolExecutor() as threads:
         headers = SECRET | {"content-type": "application/json"}
         slow = threads.submit(
-            httpx.post, f"{server.url}{PUSH}", content=slowly(), headers=headers
+            httpx.post, f"{server.url}{PUSH}", content=in_halves(), headers=headers
         )
         assert half.wait(ANSWER_SECONDS)
         with connection(server) as client:
             client.sendall(head(f"content-length: {limit() + 1}"))
             assert_too_large(answer(client))
+        other.set()
         assert slow.result(ANSWER_SECONDS).status_code == 200
 
 
@@ -327,8 +336,8 @@ def test_the_limit_follows_the_settings(beam_server: Serve) -> None:
     with connection(server) as client:
         client.sendall(head("content-length: 3065537"))
         assert answer(client).status == 413
-    said = httpx.post(f"{server.url}{PUSH}", content=b"x" * 3_000_000)
-    assert said.status_code == 401
+    response = httpx.post(f"{server.url}{PUSH}", content=b"x" * 3_000_000)
+    assert response.status_code == 401
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -337,13 +346,13 @@ def test_a_small_body_in_chunks_is_read_by_every_server(
 ) -> None:
     server = beam_server(kind)
 
-    said = httpx.post(
+    response = httpx.post(
         f"{server.url}{PUSH}",
         content=iter([b'{"room_', b'id":"r","event":', b'"changed"}']),
         headers=SECRET | {"content-type": "application/json"},
     )
 
-    assert said.status_code == 200, said.text
+    assert response.status_code == 200, response.text
 
 
 @pytest.mark.parametrize("kind", ["daphne", "uvicorn"])
@@ -352,12 +361,12 @@ def test_other_servers_refuse_a_body_that_is_too_large(
 ) -> None:
     server = beam_server(kind)
 
-    said = httpx.post(f"{server.url}{PUSH}", content=iter([b"x" * 1_000_000] * 2))
+    response = httpx.post(f"{server.url}{PUSH}", content=iter([b"x" * 1_000_000] * 2))
 
-    headers = {name.lower(): value for name, value in said.headers.items()}
-    assert_too_large(Answer(said.status_code, headers, said.content))
-    assert refused(server) == 1
-    assert is_well(server)
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    assert_too_large(Answer(response.status_code, headers, response.content))
+    assert refusals(server) == 1
+    assert is_healthy(server)
 
 
 def test_uvicorn_refuses_a_length_above_the_limit_before_the_body(
@@ -369,4 +378,4 @@ def test_uvicorn_refuses_a_length_above_the_limit_before_the_body(
         headers = f"content-length: {limit() + 1}\nexpect: 100-continue"
         client.sendall(head(headers))
         assert_too_large(answer(client))
-    assert is_well(server)
+    assert is_healthy(server)

@@ -13,7 +13,7 @@ from tests.stress.churn import Churn
     [(False, 30_000), pytest.param(True, 6_000, marks=pytest.mark.redis)],
     ids=["in process", "over Redis"],
 )
-async def test_memory_stays_constant_over_many_joins_and_leaves(
+async def test_memory_stays_bounded_over_many_joins_and_leaves(
     beam_server: Serve, request: pytest.FixtureRequest, redis: bool, joins: int
 ) -> None:
     url = request.getfixturevalue("shared_redis").url if redis else ""

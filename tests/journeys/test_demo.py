@@ -1,4 +1,4 @@
-"""The demo page in Chromium: what two friends would try."""
+"""The demo page in Chromium, in the windows of two users."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
 
 
 class Window:
-    """A window of the demo page, and everything its console complained of."""
+    """A window of the demo page, and the errors of its console."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -48,7 +48,7 @@ class Window:
 async def open_window(
     browser: Browser, server: Server, name: str, room: str = "lobby"
 ) -> Window:
-    """A window of its own profile, joined."""
+    """A window with its own profile that has joined the room."""
     page = await (await browser.new_context()).new_page()
     window = Window(page)
     await page.goto(f"{server.url}/?{urlencode({'name': name, 'room': room})}")

@@ -1,4 +1,4 @@
-"""SIGTERM under load: everybody is told, nobody waits, and clients come back."""
+"""SIGTERM under load: all clients get a close frame, and reconnect elsewhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DRAIN_SECONDS = 5
 
 
 class Member(WSListener):
-    """One of many: joins its room, counts what it hears, keeps the close code."""
+    """A client that joins its room, counts events, and keeps the close code."""
 
     def __init__(self, number: int) -> None:
         loop = asyncio.get_running_loop()
@@ -32,7 +32,7 @@ class Member(WSListener):
         self.room = f"r{number // ROOM_SIZE}"
         self.joined: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[int | None] = loop.create_future()
-        self.heard = 0
+        self.received = 0
         self.transport: WSTransport | None = None
 
     def on_ws_connected(self, transport: WSTransport) -> None:
@@ -50,21 +50,21 @@ class Member(WSListener):
             if not self.joined.done():
                 self.joined.set_result(None)
         else:
-            self.heard += 1
+            self.received += 1
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         if not self.closed.done():
             self.closed.set_result(None)
 
-    def say(self) -> None:
-        """A message to everybody else in the room."""
+    def send(self) -> None:
+        """Send a message to the other members of the room."""
         assert self.transport is not None
         frame = ["1", "2", f"room:{self.room}", "new_msg", {"broadcast": True}]
         self.transport.send(WSMsgType.TEXT, json.dumps(frame).encode())
 
 
-async def crowd(server: Server) -> list[Member]:
-    """Everybody, joined."""
+async def joined_members(server: Server) -> list[Member]:
+    """All members, after their joins."""
     members = [Member(number) for number in range(CLIENTS)]
     gate = asyncio.Semaphore(AT_ONCE)
 
@@ -79,12 +79,12 @@ async def crowd(server: Server) -> list[Member]:
     return members
 
 
-async def talk(members: list[Member]) -> None:
-    """One after the other says something, 500 times a second, until it is closed."""
+async def send_in_turn(members: list[Member]) -> None:
+    """Send 500 messages a second, from each open member in turn."""
     while True:
         for member in members:
             if not member.closed.done():
-                member.say()
+                member.send()
             await asyncio.sleep(0.002)
 
 
@@ -92,10 +92,12 @@ async def test_two_thousand_clients_under_load_all_get_a_close_frame(
     beam_server: Serve,
 ) -> None:
     server = beam_server(BEAM_DRAIN_SECONDS=str(DRAIN_SECONDS), BEAM_DRAIN_BATCH="100")
-    members = await crowd(server)
-    talking = asyncio.create_task(talk(members))
+    members = await joined_members(server)
+    sending = asyncio.create_task(send_in_turn(members))
     await asyncio.to_thread(
-        wait_until, lambda: all(m.heard > 1 for m in members), "everybody heard"
+        wait_until,
+        lambda: all(m.received > 1 for m in members),
+        "all members received messages",
     )
     assert server.process is not None
     began = time.perf_counter()
@@ -105,17 +107,17 @@ async def test_two_thousand_clients_under_load_all_get_a_close_frame(
     status = await asyncio.to_thread(server.process.wait, 10)
     took = time.perf_counter() - began
 
-    talking.cancel()
+    sending.cancel()
     assert set(codes) == {1012}
     assert status == 0
-    # In batches, not at once; and what closing may take beyond the limit.
+    # In batches, and not at once. Closing may take longer than the limit.
     assert 1 < took < DRAIN_SECONDS + 5
     assert "Traceback" not in server.text()
     assert "ERROR" not in server.text()
 
 
 def busiest(server: Server) -> int:
-    """The pid of the process behind the socket that has most clients."""
+    """The pid of the process that has most clients."""
     assert server.process is not None
     workers = psutil.Process(server.process.pid).children()
     return int(max(workers, key=lambda one: len(one.net_connections("tcp"))).pid)
@@ -133,7 +135,7 @@ async def two_processes(beam_server: Serve, redis: RedisServer) -> Server:
 async def official_clients(
     server: Server, script: str, count: int = 30
 ) -> tuple[asyncio.subprocess.Process, asyncio.StreamReader, asyncio.StreamWriter]:
-    """Clients in node that have joined one room; what they say, and hear."""
+    """Clients in node that have joined one room; their output and their input."""
     users = [jwt_tokens.mint_user(f"u{n}", 600) for n in range(count)]
     scenario = await asyncio.create_subprocess_exec(
         find_node(),
@@ -155,11 +157,11 @@ async def test_official_clients_reconnect_to_another_process(
     beam_server: Serve, shared_redis: RedisServer
 ) -> None:
     server = await two_processes(beam_server, shared_redis)
-    scenario, said, _ = await official_clients(server, "move.mjs")
+    scenario, output, _ = await official_clients(server, "move.mjs")
 
     os.kill(busiest(server), signal.SIGTERM)
 
-    got = json.loads(await said.readline())
+    got = json.loads(await output.readline())
     await scenario.wait()
     assert set(got["codes"]) == {1012}
     assert sum(got["opens"]) == 30 + len(got["codes"])
@@ -171,20 +173,20 @@ async def test_processes_are_replaced_under_load_without_a_missing_member(
     beam_server: Serve, shared_redis: RedisServer
 ) -> None:
     server = await two_processes(beam_server, shared_redis)
-    scenario, said, told = await official_clients(server, "rolling.mjs")
+    scenario, output, commands = await official_clients(server, "rolling.mjs")
     assert server.process is not None
 
     server.process.send_signal(signal.SIGHUP)
     await asyncio.to_thread(
         wait_until, lambda: server.text().count("was replaced") == 2, "both replaced"
     )
-    told.write(b"replaced\n")
+    commands.write(b"replaced\n")
 
-    got = json.loads(await said.readline())
+    got = json.loads(await output.readline())
     await scenario.wait()
     assert got["codes"] == [1012]
     assert got["wrong"] == []
     assert got["answered"] > 1_000
     assert set(got["refused"]) <= {"unavailable", "timeout"}
-    # Others miss a member for no longer than it needs to come back.
-    assert got["longest"]["absent"] <= got["longest"]["away"] + 500
+    # A member is absent for the others no longer than it takes to reconnect.
+    assert got["longest"]["absent"] <= got["longest"]["disconnected"] + 500

@@ -1,4 +1,4 @@
-"""What a client sends before its opening handshake is answered."""
+"""Messages that a client sends before its opening handshake is answered."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.raw import RawClient
 SECRET = {"secret": "dev-secret"}
 
 
-async def metric(server: Server, line: str) -> None:
-    """Wait until the figures have a line that begins so."""
+async def wait_for_metric(server: Server, line: str) -> None:
+    """Wait until `/metrics` has a line that begins like this."""
     async with asyncio.timeout(5), httpx.AsyncClient() as http:
         while True:
             answer = await http.get(f"{server.url}/metrics", headers=SECRET)
@@ -25,13 +25,15 @@ async def metric(server: Server, line: str) -> None:
 
 
 async def delayed(server: Server, raw: Connect) -> RawClient:
-    """A client whose handshake waits for a second, as those before it failed."""
+    """A client whose handshake is delayed, as the connections before it failed."""
     for _ in range(6):
         client = await raw(server, "ada")
         client.send()
         await client.to_the_end()
     client = await RawClient.begin(server, "ada")
-    await metric(server, 'beam_answers_delayed_total{process="1",reason="connect"} 5.0')
+    await wait_for_metric(
+        server, 'beam_answers_delayed_total{process="1",reason="connect"} 5.0'
+    )
     return client
 
 
@@ -57,8 +59,8 @@ async def test_a_client_that_sends_too_much_before_the_answer_is_dropped(
 
     with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
         await client.reader.readexactly(1)
-    await metric(
+    await wait_for_metric(
         server, 'beam_connections_refused_total{process="1",reason="malformed"} 1.0'
     )
-    await metric(server, 'beam_connections{process="1"} 0.0')
+    await wait_for_metric(server, 'beam_connections{process="1"} 0.0')
     await client.abort()

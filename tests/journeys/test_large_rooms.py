@@ -1,4 +1,4 @@
-"""Rooms that are large in bytes: everybody who reads comes in and stays."""
+"""Rooms that are large in bytes: all clients that read can join, and stay."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.processes import NODE_FOLDER, RedisServer, Server, find_node, redis_s
 from tests.raw import CLOSE, PONG, TEXT, RawClient, RawFrame, close_code
 
 META = {"x": "y" * 3_900}
-# `max_presence_frame_bytes`, and what surrounds the members.
+# `max_presence_frame_bytes`, and the frame around the members.
 LONGEST = 1_000_500
 SECONDS = 60.0
 # The clients send no heartbeats.
@@ -29,7 +29,7 @@ PATIENT = {"BEAM_IDLE_TIMEOUT": "600"}
 
 
 class Member:
-    """A client that reads all the time, and keeps who is present as phoenix.js does."""
+    """A client that reads all the time, and keeps a presence list like phoenix.js."""
 
     def __init__(self, client: RawClient) -> None:
         self.client = client
@@ -65,8 +65,8 @@ class Member:
         await self.client.abort()
 
 
-async def crowd(raw: Connect, server: Server, name: str, count: int) -> list[Member]:
-    """So many clients that are connected and have asked to join, all at once."""
+async def joining(raw: Connect, server: Server, name: str, count: int) -> list[Member]:
+    """New clients that have all sent their join at once."""
     clients = [await raw(server, f"{name}{n}") for n in range(count)]
     for client in clients:
         client.join("lobby", meta=META)
@@ -74,7 +74,7 @@ async def crowd(raw: Connect, server: Server, name: str, count: int) -> list[Mem
 
 
 async def all_see(members: list[Member], count: int) -> None:
-    """Wait until each sees so many. Fails where one was closed."""
+    """Wait until each member sees `count` members. Fails if one was closed."""
 
     def settled() -> bool:
         assert {member.closed for member in members} == {None}
@@ -88,7 +88,7 @@ async def all_see(members: list[Member], count: int) -> None:
 async def node(
     server: Server, **more: Any
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The official client in that room."""
+    """The official client, in the same room."""
     process = await asyncio.create_subprocess_exec(
         find_node(),
         "large.mjs",
@@ -107,8 +107,8 @@ async def node(
         await process.communicate()
 
 
-async def told(process: asyncio.subprocess.Process) -> Any:
-    """What it tells next."""
+async def report(process: asyncio.subprocess.Process) -> Any:
+    """The next report of a process."""
     assert process.stdout is not None
     assert process.stderr is not None
     line = await process.stdout.readline()
@@ -125,14 +125,14 @@ async def test_all_clients_join_a_room_that_is_large_in_bytes(
     members: list[Member] = []
 
     for n in range(4):
-        members += await crowd(raw, server, f"part{n} ", 75)
+        members += await joining(raw, server, f"part{n} ", 75)
         await all_see(members, len(members))
 
     async with node(server, members=301) as official:
-        new = await told(official)
+        new = await report(official)
     await all_see(members, 300)
     async with node(server, members=301, old=True) as official:
-        old = await told(official)
+        old = await report(official)
     for got in (new, old):
         # The state in two parts, one's own join.
         assert got["order"][:3] == ["presence_state", "presence_diff", "presence_diff"]
@@ -148,21 +148,21 @@ async def test_members_that_read_stay_when_many_join_and_drop_at_once(
     beam_server: Serve, raw: Connect, kind: str
 ) -> None:
     server = beam_server(kind, **PATIENT)
-    watchers = await crowd(raw, server, "watcher", 5)
-    await all_see(watchers, 5)
+    readers = await joining(raw, server, "reader", 5)
+    await all_see(readers, 5)
     async with node(server, members=316, then=6) as official:
-        members = await crowd(raw, server, "member", 310)
-        await all_see(watchers + members, 316)
-        before = await told(official)
+        members = await joining(raw, server, "member", 310)
+        await all_see(readers + members, 316)
+        before = await report(official)
         assert official.stdin is not None
         official.stdin.write(b"go\n")
         await asyncio.gather(*(member.leave() for member in members))
-        after = await told(official)
+        after = await report(official)
 
-    await all_see(watchers, 5)
+    await all_see(readers, 5)
     assert (before["closes"], after["closes"], after["opens"]) == (0, 0, 1)
     assert after["leaves"] == 310
-    assert max(watcher.longest for watcher in watchers) < LONGEST
+    assert max(reader.longest for reader in readers) < LONGEST
 
 
 @pytest.mark.parametrize("kind", ["beam", "uvicorn"])
@@ -186,7 +186,7 @@ async def test_a_client_that_joins_many_large_rooms_at_once_gets_them_as_it_read
         Member(present)
     client = await raw(server, "comes back")
 
-    # As the official client does when its connection is back: 15 MB of states.
+    # As the official client does when it has reconnected: 15 MB of states.
     for room in rooms:
         client.join(room)
     # It reads nothing for longer than the server takes to produce them all.
@@ -197,12 +197,12 @@ async def test_a_client_that_joins_many_large_rooms_at_once_gets_them_as_it_read
         await witness.event("presence_state")
 
     for _ in rooms:
-        # Perhaps the witness is there as well.
+        # The witness may be among them.
         assert len((await client.event("presence_state")).body) >= 5
 
 
-async def filled(raw: Connect, server: Server, room: str, members: int) -> None:
-    """A room with so many members, whose metas have 900 kB each."""
+async def fill(raw: Connect, server: Server, room: str, members: int) -> None:
+    """Fill a room with members, whose metas have 900 kB each."""
     for n in range(members):
         client = await raw(server, f"{room}{n}")
         client.join(room, meta={"x": "y" * 900_000})
@@ -210,8 +210,8 @@ async def filled(raw: Connect, server: Server, room: str, members: int) -> None:
         Member(client)
 
 
-async def state(client: RawClient, members: int) -> None:
-    """Read a state with so many members, in all its parts."""
+async def read_state(client: RawClient, members: int) -> None:
+    """Read all parts of a state with `members` members."""
     here = len((await client.event("presence_state")).body)
     while here < members:
         here += len((await client.event("presence_diff")).body["joins"])
@@ -236,15 +236,15 @@ async def test_a_client_that_has_read_one_state_may_get_a_larger_one(
     beam_server: Serve, raw: Connect
 ) -> None:
     server = beam_server(**LARGE_METAS, BEAM_OUTBOUND_LIMIT="100000")
-    # Both are more than the system takes at once.
-    await filled(raw, server, "small", 6)
-    await filled(raw, server, "large", 12)
+    # Each state is larger than the buffers of the system.
+    await fill(raw, server, "small", 6)
+    await fill(raw, server, "large", 12)
     client = await raw(server, "comes back")
 
     client.join("small")
-    await state(client, 6)
+    await read_state(client, 6)
     client.join("large")
-    await state(client, 12)
+    await read_state(client, 12)
 
     client.send("1", "2", "room:large", "hello", {"broadcast": True})
     assert b'"ok"' in (await client.event("phx_reply")).payload
@@ -254,12 +254,12 @@ async def test_a_client_that_was_sent_a_large_state_gets_its_pongs(
     beam_server: Serve, raw: Connect
 ) -> None:
     server = beam_server(**LARGE_METAS)
-    await filled(raw, server, "large", 10)
+    await fill(raw, server, "large", 10)
     client = await raw(server, "ada")
     client.join("large")
-    await state(client, 10)
+    await read_state(client, 10)
 
-    # Clients that ping give up on a server that leaves one of them unanswered.
+    # Clients that ping disconnect if one ping is not answered.
     for ping in (b"1", b"2", b"3"):
         client.ping(ping)
         assert (await pong(client)).payload == ping
@@ -272,30 +272,30 @@ async def test_all_members_stay_when_the_subscription_is_cut(
 ) -> None:
     with redis_server() as own:
         server = beam_server(REDIS_URL=own.url, **PATIENT)
-        members = await crowd(raw, server, "member", 314)
+        members = await joining(raw, server, "member", 314)
         await all_see(members, 314)
         client = node(server, members=315, then=315, until="presence_state")
         async with client as official:
-            before = await told(official)
+            before = await report(official)
             assert official.stdin is not None
             official.stdin.write(b"go\n")
-            assert cut(own)
+            assert close_subscriptions(own)
             await until(lambda: all(m.events["beam_gap"] for m in members), SECONDS)
-            after = await told(official)
+            after = await report(official)
 
         await until(lambda: has_fresh_state(members), SECONDS)
         await all_see(members, 314)
         assert (before["closes"], after["closes"], after["opens"]) == (0, 0, 1)
-        # A state in parts would be the leave of those in the later parts.
+        # Members in later parts of a state must not seem to leave.
         assert after["leaves"] == 0
 
 
 def has_fresh_state(members: list[Member]) -> bool:
-    """Whether all have got a second state."""
+    """Whether all members have received a second state."""
     return all(member.events["presence_state"] > 1 for member in members)
 
 
-def cut(server: RedisServer) -> int:
-    """Cut the subscriptions of all processes; how many."""
+def close_subscriptions(server: RedisServer) -> int:
+    """Close the subscriptions of all processes; the number of them."""
     with redis.Redis(port=server.port) as client:
         return int(client.client_kill_filter(_type="pubsub"))

@@ -1,4 +1,4 @@
-"""Pages of every origin in Chromium: a file, a sandboxed frame, another site."""
+"""Pages of other origins in Chromium: a file, a sandboxed frame, another site."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Site(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def site() -> Iterator[str]:
-    """The address of that page."""
+    """The URL of that page."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -52,7 +52,7 @@ def site() -> Iterator[str]:
 
 
 async def opens(page: Page, server: Server) -> list[str]:
-    """What becomes of a socket of a page, and of a sandboxed frame in it."""
+    """Whether a page can open a socket, and a sandboxed frame in it."""
     token = jwt_tokens.mint_user("ada", 60)
     url = f"{server.socket_url}/websocket?vsn=2.0.0&user_token={token}"
     frame = page.frames[-1]
@@ -95,8 +95,8 @@ async def test_a_page_cannot_call_the_api_and_the_answer_says_why(
     server = beam_server()
     page = await browser.new_page()
     await page.goto(site)
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text))
 
     failed = await page.evaluate(
         """url => fetch(url, {headers: {secret: "dev-secret"}})
@@ -105,4 +105,4 @@ async def test_a_page_cannot_call_the_api_and_the_answer_says_why(
     )
 
     assert failed == "refused"
-    assert any("CORS" in complaint for complaint in complaints)
+    assert any("CORS" in error for error in errors)

@@ -1,4 +1,4 @@
-"""Bad weather: one client misbehaves, and only that one suffers."""
+"""Overload: a client that misbehaves affects no other client."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def rss(server: Server) -> int:
     return int(psutil.Process(server.process.pid).memory_info().rss)
 
 
-async def hear(client: ClientConnection, name: str, count: int) -> list[Any]:
-    """The payloads of the next events of that name."""
+async def events(client: ClientConnection, name: str, count: int) -> list[Any]:
+    """The payloads of the next events of a name."""
     return [await event(client, name) for _ in range(count)]
 
 
@@ -39,7 +39,7 @@ def message(ref: int, room: str, **payload: Any) -> str:
 
 
 async def flood(client: ClientConnection, messages: int) -> None:
-    """Send as fast as the network takes it; answers are read and dropped."""
+    """Send as fast as the network allows; replies are read and dropped."""
 
     async def read() -> None:
         for _ in range(messages):
@@ -61,14 +61,14 @@ async def test_a_client_that_floods_is_slowed_to_its_rate_and_loses_nothing(
         await join(server, "f", "flooded"),
         await join(server, "b", "flooded"),
     )
-    heard = asyncio.create_task(hear(bob, "new_msg", 500))
+    received = asyncio.create_task(events(bob, "new_msg", 500))
     began = time.perf_counter()
 
     await flood(flooder, 500)
 
-    # The first hundred are the burst; the last turn's debt is paid afterwards.
+    # The first 100 are the burst; the wait for the last turn comes afterwards.
     assert time.perf_counter() - began > (500 - 100 - 80) / 400
-    assert [payload["n"] for payload in await heard] == list(range(500))
+    assert [payload["n"] for payload in await received] == list(range(500))
     for client in (flooder, bob):
         await client.close()
 
@@ -87,7 +87,7 @@ async def test_other_members_are_served_while_one_floods(beam_server: Serve) -> 
         rounds += 1
 
     await flooding
-    # Each takes its turn: a flood served in one go would leave a handful.
+    # Clients are served in turns: after the whole flood it would be a few.
     assert rounds > 50
     for client in (flooder, ada, bob):
         await client.close()
@@ -98,34 +98,34 @@ async def test_memory_is_bounded_when_many_clients_stop_reading(
 ) -> None:
     server = beam_server(BEAM_INBOUND_RATE="100000")
     ada = await join(server, "ada", "r")
-    stuck = [await join(server, f"u{n}", "r") for n in range(20)]
-    for client in stuck:
+    silent = [await join(server, f"u{n}", "r") for n in range(20)]
+    for client in silent:
         client.transport.pause_reading()
     before = rss(server)
-    heard = asyncio.create_task(hear(ada, "phx_reply", 300))
+    received = asyncio.create_task(events(ada, "phx_reply", 300))
 
     for n in range(300):
         await ada.send(message(n, "r", x="y" * 60_000))
 
-    assert [payload["status"] for payload in await heard] == ["ok"] * 300
-    # 300 messages of 60 kB for each of 20 are 360 MB.
+    assert [payload["status"] for payload in await received] == ["ok"] * 300
+    # 300 messages of 60 kB for each of 20 clients are 360 MB.
     assert rss(server) - before < 20 * 1_048_576 + 30_000_000
-    for client in (*stuck, ada):
+    for client in (*silent, ada):
         client.transport.abort()
         await client.wait_closed()
 
 
 @contextmanager
 def slow_backend() -> Iterator[tuple[str, threading.Event]]:
-    """A `decode_token` that knows users at once, and rooms when the event is set."""
-    go_on = threading.Event()
+    """A `decode_token` that decodes room tokens only when the event is set."""
+    release = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if asked["type"] == "room":
-                go_on.wait(30)
-            body = json.dumps({"data": {f"{asked['type']}_id": asked["token"]}})
+            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if request["type"] == "room":
+                release.wait(30)
+            body = json.dumps({"data": {f"{request['type']}_id": request["token"]}})
             self.send_response(200)
             self.end_headers()
             self.wfile.write(body.encode())
@@ -136,9 +136,9 @@ def slow_backend() -> Iterator[tuple[str, threading.Event]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", go_on
+        yield f"http://127.0.0.1:{server.server_port}", release
     finally:
-        go_on.set()
+        release.set()
         server.shutdown()
         server.server_close()
 
@@ -146,9 +146,9 @@ def slow_backend() -> Iterator[tuple[str, threading.Event]]:
 async def test_what_a_client_sends_during_a_slow_join_takes_bounded_memory(
     beam_server: Serve,
 ) -> None:
-    # Lists take twenty times their text once they are decoded.
+    # Decoded lists take twenty times as much memory as their text.
     lists: list[Any] = [[]] * 15_000
-    with slow_backend() as (url, go_on):
+    with slow_backend() as (url, release):
         server = beam_server(
             BEAM_BACKEND_URL=url,
             BEAM_BACKEND_TIMEOUT="30",
@@ -173,16 +173,16 @@ async def test_what_a_client_sends_during_a_slow_join_takes_bounded_memory(
                 await flooder.send(message(n, "r", n=n, x=lists))
 
         sending = asyncio.create_task(send())
-        beats = ["1", "1", "phoenix", "heartbeat", {}]
+        heartbeat = ["1", "1", "phoenix", "heartbeat", {}]
         for _ in range(100):
-            await ada.send(json.dumps(beats))
+            await ada.send(json.dumps(heartbeat))
             assert (await event(ada, "phx_reply"))["status"] == "ok"
             await asyncio.sleep(0.02)
 
-        # 400 messages of 60 kB are 24 MB, and were half a GB.
+        # 400 messages of 60 kB are 24 MB; decoded, half a gigabyte.
         assert not sending.done()
         assert rss(server) - before < 15_000_000
-        go_on.set()
+        release.set()
         for _ in range(401):
             assert (await event(flooder, "phx_reply"))["status"] == "ok"
         await sending

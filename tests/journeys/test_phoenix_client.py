@@ -1,4 +1,4 @@
-"""The official phoenix client in node, unmodified, old and new."""
+"""The official Phoenix client in node, unmodified, old and new versions."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ pytestmark = pytest.mark.node
 
 KINDS = ["beam", "daphne", "uvicorn"]
 ROOM = "lobby"
-FAR = 600
+TTL = 600
 
 
 def arguments(server: Server, **more: Any) -> str:
-    """What every scenario gets: the mount, and tokens for ada and bob."""
+    """The arguments of every scenario: the URLs, and tokens for ada and bob."""
     return json.dumps(
         {
             "url": server.socket_url,
             "http": server.url,
             "room": ROOM,
-            "ada": jwt_tokens.mint_user("ada", FAR),
-            "bob": jwt_tokens.mint_user("bob", FAR),
-            "room_token": jwt_tokens.mint_room(more.get("room", ROOM), FAR),
+            "ada": jwt_tokens.mint_user("ada", TTL),
+            "bob": jwt_tokens.mint_user("bob", TTL),
+            "room_token": jwt_tokens.mint_room(more.get("room", ROOM), TTL),
         }
         | more
     )
 
 
 def node(script: str, arguments: str) -> Any:
-    """Run a scenario; what it finished with."""
+    """Run a scenario; its last report."""
     done = subprocess.run(
         [find_node(), f"{script}.mjs", arguments],
         cwd=NODE_FOLDER,
@@ -88,7 +88,7 @@ def test_presence_follows_every_kind_of_join_and_leave(
     assert got["chained"]
     assert got["onlineAt"]
     assert got["left"] == ["bob:w"]
-    # Joins of a moment come in one diff: metas count, not calls.
+    # Joins at the same time come in one diff: metas are counted, not calls.
     joined: Counter[str] = Counter()
     for key, metas in got["joins"]:
         joined[key] += metas
@@ -102,14 +102,14 @@ def test_auth_token_is_accepted_in_place_of_user_token(any_server: Server) -> No
 
 
 def test_invalid_tokens_are_refused(any_server: Server) -> None:
-    far = int(time.time()) + FAR
+    expiry = int(time.time()) + TTL
     bad = {
         "garbage": "garbage",
         "expired": jwt_tokens.mint_room("refused", -60),
-        "other room": jwt_tokens.mint_room("other", FAR),
-        "other user": jwt_tokens.mint_room("refused", FAR, user_id="bob"),
-        "foreign": jwt.encode({"room_id": "refused", "exp": far}, "x" * 32, "HS256"),
-        "user token": jwt_tokens.mint_user("ada", FAR),
+        "other room": jwt_tokens.mint_room("other", TTL),
+        "other user": jwt_tokens.mint_room("refused", TTL, user_id="bob"),
+        "foreign": jwt.encode({"room_id": "refused", "exp": expiry}, "x" * 32, "HS256"),
+        "user token": jwt_tokens.mint_user("ada", TTL),
     }
 
     got = node("refusals", arguments(any_server, tokens=bad, room="refused"))
@@ -125,12 +125,12 @@ def test_invalid_tokens_are_refused(any_server: Server) -> None:
 def test_half_a_surrogate_pair_closes_neither_the_socket_nor_other_rooms(
     any_server: Server,
 ) -> None:
-    more = {"other": "other", "other_token": jwt_tokens.mint_room("other", FAR)}
+    more = {"other": "other", "other_token": jwt_tokens.mint_room("other", TTL)}
 
     got = node("halves", arguments(any_server, room="halves", **more))
 
     assert (got["opens"], got["closes"]) == (1, [])
-    # The client's own ladder: at once, after 1 s, after 2 s more.
+    # The client's own retries: at once, after 1 s, after 2 s more.
     assert 1 <= got["joins"] <= 4
     assert got["good"] == got["after"] == ["ok", {}]
     assert got["state"] == "joined"
@@ -142,12 +142,12 @@ def test_half_a_surrogate_pair_closes_neither_the_socket_nor_other_rooms(
 def test_a_client_that_fails_after_each_connect_is_slowed_down(
     any_server: Server,
 ) -> None:
-    # A user of its own: it is slowed down for the scenarios that follow as well.
-    users = {name: jwt_tokens.mint_user(name, FAR) for name in ("looper", "eve")}
+    # Its own user: the delay stays for the scenarios that follow.
+    users = {name: jwt_tokens.mint_user(name, TTL) for name in ("looper", "eve")}
 
     got = node("loop", arguments(any_server, room="loop", **users))
 
-    # 20 are free. Then each waits twice as long as the one before, up to 5 s.
+    # 20 are not delayed. Then each waits twice as long as the one before, up to 5 s.
     assert got["first"] <= 27
     assert got["then"] <= 3
     assert got["bob"] == got["after"] == ["ok", {}]
@@ -164,7 +164,7 @@ def test_a_member_cannot_send_replies_in_place_of_the_server(
     for status, response in got["forgeries"]:
         assert (status, response["reason"]) == ("error", "reserved_event")
         assert "chan_reply" in response["message"]
-    # What was asked and never reached the server has no answer but the time.
+    # A push that never reached the server ends with a timeout.
     assert got["asked"][0] == "timeout"
     assert got["state"] == "joined"
 

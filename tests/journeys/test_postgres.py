@@ -1,4 +1,4 @@
-"""A server with PostgreSQL: few connections, restarts, one that hangs, no tables."""
+"""A server with PostgreSQL: connections, restarts, hangs, and missing tables."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ Manage = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Postgres]:
-    """A PostgreSQL with few connections, that each test leaves as it was."""
+    """A PostgreSQL with few connections, which each test leaves unchanged."""
     with postgres(connections=30) as server:
         yield server
 
 
 @pytest.fixture
 def empty(shared: Postgres) -> Iterator[Postgres]:
-    """With a database in it that has no tables."""
+    """The same, with a database that has no tables."""
     shared.execute(f"CREATE DATABASE {DATABASE}")
     yield shared
     shared.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
@@ -50,7 +50,7 @@ def empty(shared: Postgres) -> Iterator[Postgres]:
 
 @pytest.fixture
 def migrated(empty: Postgres) -> Postgres:
-    """With all tables, an admin and an API key."""
+    """The same, with all tables, an admin and an API key."""
     assert manage(empty, "migrate", "--verbosity", "0").returncode == 0
     command = ("createsuperuser", "--noinput", "--username", "root", "--email", "")
     done = manage(empty, *command, DJANGO_SUPERUSER_PASSWORD=PASSWORD)
@@ -59,14 +59,14 @@ def migrated(empty: Postgres) -> Postgres:
 
 
 def environment(server: Postgres) -> dict[str, str]:
-    """What a server needs to use it."""
+    """The environment of a server that uses it."""
     return {"DATABASE_URL": server.url(DATABASE), "DEBUG": "1", "REDIS_URL": ""}
 
 
 def manage(
     server: Postgres, *command: str, **env: str
 ) -> subprocess.CompletedProcess[str]:
-    """A command of `manage.py`, run to its end."""
+    """Run a command of `manage.py`."""
     return subprocess.run(
         [sys.executable, "manage.py", *command],
         cwd=ROOT,
@@ -83,7 +83,7 @@ def manage(
 
 @asynccontextmanager
 async def logged_in(server: Server) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser whose user logged in to the admin."""
+    """An HTTP client that is logged in to the admin."""
     limits = httpx.Limits(max_connections=PAGES)
     async with httpx.AsyncClient(
         base_url=server.url, timeout=60, limits=limits
@@ -101,7 +101,7 @@ async def logged_in(server: Server) -> AsyncIterator[httpx.AsyncClient]:
 
 @contextmanager
 def watched(server: Postgres) -> Iterator[list[int]]:
-    """How many connections there are, looked at again and again meanwhile."""
+    """The numbers of connections during a block, sampled all the time."""
     seen: list[int] = []
     ended = threading.Event()
 
@@ -119,7 +119,7 @@ def watched(server: Postgres) -> Iterator[list[int]]:
 
 
 async def statuses(client: httpx.AsyncClient, path: str, count: int) -> set[int]:
-    """The status codes of so many requests at once."""
+    """The status codes of `count` requests at once."""
     answers = await asyncio.gather(*(client.get(path) for _ in range(count)))
     return {answer.status_code for answer in answers}
 
@@ -191,7 +191,7 @@ async def test_the_first_query_after_a_restart_succeeds(
         wait_until(
             lambda: httpx.get(f"{server.url}/readyz").status_code == 503, "unready", 3
         )
-        # A key that was read before stays good.
+        # A key that was read before is still accepted.
         assert (await client.get("/api/v1/health", headers=key)).status_code == 200
         page = await client.get(LIST)
         assert (page.status_code, page.headers["retry-after"]) == (503, "5")
@@ -234,9 +234,9 @@ async def test_a_database_that_hangs_delays_nothing_else(
         assert (live.status_code, known.status_code) == (200, 200)
         assert took < 3
         assert unknown.status_code == 503
-        # One for each page that is worked on, and for what belongs to the loop.
+        # One for each page at work, and those of the event loop.
         assert threads < 30
-        # The limit of a connection, and not the time until the database goes on.
+        # After the time limit of a connection, while the database still hangs.
         assert {page.status_code for page in some} == {503}
         assert {page.status_code for page in rest} <= {200, 503}
         wait_until(
@@ -306,8 +306,8 @@ def test_the_server_starts_with_an_unreachable_database(
 ) -> None:
     server = beam_server(DATABASE_URL="postgres://beam@127.0.0.1:1/beam")
 
-    told = "(postgresql beam at 127.0.0.1:1) cannot be used: connection failed"
-    assert told in server.text()
+    text = "(postgresql beam at 127.0.0.1:1) cannot be used: connection failed"
+    assert text in server.text()
     assert "Start it, or correct DATABASE_URL." in server.text()
     assert httpx.get(f"{server.url}/readyz").status_code == 503
     answer = httpx.get(f"{server.url}/api/v1/health", headers=SECRET)
@@ -326,7 +326,7 @@ async def test_rooms_that_existed_briefly_leave_no_rows(
     def rows() -> list[tuple[str]]:
         return migrated.execute("SELECT room_id FROM rooms_room", DATABASE)
 
-    # It came last: whatever came before was looked at by then.
+    # Its room is the newest: the others were checked before.
     await asyncio.to_thread(wait_until, rows, "a row is written")
     assert rows() == [("long",)]
     await staying.close()

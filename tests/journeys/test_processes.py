@@ -1,4 +1,4 @@
-"""`beam_serve --processes N`: one socket, several servers, none of them precious."""
+"""`beam_serve --processes N`: several servers behind one socket."""
 
 from __future__ import annotations
 
@@ -65,17 +65,17 @@ def test_each_process_reports_how_many_there_should_be(server: Server) -> None:
 
 async def test_a_killed_process_is_started_again(server: Server) -> None:
     before = workers(server)
-    victim = min(before)
+    killed = min(before)
 
-    os.kill(victim, signal.SIGKILL)
+    os.kill(killed, signal.SIGKILL)
 
     await asyncio.to_thread(
         wait_until, lambda: "was restarted" in server.text(), "the process is restarted"
     )
-    assert f"(pid {victim}) was ended by SIGKILL" in server.text()
+    assert f"(pid {killed}) was ended by SIGKILL" in server.text()
     after = workers(server)
     assert len(after) == 2
-    assert after & before == before - {victim}
+    assert after & before == before - {killed}
 
 
 async def test_sigterm_drains_every_process(server: Server) -> None:
@@ -107,8 +107,8 @@ async def test_sighup_replaces_the_processes_one_by_one(server: Server) -> None:
     await again.close()
 
 
-def told_of_old(server: Server) -> dict[str, float]:
-    """The figures of the processes that drain, or did so of late: their sums."""
+def statistics_of_old(server: Server) -> dict[str, float]:
+    """The statistics of processes that drain or have just drained, as sums."""
     text = httpx.get(f"{server.url}/metrics", headers=SECRET).text
     return {
         name: found.get("1-old", 0) + found.get("2-old", 0)
@@ -121,12 +121,12 @@ async def test_a_process_that_drains_is_reported_until_its_last_connection_ends(
 ) -> None:
     env = {"BEAM_DRAIN_BATCH": "1", "BEAM_DRAIN_SECONDS": "4"}
     server = beam_server("two processes", REDIS_URL=shared_redis.url, **env)
-    clients = [await join(server, f"u{n}", "told") for n in range(20)]
+    clients = [await join(server, f"u{n}", "drained") for n in range(20)]
     codes = asyncio.gather(*(close_code(client, 20) for client in clients))
-    told: list[dict[str, float]] = []
+    reports: list[dict[str, float]] = []
 
     def is_replaced() -> bool:
-        told.append(told_of_old(server))
+        reports.append(statistics_of_old(server))
         return server.text().count("was replaced") == 2
 
     assert server.process is not None
@@ -134,9 +134,9 @@ async def test_a_process_that_drains_is_reported_until_its_last_connection_ends(
     await asyncio.to_thread(wait_until, is_replaced, "both are replaced")
 
     assert set(await codes) == {1012}
-    assert max(each["beam_draining"] for each in told) == 2
-    assert max(each["beam_connections"] for each in told) > 1
-    last = told_of_old(server)
+    assert max(each["beam_draining"] for each in reports) == 2
+    assert max(each["beam_connections"] for each in reports) > 1
+    last = statistics_of_old(server)
     assert last["beam_connections"] == 0
     assert last["beam_connections_closed_total"] == 20
 

@@ -33,7 +33,7 @@ from tests.processes import (
 
 README = "README.md"
 PYTHON = ".venv/bin/python"
-# What runs each program of docs/tokens.md, and the name of its file.
+# The command and the file name for each program of docs/tokens.md.
 RUNTIMES = {
     "js": ("node", "tokens.mjs"),
     "python": ("python3", "tokens.py"),
@@ -44,7 +44,7 @@ RUNTIMES = {
 AT_HAND = [
     name for name, (does, _) in RUNTIMES.items() if shutil.which(does.split()[0])
 ]
-# What a proxy that ends TLS sends.
+# Headers of a proxy that terminates TLS.
 AS_PROXY = {
     "host": "beam.example.com",
     "x-forwarded-proto": "https",
@@ -56,7 +56,7 @@ SECRET = "a secret of thirty-two bytes or more"
 
 @pytest.fixture
 def hello(tmp_path: Path) -> Path:
-    """`hello.mjs` as the README has it, with its packages."""
+    """`hello.mjs` from the README, with its packages."""
     script = tmp_path / "hello.mjs"
     script.write_text(blocks(README, "js")[0])
     (tmp_path / "node_modules").symlink_to(NODE_FOLDER / "node_modules")
@@ -64,7 +64,7 @@ def hello(tmp_path: Path) -> Path:
 
 
 def environment(server: Server, **changes: str) -> dict[str, str]:
-    """What the README exports, for this server."""
+    """The variables that the README exports, for this server."""
     return (
         os.environ
         | {
@@ -110,13 +110,13 @@ async def test_the_javascript_example_talks_to_others(
         stdout=asyncio.subprocess.DEVNULL,
     )
 
-    heard = await event(bob, "new_msg")
+    received = await event(bob, "new_msg")
 
     example.kill()
     await example.wait()
     await bob.close()
-    assert heard["text"].startswith("hello from ")
-    assert heard["from"]["user_id"] == "ada"
+    assert received["text"].startswith("hello from ")
+    assert received["from"]["user_id"] == "ada"
 
 
 @pytest.mark.node
@@ -186,7 +186,7 @@ async def test_the_curl_example_reaches_a_room(beam_server: Serve) -> None:
 
 
 def production(folder: Path, redis: str, port: int) -> str:
-    """The block about production, for this machine: places differ, no more."""
+    """The block about production, with the paths and URLs of this test."""
     [block] = [one for one in blocks(README, "sh") if "createsuperuser" in one]
     for pasted, here in (
         (PYTHON, sys.executable),
@@ -194,7 +194,7 @@ def production(folder: Path, redis: str, port: int) -> str:
         ("redis://127.0.0.1:6379/0", redis),
         ("createsuperuser", "createsuperuser --noinput"),
         ("--host 0.0.0.0 --port 5000", f"--host 127.0.0.1 --port {port}"),
-        # So that a signal meets the server.
+        # So that signals reach the server and not the shell.
         (f"{sys.executable} manage.py beam_serve", "exec $0 manage.py beam_serve"),
     ):
         assert pasted in block
@@ -204,7 +204,7 @@ def production(folder: Path, redis: str, port: int) -> str:
 
 @contextmanager
 def running(script: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The script in a shell with nothing of Beam's in its environment."""
+    """The script in a shell without variables of Beam in its environment."""
     admin = {"USERNAME": "root", "EMAIL": "root@beam.test", "PASSWORD": "correct-horse"}
     env = {f"DJANGO_SUPERUSER_{name}": value for name, value in admin.items()}
     with log.open("wb") as out:
@@ -233,7 +233,7 @@ def test_the_production_block_serves(tmp_path: Path, shared_redis: RedisServer) 
         return False
 
     with running(production(tmp_path, shared_redis.url, port), log) as process:
-        wait_until(is_ready, f"the block serves; {log} tells more", 90)
+        wait_until(is_ready, f"the block serves; see {log}", 90)
         login = f"{url}/admin/login/"
         page = httpx.get(login, headers=AS_PROXY)
         cookie = page.headers["set-cookie"].partition(";")[0]

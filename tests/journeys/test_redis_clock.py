@@ -1,4 +1,4 @@
-"""Redis's clock jumps: nobody leaves, and the dead are still found."""
+"""The clock of Redis jumps: no member leaves, and dead processes are still found."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ pytestmark = pytest.mark.redis
 
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
-    """A Redis whose clock jumps when the test says so."""
+    """A Redis whose clock the test sets."""
     with jumping_redis() as server:
         yield server
 
 
 def now(server: RedisServer) -> int:
-    """Redis's clock, seconds."""
+    """The clock of Redis, in seconds."""
     with redis.Redis(port=server.port) as client:
         seconds, _ = client.time()
     return int(seconds)
@@ -58,7 +58,10 @@ async def test_no_member_leaves_when_the_clock_of_redis_jumps(
     own_redis.jump(jump)
     servers[2].kill()
     for room in (ada, bob):
-        await room.until(lambda room=room: room.gone == ["c:1"], "the dead one's leave")
+        await room.until(
+            lambda room=room: room.gone == ["c:1"],
+            "the leave of the dead process's member",
+        )
     for room in rooms:
         await room.leave()
     for server in servers:

@@ -1,4 +1,4 @@
-"""Every kind of Redis that the documentation says Beam runs on."""
+"""Beam runs on every kind of Redis that the documentation lists."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def start() -> Iterator[Start]:
         )
 
 
-async def works(serve: Serve, url: str) -> None:
-    """Two processes: members meet, talk, and are known to be gone."""
+async def assert_works(serve: Serve, url: str) -> None:
+    """Check presence, events and the end of a dead process, with two processes."""
     one, two = (serve(REDIS_URL=url, **QUICK) for _ in range(2))
     ada, bob = await enter(one, "ada"), await enter(two, "bob")
 
@@ -69,13 +69,13 @@ async def works(serve: Serve, url: str) -> None:
 async def test_beam_runs_on_redis_6_2_redis_7_and_valkey(
     beam_server: Serve, start: Start, find: Callable[[], str]
 ) -> None:
-    await works(beam_server, start(find()).url)
+    await assert_works(beam_server, start(find()).url)
 
 
 async def test_beam_connects_with_a_password(beam_server: Serve, start: Start) -> None:
     server = start(arguments=("--requirepass", "password"), login=":password@")
 
-    await works(beam_server, server.url)
+    await assert_works(beam_server, server.url)
 
 
 async def test_a_user_with_the_documented_rights_is_enough(
@@ -87,7 +87,7 @@ async def test_a_user_with_the_documented_rights_is_enough(
     with redis.Redis.from_url(server.url) as client:
         client.execute_command(*line.replace("PASSWORD", "password").split())
 
-    await works(beam_server, server.url.replace("//", "//beam:password@"))
+    await assert_works(beam_server, server.url.replace("//", "//beam:password@"))
 
 
 async def test_beam_connects_over_a_unix_socket(
@@ -96,7 +96,7 @@ async def test_beam_connects_over_a_unix_socket(
     path = tmp_path / "redis.sock"
     start(arguments=("--unixsocket", str(path)))
 
-    await works(beam_server, f"unix://{path}?db=1")
+    await assert_works(beam_server, f"unix://{path}?db=1")
 
 
 async def test_beam_connects_over_tls(
@@ -114,7 +114,7 @@ async def test_beam_connects_over_tls(
         arguments=(*arguments, "--tls-ca-cert-file", ca, "--tls-auth-clients", "no"),
     )
 
-    await works(beam_server, f"{server.url}?ssl_ca_certs={ca}")
+    await assert_works(beam_server, f"{server.url}?ssl_ca_certs={ca}")
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ async def test_beam_follows_the_sentinels_to_a_new_master(
     beam_server: Serve, sentinel: tuple[RedisServer, str]
 ) -> None:
     master, url = sentinel
-    # The Sentinel takes about as long as the others' leases.
+    # The Sentinel takes about as long as a lease of the other tests.
     lasting = QUICK | {"BEAM_LEASE_SECONDS": "15"}
     one, two = (beam_server(REDIS_URL=url, **lasting) for _ in range(2))
     ada, bob = await enter(one, "ada"), await enter(two, "bob")
@@ -158,7 +158,7 @@ async def test_beam_follows_the_sentinels_to_a_new_master(
     master.kill()
 
     for room in (ada, bob):
-        await room.until(lambda room=room: room.gaps > 0, "the gap is told", 30)
+        await room.until(lambda room=room: room.gaps > 0, "the gap", 30)
         await room.until(lambda room=room: room.here == ["ada:1", "bob:1"], "presence")
     assert httpx.get(f"{one.url}/readyz").status_code == 200
     assert (await ada.push(n=1))["status"] == "ok"
@@ -169,7 +169,7 @@ async def test_beam_follows_the_sentinels_to_a_new_master(
 
 
 def test_a_url_that_cannot_be_read_stops_the_start() -> None:
-    told = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "manage.py", "beam_serve", "--port", str(free_port())],
         cwd=ROOT,
         env=os.environ
@@ -181,6 +181,6 @@ def test_a_url_that_cannot_be_read_stops_the_start() -> None:
         check=False,
     )
 
-    assert told.returncode == 1
-    assert "REDIS_URL: what it begins with is none of redis, rediss" in told.stderr
-    assert "Traceback" not in told.stderr
+    assert ended.returncode == 1
+    assert "REDIS_URL: what it begins with is none of redis, rediss" in ended.stderr
+    assert "Traceback" not in ended.stderr

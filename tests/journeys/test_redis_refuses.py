@@ -1,4 +1,4 @@
-"""Redis answers and refuses writes: an outage of its kind, and what comes after it."""
+"""Redis answers and refuses writes: the outage is reported, presence exact after it."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ REFUSALS = {
 
 
 def operate(server: RedisServer, commands: Commands) -> None:
-    """What only an operator does."""
+    """Run commands that only operators use."""
     with redis.Redis(port=server.port) as client:
         for command in commands:
             client.execute_command(*command)
@@ -102,11 +102,11 @@ def own_redis() -> Iterator[RedisServer]:
     with redis_server(login=LOGIN) as server:
         operate(server, [tuple(line.replace("PASSWORD", "password").split())])
         yield server
-        # Else it does not end where it cannot write.
+        # Else it would not stop without a snapshot.
         operate(server, [_set("save", "")])
 
 
-async def ask(room: Room, name: str, payload: Any) -> Any:
+async def push(room: Room, name: str, payload: Any) -> Any:
     """Push an event of any name; the reply."""
     count = len(room.replies)
     await room.socket.send(json.dumps(["1", "8", "room:r", name, payload]))
@@ -115,13 +115,13 @@ async def ask(room: Room, name: str, payload: Any) -> Any:
 
 
 async def get(server: Server, path: str) -> httpx.Response:
-    """A GET with the secret, in a thread."""
+    """Send a GET with the secret."""
     url = f"{server.url}{path}"
     return await asyncio.to_thread(httpx.get, url, headers=SECRET, timeout=5)
 
 
 async def eventually(condition: Callable[[], Any], what: str) -> None:
-    """Wait in a thread, for as long as a recovery may take."""
+    """Wait for a condition, as long as a recovery may take."""
     await asyncio.to_thread(wait_until, condition, what, RECOVERY_SECONDS)
 
 
@@ -136,12 +136,12 @@ def unready(server: Server) -> bool:
 
 
 def has(server: Server, known: dict[str, list[int]]) -> bool:
-    """Whether these are the members, by REST."""
+    """Whether the REST API lists these members."""
     return members(server) == known
 
 
 def members(server: Server) -> dict[str, Any] | None:
-    """Session -> `n` of its meta, by REST; None while that is refused."""
+    """The `n` of each session's metas, by REST; None if the request is refused."""
     url = f"{server.url}/api/v1/rooms/r/presence"
     answer = httpx.get(url, headers=SECRET, timeout=5)
     if answer.status_code != 200:
@@ -152,8 +152,8 @@ def members(server: Server) -> dict[str, Any] | None:
     }
 
 
-async def newcomer(server: Server) -> dict[str, Any]:
-    """Session -> `n` of its meta, as the next to join is told; `d` joins and goes."""
+async def state_of_a_join(server: Server) -> dict[str, Any]:
+    """The `n` of each session's metas in the state that a new member `d` gets."""
     token = jwt_tokens.mint_user("d", 60)
     url = f"{server.socket_url}/websocket?vsn=2.0.0&user_token={token}"
     async with connect(url, proxy=None) as socket:
@@ -181,8 +181,8 @@ def sessions(state: dict[str, Any]) -> list[str]:
     return sorted({key for _, key in pairs(state)})
 
 
-async def outage_is_seen(servers: list[Server], kind: str) -> None:
-    """By probes, metrics, callers and clients, with its kind."""
+async def assert_reported(servers: list[Server], kind: str) -> None:
+    """Check that probes, metrics, the API and joins report the outage."""
     for server in servers:
         await eventually(partial(unready, server), "unready")
         answer = await get(server, "/readyz")
@@ -215,11 +215,11 @@ async def pair(beam_server: Serve, own_redis: RedisServer) -> Any:
 
 async def update(room: Room, n: int) -> Any:
     """Give a member a meta; the reply."""
-    return await ask(room, "presence_update", {"meta": {"n": n}})
+    return await push(room, "presence_update", {"meta": {"n": n}})
 
 
 async def begin(server: RedisServer, refusal: Refusal) -> None:
-    """Have Redis refuse writes from now on."""
+    """Make Redis refuse writes."""
     if refusal.kind == "MISCONF":
         assert server.folder is not None
         # A directory of this name makes each snapshot fail.
@@ -229,20 +229,20 @@ async def begin(server: RedisServer, refusal: Refusal) -> None:
         await eventually(lambda: snapshot_failed(server), "the snapshot fails")
 
 
-async def presence_is_exact(
+async def assert_exact(
     servers: list[Server], rooms: list[Room], known: dict[str, list[int]]
 ) -> None:
-    """For callers, for who joins now, and for who was there all the time."""
+    """Check presence by REST, for a new member, and for the members that stayed."""
     for server in servers:
         await eventually(partial(ready, server), "ready")
         await eventually(partial(has, server, known), "exact")
-        assert await newcomer(server) == known
+        assert await state_of_a_join(server) == known
     for room in rooms:
         await room.until(lambda room=room: room.here == [*known], "exact", 10)
 
 
-def logged_once(server: Server, kind: str) -> None:
-    """The outage, its kind and its end."""
+def assert_logged_once(server: Server, kind: str) -> None:
+    """Check that the log has the outage, its kind and its end, once each."""
     text = server.text()
     lines = [line for line in text.splitlines() if "Redis refuses" in line]
     assert len(lines) == 1, text
@@ -260,9 +260,9 @@ async def test_redis_that_refuses_writes_is_an_outage_and_no_member_leaves(
     refusal = REFUSALS[name]
 
     await begin(own_redis, refusal)
-    # At once, before anything has noticed: it is done, or refused.
+    # Before the outage is detected an update is done or refused.
     replies = [await update(room, 10 + n) for n, room in enumerate((ada, bob))]
-    await outage_is_seen(servers, refusal.kind)
+    await assert_reported(servers, refusal.kind)
     await cat.leave()
     assert (await update(bob, 20))["response"] == {"reason": "unavailable"}
     await asyncio.sleep(2.0)  # longer than a lease
@@ -270,11 +270,11 @@ async def test_redis_that_refuses_writes_is_an_outage_and_no_member_leaves(
 
     metas = [10 * (reply["status"] == "ok") + n for n, reply in enumerate(replies)]
     known = {"a:1": [metas[0]], "b:1": [metas[1]]}
-    await presence_is_exact(servers, [ada, bob], known)
+    await assert_exact(servers, [ada, bob], known)
     for room in (ada, bob):
         assert set(room.gone) <= {"c:1", "d:1"}
     for server in servers:
-        logged_once(server, refusal.kind)
+        assert_logged_once(server, refusal.kind)
 
 
 def snapshot_failed(server: RedisServer) -> bool:
@@ -285,10 +285,10 @@ def snapshot_failed(server: RedisServer) -> bool:
 
 
 class Proxy:
-    """A TCP proxy in front of one of several servers; it cuts nothing by itself."""
+    """A TCP proxy in front of one of several servers; open connections stay."""
 
     def __init__(self, port: int) -> None:
-        """`port`: of the server that it leads to at first."""
+        """`port`: the port of the first server."""
         self.to = port
         self.port = 0
         self._pumps: list[asyncio.Task[None]] = []
@@ -302,7 +302,7 @@ class Proxy:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        # One that was just accepted is not among the pumps yet.
+        # A connection that was just accepted has no pumps yet.
         await asyncio.sleep(0)
         await asyncio.gather(*self._accepting, return_exceptions=True)
         for pump in self._pumps:
@@ -338,13 +338,13 @@ async def proxied() -> AsyncIterator[tuple[Proxy, RedisServer, RedisServer]]:
     """A proxy that leads to a master, and the master's replica."""
     with redis_server() as master, redis_server() as replica:
         operate(replica, [("REPLICAOF", "127.0.0.1", str(master.port))])
-        await eventually(lambda: follows(replica), "the replica has everything")
+        await eventually(lambda: follows(replica), "the replica is in sync")
         async with Proxy(master.port) as proxy:
             yield proxy, master, replica
 
 
 def follows(replica: RedisServer) -> bool:
-    """Whether a replica has what its master has."""
+    """Whether a replica is in sync with its master."""
     with redis.Redis(port=replica.port) as client:
         info: Any = client.info("replication")
     return bool(info.get("master_link_status") == "up")
@@ -364,19 +364,19 @@ async def test_beam_leaves_a_demoted_master_behind_a_proxy(
 
     operate(new, [("REPLICAOF", "NO", "ONE")])
     operate(old, [("REPLICAOF", "127.0.0.1", str(new.port))])
-    await outage_is_seen(servers, "READONLY")
-    # Connections that are open stay where they are.
+    await assert_reported(servers, "READONLY")
+    # Open connections still lead to the old master.
     proxy.to = new.port
 
     known = {"a:1": [0], "b:1": [1]}
-    await presence_is_exact(servers, [ada, bob], known)
+    await assert_exact(servers, [ada, bob], known)
     assert (await ada.push(n=7))["status"] == "ok"
     await bob.until(lambda: [m["n"] for m in bob.other] == [7], "the message")
     for room in (ada, bob):
         assert set(room.gone) <= {"d:1"}
         await room.leave()
     for server in servers:
-        logged_once(server, "READONLY")
+        assert_logged_once(server, "READONLY")
     with redis.Redis(port=old.port) as client:
         clients: Any = client.client_list(_type="pubsub")
         assert clients == []

@@ -1,4 +1,4 @@
-"""The server as an operator sees it: start, limits, drain."""
+"""Start, handshakes, limits and drain of a server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KINDS = ["beam", "daphne", "uvicorn"]
 
 
 async def join(server: Server, user_id: str, room_id: str) -> ClientConnection:
-    """A connection whose user has joined a room and seen itself there."""
+    """A connection that has joined a room, and received its own presence."""
     token = jwt_tokens.mint_user(user_id, 60)
     url = f"{server.socket_url}/websocket?vsn=2.0.0&user_token={token}"
     client = await connect(url, max_size=None, ping_interval=None, proxy=None)
@@ -46,9 +46,9 @@ async def event(client: ClientConnection, name: str) -> Any:
 
 
 async def close_code(client: ClientConnection, seconds: float = 5) -> int | None:
-    """The code of the server's close frame; None where the connection dropped.
+    """The code of the server's close frame; None if the connection was dropped.
 
-    `seconds`: how long it may be silent before.
+    `seconds`: how long to wait for each frame.
     """
     try:
         while True:
@@ -82,7 +82,7 @@ async def test_members_talk_and_a_backend_reaches_them(
 
 
 async def handshake(url: str) -> tuple[int, str | None]:
-    """The status of an opening handshake, and when to try again."""
+    """The status and the `Retry-After` of an opening handshake."""
     try:
         async with connect(url, proxy=None):
             return 101, None
@@ -91,7 +91,7 @@ async def handshake(url: str) -> tuple[int, str | None]:
         return response.status_code, response.headers.get("retry-after")
 
 
-# Plain daphne has no words for it: 403, and no path with two slashes in front.
+# Plain daphne always answers 403, and cannot read a path that begins with `//`.
 @pytest.mark.parametrize("kind", ["beam", "uvicorn"])
 async def test_a_refused_handshake_has_its_own_status(
     beam_server: Serve, kind: str
@@ -142,7 +142,7 @@ async def test_a_client_that_disconnects_during_its_handshake_leaves_nothing_beh
             await failing.send("no frame")
             await close_code(failing)
 
-    # The next waits for 0.8 s.
+    # The next handshake is delayed by 0.8 s.
     with pytest.raises(TimeoutError):
         await connect(url, proxy=None, open_timeout=0.5)
     async with connect(url, proxy=None) as again:
@@ -192,12 +192,12 @@ async def test_only_the_client_that_stops_reading_is_closed(
         frame = ["1", str(n + 2), "room:r", "new_msg", payload | {"n": n}]
         await ada.send(json.dumps(frame))
         async with asyncio.timeout(5):
-            while (heard := json.loads(await bob.recv()))[3] != "new_msg":
-                left |= set(heard[4].get("leaves", ()))
-        assert heard[4]["n"] == n
+            while (received := json.loads(await bob.recv()))[3] != "new_msg":
+                left |= set(received[4].get("leaves", ()))
+        assert received[4]["n"] == n
         assert (await event(ada, "phx_reply"))["status"] == "ok"
 
-    # At once, although it never answers the close frame.
+    # The leave is sent at once, although the client never answers the close frame.
     assert "slow:1" in left
     async with httpx.AsyncClient() as http:
         scraped = await http.get(
@@ -205,7 +205,7 @@ async def test_only_the_client_that_stops_reading_is_closed(
         )
     closes = 'connections_closed_total{process="1",reason="slow_consumer"} 1.0'
     assert closes in scraped.text
-    # The event that was too much; then it was out of the room.
+    # Only the event above the limit: after it the client had left the room.
     assert 'events_dropped_total{process="1"} 1.0' in scraped.text
     slow.transport.abort()
     await slow.wait_closed()
@@ -255,7 +255,7 @@ def test_many_clients_that_connect_at_once_are_accepted_at_first_try(
     with ExitStack() as stack:
         server.process.send_signal(signal.SIGSTOP)
         stack.callback(server.process.send_signal, signal.SIGCONT)
-        # Nobody accepts now; a connection that finds no room waits for a second.
+        # No process accepts now; a connection beyond the backlog waits for a second.
         for _ in range(300):
             client = socket.create_connection(("127.0.0.1", server.port), timeout=0.9)
             stack.enter_context(client)

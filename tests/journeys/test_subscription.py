@@ -1,4 +1,4 @@
-"""A subscription that is open and delivers nothing: found, made again, announced."""
+"""A subscription that is open and delivers nothing is detected and made again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WITHIN_SECONDS = 10.0
 
 @pytest.fixture
 async def proxy(own_redis: RedisServer) -> AsyncIterator[Proxy]:
-    """What stands between one of the processes and Redis."""
+    """A proxy between one of the processes and Redis."""
     async with proxy_to(own_redis.port) as proxy:
         yield proxy
 
@@ -41,7 +41,7 @@ async def two(beam_server: Serve, own_redis: RedisServer, proxy: Proxy) -> Two:
 
 
 async def enter(server: Server, user_id: str) -> Room:
-    """A member of the room `r` that knows who is here."""
+    """A member of the room `r` that has received the state."""
     room = Room(await rejoin(server, user_id))
     await room.until(lambda: room.states == 1, "the state")
     return room
@@ -49,15 +49,15 @@ async def enter(server: Server, user_id: str) -> Room:
 
 async def subscribed(proxy: Proxy) -> Line:
     """The subscribed connection of the process behind the proxy."""
-    lines = proxy.that_said(b"SUBSCRIBE")
+    lines = proxy.that_sent(b"SUBSCRIBE")
     while len(lines) != 1:
         await asyncio.sleep(0.01)
-        lines = proxy.that_said(b"SUBSCRIBE")
+        lines = proxy.that_sent(b"SUBSCRIBE")
     return lines[0]
 
 
 async def publish(server: Server, first: int, count: int) -> None:
-    """Events of a backend."""
+    """Send numbered events as a backend."""
     async with httpx.AsyncClient(base_url=server.url, headers=SECRET) as http:
         for number in range(first, first + count):
             body = {"room_id": "r", "payload": {"n": number}}
@@ -66,21 +66,21 @@ async def publish(server: Server, first: int, count: int) -> None:
 
 
 async def readiness(server: Server) -> tuple[int, str]:
-    """What `/readyz` answers, and what it says of the subscription."""
+    """The status of `/readyz`, and its check of the subscription."""
     async with httpx.AsyncClient() as http:
         answer = await http.get(f"{server.url}/readyz")
     return answer.status_code, answer.json()["checks"]["subscription"]
 
 
 async def until_ready(server: Server, *wanted: object) -> None:
-    """Wait for what `/readyz` says."""
+    """Wait until `readiness` returns this."""
     async with asyncio.timeout(WITHIN_SECONDS):
         while await readiness(server) != wanted:  # noqa: ASYNC110 - polled as balancers do
             await asyncio.sleep(0.1)
 
 
 async def reconnects(server: Server) -> float:
-    """The counter."""
+    """The counter of reconnects, for all reasons."""
     async with httpx.AsyncClient() as http:
         answer = await http.get(f"{server.url}/metrics", headers=SECRET)
     return sum(
@@ -90,8 +90,8 @@ async def reconnects(server: Server) -> float:
     )
 
 
-async def is_settled(rooms: list[Room], here: list[str]) -> None:
-    """Everybody sees who is here, and hears everybody."""
+async def assert_complete(rooms: list[Room], here: list[str]) -> None:
+    """Check that all members see each other and receive each other's messages."""
     for room in rooms:
         await room.until(lambda room=room: room.here == here, f"{here} are here")
     for number, room in enumerate(rooms, 1_000):
@@ -106,14 +106,14 @@ async def is_settled(rooms: list[Room], here: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "way", [{"up": False}, {"down": False}, {}], ids=["to us", "from us", "both"]
+    "way", [{"up": False}, {"down": False}, {}], ids=["from Redis", "to Redis", "both"]
 )
 async def test_members_that_lost_events_are_notified_within_10_seconds(
     two: Two, proxy: Proxy, way: dict[str, bool]
 ) -> None:
     one, other = two
     ada, bob = await enter(one, "ada"), await enter(other, "bob")
-    await is_settled([ada, bob], ["ada:1", "bob:1"])
+    await assert_complete([ada, bob], ["ada:1", "bob:1"])
     line = await subscribed(proxy)
     before = len(ada.other)
 
@@ -121,12 +121,12 @@ async def test_members_that_lost_events_are_notified_within_10_seconds(
     began = time.monotonic()
     await publish(other, 0, EVENTS)
 
-    await bob.until(lambda: len(bob.other) >= EVENTS, "the events, elsewhere")
+    await bob.until(lambda: len(bob.other) >= EVENTS, "the events on the other process")
     await ada.until(lambda: ada.gaps == 1, "the gap", WITHIN_SECONDS)
     assert time.monotonic() - began < WITHIN_SECONDS
     assert len(ada.other) - before in (0, EVENTS)
     assert await readiness(one) == (200, "ok")
-    await is_settled([ada, bob], ["ada:1", "bob:1"])
+    await assert_complete([ada, bob], ["ada:1", "bob:1"])
     assert (ada.left, bob.left, bob.gaps) == ([], [], 0)
     assert (await reconnects(one), await reconnects(other)) == (1, 0)
     assert one.text().count("The subscription to Redis failed") == 1
@@ -141,23 +141,23 @@ async def test_joins_and_leaves_during_the_freeze_are_seen_afterwards(
     one, other = two
     ada, bob = await enter(one, "ada"), await enter(other, "b")
     cat = await enter(other, "cat")
-    await is_settled([ada, bob, cat], ["ada:1", "b:1", "cat:1"])
+    await assert_complete([ada, bob, cat], ["ada:1", "b:1", "cat:1"])
     line = await subscribed(proxy)
 
     line.freeze()
     began = time.monotonic()
     await cat.leave()
     dan = await enter(other, "dan")
-    await bob.until(lambda: bob.here == ["ada:1", "b:1", "dan:1"], "elsewhere")
+    await bob.until(lambda: bob.here == ["ada:1", "b:1", "dan:1"], "the other process")
 
     await ada.until(
         lambda: ada.gaps == 1 and ada.here == ["ada:1", "b:1", "dan:1"],
-        "who is here",
+        "presence",
         WITHIN_SECONDS,
     )
     assert time.monotonic() - began < WITHIN_SECONDS
     line.thaw()
-    await is_settled([ada, bob, dan], ["ada:1", "b:1", "dan:1"])
+    await assert_complete([ada, bob, dan], ["ada:1", "b:1", "dan:1"])
     for room in (ada, bob, dan):
         await room.leave()
 
@@ -167,12 +167,12 @@ async def test_a_process_is_not_ready_while_its_subscription_is_frozen(
 ) -> None:
     one, other = two
     ada, bob = await enter(one, "ada"), await enter(other, "bob")
-    await is_settled([ada, bob], ["ada:1", "bob:1"])
+    await assert_complete([ada, bob], ["ada:1", "bob:1"])
     (await subscribed(proxy)).freeze()
     proxy.freezes_new = True
 
     async with asyncio.timeout(WITHIN_SECONDS):
-        # For the subscription, or for Redis: what comes to be known first.
+        # Because of the subscription or of Redis, whichever is detected first.
         while (await readiness(one))[0] != 503:  # noqa: ASYNC110 - polled as balancers do
             await asyncio.sleep(0.1)
     assert (await readiness(other))[0] == 200
@@ -182,7 +182,7 @@ async def test_a_process_is_not_ready_while_its_subscription_is_frozen(
 
     await ada.until(lambda: ada.gaps > 0, "the gap")
     await until_ready(one, 200, "ok")
-    await is_settled([ada, bob], ["ada:1", "bob:1"])
+    await assert_complete([ada, bob], ["ada:1", "bob:1"])
     assert bob.left == []
     for room in (ada, bob):
         await room.leave()

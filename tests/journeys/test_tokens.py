@@ -1,4 +1,4 @@
-"""Tokens as backends of other languages make them, at a real server."""
+"""Tokens as backends in other languages make them, at a real server."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SECRET = settings.TOKEN_SECRETS[0]
 
 
 def token(**claims: Any) -> str:
-    """A token with these claims, good for a minute unless they say otherwise."""
+    """A token with these claims, valid for a minute by default."""
     return jwt.encode({"exp": int(time.time()) + 60, **claims}, SECRET, "HS256")
 
 
 def opened(server: Server, user_token: str) -> connect:
-    """A connection of the holder of a user token."""
+    """A connection with a user token."""
     query = f"vsn=2.0.0&user_token={user_token}"
     return connect(f"{server.socket_url}/websocket?{query}", proxy=None)
 

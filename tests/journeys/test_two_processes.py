@@ -1,4 +1,4 @@
-"""Two daphne processes over a real redis-server: one service."""
+"""Two server processes over a real redis-server are one service."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ class Disturbances:
         proxy = self._deployment.proxy.proxy
         frozen = self._deployment.proxy.freeze(b"SUBSCRIBE")
         deadline = time.monotonic() + FREEZE_SECONDS
-        while not set(proxy.that_said(b"SUBSCRIBE")) - set(frozen):
+        while not set(proxy.that_sent(b"SUBSCRIBE")) - set(frozen):
             if time.monotonic() > deadline:
                 text = (
                     f"a frozen subscription was not replaced within {FREEZE_SECONDS} s"

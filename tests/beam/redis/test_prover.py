@@ -55,7 +55,7 @@ async def test_a_subscription_that_delivers_is_kept(behind: Any, renewed: Any) -
 async def test_a_frozen_subscription_is_replaced_and_the_gap_is_announced(
     behind: Any, proxy: Proxy, renewed: Any, way: dict[str, bool]
 ) -> None:
-    [line] = proxy.that_said(b"SUBSCRIBE")
+    [line] = proxy.that_sent(b"SUBSCRIBE")
     line.freeze(**way)
 
     with pytest.raises(redis.SubscriptionLost):
@@ -75,7 +75,7 @@ async def test_a_frozen_subscription_is_replaced_and_the_gap_is_announced(
 async def test_messages_that_waited_in_a_frozen_subscription_are_not_delivered(
     behind: Any, proxy: Proxy
 ) -> None:
-    [line] = proxy.that_said(b"SUBSCRIBE")
+    [line] = proxy.that_sent(b"SUBSCRIBE")
     line.freeze()
     await publish(1)
     with pytest.raises(redis.SubscriptionLost):
@@ -95,7 +95,7 @@ async def test_a_frozen_subscription_is_detected_without_a_call(
 ) -> None:
     settings.BEAM = settings.BEAM | {"lease_renew": 0.2}
     behind.prover.doubt()
-    [line] = proxy.that_said(b"SUBSCRIBE")
+    [line] = proxy.that_sent(b"SUBSCRIBE")
 
     line.freeze()
 
@@ -112,7 +112,7 @@ async def test_a_subscription_that_cannot_send_is_replaced_although_events_arriv
             await asyncio.sleep(0.01)
 
     publishing = asyncio.create_task(publish_often())
-    [line] = proxy.that_said(b"SUBSCRIBE")
+    [line] = proxy.that_sent(b"SUBSCRIBE")
     line.freeze(down=False)
 
     with pytest.raises(redis.SubscriptionLost):
@@ -125,7 +125,7 @@ async def test_a_subscription_that_cannot_send_is_replaced_although_events_arriv
 async def test_a_join_without_a_confirmation_starts_a_proof(
     behind: Any, proxy: Proxy
 ) -> None:
-    [line] = proxy.that_said(b"SUBSCRIBE")
+    [line] = proxy.that_sent(b"SUBSCRIBE")
     line.freeze()
 
     with pytest.raises(redis.NoAnswer):
@@ -141,7 +141,7 @@ async def test_a_frozen_publishing_connection_is_an_outage(
     behind: Any, proxy: Proxy, renewed: Any
 ) -> None:
     await publish(1)
-    for line in proxy.that_said(b"PUBLISH"):
+    for line in proxy.that_sent(b"PUBLISH"):
         line.freeze()
 
     with pytest.raises(redis.Unavailable):
@@ -160,7 +160,7 @@ async def test_a_subscription_is_kept_while_redis_itself_does_not_answer(
 ) -> None:
     await redis.client().ping()
     for line in proxy.lines:
-        if b"PUBLISH" not in line.said:
+        if b"PUBLISH" not in line.sent:
             line.freeze()
 
     with pytest.raises(redis.NoAnswer):
@@ -199,7 +199,7 @@ async def waiting_proof(shard: Any) -> asyncio.Task[None]:
 async def test_a_lag_of_the_loop_does_not_fail_a_proof(
     behind: Any, proxy: Proxy, renewed: Any
 ) -> None:
-    [line] = proxy.that_said(b"SUBSCRIBE")
+    [line] = proxy.that_sent(b"SUBSCRIBE")
     line.freeze()
     proving = await waiting_proof(behind)
 
@@ -277,7 +277,7 @@ async def test_a_connection_that_was_closed_on_purpose_is_no_outage(
 async def test_a_proof_has_no_result_if_the_connection_is_cut(
     behind: Any, proxy: Proxy, renewed: Any
 ) -> None:
-    [line] = proxy.that_said(b"SUBSCRIBE")
+    [line] = proxy.that_sent(b"SUBSCRIBE")
     line.freeze()
     proving = await waiting_proof(behind)
 

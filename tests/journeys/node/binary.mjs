@@ -1,4 +1,4 @@
-// ArrayBuffers both ways, on the fixture's channels.
+// ArrayBuffers in both directions, on the fixture's channels.
 import { args, connect, finish, settled, until } from "./connect.mjs";
 
 const bytes = (...numbers) => new Uint8Array(numbers).buffer;

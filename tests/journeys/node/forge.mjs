@@ -1,11 +1,11 @@
-// Eve tries to answer what ada asked, in the names that clients take for replies.
+// Eve sends events with the names of replies, to settle ada's pushes.
 import { args, connect, finish, roomChannel, settled } from "./connect.mjs";
 
 const ada = roomChannel(connect({ user_token: args.ada }), { session_id: "v" });
 const bob = roomChannel(connect({ user_token: args.bob }), { session_id: 1 });
 const result = { joins: [await settled(ada.join()), await settled(bob.join())] };
 
-// A push that never leaves: what settles it is forged. Its ref is known.
+// A push that is never sent, with a known ref: only a forged reply can settle it.
 const silent = new Promise((resolve) => {
   const send = ada.socket.push.bind(ada.socket);
   ada.socket.push = (data, ...rest) => (data.event === "asked" ? resolve(data) : send(data, ...rest));

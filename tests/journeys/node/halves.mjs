@@ -1,4 +1,4 @@
-// Half an emoji, as `"😀".slice(0, 1)` makes one: in a join's meta, and in a message.
+// Half a surrogate pair, as `"😀".slice(0, 1)` makes one: in a meta, and in a message.
 import { args, connect, finish, roomChannel, settled, until } from "./connect.mjs";
 
 const HALF = "😀".slice(0, 1);

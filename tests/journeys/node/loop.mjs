@@ -1,5 +1,5 @@
 // A client whose every message closes its connection: V1 objects on a V2 socket, as an
-// application with a serializer of another age sends them. It connects again at once.
+// application with an old serializer sends them. It reconnects at once.
 import { args, connect, finish, roomChannel, settled, until } from "./connect.mjs";
 
 const FIRST_MS = 4_000;
@@ -22,7 +22,7 @@ began = Date.now();
 await until("some more to pass", () => Date.now() - began > THEN_MS);
 result.then = result.opens - result.first;
 
-// Another user, from the same address, is connected at once.
+// Another user of the same client IP connects at once.
 began = Date.now();
 const eve = connect({ user_token: args.eve });
 await until("another user to connect", () => eve.isConnected());

@@ -1,4 +1,4 @@
-// The Presence class: sessions, connections, updates, every way to leave.
+// The Presence class: sessions, connections, updates, every kind of leave.
 import { spawn } from "node:child_process";
 import { args, connect, finish, Presence, roomChannel, settled, until } from "./connect.mjs";
 

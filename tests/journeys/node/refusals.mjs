@@ -1,4 +1,4 @@
-// Tokens that are not good: the handshake and the join.
+// Invalid tokens: in the handshake and in joins.
 import { args, connect, finish, roomChannel, settled, until, WebSocket } from "./connect.mjs";
 
 const result = {};

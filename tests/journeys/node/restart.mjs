@@ -1,4 +1,4 @@
-// The server restarts: the client comes back by itself, with its presence.
+// The server restarts: the client rejoins by itself, with its presence.
 import { args, connect, finish, Presence, roomChannel, settled, until } from "./connect.mjs";
 
 const socket = connect({ user_token: args.ada });

@@ -6,7 +6,7 @@ const now = () => performance.now();
 let replaced = false;
 process.stdin.once("data", () => { replaced = true; });
 
-const longest = { away: 0, absent: 0 };
+const longest = { disconnected: 0, absent: 0 };
 const refused = {};
 let answered = 0;
 
@@ -45,7 +45,7 @@ const complete = (member) => {
 };
 for (const member of members) {
   member.channel.join().receive("ok", () => {
-    if (member.lost !== null) longest.away = Math.max(longest.away, now() - member.lost);
+    if (member.lost !== null) longest.disconnected = Math.max(longest.disconnected, now() - member.lost);
     member.lost = null;
   });
 }

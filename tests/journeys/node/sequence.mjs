@@ -1,4 +1,4 @@
-// One member listens here; 500 numbered messages come from elsewhere.
+// A member sends 500 numbered messages to a member on another process.
 import { args, connect, finish, Presence, roomChannel, settled, until } from "./connect.mjs";
 
 const sender = connect({ user_token: args.ada }), bob = connect({ user_token: args.bob }, {});

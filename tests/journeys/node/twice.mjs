@@ -1,4 +1,4 @@
-// Two Channel objects for one topic on one socket: the second takes over.
+// Two Channel objects for one topic on one socket: the second replaces the first.
 import { args, connect, finish, Presence, roomChannel, settled, until } from "./connect.mjs";
 
 const socket = connect({ user_token: args.ada });
