@@ -1,4 +1,4 @@
-"""The client for Python backends: what it sends, tries again, and raises."""
+"""The client for Python backends: requests, retries, exceptions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DETAILS = {"room_id": "r", "sessions": 2, "users": 1, "open": True, "limits": {}
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that were due; none is waited for."""
+    """The pauses of the client, which do not wait."""
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -50,22 +50,22 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 class Script:
-    """A server that answers by a list: a status, with headers, or a body, or an error.
+    """A server that sends the given answers: a status, headers, a body, or an error.
 
-    An answer may be one of httpx's, too.
+    An answer may also be an `httpx.Response`.
     """
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
-        self.asked: list[httpx.Request] = []
+        self.requests: list[httpx.Request] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
+        self.requests.append(request)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         if isinstance(answer, httpx.Response):
-            # A new one: httpx binds a response to the client that read it.
+            # A new response: httpx binds one to the client that read it.
             headers, content = answer.headers, answer.content
             return httpx.Response(answer.status_code, headers=headers, content=content)
         if isinstance(answer, dict):
@@ -78,12 +78,12 @@ class Script:
         )
 
     def beam(self, **options: Any) -> Beam:
-        """A client of it."""
+        """A client of this server."""
         transport = httpx.MockTransport(self)
         return Beam("http://beam", secret="s", transport=transport, **options)
 
     def async_beam(self, **options: Any) -> AsyncBeam:
-        """The other client of it."""
+        """An async client of this server."""
         transport = httpx.MockTransport(self)
         return AsyncBeam("http://beam", key="k", transport=transport, **options)
 
@@ -112,12 +112,12 @@ async def test_retries_have_the_same_idempotency_key(
     await other.async_beam().publish("r")
 
     for script in (server, other):
-        keys = {request.headers["Idempotency-Key"] for request in script.asked}
-        assert len(script.asked) == len(answers)
+        keys = {request.headers["Idempotency-Key"] for request in script.requests}
+        assert len(script.requests) == len(answers)
         assert len(keys) == 1
     assert len(no_pauses) == 2 * (len(answers) - 1)
-    assert server.asked[0].headers["secret"] == "s"
-    assert other.asked[0].headers["Authorization"] == "Bearer k"
+    assert server.requests[0].headers["secret"] == "s"
+    assert other.requests[0].headers["Authorization"] == "Bearer k"
 
 
 def test_every_call_has_its_own_idempotency_key() -> None:
@@ -127,7 +127,7 @@ def test_every_call_has_its_own_idempotency_key() -> None:
     beam.publish("r")
     beam.publish("r")
 
-    keys = {request.headers["Idempotency-Key"] for request in server.asked}
+    keys = {request.headers["Idempotency-Key"] for request in server.requests}
     assert len(keys) == 2
 
 
@@ -164,7 +164,7 @@ async def test_a_retry_after_above_max_wait_raises_at_once(
         Script((429, {"Retry-After": "9" * 400})).beam(max_wait=240).publish("r")
 
     assert no_pauses == []
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 async def test_max_wait_limits_the_sum_of_all_pauses(
@@ -182,9 +182,9 @@ async def test_max_wait_limits_the_sum_of_all_pauses(
     assert no_pauses == [6.0, 6.0, 6.0]
 
 
-@pytest.mark.parametrize("told", ["soon", "²", "-3", "1.5", ""])
-def test_an_invalid_retry_after_is_ignored(no_pauses: list[float], told: str) -> None:
-    Script((503, {"Retry-After": told.encode()}), 200).beam().publish("r")
+@pytest.mark.parametrize("header", ["soon", "²", "-3", "1.5", ""])
+def test_an_invalid_retry_after_is_ignored(no_pauses: list[float], header: str) -> None:
+    Script((503, {"Retry-After": header.encode()}), 200).beam().publish("r")
 
     assert 0 < no_pauses[0] <= 0.2
 
@@ -201,7 +201,7 @@ async def test_other_statuses_are_raised_at_once(status: int) -> None:
     assert (error.status, error.code, error.message) == (status, "some_code", "why")
     assert error.fields == {"a": ["is missing"]}
     assert not isinstance(error, Unavailable)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("answer", [429, 502, 503, 504, REFUSED])
@@ -231,7 +231,7 @@ async def test_a_redirect_is_an_error(status: int) -> None:
 
     assert (caught.value.status, caught.value.code) == (status, "redirected")
     assert "https://beam.example.com/" in str(caught.value)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 CALLS: dict[str, tuple[Any, ...]] = {
@@ -247,7 +247,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
 
 
 async def every_call(answer: Any) -> dict[str, BeamError]:
-    """What every call of either client raises at an answer."""
+    """The error that each call of both clients raises for an answer."""
     caught = {}
     for name, given in CALLS.items():
         with pytest.raises(BeamError) as error:
@@ -369,7 +369,7 @@ def test_rooms_come_page_by_page() -> None:
     server = Script(*pages)
 
     assert [room.room_id for room in server.beam().rooms("p")] == ["a", "b"]
-    assert [dict(request.url.params) for request in server.asked] == [
+    assert [dict(request.url.params) for request in server.requests] == [
         {"prefix": "p", "cursor": "", "limit": "1000"},
         {"prefix": "p", "cursor": "next", "limit": "1000"},
     ]
@@ -395,7 +395,7 @@ def test_an_id_is_one_segment_of_the_path(name: str, sent: bytes) -> None:
     beam.presence(name)
     beam.disconnect(name)
 
-    assert [request.url.raw_path for request in server.asked] == [
+    assert [request.url.raw_path for request in server.requests] == [
         b"/api/v1/rooms/" + sent,
         b"/api/v1/rooms/" + sent + b"/presence",
         b"/api/v1/users/" + sent + b"/disconnect",
@@ -418,12 +418,12 @@ def test_a_whole_number_is_an_id() -> None:
     beam.publish(42, "changed")
     beam.disconnect(7)
 
-    assert [request.url.raw_path for request in server.asked] == [
+    assert [request.url.raw_path for request in server.requests] == [
         b"/api/v1/rooms/42",
         b"/api/v1/push_room_event",
         b"/api/v1/users/7/disconnect",
     ]
-    assert json.loads(server.asked[1].content)["room_id"] == 42
+    assert json.loads(server.requests[1].content)["room_id"] == 42
     assert Event(42).item()["room_id"] == 42
     assert Event([42, "a"]).item()["room_ids"] == [42, "a"]
 
@@ -437,7 +437,7 @@ def test_a_batch_has_all_fields_of_its_events() -> None:
     results = server.beam().publish_batch([event, Event("c")])
 
     assert results == [{"status": "ok"}] * 2
-    assert json.loads(server.asked[0].content) == {
+    assert json.loads(server.requests[0].content) == {
         "events": [
             {
                 "room_ids": ["a", "b"],
@@ -509,7 +509,7 @@ def test_an_invalid_url_is_refused(client: type[Beam | AsyncBeam], url: str) -> 
         {"tries": -1},
         {"max_wait": -1},
         {"max_wait": float("nan")},
-        # Beam no longer knows the request then, and would send twice.
+        # After this time Beam would handle a repeated request again.
         {"max_wait": 301},
     ],
 )
@@ -533,7 +533,7 @@ def test_the_url_may_have_a_path() -> None:
     transport = httpx.MockTransport(server)
     Beam("http://proxy/beam/", secret="s", transport=transport).publish("r")
 
-    assert server.asked[0].url.path == "/beam/api/v1/push_room_event"
+    assert server.requests[0].url.path == "/beam/api/v1/push_room_event"
 
 
 def test_either_a_user_or_a_session_is_removed() -> None:
@@ -562,7 +562,7 @@ async def test_every_call_works_with_a_real_server(
     room = f"a/b é {secrets.token_hex(4)}"
     ada, bob = [Listener(await join(server, name, room)) for name in ("ada", "bob")]
 
-    def steer() -> None:
+    def moderate() -> None:
         with Beam(server.url, secret=SECRET) as beam:
             beam.publish(room, "changed", {"n": 1})
             results = beam.publish_batch(
@@ -584,14 +584,14 @@ async def test_every_call_works_with_a_real_server(
             beam.disconnect("bob")
             assert len(beam.processes()) >= 1
 
-    await asyncio.to_thread(steer)
+    await asyncio.to_thread(moderate)
     await bob.until(lambda: bob.other[:2] == [{"n": 1}, {"n": 2}], "bob's events")
     await ada.until(lambda: {"reason": "room_closed"} in ada.other, "the close")
     assert {"n": 2} not in ada.other
     assert {"reason": "removed"} in bob.other
     await asyncio.wait_for(bob.socket.wait_closed(), 5)
     assert bob.socket.close_code == 1001
-    await steer_too(server.url, room)
+    await moderate_async(server.url, room)
     await ada.leave()
 
 
@@ -620,8 +620,8 @@ async def test_ids_that_are_dots_arrive_unchanged(
     assert ada.socket.close_code == 1001
 
 
-async def steer_too(url: str, room: str) -> None:
-    """The same with the other client, in an empty room."""
+async def moderate_async(url: str, room: str) -> None:
+    """The same calls with the async client, in an empty room."""
     async with AsyncBeam(url, secret=SECRET) as beam:
         await beam.publish(room)
         assert await beam.publish_batch([Event(room)]) == [{"status": "ok"}]

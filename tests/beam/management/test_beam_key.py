@@ -1,4 +1,4 @@
-"""The command beam_key."""
+"""The command `beam_key`."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def fresh_keyring() -> None:
-    """Nothing is known from other tests, whose clocks went on."""
+    """No key is cached from other tests, which may have changed the clock."""
     api_keys.keyring.clear()
     authentication._paces().clear()
 
 
 def run(*args: str) -> tuple[str, str]:
-    """What a command printed, and what it said beside."""
+    """What the command wrote to stdout and to stderr."""
     out, error = StringIO(), StringIO()
     call_command("beam_key", *args, stdout=out, stderr=error)
     return out.getvalue(), error.getvalue()
@@ -60,7 +60,7 @@ def test_the_command_lists_and_revokes() -> None:
         (("create", "new", "--scopes", "everything"), "unknown scope: everything"),
         (("create", "new", "--scopes", ","), "an API key needs at least one scope"),
         (("create", " "), "A key needs a name"),
-        (("revoke", "nobody"), "no key 'nobody'"),
+        (("revoke", "unknown"), "no key 'unknown'"),
     ],
 )
 def test_the_command_reports_invalid_arguments(

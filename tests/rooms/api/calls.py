@@ -1,4 +1,4 @@
-"""Requests that tests of rooms send."""
+"""Sends requests about rooms."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ async def post(http: AsyncClient, path: str, body: Any = None) -> Any:
 
 
 def at(room: str, what: str = "") -> str:
-    """The path of a room, as `beam.asgi` hands it on."""
+    """The path of a room, as `beam.asgi` passes it on."""
     # The test client decodes a path once.
     return f"rooms/{quote(quote(room, safe=''), safe='')}{what}"

@@ -1,4 +1,4 @@
-"""What tests of the API may ask for."""
+"""Fixtures of the tests of the API."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from rooms.messaging.hub import Hub
 
 @pytest.fixture
 def own(backend: str, running_hub: Hub) -> None:
-    """The back end that the test names, and then the hub."""
+    """The backend that the test names, and then the hub."""
 
 
 @pytest.fixture
 def fresh() -> None:
-    """No key is known, no rate is used up."""
+    """No key is cached, no rate is used up."""
     api_keys.keyring.clear()
     authentication._paces().clear()
 
 
 @pytest.fixture
 async def api(fresh: None) -> AsyncIterator[httpx.AsyncClient]:
-    """Asks the application."""
+    """An HTTP client of the ASGI application."""
     transport = httpx.ASGITransport(app=application, client=("127.0.0.1", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://beam") as http:
         yield http

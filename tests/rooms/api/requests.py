@@ -1,4 +1,4 @@
-"""Every request of the API: good examples, and the shape of an error."""
+"""Every request of the API with a valid body, and the form of an error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SECRET = {"secret": "dev-secret"}
 
 EVENT = {"room_id": "r", "event": "changed"}
 
-# Method, path, a body that is good, the scope that a key needs.
+# Method, path, a valid body, the scope that a key needs.
 REQUESTS: list[tuple[str, str, Any, str | None]] = [
     ("POST", "/api/v1/push_room_event", EVENT, "events:write"),
     ("POST", "/api/v1/events", {"events": [EVENT]}, "events:write"),
@@ -34,7 +34,7 @@ OPEN = ["/healthz", "/readyz", "/api/schema", "/api/docs"]
 
 
 def each(requests: list[tuple[str, str, Any, str | None]]) -> pytest.MarkDecorator:
-    """The test is run for each of these requests."""
+    """Run the test for each of these requests."""
     names = [f"{method} {path}" for method, path, _, _ in requests]
     fields = ("method", "path", "body", "scope")
     return pytest.mark.parametrize(fields, requests, ids=names)
@@ -50,7 +50,7 @@ with_id = each([r for r in REQUESTS if "/rooms/r" in r[1] or "/users/" in r[1]])
 
 
 def code_of(answer: httpx.Response, status: int) -> str:
-    """The code of an error, whose shape is that of all."""
+    """The code of an error; checks the form of the error."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"].startswith("application/json")
     error = answer.json()["error"]

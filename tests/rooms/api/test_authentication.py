@@ -1,4 +1,4 @@
-"""API keys: made, known, refused, with scopes; and the shared secrets."""
+"""Authentication: API keys with scopes, and the shared secrets."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ revoke = sync_to_async(api_keys.revoke)
 
 @pytest.fixture(autouse=True)
 def fresh_keyring() -> None:
-    """Nothing is known from other tests, whose clocks went on."""
+    """No key is cached from other tests, which may have changed the clock."""
     api_keys.keyring.clear()
     authentication._paces().clear()
 
 
 def bearer(key: str) -> dict[str, str]:
-    """The header that carries a key."""
+    """The header with a key."""
     return {"Authorization": f"Bearer {key}"}
 
 

@@ -1,4 +1,4 @@
-"""The answer that an error becomes, and its one-line message."""
+"""The answer to each error, and its one-line message."""
 
 from __future__ import annotations
 

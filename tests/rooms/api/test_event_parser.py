@@ -1,4 +1,4 @@
-"""Items of a batch: what they say, and what is wrong with them."""
+"""Events of backends: how they are parsed, and why they are refused."""
 
 from __future__ import annotations
 

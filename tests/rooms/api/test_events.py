@@ -1,4 +1,4 @@
-"""The backend's door: the original's calls, and what is refused."""
+"""`POST push_room_event`: delivery, and invalid bodies."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ async def test_the_secret_is_checked_before_the_body(async_client: AsyncClient) 
         ({"room_id": "a", "payload": []}, "payload"),
         ({"room_id": "a", "payload": "x"}, "payload"),
         ({"room_id": "a", "payload": None}, "payload"),
-        # What is for some must not go to everybody.
+        # An event for some members must not go to all.
         ({"room_id": "a", "to": [{"user_id": "ada"}]}, "to"),
         ({"room_id": "a", "to": None}, "to"),
         ({"room_id": "a", "except": []}, "except"),
@@ -276,7 +276,7 @@ async def test_an_unavailable_channel_layer_is_a_503(
     async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(event: Any) -> None:
-        raise publisher.NotPublished("away")
+        raise publisher.NotPublished("unavailable")
 
     monkeypatch.setattr(publisher, "published", refuse)
 

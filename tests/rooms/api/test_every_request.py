@@ -1,7 +1,6 @@
-"""Every request of the API, on the road that the server takes: each refusal there is.
+"""Every request of the API through the ASGI application: answers, refusals, headers.
 
-The application itself is asked, without Django's test client, which takes another
-way to the views.
+Django's test client would call the views in another way.
 """
 
 from __future__ import annotations
@@ -138,7 +137,7 @@ async def test_head_has_the_headers_of_get_and_no_body(
     assert head.content == b""
     changing = {"x-request-id", "set-cookie"}
     if path == "/metrics":
-        # Its figures go on.
+        # The metrics change.
         changing.add("content-length")
     assert {n: v for n, v in head.headers.items() if n not in changing} == {
         n: v for n, v in get.headers.items() if n not in changing
@@ -251,11 +250,11 @@ async def test_outages_are_not_logged_for_each_request(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def away(*_: Any) -> None:
+    async def fail(*_: Any) -> None:
         raise publisher.NotPublished
 
     monkeypatch.setattr(unavailable_log, "_quiet_until", 0.0)
-    monkeypatch.setattr(publisher, "published", away)
+    monkeypatch.setattr(publisher, "published", fail)
 
     for _ in range(3):
         answer = await api.post("/api/v1/push_room_event", json=EVENT, headers=SECRET)

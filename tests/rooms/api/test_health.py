@@ -96,14 +96,14 @@ async def test_readyz_does_not_wait_for_a_database_that_hangs(
     monkeypatch.setattr(database, "SECONDS", 0.05)
     monkeypatch.setattr(database, "checks", database.Checks(is_migrated=True))
 
-    # The server's own road: Django's test client waits for the thread itself.
+    # Through the ASGI application: Django's test client would wait for the thread.
     server = httpx.ASGITransport(application)
     try:
         async with (
             httpx.AsyncClient(transport=server, base_url="http://beam") as http,
             asyncio.timeout(5),
         ):
-            # The second one waits for the first one's thread.
+            # The second request waits for the thread of the first one.
             answers = [await http.get("/readyz") for _ in range(2)]
     finally:
         answered.set()
@@ -131,9 +131,9 @@ async def test_readyz_reports_missing_migrations(
 
     answers = [await async_client.get("/readyz") for _ in range(3)]
     assert {answer.status_code for answer in answers} == {503}
-    told = answers[0].json()["checks"]["database"]
-    assert told == "not migrated: run manage.py migrate"
-    # Many that ask at once cost one look.
+    reported = answers[0].json()["checks"]["database"]
+    assert reported == "not migrated: run manage.py migrate"
+    # Simultaneous requests cause one check.
     assert looks == 1
 
     missing.clear()

@@ -1,4 +1,4 @@
-"""A request that is sent again is done once, in process and over Redis."""
+"""A repeated request is handled once, in process and over Redis."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ pytestmark = [
 
 @pytest.fixture
 def key() -> str:
-    """A key nobody has used."""
+    """A key that was not used before."""
     return secrets.token_hex(8)
 
 
 async def send(http: AsyncClient, key: str, room: str, n: int = 1) -> Any:
-    """A batch of one event under a key."""
+    """Send a batch of one event with an idempotency key."""
     body = {"events": [{"room_id": room, "event": "changed", "payload": {"n": n}}]}
     return await http.post(
         "/api/v1/events",

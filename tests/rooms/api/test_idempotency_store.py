@@ -1,4 +1,4 @@
-"""The store of answers without Redis."""
+"""The store of answers in this process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Members are removed, rooms closed, users disconnected: in process and over Redis."""
+"""Removes members, closes rooms, disconnects users: in process and over Redis."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = [
 
 
 async def ended(client: Client, room: str) -> str:
-    """Why a member was removed; its channel is closed then."""
+    """The reason of a removal; waits until the channel is closed."""
     reason: str = (await client.event("beam_removed"))["reason"]
     while (await client.get())[3] != "phx_close":
         pass
@@ -137,7 +137,7 @@ async def test_a_room_is_emptied_while_the_database_is_unavailable(
     assert await ended(ada, room) == "room_closed"
     refused = await ada.try_join(room)
     assert refused["response"]["reason"] == "room_closed"
-    # Tried again, it is kept.
+    # A second request stores it.
     assert (await post(async_client, at(room, "/close"))).status_code == 200
     assert await Room.objects.filter(room_id=room, closed=True).acount() == 1
 

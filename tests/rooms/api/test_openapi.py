@@ -1,4 +1,4 @@
-"""The API is described in full, and does what its description says."""
+"""The OpenAPI document is complete, and the API behaves as it says."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ LONGEST_QUERY = 2_000
 CHECKS = [not_a_server_error, status_code_conformance, response_schema_conformance]
 
 
-def _ask(strategy: Any) -> int:
-    """Send requests of a strategy; 0 where it has none."""
+def _send(strategy: Any) -> int:
+    """Send generated requests; 0 if the strategy has none."""
 
-    # The same requests each time: what is new is looked for on purpose.
+    # The same requests in each run, so that a failure can be repeated.
     @settings(
         max_examples=20,
         deadline=None,
@@ -42,14 +42,14 @@ def _ask(strategy: Any) -> int:
         suppress_health_check=list(HealthCheck),
     )
     @given(case=strategy)
-    def ask(case: Any) -> None:
-        # What is no HTTP to Twisted it answers itself, with 400 and nothing else.
+    def send(case: Any) -> None:
+        # Twisted itself answers invalid HTTP: 400 without a body.
         assume(case.media_type != "multipart/form-data")
         assume(len(str(case.query)) < LONGEST_QUERY)
         case.call_and_validate(headers=SECRET, checks=CHECKS)
 
     try:
-        ask()
+        send()
     except (Unsatisfiable, SkipTest):
         return 0
     return 1
@@ -58,14 +58,14 @@ def _ask(strategy: Any) -> int:
 def test_generated_requests_are_answered_as_described(beam_server: Serve) -> None:
     server = beam_server(BEAM_API_RATE="1e6", BEAM_API_BURST="1e6")
     schema = schemathesis.openapi.from_url(f"{server.url}/api/schema")
-    asked = 0
+    sent = 0
 
     for found in schema.get_all_operations():
         assert isinstance(found, Ok)
-        # What the description allows, and what it does not.
+        # Requests that the document allows, and others.
         for mode in GenerationMode:
-            asked += _ask(found.ok().as_strategy(generation_mode=mode))
-    assert asked > 20
+            sent += _send(found.ok().as_strategy(generation_mode=mode))
+    assert sent > 20
 
 
 def test_the_openapi_document_is_valid_without_warnings() -> None:

@@ -1,4 +1,4 @@
-"""Bodies: which are read, and what is wrong with the others."""
+"""Bodies: content types, encodings, sizes, and JSON that is not valid."""
 
 from __future__ import annotations
 

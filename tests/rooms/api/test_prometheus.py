@@ -1,4 +1,4 @@
-"""`/metrics`: who may ask, and what Prometheus reads."""
+"""`GET /metrics`: who may read it, and what it exposes."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ SECRET = {"secret": "dev-secret"}
 
 
 def values(text: str) -> dict[str, dict[str, float]]:
-    """The samples of a scrape: name, and process, to value.
+    """The samples of a scrape: value by name and process.
 
-    The last of a histogram, the sum over all reasons.
+    Of a histogram the last bucket, of a counter with reasons the sum.
     """
     found: dict[str, dict[str, float]] = {}
     for family in text_string_to_metric_families(text):
@@ -45,7 +45,7 @@ def values(text: str) -> dict[str, dict[str, float]]:
 
 
 async def scrape(http: AsyncClient, **headers: str) -> dict[str, dict[str, float]]:
-    """What a scrape with the secret finds."""
+    """The samples of a scrape with the secret."""
     answer = await http.get("/metrics", headers=SECRET | headers)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain")
@@ -139,7 +139,7 @@ async def test_deliveries_are_counted_in_the_histograms(
 
     assert sum(metrics.LATENCY.counts) == sum(metrics.FAN_OUT.counts)
     assert 0 < metrics.LATENCY.sum < 5
-    # To both, and to one; presence diffs before them may still be written.
+    # One event to both, one to bob; earlier presence diffs may still be written.
     assert metrics.FAN_OUT.counts[2] >= 1
     assert metrics.FAN_OUT.counts[1] == 1
 
@@ -187,9 +187,9 @@ async def test_a_key_needs_the_scope(async_client: AsyncClient) -> None:
         ("127.0.0.1", 0, "", 200),
         ("10.0.0.0/8, 127.0.0.0/8", 0, "", 200),
         ("10.0.0.0/8", 0, "", 401),
-        # Who came through a proxy that nobody told of could be anybody.
+        # Behind a proxy that is not configured the client is unknown.
         ("127.0.0.1", 0, "127.0.0.1", 401),
-        # Who asks without the proxy can say what they like.
+        # A client that does not use the proxy can forge the header.
         ("10.0.0.0/8", 1, "10.1.2.3", 401),
         ("10.0.0.0/8, 127.0.0.1", 1, "6.6.6.6, 10.1.2.3", 200),
         ("10.0.0.0/8, 127.0.0.1", 1, "6.6.6.6, 10.1.2.3:4711", 200),
@@ -243,7 +243,7 @@ async def test_values_that_another_version_does_not_report_are_missing(
 
     assert found["beam_joins_total"]["2"] == 7
     assert found["beam_connections"]["2"] == 3
-    # 0 would tell that Redis is away.
+    # 0 would mean that Redis is unavailable.
     for name in ("beam_redis_up", "beam_frames_in_total", "beam_joins_refused_total"):
         assert list(found[name]) == ["1"]
     assert list(found["beam_fan_out_members_bucket"]) == ["1"]
@@ -257,13 +257,13 @@ def test_each_process_exposes_all_processes_of_the_host(
     seen: list[dict[str, float]] = []
 
     def both() -> bool:
-        # A new connection each time: either of them answers.
+        # Each request opens a connection: either process answers.
         text = httpx.get(f"{server.url}/metrics", headers=SECRET).text
         seen.append(values(text)["beam_cpu_seconds_total"])
         return sum(set(found) == {"1", "2"} for found in seen) > 30
 
-    wait_until(both, "both processes tell their figures")
+    wait_until(both, "both processes report their statistics")
 
     for process in ("1", "2"):
-        told = [found[process] for found in seen if process in found]
-        assert told == sorted(told)
+        values_seen = [found[process] for found in seen if process in found]
+        assert values_seen == sorted(values_seen)

@@ -1,4 +1,4 @@
-"""Backends look at rooms and steer them: every request, in process and over Redis."""
+"""Lists rooms and describes one: in process and over Redis."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ async def test_a_capacity_counts_only_members_that_are_present(
     assert (found["sessions"], found["users"]) == (1, 1)
     assert found["limits"]["capacity"] == 1
     assert list(await audience[1].event("presence_state")) == ["ada:1"]
-    # The place is free again once nobody is present.
+    # The place is free again when ada is not present.
     await ada.close()
     await bob.join(room)
 

@@ -1,4 +1,4 @@
-"""While Redis is away: every request of the API that needs it says so."""
+"""Every request of the API that needs Redis gets 503 while it is unavailable."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ BODY = {
 
 
 @pytest.fixture
-async def away(backend: str, running_hub: Hub) -> AsyncIterator[None]:
-    """A Redis that did not answer a moment ago."""
+async def unavailable(backend: str, running_hub: Hub) -> AsyncIterator[None]:
+    """Redis did not answer the last call."""
     redis.link().up = False
     yield
     redis.link().up = True
@@ -31,7 +31,7 @@ async def away(backend: str, running_hub: Hub) -> AsyncIterator[None]:
 
 pytestmark = [
     pytest.mark.redis,
-    pytest.mark.usefixtures("away"),
+    pytest.mark.usefixtures("unavailable"),
     pytest.mark.django_db(transaction=True),
     pytest.mark.parametrize("backend", ["redis"], indirect=True),
 ]

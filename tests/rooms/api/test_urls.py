@@ -1,4 +1,4 @@
-"""Paths: their ids, their slashes, and unknown ones."""
+"""Paths: ids, slashes, unknown paths."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ pytestmark = [
 
 def test_every_route_is_here() -> None:
     routes = {str(route.pattern) for route in get_resolver("rooms.urls").url_patterns}
-    asked = {
+    tested = {
         path.replace("rooms/r", "rooms/<id:room_id>") for _, path, _, _ in REQUESTS
     }
-    asked = {
-        path.replace("users/ada", "users/<id:user_id>").lstrip("/") for path in asked
+    tested = {
+        path.replace("users/ada", "users/<id:user_id>").lstrip("/") for path in tested
     }
 
-    assert {r for r in routes if r.startswith(("api/v1/", "metrics"))} == asked
+    assert {r for r in routes if r.startswith(("api/v1/", "metrics"))} == tested
 
 
 @every
@@ -85,7 +85,7 @@ async def test_an_empty_id_is_not_skipped(api: httpx.AsyncClient, path: str) -> 
 
     answer = await api.get(raw, headers=SECRET)
 
-    # A trailing slash leads to the list; any other empty id leads nowhere.
+    # With trailing slashes it is the list; any other empty id is not found.
     if path == "/api/v1/rooms//":
         assert answer.json()["cursor"] is None
     else:
@@ -124,7 +124,7 @@ async def test_an_invalid_id_in_a_path_is_refused(
 
     answer = await api.request(method, odd, json=body, headers=SECRET)
 
-    # What is no UTF-8 is no path at all.
+    # A path that is not UTF-8 is not found.
     status = 404 if bad in ("%ED%A0%80", "%FF") else 400
     assert code_of(answer, status) == ("not_found" if status == 404 else "invalid")
 

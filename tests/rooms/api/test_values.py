@@ -1,4 +1,4 @@
-"""Values of bodies: which are valid, and what is said of the others."""
+"""Values of bodies: which are valid, and the errors for the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fixtures of tests of tokens."""
+"""Fixtures of the tests of tokens."""
 
 from __future__ import annotations
 

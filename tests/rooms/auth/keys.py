@@ -22,14 +22,14 @@ KEYS: dict[str, Any] = {
 
 
 def pem(key: Any) -> str:
-    """A private key's public one."""
+    """The public key of a private key, as PEM."""
     public = key.public_key()
     text: bytes = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     return text.decode()
 
 
 def jwk(algorithm: str) -> dict[str, Any]:
-    """The public key for an algorithm, as a JWKS has it."""
+    """The public key for an algorithm, as in a JWKS."""
     kind = get_default_algorithms()[algorithm]
     described: dict[str, Any] = kind.to_jwk(KEYS[algorithm].public_key(), as_dict=True)
     return described
@@ -38,7 +38,7 @@ def jwk(algorithm: str) -> dict[str, Any]:
 def token(
     algorithm: str, key: Any = None, kid: str | None = None, **claims: Any
 ) -> str:
-    """A token that the provider has signed, good for a minute."""
+    """A token that the provider has signed, valid for a minute."""
     return jwt.encode(
         {"exp": time.time() + 60, **claims},
         key or KEYS[algorithm],

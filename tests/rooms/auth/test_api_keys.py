@@ -28,13 +28,13 @@ revoke = sync_to_async(api_keys.revoke)
 
 @pytest.fixture(autouse=True)
 def fresh_keyring() -> None:
-    """Nothing is known from other tests, whose clocks went on."""
+    """No key is cached from other tests, which may have changed the clock."""
     api_keys.keyring.clear()
     authentication._paces().clear()
 
 
 def bearer(key: str) -> dict[str, str]:
-    """The header that carries a key."""
+    """The header with a key."""
     return {"Authorization": f"Bearer {key}"}
 
 
@@ -55,7 +55,7 @@ async def test_only_the_hash_of_a_key_is_kept() -> None:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Grows by one whenever the keys in force are read."""
+    """Grows by one each time the keys are read."""
     seen: list[int] = []
     read = api_keys._active_keys
 
@@ -68,7 +68,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def elsewhere(change: Any) -> None:
-    """Change the table as another process would: this keyring does not hear of it."""
+    """Change the table as another process would: without a change of this keyring."""
     await sync_to_async(change)()
 
 
@@ -139,10 +139,10 @@ async def test_known_keys_stay_valid_while_the_database_is_unavailable(
     key = await create("one")
     await get(async_client, key)
 
-    def away() -> dict[str, api_keys.Caller]:
+    def fail() -> dict[str, api_keys.Caller]:
         raise DatabaseError
 
-    monkeypatch.setattr(api_keys, "_active_keys", away)
+    monkeypatch.setattr(api_keys, "_active_keys", fail)
     clock(api_keys.CACHE_SECONDS + 1)
 
     assert (await get(async_client, key)).status_code == 200
@@ -169,11 +169,11 @@ async def test_a_last_use_that_could_not_be_written_is_retried(
     ring = api_keys.Keyring()
     await ring.find(key)
 
-    def away(used: set[str]) -> None:
+    def fail(used: set[str]) -> None:
         raise DatabaseError
 
     with monkeypatch.context() as broken:
-        broken.setattr(api_keys, "_mark_used", away)
+        broken.setattr(api_keys, "_mark_used", fail)
         await ring.write_last_uses()
     assert "Last uses of API keys are not written yet" in caplog.text
     await ring.write_last_uses()

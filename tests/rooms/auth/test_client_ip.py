@@ -36,7 +36,7 @@ def test_the_client_ip_is_that_of_a_trusted_entry(
         ("10.0.0.1", "10.0.0.0/8", "1.1.1.1"),
         ("6.6.6.6", "10.0.0.0/8", "6.6.6.6"),
         ("no address", "10.0.0.0/8", "no address"),
-        # As a socket for IPv4 and IPv6 calls them.
+        # As a dual-stack socket writes them.
         ("::ffff:10.0.0.1", "10.0.0.0/8", "1.1.1.1"),
         ("::ffff:6.6.6.6", "10.0.0.0/8", "6.6.6.6"),
     ],

@@ -25,14 +25,14 @@ def test_a_redirect_from_https_to_http_is_a_downgrade(
 
 
 async def test_a_downgrade_is_refused_without_a_request() -> None:
-    asked = []
+    requests = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(str(request.url))
+        requests.append(str(request.url))
         return httpx.Response(302, headers={"location": "http://id.example/keys"})
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
         with pytest.raises(BadAnswer, match="from https to http"):
             await fetch(client, "https://id.example/keys", 1.0)
 
-    assert asked == ["https://id.example/keys"]
+    assert requests == ["https://id.example/keys"]

@@ -1,4 +1,4 @@
-"""Tokens of the users' identity provider: by its public key, or its JWKS."""
+"""Keys of an identity provider: fetched from its JWKS URL, cached, and used."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ ADA = grants.Identity("ada")
 
 
 class Provider:
-    """An identity provider on the loopback, and what it was asked."""
+    """An identity provider on the loopback interface, which counts its requests."""
 
     def __init__(self) -> None:
         self.keys: list[dict[str, Any]] = []
-        self.asked = 0
+        self.requests = 0
         self.status = 200
         self.body: bytes | None = None
         self.redirects: dict[str, str] = {}
@@ -37,7 +37,7 @@ class Provider:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                provider.asked += 1
+                provider.requests += 1
                 body = provider.body or json.dumps({"keys": provider.keys}).encode()
                 if self.path in provider.redirects:
                     self.send_response(302)
@@ -67,14 +67,14 @@ class Provider:
         self.url = f"http://127.0.0.1:{self.server.server_port}/keys"
 
     def publish(self, algorithm: str, kid: str | None, **more: Any) -> None:
-        """One key more."""
+        """Add a key."""
         named = {} if kid is None else {"kid": kid}
         self.keys.append({**jwk(algorithm), **named, **more})
 
 
 @pytest.fixture
 def provider(configure: Callable[..., None]) -> Iterator[Provider]:
-    """A provider whose keys may be asked for anew at once."""
+    """A provider whose keys may be fetched again at once."""
     one = Provider()
     thread = threading.Thread(target=one.server.serve_forever, daemon=True)
     thread.start()
@@ -95,7 +95,7 @@ async def test_published_keys_are_fetched_once(provider: Provider) -> None:
             await verifier.identify(token(algorithm, None, kid, user_id="ada")) == ADA
         )
 
-    assert provider.asked == 1
+    assert provider.requests == 1
 
 
 async def test_an_unknown_key_id_causes_a_new_fetch(provider: Provider) -> None:
@@ -105,7 +105,7 @@ async def test_an_unknown_key_id_causes_a_new_fetch(provider: Provider) -> None:
     await asyncio.sleep(0.002)
 
     assert await verifier.identify(token("ES256", None, "new", user_id="ada")) == ADA
-    assert provider.asked == 2
+    assert provider.requests == 2
 
 
 async def test_unknown_key_ids_cause_one_fetch_per_jwks_retry(
@@ -118,7 +118,7 @@ async def test_unknown_key_ids_cause_one_fetch_per_jwks_retry(
         with pytest.raises(grants.Unauthorized):
             await verifier.identify(token("RS256", None, f"made up {n}", user_id="ada"))
 
-    assert provider.asked == 1
+    assert provider.requests == 1
 
 
 @pytest.mark.parametrize(
@@ -152,12 +152,12 @@ async def test_keys_stay_valid_while_the_provider_is_unavailable(
         await asyncio.sleep(0.002)
         assert await in_force.user(text) == ADA
 
-    assert provider.asked == 4
+    assert provider.requests == 4
     assert [line.name for line in caplog.records].count("rooms.auth.jwks") == 1
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reason"),
     [
         ({"status": 500}, "it answers 500"),
         ({"body": b"sesame"}, "its answer is not JSON"),
@@ -174,7 +174,7 @@ async def test_the_log_names_the_host_and_the_kind_of_failure(
     configure: Callable[..., None],
     caplog: pytest.LogCaptureFixture,
     change: dict[str, Any],
-    told: str,
+    reason: str,
 ) -> None:
     vars(provider).update(change)
     secret = provider.url.replace("//", "//eve:sesame@") + "?key=sesame"
@@ -186,7 +186,7 @@ async def test_the_log_names_the_host_and_the_kind_of_failure(
 
     [line] = [one for one in caplog.records if one.name == "rooms.auth.jwks"]
     assert line.getMessage().startswith(
-        f"The JWKS of 127.0.0.1 cannot be fetched: {told}"
+        f"The JWKS of 127.0.0.1 cannot be fetched: {reason}"
     )
     assert "sesame" not in caplog.text
 
@@ -204,7 +204,7 @@ async def test_a_provider_that_never_answered_is_not_a_refusal(
 
 
 class Clock:
-    """Monotonic seconds that pass when a test says so."""
+    """Monotonic seconds, set by the test."""
 
     now = 1_000.0
 
@@ -223,15 +223,15 @@ async def test_a_failed_first_fetch_is_repeated_after_1_2_4_seconds(
     jwks = Jwks(provider.url, clock)
     failed = metrics.JWKS_FAILED.value
 
-    for asked, pause in enumerate((1, 2, 4, 8, 16, 30, 30), start=1):
+    for requests, pause in enumerate((1, 2, 4, 8, 16, 30, 30), start=1):
         for _ in range(2):
             with pytest.raises(ProviderUnavailable):
                 await jwks.find("a")
-            assert provider.asked == asked
+            assert provider.requests == requests
         clock.now += pause - 0.01
         with pytest.raises(ProviderUnavailable):
             await jwks.find("a")
-        assert provider.asked == asked
+        assert provider.requests == requests
         clock.now += 0.02
     provider.status = 200
 
@@ -250,10 +250,10 @@ async def test_with_keys_a_failed_fetch_waits_for_jwks_retry(
     provider.status = 500
     clock.now += 301
 
-    for moment, asked in ((0, 2), (29, 2), (2, 3)):
+    for moment, requests in ((0, 2), (29, 2), (2, 3)):
         clock.now += moment
         assert [key.kid for key in await jwks.find("a")] == ["a"]
-        assert provider.asked == asked
+        assert provider.requests == requests
 
 
 @pytest.mark.parametrize("status", [200, 500])
@@ -270,7 +270,7 @@ async def test_joins_at_once_share_one_fetch(
         *(in_force.user(text) for _ in range(50)), return_exceptions=True
     )
 
-    assert provider.asked == 1
+    assert provider.requests == 1
     assert {type(one) for one in found} == {
         grants.Identity if status == 200 else grants.BackendUnavailable
     }
@@ -294,7 +294,7 @@ async def test_redirects_are_followed(provider: Provider) -> None:
     base = provider.url
 
     assert await Jwks(f"{base}/5").find("a")
-    assert provider.asked == 6
+    assert provider.requests == 6
     provider.redirects["/keys/6"] = f"{base}/5"
     with pytest.raises(ProviderUnavailable):
         await Jwks(f"{base}/6").find("a")
@@ -367,7 +367,7 @@ async def test_no_fetch_is_made_for_a_key_id_if_keys_have_no_ids(
         text = token("ES256", None, f"made up {n}", user_id="ada")
         assert await verifier.identify(text) == ADA
 
-    assert provider.asked == 1
+    assert provider.requests == 1
 
 
 async def test_an_unknown_key_id_causes_a_fetch_if_only_some_keys_have_no_id(

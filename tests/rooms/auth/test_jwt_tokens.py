@@ -23,7 +23,7 @@ SECRET = django_settings.TOKEN_SECRETS[0]
 
 
 def confused(public: str) -> str:
-    """A token whose shared secret is the public key, known to everybody."""
+    """A token that is signed with the public key as a shared secret."""
 
     def part(data: bytes) -> bytes:
         return base64.urlsafe_b64encode(data).rstrip(b"=")
@@ -66,7 +66,7 @@ async def test_own_tokens_stay_valid_with_a_public_key(
         jwt.encode({"user_id": "ada"}, RSA, "RS256"),
         token("RS256", user_id=""),
     ],
-    # Names that do not change with the time.
+    # The parameters contain times; test ids must not.
     ids=lambda _: "bad",
 )
 async def test_tokens_that_the_provider_did_not_sign_are_refused(

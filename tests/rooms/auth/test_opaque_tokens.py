@@ -22,13 +22,13 @@ REDIRECTS = (301, 302, 307, 308)
 
 
 class Backend(BaseHTTPRequestHandler):
-    """The original's backend, as far as `decode_token` goes."""
+    """A backend with the call `decode_token`."""
 
     requests: list[dict[str, Any]]
     answers: dict[str, tuple[int, Any]]
 
     def do_POST(self) -> None:
-        """Answer as told for this token."""
+        """Send the answer that the test has set for this token."""
         size = int(self.headers["content-length"])
         body = orjson.loads(self.rfile.read(size))
         secret = self.headers["oorja-secret"]
@@ -44,11 +44,11 @@ class Backend(BaseHTTPRequestHandler):
             self.wfile.write(raw)
 
     def log_message(self, *args: object) -> None:
-        """Keep the test's output clean."""
+        """Log nothing."""
 
 
 @pytest.fixture
-def backend_door(settings: Settings) -> Iterator[type[Backend]]:
+def token_backend(settings: Settings) -> Iterator[type[Backend]]:
     """A backend that decodes tokens, and the settings that use it."""
     kind = type("OneBackend", (Backend,), {"requests": [], "answers": {}})
     server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
@@ -68,7 +68,7 @@ def backend_door(settings: Settings) -> Iterator[type[Backend]]:
 
 @pytest.fixture
 async def client_closed() -> Any:
-    """The backend's client of this loop is closed with the test."""
+    """Close the HTTP client of this event loop after the test."""
     yield
     in_force = verifier.verifier()
     if isinstance(in_force, opaque_tokens.BackendVerifier):
@@ -79,12 +79,12 @@ pytestmark = pytest.mark.usefixtures("client_closed")
 
 
 async def test_the_request_to_the_backend_has_the_documented_form(
-    backend_door: type[Backend],
+    token_backend: type[Backend],
 ) -> None:
-    backend_door.answers["t"] = (200, {"status": 200, "data": {"user_id": "ada"}})
+    token_backend.answers["t"] = (200, {"status": 200, "data": {"user_id": "ada"}})
 
     assert await verifier.identify("t") == ADA
-    assert backend_door.requests == [
+    assert token_backend.requests == [
         {
             "type": "user",
             "token": "t",
@@ -95,39 +95,39 @@ async def test_the_request_to_the_backend_has_the_documented_form(
 
 
 async def test_a_positive_answer_is_cached(
-    backend_door: type[Backend],
+    token_backend: type[Backend],
 ) -> None:
-    backend_door.answers["t"] = (200, {"data": {"user_id": "ada", "room_id": "r"}})
+    token_backend.answers["t"] = (200, {"data": {"user_id": "ada", "room_id": "r"}})
 
     for _ in range(3):
         assert await verifier.identify("t") == ADA
         assert (await verifier.authorize("t", "r", ADA)).room_id == "r"
 
-    assert [request["type"] for request in backend_door.requests] == ["user", "room"]
+    assert [request["type"] for request in token_backend.requests] == ["user", "room"]
 
 
 @pytest.mark.parametrize("data", [None, {}, {"user_id": None}, {"room_id": "r"}, []])
 async def test_the_backends_refusal_is_unauthorized(
-    backend_door: type[Backend], data: Any
+    token_backend: type[Backend], data: Any
 ) -> None:
-    backend_door.answers["t"] = (200, {"data": data})
+    token_backend.answers["t"] = (200, {"data": data})
 
     for _ in range(2):
         with pytest.raises(grants.Unauthorized):
             await verifier.identify("t")
 
-    assert len(backend_door.requests) == 2
+    assert len(token_backend.requests) == 2
 
 
 @pytest.mark.parametrize(
     "answer", [(500, b"oops"), (401, {}), (200, b"no json"), (200, [])]
 )
 async def test_a_backend_that_fails_is_not_a_refusal(
-    backend_door: type[Backend],
+    token_backend: type[Backend],
     answer: tuple[int, Any],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    backend_door.answers["secret-token"] = answer
+    token_backend.answers["secret-token"] = answer
 
     for _ in range(3):
         with pytest.raises(grants.BackendUnavailable):
@@ -140,9 +140,9 @@ async def test_a_backend_that_fails_is_not_a_refusal(
 
 @pytest.mark.parametrize("status", REDIRECTS)
 async def test_a_backends_redirect_is_named_and_not_followed(
-    backend_door: type[Backend], caplog: pytest.LogCaptureFixture, status: int
+    token_backend: type[Backend], caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
-    backend_door.answers["t"] = (status, b"")
+    token_backend.answers["t"] = (status, b"")
 
     with pytest.raises(grants.BackendUnavailable):
         await verifier.identify("t")
@@ -150,7 +150,7 @@ async def test_a_backends_redirect_is_named_and_not_followed(
     [line] = caplog.messages
     assert line.endswith("it redirects to https://other.example")
     assert "sesame" not in caplog.text
-    assert len(backend_door.requests) == 1
+    assert len(token_backend.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -162,14 +162,14 @@ async def test_a_backends_redirect_is_named_and_not_followed(
     ],
 )
 async def test_the_log_names_the_failure_of_the_backend(
-    backend_door: type[Backend],
+    token_backend: type[Backend],
     caplog: pytest.LogCaptureFixture,
     settings: Settings,
     answer: bytes,
     reason: str,
 ) -> None:
     settings.BEAM = settings.BEAM | {"backend_timeout": 30.0}
-    backend_door.answers["t"] = (200, answer)
+    token_backend.answers["t"] = (200, answer)
 
     with pytest.raises(grants.BackendUnavailable):
         await verifier.identify("t")
@@ -178,51 +178,51 @@ async def test_the_log_names_the_failure_of_the_backend(
 
 
 async def test_a_byte_order_mark_before_json_is_ignored(
-    backend_door: type[Backend],
+    token_backend: type[Backend],
 ) -> None:
-    backend_door.answers["t"] = (200, b'\xef\xbb\xbf{"data": {"user_id": 42}}')
+    token_backend.answers["t"] = (200, b'\xef\xbb\xbf{"data": {"user_id": 42}}')
 
     assert await verifier.identify("t") == grants.Identity("42")
 
 
 async def test_a_backend_that_recovers_is_used_again(
-    backend_door: type[Backend], caplog: pytest.LogCaptureFixture
+    token_backend: type[Backend], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    backend_door.answers["t"] = (500, b"")
+    token_backend.answers["t"] = (500, b"")
     with pytest.raises(grants.BackendUnavailable):
         await verifier.identify("t")
-    backend_door.answers["t"] = (200, {"data": {"user_id": "ada"}})
+    token_backend.answers["t"] = (200, {"data": {"user_id": "ada"}})
 
     assert await verifier.identify("t") == ADA
     assert "The backend decodes tokens again" in caplog.messages
 
 
 async def test_the_breaker_opens_after_several_failures_in_a_row(
-    backend_door: type[Backend], settings: Settings
+    token_backend: type[Backend], settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"backend_failures": 2, "backend_pause": 0.05}
-    backend_door.answers["t"] = (503, b"")
+    token_backend.answers["t"] = (503, b"")
     failed, skipped = metrics.DECODES_FAILED.value, metrics.DECODES_SKIPPED.value
 
     for _ in range(5):
         with pytest.raises(grants.BackendUnavailable):
             await verifier.identify("t")
 
-    assert len(backend_door.requests) == 2
+    assert len(token_backend.requests) == 2
     assert metrics.DECODES_FAILED.value == failed + 2
     assert metrics.DECODES_SKIPPED.value == skipped + 3
-    backend_door.answers["t"] = (200, {"data": {"user_id": "ada"}})
+    token_backend.answers["t"] = (200, {"data": {"user_id": "ada"}})
     async with asyncio.timeout(5):
         assert await _sooner_or_later("t") == ADA
 
 
 @pytest.mark.parametrize("answer", [(500, b"oops"), (401, {}), (404, b"")])
 async def test_bad_tokens_do_not_open_the_breaker(
-    backend_door: type[Backend], settings: Settings, answer: tuple[int, Any]
+    token_backend: type[Backend], settings: Settings, answer: tuple[int, Any]
 ) -> None:
     settings.BEAM = settings.BEAM | {"backend_failures": 2}
-    backend_door.answers |= {"bad": answer, "t": (200, {"data": {"user_id": "ada"}})}
+    token_backend.answers |= {"bad": answer, "t": (200, {"data": {"user_id": "ada"}})}
 
     for _ in range(10):
         with pytest.raises(grants.BackendUnavailable):
@@ -231,8 +231,10 @@ async def test_bad_tokens_do_not_open_the_breaker(
     assert await verifier.identify("t") == ADA
 
 
-async def test_an_answer_without_data_is_a_refusal(backend_door: type[Backend]) -> None:
-    backend_door.answers["t"] = (200, {"status": "no such token"})
+async def test_an_answer_without_data_is_a_refusal(
+    token_backend: type[Backend],
+) -> None:
+    token_backend.answers["t"] = (200, {"status": "no such token"})
 
     with pytest.raises(grants.Unauthorized):
         await verifier.identify("t")
@@ -254,16 +256,16 @@ async def test_a_refused_connection_is_not_a_refusal(settings: Settings) -> None
 
 
 async def test_the_size_of_the_cache_is_limited(
-    backend_door: type[Backend], monkeypatch: pytest.MonkeyPatch
+    token_backend: type[Backend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(opaque_tokens.BackendVerifier, "MAX_CACHED", 2)
     for name in ("t1", "t2", "t3"):
-        backend_door.answers[name] = (200, {"data": {"user_id": name}})
+        token_backend.answers[name] = (200, {"data": {"user_id": name}})
         await verifier.identify(name)
 
     await asyncio.gather(*(verifier.identify(name) for name in ("t2", "t3")))
     await verifier.identify("t1")
 
-    assert [request["token"] for request in backend_door.requests] == [
+    assert [request["token"] for request in token_backend.requests] == [
         "t1", "t2", "t3", "t1",
     ]  # fmt: skip

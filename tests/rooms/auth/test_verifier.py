@@ -1,4 +1,4 @@
-"""Tokens: who they are for, and what is refused."""
+"""User and room tokens signed by Beam or a backend: grants, and refusals."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def token(secret: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str:
 
 
 def forged(header: object) -> str:
-    """A token with a header of one's own making."""
+    """A token with any header."""
     parts: list[Any] = [header, {"user_id": "ada", "exp": time.time() + A_DAY}, {}]
     encoded = (base64.urlsafe_b64encode(orjson.dumps(part)) for part in parts)
     return b".".join(part.rstrip(b"=") for part in encoded).decode()
@@ -72,7 +72,7 @@ async def test_a_user_token_names_the_user() -> None:
         token(SECRET * 2, "HS512", user_id="ada"),
         token("", "none", user_id="ada"),
     ],
-    # Names that do not change with the time.
+    # The parameters contain times; test ids must not.
     ids=lambda _: "bad",
 )
 async def test_an_invalid_user_token_is_refused(bad: object) -> None:
