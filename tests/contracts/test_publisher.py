@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import secrets
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -17,74 +15,9 @@ from rooms.messaging import publisher
 from rooms.messaging.fanout import release
 from rooms.messaging.hub import Hub
 from rooms.messaging.member import HeldEvents
-from rooms.messaging.outbound import Ended, Receiver, Socket
-from rooms.protocol.event import Delivery, Event
-from rooms.protocol.messages import Close, Frame, Vsn
-from rooms.protocol.serializer import encode
-
-_ids = itertools.count()
-
-
-class FakeSocket:
-    """A socket that keeps what it was given, per write."""
-
-    def __init__(self, vsn: Vsn = Vsn.V2) -> None:
-        self.vsn = vsn
-        self.writes: list[list[bytes]] = []
-
-    def send(self, frames: Iterable[Frame]) -> None:
-        self.writes.append([encode(frame, self.vsn) for frame in frames])
-
-    def deliver(self, batch: Sequence[Delivery], joined: bytes | None) -> None:
-        data = (delivery.encoded(self.vsn) for delivery in batch)
-        self.writes.append([item for item in data if item is not None])
-
-    def close(self, code: Close) -> None:
-        raise AssertionError("nobody closes this socket")
-
-    def is_behind(self) -> bool:
-        return False
-
-    def idle_for(self) -> float:
-        return 0.0
-
-    def resume(self) -> None:
-        raise AssertionError("nobody pauses this socket")
-
-    async def pause(self, seconds: float) -> None:
-        raise AssertionError("nobody pauses this socket")
-
-    def listen(self, receiver: Receiver, ended: Ended) -> bool:
-        return False
-
-    @property
-    def got(self) -> list[Any]:
-        """The payloads, in order."""
-        parsed = [json.loads(data) for write in self.writes for data in write]
-        return [x[4] if type(x) is list else x["payload"] for x in parsed]
-
-
-class FakeMember:
-    """A membership without a channel."""
-
-    intercepts: frozenset[str] = frozenset()
-    urgent: frozenset[str] = frozenset()
-
-    def __init__(self, topic: str, *labels: str, vsn: Vsn = Vsn.V2) -> None:
-        self.id = f"m{next(_ids)}"
-        self.topic = topic
-        self.fake = FakeSocket(vsn)
-        self.socket: Socket = self.fake
-        self.labels = labels
-        self.held: HeldEvents | None = None
-        self.since = 0
-        self.intercepted: list[str] = []
-
-    def handle_out(self, delivery: Delivery) -> None:
-        self.intercepted.append(delivery.name)
-
-    def overflowed(self) -> None:
-        self.intercepted.append("overflowed")
+from rooms.protocol.event import Event
+from rooms.protocol.messages import Vsn
+from tests.fakes import FakeMember
 
 
 @pytest.fixture

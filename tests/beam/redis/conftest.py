@@ -12,7 +12,7 @@ from pytest_django.fixtures import Settings
 from beam import redis
 from beam.telemetry import metrics
 from rooms.messaging.hub import Hub, hub
-from tests.contracts.test_publisher import FakeMember
+from tests.fakes import FakeMember
 from tests.processes import RedisServer
 from tests.proxy import Proxy, proxy_to
 

@@ -16,7 +16,7 @@ from rooms.messaging import publisher
 from rooms.messaging.hub import hub
 from rooms.messaging.subscriptions import group_name
 from rooms.protocol.event import Event
-from tests.contracts.test_publisher import FakeMember
+from tests.fakes import FakeMember
 from tests.processes import RedisServer
 from tests.proxy import Proxy
 

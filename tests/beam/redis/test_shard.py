@@ -11,7 +11,7 @@ from channels.layers import get_channel_layer
 from beam import redis
 from rooms.messaging.hub import hub
 from rooms.messaging.subscriptions import group_name
-from tests.contracts.test_publisher import FakeMember
+from tests.fakes import FakeMember
 
 pytestmark = [
     pytest.mark.redis,

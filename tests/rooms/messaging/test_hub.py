@@ -9,7 +9,7 @@ import pytest
 from beam.telemetry import metrics
 from rooms.messaging.hub import Hub
 from rooms.protocol.event import Event
-from tests.contracts.test_publisher import FakeMember
+from tests.fakes import FakeMember
 
 
 async def test_a_topic_that_raises_costs_the_others_nothing(

@@ -7,7 +7,7 @@ from rooms.messaging.observers import Observers, logged_out_event
 from rooms.messaging.outbound import Socket
 from rooms.protocol.event import Delivery
 from rooms.protocol.messages import Close, Vsn
-from tests.contracts.test_publisher import FakeSocket
+from tests.fakes import FakeSocket
 
 
 class FakeConnection:
