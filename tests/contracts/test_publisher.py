@@ -1,4 +1,4 @@
-"""What hub and publisher promise on any channel layer, in process and over Redis."""
+"""What the hub and the publisher promise on every channel layer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def topic() -> str:
 
 @pytest.fixture
 def own(backend: str, running_hub: Hub) -> None:
-    """Every test here runs on both back ends."""
+    """Every test here runs on all channel layers."""
 
 
 pytestmark = pytest.mark.usefixtures("own")
@@ -87,7 +87,7 @@ async def test_events_of_one_publisher_keep_their_order(
     assert [payload["n"] for payload in member.fake.got] == list(range(301))
 
 
-async def test_the_skipped_member_alone_is_left_out(
+async def test_only_the_sender_that_is_skipped_gets_no_event(
     running_hub: Hub, topic: str
 ) -> None:
     sender, other = FakeMember(topic), FakeMember(topic)
@@ -101,7 +101,7 @@ async def test_the_skipped_member_alone_is_left_out(
     assert other.fake.got == [{"n": 1}, {"n": 2}]
 
 
-async def test_a_direct_event_reaches_those_with_a_label_once(
+async def test_a_direct_event_reaches_each_member_with_a_label_once(
     running_hub: Hub, topic: str
 ) -> None:
     one = FakeMember(topic, "user:a", "session:a:1")
@@ -134,7 +134,7 @@ async def test_a_member_that_left_gets_nothing_more(
     assert (gone.fake.got, here.fake.got) == ([], [{"n": 1}, {"n": 2}])
 
 
-async def test_a_topic_can_be_left_and_joined_again_in_a_hurry(
+async def test_a_topic_can_be_left_and_joined_in_quick_succession(
     running_hub: Hub, topic: str
 ) -> None:
     for _ in range(5):
@@ -150,7 +150,7 @@ async def test_a_topic_can_be_left_and_joined_again_in_a_hurry(
     assert running_hub.size(topic) == 1
 
 
-async def test_a_member_that_joins_too_slowly_for_its_topic_hears_of_it(
+async def test_a_member_is_notified_if_too_many_events_come_during_its_join(
     topic: str, running_hub: Hub, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"outbound_limit": 250}
@@ -170,7 +170,7 @@ async def test_a_member_that_joins_too_slowly_for_its_topic_hears_of_it(
     assert member.fake.got == []
 
 
-async def test_what_comes_at_once_during_a_join_is_held_however_large(
+async def test_a_large_event_during_a_join_is_held(
     topic: str, running_hub: Hub, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"outbound_limit": 250}
@@ -184,7 +184,7 @@ async def test_what_comes_at_once_during_a_join_is_held_however_large(
     assert [payload["n"] for payload in member.fake.got] == [1]
 
 
-async def test_a_held_member_gets_what_came_meanwhile_on_release(
+async def test_events_during_a_join_are_written_at_its_end(
     running_hub: Hub, topic: str
 ) -> None:
     member = FakeMember(topic, "user:a")
@@ -203,7 +203,7 @@ async def test_a_held_member_gets_what_came_meanwhile_on_release(
     assert [payload["n"] for payload in member.fake.got] == [1, 4, 5]
 
 
-async def test_presence_that_a_member_knows_is_not_repeated(
+async def test_a_presence_change_that_a_member_knows_is_not_repeated(
     running_hub: Hub, topic: str
 ) -> None:
     fresh, older = FakeMember(topic), FakeMember(topic)
@@ -219,7 +219,7 @@ async def test_presence_that_a_member_knows_is_not_repeated(
     assert [payload["v"] for payload in fresh.fake.got] == [11]
 
 
-async def test_an_intercepted_event_goes_to_the_channel_alone(
+async def test_an_intercepted_event_goes_only_to_the_channel(
     running_hub: Hub, topic: str
 ) -> None:
     member = FakeMember(topic)
@@ -233,7 +233,9 @@ async def test_an_intercepted_event_goes_to_the_channel_alone(
     assert member.fake.got == [{"n": 1}]
 
 
-async def test_a_binary_event_is_left_out_for_v1(running_hub: Hub, topic: str) -> None:
+async def test_a_binary_event_is_not_sent_to_a_v1_socket(
+    running_hub: Hub, topic: str
+) -> None:
     old, new = FakeMember(topic, vsn=Vsn.V1), FakeMember(topic)
     await running_hub.attach(old)
     await running_hub.attach(new)
@@ -244,7 +246,7 @@ async def test_a_binary_event_is_left_out_for_v1(running_hub: Hub, topic: str) -
     assert new.fake.writes[0][0].endswith(b"msg\x00\xff")
 
 
-async def test_events_of_one_moment_are_one_write(running_hub: Hub, topic: str) -> None:
+async def test_events_of_one_turn_are_one_write(running_hub: Hub, topic: str) -> None:
     member = FakeMember(topic)
     await running_hub.attach(member)
 
@@ -258,25 +260,22 @@ async def test_events_of_one_moment_are_one_write(running_hub: Hub, topic: str) 
     assert [len(write) for write in member.fake.writes] == [3]
 
 
-async def test_a_layer_that_is_away_refuses_and_is_counted(
+async def test_an_event_that_the_layer_refuses_raises_and_is_counted(
     topic: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from beam.telemetry import metrics
-
-    async def away(*args: Any) -> None:
-        raise ConnectionError("what was said")
+    async def fail(*args: Any) -> None:
+        raise ConnectionError("the text of an event")
 
     def failed(*args: Any) -> asyncio.Future[None]:
         sent = asyncio.get_running_loop().create_future()
-        sent.set_exception(ConnectionError("what was said"))
+        sent.set_exception(ConnectionError("the text of an event"))
         return sent
 
     event = Event(topic=topic, name="msg", payload={})
     await publisher.published(event)
-    made = publisher.publisher.made.items()
-    [mine] = [found for loop, found in made if loop.is_running()]
-    monkeypatch.setattr(mine._layer, "group_send", away, raising=False)
-    monkeypatch.setattr(mine._layer, "publish", failed, raising=False)
+    layer = publisher.publisher()._layer
+    monkeypatch.setattr(layer, "group_send", fail, raising=False)
+    monkeypatch.setattr(layer, "publish", failed, raising=False)
     before = metrics.UNPUBLISHED.value
 
     with pytest.raises(publisher.NotPublished):

@@ -1,4 +1,4 @@
-"""What the tests of both kinds of sockets share."""
+"""Fixtures for both kinds of sockets."""
 
 from __future__ import annotations
 

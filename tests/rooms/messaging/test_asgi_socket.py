@@ -13,13 +13,13 @@ from tests.clients import until
 
 
 def events(count: int, size: int = 10) -> list[Delivery]:
-    """Events as a hub hands them to its sockets."""
+    """Events as the hub gives them to sockets."""
     event = Event(topic="room:r", name="changed", payload={"x": "y" * size})
     return [Delivery(event.pack()) for _ in range(count)]
 
 
 class Server:
-    """An ASGI server whose client reads as many messages as the test lets it."""
+    """An ASGI server whose client reads when `read` is called."""
 
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []
@@ -38,12 +38,14 @@ class Server:
 
 
 async def turns(count: int = 3) -> None:
-    """Let the event loop go round."""
+    """Run some turns of the event loop."""
     for _ in range(count):
         await asyncio.sleep(0)
 
 
-async def test_what_one_turn_produces_is_taken_however_large(counted: Any) -> None:
+async def test_all_events_of_one_turn_are_written_above_the_limit_too(
+    counted: Any,
+) -> None:
     server = Server()
     socket = AsgiSocket(server.send, Vsn.V2, limit=500, seconds=60)
 
@@ -85,7 +87,7 @@ async def test_above_the_limit_a_client_must_read_in_time() -> None:
     await until(lambda: reasons == ["slow_consumer"])
 
 
-async def test_a_client_that_does_not_even_read_the_close_is_given_up() -> None:
+async def test_a_client_that_does_not_read_the_close_frame_is_dropped() -> None:
     server = Server()
     socket = AsgiSocket(server.send, Vsn.V2, limit=500, seconds=0.05)
 
@@ -96,7 +98,7 @@ async def test_a_client_that_does_not_even_read_the_close_is_given_up() -> None:
     assert not server.sent
 
 
-async def test_a_client_that_reads_slowly_gets_everything(counted: Any) -> None:
+async def test_a_client_that_reads_slowly_gets_all_events(counted: Any) -> None:
     server = Server()
     socket = AsgiSocket(server.send, Vsn.V2, limit=500, seconds=0.05)
 
@@ -110,7 +112,7 @@ async def test_a_client_that_reads_slowly_gets_everything(counted: Any) -> None:
     assert not socket._closing
 
 
-async def test_a_client_that_has_caught_up_is_no_longer_watched(counted: Any) -> None:
+async def test_a_client_that_has_caught_up_is_not_closed(counted: Any) -> None:
     server = Server()
     socket = AsgiSocket(server.send, Vsn.V2, limit=500, seconds=0.05)
     socket.deliver(events(20, size=100), None)
@@ -122,7 +124,7 @@ async def test_a_client_that_has_caught_up_is_no_longer_watched(counted: Any) ->
     assert not socket._closing
 
 
-async def test_a_server_that_raises_has_lost_what_waited(counted: Any) -> None:
+async def test_if_the_server_raises_waiting_events_are_dropped(counted: Any) -> None:
     async def send(message: dict[str, Any]) -> None:
         raise OSError("gone")
 

@@ -1,4 +1,4 @@
-"""Background tasks: failures are logged, and the end waits for all of them."""
+"""Background tasks: failures are logged, and `finish` waits for all of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def test_finish_waits_for_tasks_that_tasks_start() -> None:
     assert log == ["first", "second"]
 
 
-async def test_a_failure_is_logged_and_ends_nothing_else(
+async def test_a_failure_is_logged_without_its_text(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     tasks, quoted = BackgroundTasks(), "secret".upper()

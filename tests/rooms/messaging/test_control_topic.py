@@ -10,7 +10,7 @@ def event(name: str) -> Delivery:
     return Delivery(Event(topic=CONTROL_TOPIC, name=name, payload={}).pack())
 
 
-def test_an_event_is_handled_by_the_function_of_its_name() -> None:
+def test_an_event_is_handled_by_the_last_handler_of_its_name() -> None:
     control, handled = ControlEvents(), list[str]()
     control.register("one", lambda _: handled.append("first"))
     control.register("one", lambda delivery: handled.append(delivery.name))
@@ -21,5 +21,5 @@ def test_an_event_is_handled_by_the_function_of_its_name() -> None:
     assert handled == ["one"]
 
 
-def test_an_event_of_another_version_of_beam_is_ignored() -> None:
+def test_an_event_without_a_handler_is_ignored() -> None:
     ControlEvents().dispatch(event("unknown"))

@@ -1,4 +1,4 @@
-"""The hub: one topic that fails, and what it knows of its topics."""
+"""The hub: its counts, and a failure in one topic."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rooms.protocol.event import Event
 from tests.fakes import FakeMember
 
 
-async def test_a_topic_that_raises_costs_the_others_nothing(
+async def test_a_failure_in_one_topic_does_not_affect_the_others(
     running_hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad, good = FakeMember("bad"), FakeMember("good")
@@ -42,7 +42,7 @@ async def test_an_event_of_a_topic_without_members_is_dropped(
     assert running_hub.latest_version("nobody") == 0
 
 
-async def test_a_topic_lives_while_it_has_members(running_hub: Hub) -> None:
+async def test_members_and_topics_are_counted(running_hub: Hub) -> None:
     member = FakeMember("t")
     await running_hub.attach(member)
     lived = (

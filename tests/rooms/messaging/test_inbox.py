@@ -1,4 +1,4 @@
-"""What waits in a busy channel, and the bytes that it takes."""
+"""The items that wait in a busy channel, and their size."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from rooms.messaging.inbox import Inbox, Item, weigh
 
 
-def test_items_come_back_in_order_and_are_counted_by_their_origin() -> None:
+def test_items_keep_their_order_and_are_counted_by_their_origin() -> None:
     inbox = Inbox()
     items = [
         Item("first", 10, is_inbound=True),
@@ -27,7 +27,7 @@ def test_items_come_back_in_order_and_are_counted_by_their_origin() -> None:
     ("data", "least"),
     [("x" * 1_000, 1_000), (b"x" * 1_000, 1_000), ("😀" * 1_000, 4_000), ("", 200)],
 )
-def test_a_message_weighs_what_it_takes_in_memory(
+def test_the_weight_of_a_message_is_its_size_in_memory(
     data: str | bytes, least: int
 ) -> None:
     assert least < weigh(data) < least + 500

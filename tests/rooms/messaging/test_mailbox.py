@@ -27,7 +27,7 @@ async def test_a_mailbox_that_cannot_be_read_is_read_again(
 
     async def fails_twice(channel: str) -> Any:
         if next(failures, None) is not None:
-            raise OSError("away")
+            raise OSError("unavailable")
         return await receive(channel)
 
     monkeypatch.setattr(layer, "receive", fails_twice)

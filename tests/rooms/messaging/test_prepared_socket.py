@@ -14,13 +14,13 @@ from tests.clients import until
 
 
 def events(count: int, size: int = 10) -> list[Delivery]:
-    """Events as a hub hands them to its sockets."""
+    """Events as the hub gives them to sockets."""
     event = Event(topic="room:r", name="changed", payload={"x": "y" * size})
     return [Delivery(event.pack()) for _ in range(count)]
 
 
 class Writer:
-    """A server that takes the first so many writes."""
+    """A server that accepts only the first `takes` writes."""
 
     def __init__(self, takes: int) -> None:
         self.takes = takes
@@ -45,7 +45,7 @@ class Writer:
         return 0.0
 
 
-async def test_what_the_server_does_not_take_is_dropped_and_counted(
+async def test_events_that_the_server_refuses_are_counted_as_dropped(
     counted: Any,
 ) -> None:
     socket = PreparedSocket(Writer(takes=1), Vsn.V2)
@@ -57,7 +57,7 @@ async def test_what_the_server_does_not_take_is_dropped_and_counted(
 
 
 @pytest.mark.parametrize(("takes", "expected"), [(1, (3, 0)), (0, (0, 3))])
-async def test_events_behind_a_reply_are_counted_when_they_are_written(
+async def test_events_after_a_reply_are_counted_when_they_are_written(
     counted: Any, takes: int, expected: tuple[int, int]
 ) -> None:
     socket = PreparedSocket(Writer(takes), Vsn.V2)

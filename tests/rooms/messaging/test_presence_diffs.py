@@ -1,4 +1,4 @@
-"""Presence storms: the first diff at once, the rest of a moment together."""
+"""Many changes of presence: the first is sent at once, later ones together."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from tests.clients import Client, connected
 
 pytestmark = pytest.mark.usefixtures("running_hub")
 
-PEOPLE = 30
+COUNT = 30
 
 
-async def test_a_storm_of_joins_is_told_in_few_diffs() -> None:
-    [witness] = await connected("witness")
-    await witness.join("storm")
-    crowd = await connected(*(f"u{n}" for n in range(PEOPLE)))
+async def test_many_joins_at_once_are_sent_in_few_diffs() -> None:
+    [observer] = await connected("observer")
+    await observer.join("busy")
+    clients = await connected(*(f"u{n}" for n in range(COUNT)))
 
-    await asyncio.gather(*(client.try_join("storm") for client in crowd))
+    await asyncio.gather(*(client.try_join("busy") for client in clients))
 
     seen: set[str] = set()
     diffs = 0
-    while len(seen) < PEOPLE:
-        joins = by_ref((await witness.event("presence_diff"))["joins"])
+    while len(seen) < COUNT:
+        joins = by_ref((await observer.event("presence_diff"))["joins"])
         assert not seen & set(joins)
         seen |= set(joins)
         diffs += 1
-    assert diffs < PEOPLE / 2
+    assert diffs < COUNT / 2
 
 
-async def test_each_of_a_storm_ends_with_the_same_presence() -> None:
-    crowd = await connected(*(f"u{n}" for n in range(PEOPLE)))
-    await asyncio.gather(*(client.try_join("agree") for client in crowd))
+async def test_after_many_joins_all_members_have_the_same_presence() -> None:
+    clients = await connected(*(f"u{n}" for n in range(COUNT)))
+    await asyncio.gather(*(client.try_join("agree") for client in clients))
 
-    for client in crowd:
+    for client in clients:
         refs = set(by_ref(await state_of(client)))
-        while len(refs) < PEOPLE:
+        while len(refs) < COUNT:
             joins = set(by_ref((await client.event("presence_diff"))["joins"]))
             assert not refs & joins
             refs |= joins
@@ -51,7 +51,7 @@ async def state_of(client: Client) -> dict[str, dict[str, list[dict[str, object]
     return state
 
 
-async def test_a_lone_change_is_told_at_once(settings: Settings) -> None:
+async def test_a_single_change_is_sent_at_once(settings: Settings) -> None:
     settings.BEAM = settings.BEAM | {"presence_window": 60.0}
     ada = await Client("ada").connect()
 
@@ -60,15 +60,15 @@ async def test_a_lone_change_is_told_at_once(settings: Settings) -> None:
     assert await ada.is_silent()
 
 
-async def test_without_a_window_each_change_is_told_by_itself(
+async def test_without_a_window_each_change_is_a_diff_of_its_own(
     settings: Settings,
 ) -> None:
     settings.BEAM = settings.BEAM | {"presence_window": 0.0}
-    [witness] = await connected("witness")
-    await witness.join("each")
-    crowd = await connected("a", "b", "c")
+    [observer] = await connected("observer")
+    await observer.join("each")
+    clients = await connected("a", "b", "c")
 
-    await asyncio.gather(*(client.try_join("each") for client in crowd))
+    await asyncio.gather(*(client.try_join("each") for client in clients))
 
-    for _ in crowd:
-        assert len((await witness.event("presence_diff"))["joins"]) == 1
+    for _ in clients:
+        assert len((await observer.event("presence_diff"))["joins"]) == 1

@@ -1,4 +1,4 @@
-"""Receipts: who waits for the delivery of an event in this process."""
+"""Receipts: publishers that wait for the delivery of their event."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def delivery(receipt: str | None) -> Delivery:
     return Delivery(event.pack())
 
 
-async def test_a_receipt_is_done_when_its_event_was_delivered() -> None:
+async def test_a_receipt_is_done_when_its_event_is_delivered() -> None:
     receipts = Receipts()
     mine, other = receipts.expect("mine"), receipts.expect("other")
 
@@ -24,7 +24,7 @@ async def test_a_receipt_is_done_when_its_event_was_delivered() -> None:
     other.cancel()
 
 
-async def test_a_receipt_that_nobody_waits_for_any_more_is_forgotten() -> None:
+async def test_a_cancelled_receipt_is_forgotten() -> None:
     receipts = Receipts()
     mine = receipts.expect("mine")
 

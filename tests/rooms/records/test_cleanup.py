@@ -1,4 +1,4 @@
-"""The server forgets rooms that nobody needs by itself, one process at a time."""
+"""Unused rows are deleted, by one process at a time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ rooms = sync_to_async(lambda: list(Room.objects.values_list("room_id", flat=True
 
 
 async def add(room_id: str, days: float, **fields: Any) -> None:
-    """A room that was joined so many days ago."""
+    """Add the row of a room that was joined so many days ago."""
     joined = timezone.now() - timedelta(days=days)
     await Room.objects.acreate(
         room_id=room_id, last_joined=joined, created=joined, **fields
@@ -35,7 +35,7 @@ async def add(room_id: str, days: float, **fields: Any) -> None:
 
 
 @pytest.mark.usefixtures("running_hub")
-async def test_what_was_not_joined_for_long_is_forgotten() -> None:
+async def test_rooms_that_were_not_joined_for_long_are_deleted() -> None:
     before = metrics.ROOMS_FORGOTTEN.value
     [ada] = await connected("ada")
     await ada.join("here")
@@ -51,7 +51,9 @@ async def test_what_was_not_joined_for_long_is_forgotten() -> None:
 
 
 @pytest.mark.usefixtures("running_hub")
-async def test_rows_are_bounded_and_those_that_are_set_stay(settings: Settings) -> None:
+async def test_rows_are_bounded_and_rooms_with_settings_stay(
+    settings: Settings,
+) -> None:
     settings.BEAM = settings.BEAM | {"room_rows": 2, "forget_days": 0}
     await add("set", 9, capacity=3)
     for days in range(5):
@@ -64,13 +66,13 @@ async def test_rows_are_bounded_and_those_that_are_set_stay(settings: Settings) 
 
 @pytest.fixture
 def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three rows are read, and two deleted, at once."""
+    """Three rows are read, and two deleted, in one query."""
     monkeypatch.setattr(cleanup, "MAX_READ", 3)
     monkeypatch.setattr(cleanup, "BATCH_SIZE", 2)
 
 
 @pytest.mark.usefixtures("running_hub", "few_at_once")
-async def test_a_run_has_an_end(
+async def test_a_run_ends_after_its_maximum_time(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.BEAM = settings.BEAM | {"forget_days": 1}
@@ -80,7 +82,7 @@ async def test_a_run_has_an_end(
 
     await cleanup.run()
 
-    # The oldest first; the next run goes on.
+    # The oldest first; the next run deletes the others.
     assert await rooms() == ["r0", "r1"]
 
 
@@ -88,12 +90,12 @@ async def test_a_run_has_an_end(
 @pytest.mark.parametrize(
     "limits", [{"room_rows": 2, "forget_days": 0}, {"forget_days": 1}]
 )
-async def test_rows_are_bounded_whatever_is_written_and_lives(
+async def test_rooms_with_members_do_not_block_the_deletion_of_others(
     settings: Settings, limits: dict[str, int]
 ) -> None:
     settings.BEAM = settings.BEAM | limits
     [ada] = await connected("ada")
-    # The oldest of all live: they must not be in the way of the others.
+    # The rooms with the oldest joins have members.
     for n in range(4):
         await ada.join(f"live{n}")
         await add(f"live{n}", 100)
@@ -108,7 +110,7 @@ async def test_rows_are_bounded_whatever_is_written_and_lives(
 @pytest.mark.redis
 @pytest.mark.usefixtures("backend", "running_hub")
 @pytest.mark.parametrize("backend", ["redis"], indirect=True)
-async def test_one_process_of_the_cluster_does_it(
+async def test_one_process_of_the_deployment_cleans_up(
     shared_redis: RedisServer,
 ) -> None:
     with Redis.from_url(shared_redis.url) as client:
@@ -124,7 +126,7 @@ async def test_one_process_of_the_cluster_does_it(
 
 
 @pytest.mark.usefixtures("running_hub")
-async def test_logins_that_ended_are_deleted() -> None:
+async def test_expired_login_sessions_are_deleted() -> None:
     def login(seconds: int) -> str:
         session = SessionStore()
         session.set_expiry(seconds)
@@ -143,7 +145,7 @@ async def test_logins_that_ended_are_deleted() -> None:
 @pytest.mark.redis
 @pytest.mark.usefixtures("backend", "running_hub")
 @pytest.mark.parametrize("backend", ["redis"], indirect=True)
-async def test_a_room_that_came_and_went_leaves_a_number_for_ten_minutes(
+async def test_a_room_that_ended_leaves_one_key_for_ten_minutes(
     shared_redis: RedisServer,
 ) -> None:
     [ada] = await connected("ada")

@@ -1,4 +1,4 @@
-"""Closed rooms are closed from the first moment on, and empty."""
+"""Closed rooms: saved in the database, and closed again from there."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ close_again = closed_rooms.close_again
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_while_redis_is_away_a_room_stays_as_it_is(
+async def test_without_redis_the_database_is_not_changed(
     running_hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*_: Any) -> None:
+    async def fail(*_: Any) -> None:
         raise redis.Unavailable
 
-    monkeypatch.setattr(tracker(), "ban", away)
+    monkeypatch.setattr(tracker(), "ban", fail)
     with pytest.raises(redis.Unavailable):
         await moderation.close_all(["a", "b"])
 
@@ -34,7 +34,7 @@ async def test_while_redis_is_away_a_room_stays_as_it_is(
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_who_came_in_meanwhile_is_taken_out(running_hub: Hub) -> None:
+async def test_members_that_joined_a_closed_room_are_removed(running_hub: Hub) -> None:
     ada, bob = await connected("ada", "bob")
     await ada.join("shut")
     await bob.join("open")
@@ -50,14 +50,14 @@ async def test_who_came_in_meanwhile_is_taken_out(running_hub: Hub) -> None:
 
 
 @pytest.mark.usefixtures("running_hub")
-async def test_a_database_that_is_away_is_logged_once(
+async def test_an_outage_of_the_database_is_logged_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def away() -> list[str]:
+    def fail() -> list[str]:
         raise DatabaseError("connection refused\n\tIs the server running?")
 
     caplog.set_level("INFO", "rooms.records.closed_rooms")
-    monkeypatch.setattr(closed_rooms, "_closed", away)
+    monkeypatch.setattr(closed_rooms, "_closed", fail)
     for _ in range(3):
         assert not await close_again()
     monkeypatch.setattr(closed_rooms, "_closed", list)
@@ -71,7 +71,7 @@ async def test_a_database_that_is_away_is_logged_once(
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_what_is_marked_is_found(running_hub: Hub) -> None:
+async def test_closed_rooms_are_saved_in_the_database(running_hub: Hub) -> None:
     await moderation.close_all(["a", "b"])
     assert await sync_to_async(closed_rooms._closed)() == ["a", "b"]
 

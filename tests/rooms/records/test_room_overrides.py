@@ -1,4 +1,4 @@
-"""What admins set for one room holds in every process."""
+"""Settings of single rooms apply in every process."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def nothing_set() -> Iterator[None]:
-    """Nothing is left for other tests."""
+    """Remove the settings after each test."""
     yield
     room_policy.set_overrides({})
 
 
-async def test_what_is_set_wins_over_the_settings(settings: Settings) -> None:
+async def test_settings_of_a_room_win_over_general_settings(settings: Settings) -> None:
     settings.BEAM = settings.BEAM | {
         "room_capacity": 7,
         "room_policies": {"x*": {"capacity": 5, "presence_grace": 1.5}},
@@ -43,7 +43,7 @@ async def test_what_is_set_wins_over_the_settings(settings: Settings) -> None:
     assert policy_for("y").capacity == 7
 
 
-async def test_what_is_not_set_any_more_is_forgotten() -> None:
+async def test_a_removed_setting_no_longer_applies() -> None:
     await Room.objects.acreate(room_id="r", capacity=2)
     await room_overrides.load()
     await Room.objects.aupdate(capacity=None)
@@ -53,16 +53,16 @@ async def test_what_is_not_set_any_more_is_forgotten() -> None:
     assert policy_for("r").capacity == 0
 
 
-async def test_what_was_known_stays_while_the_database_is_away(
+async def test_settings_stay_while_the_database_is_unavailable(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await Room.objects.acreate(room_id="r", capacity=2)
     await room_overrides.load()
 
-    def away() -> None:
+    def fail() -> None:
         raise DatabaseError
 
-    monkeypatch.setattr(room_overrides, "_read", away)
+    monkeypatch.setattr(room_overrides, "_read", fail)
     with caplog.at_level(logging.WARNING):
         await room_overrides.load()
 

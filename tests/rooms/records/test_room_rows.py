@@ -1,4 +1,4 @@
-"""Rooms get a row from their first join on, without a write for a message."""
+"""Rows of rooms: written after a join, in batches, at most once an hour."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def at_once(settings: Settings) -> None:
-    """Rooms get their row from the first join on, unless a test says otherwise."""
+    """Rows are due at the first join, unless a test sets another time."""
     settings.BEAM = settings.BEAM | {"room_row_seconds": 0.0}
 
 
@@ -39,7 +39,7 @@ async def test_a_first_join_makes_a_row() -> None:
     assert (await Room.objects.aget(room_id="a")).last_joined is not None
 
 
-def test_many_rooms_are_few_queries(
+def test_many_rows_are_written_in_few_queries(
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
     with django_assert_max_num_queries(8):
@@ -48,7 +48,7 @@ def test_many_rooms_are_few_queries(
     assert Room.objects.count() == 300
 
 
-async def test_more_joins_write_nothing_for_an_hour(
+async def test_further_joins_write_nothing_for_an_hour(
     clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room_rows = RoomRows()
@@ -67,7 +67,7 @@ async def test_more_joins_write_nothing_for_an_hour(
     assert written == [["a"]]
 
 
-async def test_what_an_admin_set_stays() -> None:
+async def test_a_write_keeps_the_settings_of_a_room() -> None:
     await Room.objects.acreate(room_id="a", closed=True, capacity=5)
     room_rows = RoomRows()
     room_rows.joined("a")
@@ -79,7 +79,7 @@ async def test_what_an_admin_set_stays() -> None:
     assert room.last_joined is not None
 
 
-async def test_a_database_that_is_away_is_asked_again_later(
+async def test_a_failed_write_is_tried_again_later(
     clock: Callable[[float], None],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -87,11 +87,11 @@ async def test_a_database_that_is_away_is_asked_again_later(
     room_rows = RoomRows()
     room_rows.joined("a")
 
-    def away(_: object) -> None:
+    def fail(_: object) -> None:
         raise DatabaseError
 
     with monkeypatch.context() as broken:
-        broken.setattr(module, "_write", away)
+        broken.setattr(module, "_write", fail)
         await room_rows.write()
         await room_rows.write()
     assert caplog.text.count("Cannot write the rows") == 1
@@ -103,7 +103,7 @@ async def test_a_database_that_is_away_is_asked_again_later(
     assert await rooms() == ["a"]
 
 
-async def test_what_waits_is_bounded_and_counted(
+async def test_waiting_rooms_are_bounded_and_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "MAX_KNOWN", 3)
@@ -118,7 +118,7 @@ async def test_what_waits_is_bounded_and_counted(
     assert await rooms() == ["r0", "r1", "r2"]
 
 
-async def test_a_room_that_came_and_went_gets_no_row(
+async def test_a_room_that_ended_soon_gets_no_row(
     settings: Settings, clock: Callable[[float], None]
 ) -> None:
     settings.BEAM = settings.BEAM | {"room_row_seconds": 60.0}
@@ -134,7 +134,7 @@ async def test_a_room_that_came_and_went_gets_no_row(
     await room_rows.write("long".__eq__)
 
     assert await rooms() == ["long"]
-    # Nothing is kept of the others, whose next join is a first one.
+    # The others are forgotten: their next join is noted again.
     assert list(room_rows._known) == ["long"]
     room_rows.joined("short-1")
     clock(61)

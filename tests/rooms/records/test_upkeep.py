@@ -23,7 +23,7 @@ from tests.clients import until
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def test_what_waits_is_written_at_the_stop(
+async def test_waiting_rows_are_written_at_the_stop(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.BEAM = settings.BEAM | {"room_row_seconds": 0.0}
@@ -42,7 +42,7 @@ async def test_what_waits_is_written_at_the_stop(
     assert await Room.objects.filter(room_id="r-waits").aexists()
 
 
-async def test_upkeep_that_was_never_started_writes_nothing() -> None:
+async def test_an_upkeep_that_was_not_started_writes_nothing() -> None:
     room_rows.joined("r-never")
 
     await Upkeep().stop()
@@ -51,7 +51,7 @@ async def test_upkeep_that_was_never_started_writes_nothing() -> None:
     await room_rows.write()
 
 
-async def test_a_database_that_hangs_stops_no_report(
+async def test_a_database_that_hangs_does_not_delay_reports(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     written: list[ProcessStats] = []
@@ -70,7 +70,7 @@ async def test_a_database_that_hangs_stops_no_report(
     await upkeep.stop()
 
 
-async def test_rows_that_nobody_needs_are_deleted_once_an_hour(
+async def test_unused_rows_are_deleted_once_an_hour(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     runs = 0

@@ -33,7 +33,7 @@ async def renewed(backend: str, running_hub: Hub, settings: Settings) -> None:
 
 
 @pytest.mark.usefixtures("renewed")
-async def test_leases_are_renewed_more_often_than_redis_is_looked_at(
+async def test_leases_are_renewed_more_often_than_redis_is_probed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     renewed: list[float] = []
@@ -46,7 +46,7 @@ async def test_leases_are_renewed_more_often_than_redis_is_looked_at(
     monkeypatch.setattr(Cluster, "renew", renew)
     await until(lambda: len(renewed) >= 6, 10)
 
-    # Looks at Redis are a second apart.
+    # Probes of Redis are one second apart.
     assert renewed[5] - renewed[0] < 5.0
 
 
@@ -61,7 +61,7 @@ async def test_a_lease_is_renewed_while_a_turn_takes_long(
         held.set()
         await asyncio.Event().wait()
 
-    # As where thousands of topics of the dead are looked through.
+    # A turn takes long if thousands of topics of dead processes are reaped.
     monkeypatch.setattr(Cluster, "renew", hold)
     async with asyncio.timeout(10):
         await held.wait()

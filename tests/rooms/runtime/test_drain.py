@@ -13,7 +13,7 @@ from rooms.runtime import drain
 
 
 class FakeConnection:
-    """A connection that notes when it was closed, and how."""
+    """A connection that logs the time and the code of its close."""
 
     def __init__(self, closed: list[tuple[float, Close]]) -> None:
         self._closed = closed

@@ -14,7 +14,7 @@ from tests.fakes import IdleUpkeep
 
 
 class CountedUpkeep(IdleUpkeep):
-    """Upkeep that notes what the runtime asks of it."""
+    """Upkeep that logs its starts and stops."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ async def test_a_runtime_that_was_stopped_starts_again(running_hub: Hub) -> None
     await until(lambda: hub().is_alive)
 
 
-async def test_a_hub_that_is_not_alive_is_started_by_every_start(
+async def test_every_start_starts_a_hub_that_is_not_alive(
     running_hub: Hub,
 ) -> None:
     runtime().start()

@@ -33,7 +33,7 @@ async def link(backend: str, running_hub: Hub, settings: Settings) -> redis.Link
 
 
 class Probes:
-    """Answers to probes, and what came before each."""
+    """Answers probes as the test says, and logs probes and reconnects."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: bool) -> None:
         self.log: list[str] = []
@@ -49,7 +49,7 @@ class Probes:
         self.log.append("reconnect")
 
 
-async def test_an_outage_ends_with_the_first_write_that_is_taken(
+async def test_an_outage_ends_with_the_first_write_that_redis_accepts(
     link: redis.Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     probes = Probes(monkeypatch, False, False)
@@ -60,7 +60,7 @@ async def test_an_outage_ends_with_the_first_write_that_is_taken(
     assert probes.log[:3] == ["probe"] * 3
 
 
-async def test_a_demoted_master_is_asked_over_new_connections_each_time(
+async def test_a_demoted_master_is_probed_over_new_connections(
     link: redis.Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     probes = Probes(monkeypatch, False)
@@ -72,7 +72,7 @@ async def test_a_demoted_master_is_asked_over_new_connections_each_time(
     assert not link.moved
 
 
-async def test_an_outage_that_returns_is_not_ended_at_once(link: redis.Link) -> None:
+async def test_an_outage_that_returns_does_not_end_at_once(link: redis.Link) -> None:
     link.failed(OutOfMemoryError("", status_code="OOM"))
     await until(lambda: link.up)
     loop = asyncio.get_running_loop()
