@@ -28,8 +28,10 @@ django.setup()
 
 from bench import floor, report
 from bench.load import Wrong
+from bench.measure import measure, median
 from bench.peers import PEERS, Peer, redis_server, serve
-from bench.scenarios import SCENARIOS, Result, Scenario, measure, median
+from bench.scenario import Result, Scenario
+from bench.scenarios import SCENARIOS
 from tests.processes import find_redis
 
 logging.getLogger("picows").setLevel(logging.CRITICAL)

@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from bench.scenarios import Result
+from bench.scenario import Result
 
 NAME = "send floor"
 SOCKETS, ROUNDS, FRAME = 200, 500, b"\x81\x7e\x00\xa0" + b"x" * 160

@@ -11,7 +11,7 @@ from typing import Any
 import pygal
 
 from bench import targets
-from bench.scenarios import Result
+from bench.scenario import Result
 
 # A bar this many times as long as the shortest makes the others invisible.
 DWARFING = 40

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.scenarios import Result
+from bench.scenario import Result
 
 ROOM = "room of 200, full speed"
 SMALL = "100 rooms of 10, full speed"
