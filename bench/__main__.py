@@ -27,7 +27,7 @@ from django.core.management import call_command
 django.setup()
 
 from bench import floor, report
-from bench.load import Wrong
+from bench.load import InvalidRun
 from bench.measure import measure, median
 from bench.peers import PEERS, Peer, redis_server, serve
 from bench.scenario import Result, Scenario
@@ -43,10 +43,10 @@ SLOWEST_WINDOW = 4
 
 def run(scenario: Scenario, peer: Peer, redis_url: str) -> Result:
     """Run once, with a new server."""
-    with serve(peer, redis_url, slowed=scenario.slowed) as server:
+    with serve(peer, redis_url, limited=scenario.limited) as server:
         try:
             return uvloop.run(measure(scenario, peer, server))
-        except (Wrong, OSError, TimeoutError, picows.WSError) as error:
+        except (InvalidRun, OSError, TimeoutError, picows.WSError) as error:
             why = str(error) or type(error).__name__
             return Result(scenario.name, peer.name, scenario.unit, wrong=why)
 

@@ -7,7 +7,7 @@ import re
 from urllib.parse import urlsplit
 
 from bench.dialects import body
-from bench.load import Crowd, Wrong
+from bench.load import Crowd, InvalidRun
 
 SENDER = 1_000_000
 SECRET = "dev-secret"
@@ -37,7 +37,7 @@ class Backend:
             writer.write(_request(room, number, batch))
             head = await reader.readuntil(b"\r\n\r\n")
             if not head.startswith(b"HTTP/1.1 200"):
-                raise Wrong(f"a request was answered with {head[:40]!r}")
+                raise InvalidRun(f"a request was answered with {head[:40]!r}")
             if found := _LENGTH.search(head):
                 await reader.readexactly(int(found[1]))
             else:

@@ -13,11 +13,11 @@ from bench.dialects import Dialect
 
 MakeDialect = Callable[[int, str], Dialect]
 STALL_SECONDS = 30.0
-PRESSED_BYTES = 100_000
-PRESSED_BURST = 20
+FLOOD_BYTES = 100_000
+FLOOD_BURST = 20
 
 
-class Wrong(Exception):
+class InvalidRun(Exception):
     """A delivery was lost, doubled or out of order: the measurement is invalid."""
 
 
@@ -63,7 +63,7 @@ class Member(WSListener):
         try:
             answers = self.dialect.greeting(data)
         except RuntimeError as refusal:
-            self.joined.set_exception(Wrong(str(refusal)))
+            self.joined.set_exception(InvalidRun(str(refusal)))
             return
         if answers is None:
             self.joined.set_result(None)
@@ -118,16 +118,18 @@ class Crowd:
             self._reached.set()
 
     async def reach(self, goal: int) -> None:
-        """Wait until so many deliveries were made. Raises `Wrong`."""
+        """Wait until so many deliveries were made. Raises `InvalidRun`."""
         self._goal = goal
         if self.deliveries < goal:
             self._reached.clear()
             try:
                 await asyncio.wait_for(self._reached.wait(), STALL_SECONDS)
             except TimeoutError:
-                raise Wrong(f"{goal - self.deliveries} deliveries missing") from None
+                raise InvalidRun(
+                    f"{goal - self.deliveries} deliveries missing"
+                ) from None
         if self.wrong:
-            raise Wrong(self.wrong)
+            raise InvalidRun(self.wrong)
 
     async def gather(
         self,
@@ -199,7 +201,7 @@ class Crowd:
             self._send(members[0], number, 1)
         await self.reach(start + messages * (readers - 1))
 
-    async def press(self) -> None:
+    async def flood_without_pause(self) -> None:
         """One member sends as fast as the network accepts, until cancelled."""
         [[sender, *_], *_] = self.rooms.values()
         if sender.transport is None:
@@ -208,9 +210,9 @@ class Crowd:
         while True:
             # Less than the network accepts at once: more would keep the
             # generator from reading.
-            if wire.get_write_buffer_size() < PRESSED_BYTES:
-                self._send(sender, number, PRESSED_BURST)
-                number += PRESSED_BURST
+            if wire.get_write_buffer_size() < FLOOD_BYTES:
+                self._send(sender, number, FLOOD_BURST)
+                number += FLOOD_BURST
             await asyncio.sleep(0.001)
 
     async def direct(self, messages: int, window: int) -> None:
@@ -240,7 +242,7 @@ class Crowd:
                 member.transport.send(WSMsgType.TEXT, beat)
         await asyncio.sleep(max(0.0, began + seconds - time.perf_counter()))
         if self.wrong:
-            raise Wrong(self.wrong)
+            raise InvalidRun(self.wrong)
 
     async def leave(self) -> None:
         """Close all connections."""

@@ -9,24 +9,24 @@ import time
 from functools import partial
 
 from bench.dialects import Phoenix
-from bench.load import Crowd, MakeDialect, Wrong
-from bench.peers import Peer, Running, Weight
+from bench.load import Crowd, InvalidRun, MakeDialect
+from bench.peers import Peer, Running, Usage
 from bench.scenario import Figures, Result, Scenario, Work
 
 
 async def measure(scenario: Scenario, peer: Peer, server: Running) -> Result:
-    """One run. Raises `Wrong` if a delivery was wrong."""
+    """One run. Raises `InvalidRun` if a delivery was wrong."""
     crowd = Crowd(at_once=scenario.at_once)
-    empty = server.weigh()
+    empty = server.usage()
     joining = await crowd.gather(
         server.base, _dialect(scenario, peer), scenario.rooms, scenario.size
     )
     people = scenario.rooms * scenario.size
     if crowd.wrong:
-        raise Wrong(crowd.wrong)
-    joined = server.weigh()
+        raise InvalidRun(crowd.wrong)
+    joined = server.usage()
     await asyncio.sleep(0.5)
-    full = server.weigh()
+    full = server.usage()
     result = Result(scenario.name, peer.name, scenario.unit)
     figures = result.figures
     figures["joins_per_second"] = people / joining
@@ -50,11 +50,11 @@ async def _work(
     scenario: Scenario, work: Work, crowd: Crowd, server: Running, figures: Figures
 ) -> None:
     gc.freeze()
-    before, busy, began = server.weigh(), time.process_time(), time.perf_counter()
+    before, busy, began = server.usage(), time.process_time(), time.perf_counter()
     await work(scenario, crowd, server, figures)
     seconds = time.perf_counter() - began
     figures["generator_busy"] = (time.process_time() - busy) / seconds
-    cpu = _cpu(before, server.weigh())
+    cpu = _cpu(before, server.usage())
     units = crowd.deliveries
     if scenario.unit in ("request", "event"):
         units = scenario.messages * scenario.rooms
@@ -67,7 +67,7 @@ async def _work(
     figures |= _latencies(crowd.latencies)
 
 
-def _cpu(before: Weight, after: Weight) -> float:
+def _cpu(before: Usage, after: Usage) -> float:
     return after.cpu_seconds - before.cpu_seconds
 
 

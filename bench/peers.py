@@ -24,9 +24,9 @@ START_SECONDS = 15.0
 SETTLED = 0.03
 PYTHON = sys.executable
 # One sender per room sends as fast as answers come; rates are still counted.
-UNSLOWED = {"BEAM_INBOUND_RATE": "1000000", "BEAM_INBOUND_BURST": "1000000"}
+UNLIMITED = {"BEAM_INBOUND_RATE": "1000000", "BEAM_INBOUND_BURST": "1000000"}
 # Members send nothing while thousands of others join.
-PATIENT = {"BEAM_IDLE_TIMEOUT": "600"}
+NO_IDLE_LIMIT = {"BEAM_IDLE_TIMEOUT": "600"}
 PLAIN = "bench.baselines.plain_channels:application"
 
 
@@ -80,7 +80,7 @@ PEERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Weight:
+class Usage:
     """CPU and memory that a server has used."""
 
     cpu_seconds: float
@@ -97,16 +97,16 @@ class Running:
     def settle(self) -> None:
         """Wait until it has started: its processes use no CPU any more."""
         deadline = time.monotonic() + START_SECONDS
-        before, now = -1.0, self.weigh().cpu_seconds
+        before, now = -1.0, self.usage().cpu_seconds
         while now - before > SETTLED and time.monotonic() < deadline:
             time.sleep(0.4)
-            before, now = now, self.weigh().cpu_seconds
+            before, now = now, self.usage().cpu_seconds
 
-    def weigh(self) -> Weight:
+    def usage(self) -> Usage:
         """CPU and memory of the server and its children, Redis not counted."""
         family = [self._process, *self._process.children(recursive=True)]
         cpu = sum(sum(member.cpu_times()[:2]) for member in family)
-        return Weight(cpu, sum(member.memory_info().rss for member in family))
+        return Usage(cpu, sum(member.memory_info().rss for member in family))
 
     def sockets(self) -> int:
         """How many connections the server has open."""
@@ -166,11 +166,11 @@ def redis_server(executable: str) -> Iterator[str]:
 
 
 @contextmanager
-def serve(peer: Peer, redis_url: str, *, slowed: bool = False) -> Iterator[Running]:
-    """A peer, started and ready. `slowed`: with its rate limits."""
+def serve(peer: Peer, redis_url: str, *, limited: bool = False) -> Iterator[Running]:
+    """A peer, started and ready. `limited`: with its rate limits."""
     port = free_port()
-    env = PATIENT | {"DEBUG": "1", "REDIS_URL": redis_url if peer.redis else ""}
-    env |= {} if slowed else UNSLOWED
+    env = NO_IDLE_LIMIT | {"DEBUG": "1", "REDIS_URL": redis_url if peer.redis else ""}
+    env |= {} if limited else UNLIMITED
     command = [part.format(port=port) for part in peer.command]
     with _process(peer.name, command, port, env) as process:
         server = Running(process, port)

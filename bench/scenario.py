@@ -24,9 +24,9 @@ class Scenario:
     `work`: sends, and returns when all was delivered. None: joining is all.
     `meta`: bytes of each member's presence meta, for Beam only.
     `unit`: what CPU is counted for.
-    `peers`: those that can do it; `short_peers`: those of the short run.
-    `slow`: the share of the messages that plain Channels gets through in time.
-    `slowed`: Beam's limits on senders are in force.
+    `peers`: the peers that can do it; `short_peers`: those of the short run.
+    `slow`: the share of the messages that plain Channels handles in time.
+    `limited`: Beam's limits on senders are in force.
     `modes`: of which runs it is part.
     """
 
@@ -46,7 +46,7 @@ class Scenario:
     short_peers: frozenset[str] | None = None
     at_once: int = 50
     slow: float = 1 / 40
-    slowed: bool = False
+    limited: bool = False
     modes: frozenset[str] = EVERY_RUN
 
     def peers_in(self, mode: str) -> frozenset[str]:

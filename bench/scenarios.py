@@ -77,7 +77,7 @@ SCENARIOS = [
     Scenario(
         *("joins to a room of 1,000 with 200 bytes of meta", 1, 1_000, 400, 16),
         meta=200,
-        work=work.newcomers,
+        work=work.joins,
         unit="join",
         peers=BOTH,
         at_once=100,
@@ -86,7 +86,7 @@ SCENARIOS = [
     Scenario(
         *("joins to a room of 5,000 with 200 bytes of meta", 1, 5_000, 200, 16),
         meta=200,
-        work=work.newcomers,
+        work=work.joins,
         unit="join",
         peers=BOTH,
         at_once=100,
@@ -111,7 +111,7 @@ SCENARIOS = [
         rate=100.0,
         work=work.pace,
         peers=BOTH,
-        slowed=True,
+        limited=True,
         modes=FULL,
     ),
     Scenario(
@@ -119,7 +119,7 @@ SCENARIOS = [
         rate=100.0,
         work=work.one_floods,
         peers=BOTH,
-        slowed=True,
+        limited=True,
         modes=FULL,
     ),
     Scenario(
@@ -134,7 +134,7 @@ SCENARIOS = [
         *("the same, and one stops reading", 1, 200, 1_200),
         rate=100.0,
         bytes=8_000,
-        work=work.one_is_stuck,
+        work=work.one_stops_reading,
         peers=BOTH,
         modes=FULL,
     ),

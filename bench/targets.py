@@ -14,7 +14,7 @@ PACED = "room of 200 at 100 messages/s"
 LIMITED = "room of 200 at 100 messages/s, limits on"
 HEAVY = "room of 200 at 100 messages/s of 8 kB"
 FLOODED = "the same, and one floods another room"
-STUCK = "the same, and one stops reading"
+STOPPED = "the same, and one stops reading"
 OVER = "beam over redis"
 
 
@@ -169,14 +169,14 @@ TARGETS = [
     Target(
         "one of 200 stops reading: the others' p99 compared with all reading",
         1.5,
-        lambda f: f.ratio((STUCK, "beam", "p99_ms"), (HEAVY, "beam", "p99_ms")),
+        lambda f: f.ratio((STOPPED, "beam", "p99_ms"), (HEAVY, "beam", "p99_ms")),
         less=True,
         how="{:.2f}",
     ),
     Target(
         "one of 200 stops reading: it alone is closed",
         1,
-        lambda f: f(STUCK, "beam", "sockets_closed"),
+        lambda f: f(STOPPED, "beam", "sockets_closed"),
         less=True,
         how="{:.0f} closed",
     ),

@@ -7,12 +7,12 @@ from functools import partial
 
 from bench.backend import Backend
 from bench.dialects import Phoenix
-from bench.load import Crowd, Wrong
+from bench.load import Crowd, InvalidRun
 from bench.peers import Running
 from bench.scenario import Figures, Scenario
 
 FLOODED_ROOM = 10
-FIRST_NEWCOMER = 1_000_000
+FIRST_NUMBER = 1_000_000
 FILLING_SECONDS = 1.5
 # What the official client does.
 HEARTBEAT_SECONDS = 30.0
@@ -40,36 +40,36 @@ async def idle(scenario: Scenario, crowd: Crowd, server: Running, _: Figures) ->
     await crowd.heartbeats(scenario.seconds, HEARTBEAT_SECONDS)
 
 
-async def one_is_stuck(
+async def one_stops_reading(
     scenario: Scenario, crowd: Crowd, server: Running, figures: Figures
 ) -> None:
     """The last member stops reading; the server must close it, and only it."""
     [members] = crowd.rooms.values()
-    before, sockets, most = server.weigh().rss_bytes, server.sockets(), 0
+    before, sockets, most = server.usage().rss_bytes, server.sockets(), 0
     members[-1].stop_reading()
     pacing = asyncio.ensure_future(crowd.pace(scenario.messages, scenario.rate))
     while not pacing.done():
         await asyncio.wait([pacing], timeout=0.5)
-        most = max(most, server.weigh().rss_bytes - before)
+        most = max(most, server.usage().rss_bytes - before)
     await pacing
     figures["memory_growth_bytes"] = most
     figures["sockets_closed"] = sockets - server.sockets()
 
 
-async def newcomers(
+async def joins(
     scenario: Scenario, crowd: Crowd, server: Running, figures: Figures
 ) -> None:
     """More members join a room that has all its members already, some at a time."""
     others = Crowd(at_once=scenario.window)
     make = partial(Phoenix, meta=scenario.meta)
-    before = server.weigh().rss_bytes
+    before = server.usage().rss_bytes
     joining = asyncio.ensure_future(
-        others.gather(server.base, make, 1, scenario.messages, FIRST_NEWCOMER, "r0")
+        others.gather(server.base, make, 1, scenario.messages, FIRST_NUMBER, "r0")
     )
     most = 0
     while not joining.done():
         await asyncio.wait([joining], timeout=0.1)
-        most = max(most, server.weigh().rss_bytes - before)
+        most = max(most, server.usage().rss_bytes - before)
     figures["joins_per_second"] = scenario.messages / await joining
     before_last = -1
     while others.bytes > before_last:
@@ -77,7 +77,7 @@ async def newcomers(
         before_last = others.bytes
         await asyncio.sleep(0.5)
     if others.wrong:
-        raise Wrong(others.wrong)
+        raise InvalidRun(others.wrong)
     figures["bytes_per_join"] = others.bytes / scenario.messages
     figures["memory_growth_bytes"] = most
     await others.leave()
@@ -91,11 +91,11 @@ async def one_floods(
     others = Crowd()
     dialect = type(next(iter(crowd.rooms.values()))[0].dialect)
     await others.gather(server.base, dialect, 1, FLOODED_ROOM, people)
-    pressing = asyncio.ensure_future(others.press())
+    flooding = asyncio.ensure_future(others.flood_without_pause())
     # Filling the network's buffers keeps the generator busy, not the server.
     await asyncio.sleep(FILLING_SECONDS)
     try:
         await crowd.pace(scenario.messages, scenario.rate)
     finally:
-        pressing.cancel()
+        flooding.cancel()
         await others.leave()
