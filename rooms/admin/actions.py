@@ -1,78 +1,40 @@
-"""Moderates one room from its page: each action is confirmed, allowed and logged."""
+"""The actions on one room: close, open, remove, unblock, disconnect, send."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
 
-from django.contrib import messages
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.http import Http404, HttpRequest, HttpResponse
 
 from presence import admission
 from rooms import moderation
-from rooms.admin import live_data
-from rooms.admin.bulk_actions import BulkActions
+from rooms.admin.action_pages import ActionPages, View
 from rooms.admin.forms import BLOCK, RemoveForm, SendForm, UnblockForm
 from rooms.models import Room
 from rooms.protocol import identifiers
 from rooms.records import closed_rooms
 
-PERMISSION: Final = "rooms.steer_room"
 
-Work = Callable[[], Awaitable[str]]
-"""Acts on a room. Returns the text for its history, empty if nothing was done."""
+class RoomActions(ActionPages):
+    """Adds the actions on one room, and on its members."""
 
-
-class ModeratedAdmin(BulkActions):
-    """Adds a page for each action on one room."""
-
-    def has_moderate_permission(self, request: HttpRequest) -> bool:
-        """Whether the user may moderate rooms. A user that cannot view them may not."""
-        return request.user.has_perm(PERMISSION) and self.has_view_permission(request)
-
-    def get_urls(self) -> list[Any]:
-        """Django's, and one for each action."""
-        own = [
-            path(
-                f"<path:object_id>/{name}/",
-                self.admin_site.admin_view(partial(self._view_of, view=view)),
-                name=f"rooms_room_{name}",
-            )
-            for name, view in (
-                ("close", self._close),
-                ("open", self._open),
-                ("remove", self._remove),
-                ("unblock", self._unblock),
-                ("disconnect", self._disconnect),
-                ("send", self._send),
-            )
-        ]
-        return [*own, *super().get_urls()]
-
-    def _view_of(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        view: Callable[[HttpRequest, Room], HttpResponse],
-    ) -> HttpResponse:
-        """Show the page of an action. Raises `PermissionDenied`, `Http404`."""
-        if not self.has_moderate_permission(request):
-            raise PermissionDenied
-        room = self.get_object(request, unquote(object_id))
-        if room is None:
-            raise Http404
-        return view(request, room)
+    def action_views(self) -> dict[str, View]:
+        """See `ActionPages`."""
+        return {
+            "close": self._close,
+            "open": self._open,
+            "remove": self._remove,
+            "unblock": self._unblock,
+            "disconnect": self._disconnect,
+            "send": self._send,
+        }
 
     def _close(self, request: HttpRequest, room: Room) -> HttpResponse:
         async def close() -> str:
             return f"Closed. Sessions removed: {await moderation.close(room.room_id)}."
 
-        return self._ask_first(
+        return self.ask_first(
             request,
             room,
             close,
@@ -86,7 +48,7 @@ class ModeratedAdmin(BulkActions):
             await closed_rooms.open_again(room.room_id)
             return "Opened."
 
-        return self._ask_first(
+        return self.ask_first(
             request,
             room,
             open_again,
@@ -101,7 +63,7 @@ class ModeratedAdmin(BulkActions):
         form = RemoveForm(request.POST or None, initial=BLOCK if block else None)
         if not form.is_valid():
             verb = "Block" if block else "Remove"
-            return self._confirm(
+            return self.confirm(
                 request,
                 room,
                 form=form,
@@ -110,12 +72,12 @@ class ModeratedAdmin(BulkActions):
                 button=verb,
             )
         work = partial(_remove_member, room.room_id, session, **form.cleaned_data)
-        return self._run(request, room, work)
+        return self.run(request, room, work)
 
     def _unblock(self, request: HttpRequest, room: Room) -> HttpResponse:
         form = UnblockForm(request.POST or None)
         if not form.is_valid():
-            return self._confirm(
+            return self.confirm(
                 request,
                 room,
                 form=form,
@@ -132,7 +94,7 @@ class ModeratedAdmin(BulkActions):
             )
             return f"Unblocked {who}."
 
-        return self._run(request, room, unblock)
+        return self.run(request, room, unblock)
 
     def _disconnect(self, request: HttpRequest, room: Room) -> HttpResponse:
         user_id = _identified(identifiers.user_id, request.GET.get("user"))
@@ -141,7 +103,7 @@ class ModeratedAdmin(BulkActions):
             await moderation.disconnect(user_id)
             return f"Disconnected user {user_id}."
 
-        return self._ask_first(
+        return self.ask_first(
             request,
             room,
             disconnect,
@@ -154,7 +116,7 @@ class ModeratedAdmin(BulkActions):
     def _send(self, request: HttpRequest, room: Room) -> HttpResponse:
         form = SendForm(request.POST or None)
         if not form.is_valid():
-            return self._confirm(
+            return self.confirm(
                 request,
                 room,
                 form=form,
@@ -170,36 +132,7 @@ class ModeratedAdmin(BulkActions):
             await moderation.send(room.room_id, event, payload, by)
             return f"Sent event {event}."
 
-        return self._run(request, room, send)
-
-    def _ask_first(
-        self, request: HttpRequest, room: Room, work: Work, **question: str
-    ) -> HttpResponse:
-        """Show the question; run `work` once it is confirmed."""
-        if request.method != "POST":
-            return self._confirm(request, room, **question)
-        return self._run(request, room, work)
-
-    def _confirm(self, request: HttpRequest, room: Room, **more: Any) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "room": room,
-            "back": reverse("admin:rooms_room_change", args=[room.pk]),
-            "media": self.media,
-            **more,
-        }
-        return TemplateResponse(request, "admin/rooms/room/confirm.html", context)
-
-    def _run(self, request: HttpRequest, room: Room, work: Work) -> HttpResponse:
-        """Run `work`, log what it did, and return to the room's page."""
-        text = live_data.run(request, work, live_data.NOT_DONE)
-        if text:
-            self.log_change(request, room, text)
-            messages.success(request, text)
-        elif text is not None:
-            messages.warning(request, "The member has left: nothing was done.")
-        return HttpResponseRedirect(reverse("admin:rooms_room_change", args=[room.pk]))
+        return self.run(request, room, send)
 
 
 async def _remove_member(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from asgiref.sync import async_to_sync
 from django.contrib import messages
@@ -35,6 +35,9 @@ class RoomStats:
     sessions: int | None = None
     users: int | None = None
     per_minute: float | None = None
+
+
+UNKNOWN: Final = RoomStats()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,20 @@
-"""The room list: its live numbers, its filter by state, rows of new live rooms."""
+"""The list of rooms: its live numbers, its filter by state, its columns."""
 
 from __future__ import annotations
 
-import json
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.db import connection
 from django.db.models import QuerySet
-from django.db.models.expressions import RawSQL
-from django.http import HttpRequest
-from django.utils import timezone
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.timesince import timesince
 
 from rooms.admin import live_data
+from rooms.admin.live_rows import as_rows, create_rows, find_room
 from rooms.models import Room
-from rooms.protocol.identifiers import room_topic
-
-UNKNOWN: Final = live_data.RoomStats()
-# New live rooms that get a row per request.
-AT_ONCE: Final = 1_000
 
 
 class RoomList(ChangeList):
@@ -33,7 +27,7 @@ class RoomList(ChangeList):
         ids = [room.room_id for room in rows]
         stats = live_data.run(request, partial(live_data.room_stats, ids)) or {}
         for room in rows:
-            room.now = stats.get(room.room_id, UNKNOWN)
+            room.now = stats.get(room.room_id, live_data.UNKNOWN)
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -57,43 +51,94 @@ class StateFilter(admin.SimpleListFilter):
         found = live_data.run(request, live_data.live_room_ids)
         if found is None:
             return queryset.none()
-        live = _as_rows(found)
+        live = as_rows(found)
         if self.value() == "live":
-            _create_rows(found, live)
+            create_rows(found, live)
             return queryset.filter(room_id__in=live)
         return queryset.filter(closed=False).exclude(room_id__in=live)
 
 
-def _as_rows(room_ids: list[str]) -> RawSQL:
-    """A list as one parameter: databases limit the number of parameters."""
-    if connection.vendor == "postgresql":
-        return RawSQL(
-            "SELECT jsonb_array_elements_text(%s::jsonb)", [json.dumps(room_ids)]
-        )
-    return RawSQL("SELECT value FROM json_each(%s)", [json.dumps(room_ids)])
+class RoomListAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """The list of rooms that have a row."""
 
-
-def _create_rows(room_ids: list[str], rows: RawSQL) -> None:
-    """Create rows for at most `AT_ONCE` live rooms that have none."""
-    known = set(Room.objects.filter(room_id__in=rows).values_list("room_id", flat=True))
-    missing = [room_id for room_id in room_ids if room_id not in known][:AT_ONCE]
-    Room.objects.bulk_create(
-        [Room(room_id=room_id, last_joined=timezone.now()) for room_id in missing],
-        ignore_conflicts=True,
+    list_display = (
+        "room_id",
+        "state",
+        "sessions",
+        "users",
+        "per_minute",
+        "age",
+        "joined",
     )
+    list_filter = (StateFilter,)
+    search_fields = ("room_id",)
+    search_help_text = (
+        "Part of a room id, or the full id of a live room that is not listed yet."
+    )
+    list_per_page = 50
+    # It would count all rooms a second time for each page.
+    show_full_result_count = False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """A list with live numbers."""
+        return RoomList
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list of rooms that have a row."""
+        return super().changelist_view(
+            request, {"title": "Rooms"} | (extra_context or {})
+        )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Room], search_term: str
+    ) -> tuple[QuerySet[Room], bool]:
+        """Django's results. The full id of a new live room finds it too."""
+        if search_term:
+            find_room(request, search_term.replace("\0", ""))
+        return super().get_search_results(request, queryset, search_term)
+
+    @admin.display(description="state", ordering="closed")
+    def state(self, room: Any) -> str:
+        """Closed, live or idle."""
+        if room.closed:
+            return _badge("closed")
+        if room.now.sessions is None:
+            return _badge("unknown")
+        return _badge("live" if room.now.sessions else "idle")
+
+    @admin.display(description="sessions")
+    def sessions(self, room: Any) -> str:
+        """Members, counted by session."""
+        return _number(room.now.sessions)
+
+    @admin.display(description="users")
+    def users(self, room: Any) -> str:
+        """Members, counted by user."""
+        return _number(room.now.users)
+
+    @admin.display(description="messages/min")
+    def per_minute(self, room: Any) -> str:
+        """Messages of members and backends in the last minute."""
+        return _number(room.now.per_minute)
+
+    @admin.display(description="age", ordering="-created")
+    def age(self, room: Room) -> str:
+        """Time since the room was created."""
+        return timesince(room.created, depth=1)
+
+    @admin.display(description="last join", ordering="last_joined")
+    def joined(self, room: Room) -> str:
+        """The last join, exact to the hour: see `rooms.records.room_rows`."""
+        if room.last_joined is None:
+            return "never"
+        return f"{timesince(room.last_joined, depth=1)} ago"
 
 
-def find_room(request: HttpRequest, room_id: str) -> Room | None:
-    """The row of a room. Creates it if the room is live and has none."""
-    if (room := Room.objects.filter(room_id=room_id).first()) is not None:
-        return room
-    try:
-        room_topic(room_id)
-    except ValueError:
-        return None
-    found = live_data.run(request, partial(live_data.room_stats, [room_id])) or {}
-    stats = found.get(room_id, UNKNOWN)
-    if not stats.sessions and not stats.per_minute:
-        return None
-    defaults = {"last_joined": timezone.now()}
-    return Room.objects.get_or_create(room_id=room_id, defaults=defaults)[0]
+def _badge(state: str) -> str:
+    return format_html('<span class="beam-state beam-{}">{}</span>', state, state)
+
+
+def _number(value: float | None) -> str:
+    return "?" if value is None else f"{value:,.10g}"

@@ -1,4 +1,4 @@
-"""The pages of rooms: the list, a room's members and events, its settings."""
+"""The page of a room: its members, its events, its settings."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from typing import Any, Final
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
-from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.html import format_html
 from django.utils.http import urlencode
-from django.utils.timesince import timesince
 
 from rooms.admin import live_data
-from rooms.admin.actions import ModeratedAdmin
-from rooms.admin.room_list import RoomList, StateFilter, find_room
+from rooms.admin.actions import RoomActions
+from rooms.admin.bulk_actions import BulkActions
+from rooms.admin.live_rows import find_room
+from rooms.admin.room_list import RoomListAdmin
 from rooms.models import Room
 from rooms.records import room_overrides
 
@@ -37,26 +36,9 @@ HELP_TEXTS: Final = {
 
 
 @admin.register(Room)
-class RoomAdmin(ModeratedAdmin):
-    """The list of rooms, and the page of one room."""
+class RoomAdmin(RoomListAdmin, RoomActions, BulkActions):
+    """The page of one room: its settings, members and events. See also the bases."""
 
-    list_display = (
-        "room_id",
-        "state",
-        "sessions",
-        "users",
-        "per_minute",
-        "age",
-        "joined",
-    )
-    list_filter = (StateFilter,)
-    search_fields = ("room_id",)
-    search_help_text = (
-        "Part of a room id, or the full id of a live room that is not listed yet."
-    )
-    list_per_page = 50
-    # It would count all rooms a second time for each page.
-    show_full_result_count = False
     fieldsets = (("Settings", {"fields": SETTINGS}),)
     change_form_template = "admin/rooms/room/change_form.html"
 
@@ -76,70 +58,10 @@ class RoomAdmin(ModeratedAdmin):
             field.label = str(field.label).partition(" (")[0]
         return super().construct_change_message(request, form, formsets, add)
 
-    # The list.
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        """A list with live numbers."""
-        return RoomList
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """The list of rooms that have a row."""
-        return super().changelist_view(
-            request, {"title": "Rooms"} | (extra_context or {})
-        )
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Room], search_term: str
-    ) -> tuple[QuerySet[Room], bool]:
-        """Django's results. The full id of a new live room finds it too."""
-        if search_term:
-            find_room(request, search_term.replace("\0", ""))
-        return super().get_search_results(request, queryset, search_term)
-
-    @admin.display(description="state", ordering="closed")
-    def state(self, room: Any) -> str:
-        """Closed, live or idle."""
-        if room.closed:
-            return _badge("closed")
-        if room.now.sessions is None:
-            return _badge("unknown")
-        return _badge("live" if room.now.sessions else "idle")
-
-    @admin.display(description="sessions")
-    def sessions(self, room: Any) -> str:
-        """Members, counted by session."""
-        return _number(room.now.sessions)
-
-    @admin.display(description="users")
-    def users(self, room: Any) -> str:
-        """Members, counted by user."""
-        return _number(room.now.users)
-
-    @admin.display(description="messages/min")
-    def per_minute(self, room: Any) -> str:
-        """Messages of members and backends in the last minute."""
-        return _number(room.now.per_minute)
-
-    @admin.display(description="age", ordering="-created")
-    def age(self, room: Room) -> str:
-        """Time since the room was created."""
-        return timesince(room.created, depth=1)
-
-    @admin.display(description="last join", ordering="last_joined")
-    def joined(self, room: Room) -> str:
-        """The last join, exact to the hour: see `rooms.records.room_rows`."""
-        if room.last_joined is None:
-            return "never"
-        return f"{timesince(room.last_joined, depth=1)} ago"
-
     @admin.display(description="event history")
     def history(self, room: Room) -> str:
         """Rooms have no event history."""
         return "Off: Beam does not store events."
-
-    # One room.
 
     def get_urls(self) -> list[Any]:
         """The URLs of actions, and one that finds a room by its id."""
@@ -242,11 +164,3 @@ class RoomAdmin(ModeratedAdmin):
         transaction.on_commit(
             partial(live_data.run, request, forgotten, live_data.NOT_SENT)
         )
-
-
-def _badge(state: str) -> str:
-    return format_html('<span class="beam-state beam-{}">{}</span>', state, state)
-
-
-def _number(value: float | None) -> str:
-    return "?" if value is None else f"{value:,.10g}"

@@ -198,7 +198,7 @@ async def test_an_invalid_room_id_gets_no_row(admin: AsyncClient, room_id: str) 
 async def test_the_list_creates_a_bounded_number_of_rows_at_once(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rooms.admin.room_list.AT_ONCE", 2)
+    monkeypatch.setattr("rooms.admin.live_rows.AT_ONCE", 2)
     [ada] = await connected("ada")
     for n in range(5):
         await ada.join(f"r{n}")
