@@ -13,10 +13,15 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
+from presence import admission
 from rooms.admin import live_data
 from rooms.models import Room
 
 PERMISSION: Final = "rooms.steer_room"
+
+TOO_MANY_BLOCKS: Final = (
+    f"Nothing was done: the room already has {admission.MAX_BANS:,} blocks."
+)
 
 View = Callable[[HttpRequest, Room], HttpResponse]
 Work = Callable[[], Awaitable[str]]
@@ -79,7 +84,11 @@ class ActionPages(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def run(self, request: HttpRequest, room: Room, work: Work) -> HttpResponse:
         """Run `work`, log what it did, and return to the room's page."""
-        text = live_data.run(request, work, live_data.NOT_DONE)
+        text: str | None = None
+        try:
+            text = live_data.run(request, work, live_data.NOT_DONE)
+        except admission.TooManyBans:
+            messages.error(request, TOO_MANY_BLOCKS)
         if text:
             self.log_change(request, room, text)
             messages.success(request, text)

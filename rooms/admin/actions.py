@@ -86,13 +86,13 @@ class RoomActions(ActionPages):
                 button="Unblock",
                 harmless=True,
             )
-        who = form.cleaned_data["who"]
+        target = form.cleaned_data["target"]
 
         async def unblock() -> str:
             await moderation.unblock(
-                room.room_id, admission.group(who), admission.key(who)
+                room.room_id, admission.group(target), admission.key(target)
             )
-            return f"Unblocked {who}."
+            return f"Unblocked {target}."
 
         return self.run(request, room, unblock)
 
@@ -141,18 +141,15 @@ async def _remove_member(
     """Remove a member, or all members of its user; see `Work`."""
     user_id = session.rpartition(":")[0]
     ban = admission.group(user_id) if everywhere else admission.key(session)
-    who = f"user {user_id}" if everywhere else session
-    try:
-        gone = await moderation.remove(
-            room_id, ban, reason=reason, block_seconds=float(block_seconds)
-        )
-    except admission.TooManyBans:
-        most = f"{admission.MAX_BANS:,}"
-        return f"Not removed: the room already has {most} blocks, the maximum."
+    name = f"user {user_id}" if everywhere else session
+    gone = await moderation.remove(
+        room_id, ban, reason=reason, block_seconds=float(block_seconds)
+    )
     if not block_seconds:
-        return f"Removed {who}." if gone else ""
-    blocked = f"blocked for {block_seconds:,} s."
-    return f"Removed {who}, {blocked}" if gone else f"{who} was not present; {blocked}"
+        return f"Removed {name}." if gone else ""
+    if not gone:
+        return f"Blocked {name} for {block_seconds:,} s. It was not present."
+    return f"Removed {name}, blocked for {block_seconds:,} s."
 
 
 def _identified(read: Callable[[object], str], given: object) -> str:

@@ -45,18 +45,18 @@ class RemoveForm(forms.Form):
 class UnblockForm(forms.Form):
     """Remove a block before it expires."""
 
-    who = forms.CharField(
+    target = forms.CharField(
         strip=False,
         label="User or session",
         help_text="As it was blocked: a user id, or a session as USER_ID:SESSION_ID.",
     )
 
-    def clean_who(self) -> str:
+    def clean_target(self) -> str:
         """Raises `ValidationError` if it is not a user id or a session."""
-        who: str = self.cleaned_data["who"]
+        target: str = self.cleaned_data["target"]
         for read in (identifiers.user_id, identifiers.session):
             with suppress(ValueError):
-                return read(who)
+                return read(target)
         raise forms.ValidationError(
             "Enter a user id, or a session as USER_ID:SESSION_ID."
         )

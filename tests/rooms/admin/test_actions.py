@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.test import AsyncClient
 
+from presence import admission
+from presence.factory import tracker
 from rooms.models import Room
 from rooms.monitoring.activity import activity
 from rooms.monitoring.activity_buffer import take_buffer
@@ -37,6 +40,25 @@ async def test_a_member_is_removed_once_this_is_confirmed(admin: AsyncClient) ->
 
 
 @pytest.mark.usefixtures("own")
+async def test_a_member_stays_if_the_room_has_too_many_blocks(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await room()
+    [ada] = await members("ada")
+
+    async def refuse(*_: Any, **__: Any) -> None:
+        raise admission.TooManyBans
+
+    monkeypatch.setattr(type(tracker()), "ban", refuse)
+    form = {"reason": "rude", "block_seconds": "600"}
+    text = await post(admin, page(one, "remove") + "?session=ada:1", **form)
+
+    assert "Nothing was done: the room already has" in text
+    assert (await ada.ask("room:r", "new_msg", {"broadcast": True}))["status"] == "ok"
+    assert await log() == []
+
+
+@pytest.mark.usefixtures("own")
 async def test_the_form_to_block_a_member_offers_an_hour(admin: AsyncClient) -> None:
     one = await room()
     url = page(one, "remove") + "?session=ada:1"
@@ -61,8 +83,8 @@ async def test_a_blocked_member_can_join_again_when_unblocked(
         await post(admin, url, **form)
     assert (await ada.try_join("r"))["response"]["reason"] == "blocked"
 
-    for who in ("ada", "bob:1"):
-        await post(admin, page(one, "unblock"), who=who)
+    for target in ("ada", "bob:1"):
+        await post(admin, page(one, "unblock"), target=target)
 
     for client in (ada, bob):
         assert (await client.try_join("r"))["status"] == "ok"
@@ -82,7 +104,7 @@ async def test_removing_an_absent_member_is_not_reported_as_done(
 
     url = page(one, "remove") + "?session=ada:1"
     await post(admin, url, **(form | {"block_seconds": "600"}))
-    assert await log() == ["ada:1 was not present; blocked for 600 s."]
+    assert await log() == ["Blocked ada:1 for 600 s. It was not present."]
 
 
 @pytest.mark.usefixtures("own")
