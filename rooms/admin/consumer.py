@@ -53,13 +53,13 @@ class ObserverConsumer(Consumer):
         if not _is_same_origin(scope):
             # Pages of other sites could use the admin's cookie.
             raise Refused("the page has another origin", "origin")
-        shake = handshake_of(scope, allowed=None)
+        handshake = handshake_of(scope, allowed=None)
         self._key = scope["session"].session_key or ""
         user = await self._user()
         if user is None:
             raise Refused("not logged in, or no permission to view rooms", "session")
         self.identity = Identity(f"admin:{user.get_username()}")
-        return shake
+        return handshake
 
     async def _user(self) -> Any:
         """The admin, read from the database. None if logged out or not permitted."""
@@ -75,9 +75,9 @@ class ObserverConsumer(Consumer):
         self.close(Close.GOING_AWAY, "session")
         return False
 
-    def make_channels(self, shake: Handshake) -> SocketChannels:
+    def make_channels(self, handshake: Handshake) -> SocketChannels:
         """The channels of observers."""
-        return ObserverChannels(self, shake)
+        return ObserverChannels(self, handshake)
 
     def opened(self) -> None:
         """Close the connection with its login, and check the login every 30 s."""
@@ -113,8 +113,8 @@ class ObserverChannels(SocketChannels):
     frames_in = Counter("observer_frames", "Frames of observers; not exported")
     joins = Counter("observer_joins", "Joins of observers; not exported")
 
-    def __init__(self, consumer: ObserverConsumer, shake: Handshake) -> None:
-        super().__init__(consumer, shake, PATTERNS)
+    def __init__(self, consumer: ObserverConsumer, handshake: Handshake) -> None:
+        super().__init__(consumer, handshake, PATTERNS)
         self._may_stay = consumer.may_stay
 
     async def join(self, frame: Frame) -> None:

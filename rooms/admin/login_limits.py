@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from beam.config.conf import conf
-from rooms.protocol.rate_limit import Pace
+from rooms.protocol.rate_limit import RateLimit
 
 MAX_KEPT: Final = 10_000
 # Times the setting `login_attempts`, which limits one account from one source.
@@ -35,14 +35,14 @@ class Table:
     def __init__(self, factor: int) -> None:
         """`factor`: multiplies the attempts that the settings allow."""
         self._factor = factor
-        self._paces: OrderedDict[str, Pace] = OrderedDict()
+        self._rate_limits: OrderedDict[str, RateLimit] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._paces)
+        return len(self._rate_limits)
 
     def attempt(self, key: str, now: float) -> float:
         """Count an attempt. Returns 0, or the seconds to wait if it is refused."""
-        return self._of(key).ask(1, now)
+        return self._of(key).try_spend(1, now)
 
     def uncount(self, key: str, now: float) -> None:
         """Do not count one attempt."""
@@ -50,17 +50,17 @@ class Table:
 
     def forget(self, key: str) -> None:
         """Remove the count of a key."""
-        self._paces.pop(key, None)
+        self._rate_limits.pop(key, None)
 
-    def _of(self, key: str) -> Pace:
-        if key not in self._paces:
+    def _of(self, key: str) -> RateLimit:
+        if key not in self._rate_limits:
             burst = conf().login_attempts * self._factor
             rate = self._factor / conf().login_pause
-            self._paces[key] = Pace(rate, burst)
-        self._paces.move_to_end(key)
-        if len(self._paces) > MAX_KEPT:
-            self._paces.popitem(last=False)
-        return self._paces[key]
+            self._rate_limits[key] = RateLimit(rate, burst)
+        self._rate_limits.move_to_end(key)
+        if len(self._rate_limits) > MAX_KEPT:
+            self._rate_limits.popitem(last=False)
+        return self._rate_limits[key]
 
 
 class Queue:

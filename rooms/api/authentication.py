@@ -13,11 +13,11 @@ from beam.config.conf import conf
 from beam.loops import per_settings
 from beam.telemetry import metrics
 from rooms.auth.api_keys import SCOPES, Caller, keyring
-from rooms.protocol.rate_limit import Pace
+from rooms.protocol.rate_limit import RateLimit
 
 BACKEND: Final = Caller("secret", frozenset(SCOPES))
 BEARER: Final = "bearer "
-MAX_PACES: Final = 10_000
+MAX_RATE_LIMITS: Final = 10_000
 
 
 class NotAuthenticated(exceptions.NotAuthenticated):
@@ -57,17 +57,19 @@ def check_scope(caller: Caller, scope: str | None) -> None:
 
 def check_rate(caller: Caller) -> None:
     """Raises `Throttled` if the caller is above `api_rate`, and counts it."""
-    paces = _paces()
-    if len(paces) > MAX_PACES:
-        paces.clear()
-    if (pace := paces.get(caller.name)) is None:
-        pace = paces[caller.name] = Pace(conf().api_rate, conf().api_burst)
-    if wait := pace.ask(1, time.monotonic()):
+    rate_limits = _rate_limits()
+    if len(rate_limits) > MAX_RATE_LIMITS:
+        rate_limits.clear()
+    if (rate_limit := rate_limits.get(caller.name)) is None:
+        rate_limit = rate_limits[caller.name] = RateLimit(
+            conf().api_rate, conf().api_burst
+        )
+    if wait := rate_limit.try_spend(1, time.monotonic()):
         metrics.API_LIMITED.value += 1
         raise exceptions.Throttled(wait)
 
 
 @per_settings
-def _paces() -> dict[str, Pace]:
-    """The pace of each caller, by its name."""
+def _rate_limits() -> dict[str, RateLimit]:
+    """The rate_limit of each caller, by its name."""
     return {}

@@ -40,9 +40,9 @@ def client_ip_of(scope: Any) -> str:
     return client_ip(str(peer), b",".join(found).decode("latin-1"))
 
 
-def socket_of(scope: Any, send: Send, shake: Handshake) -> Socket:
+def socket_of(scope: Any, send: Send, handshake: Handshake) -> Socket:
     """The output of an accepted connection, by what the server offers."""
     if (writer := scope.get("extensions", {}).get(EXTENSION)) is not None:
-        return PreparedSocket(writer, shake.vsn)
+        return PreparedSocket(writer, handshake.vsn)
     limit, seconds = conf().outbound_limit, conf().outbound_seconds
-    return AsgiSocket(send, shake.vsn, limit, seconds)
+    return AsgiSocket(send, handshake.vsn, limit, seconds)

@@ -23,7 +23,7 @@ from rooms.messaging.inbox import OVERHEAD, Item, Message, Work, weigh
 from rooms.messaging.member import HeldEvents
 from rooms.protocol.connection import channel_join_ref
 from rooms.protocol.event import Delivery, Event
-from rooms.protocol.event_names import is_of_phoenix
+from rooms.protocol.event_names import is_phoenix_event
 from rooms.protocol.messages import Frame, Reason, reply
 from rooms.protocol.presence_parts import joins_of, state_parts
 
@@ -273,7 +273,7 @@ def _check(event: str, payload: Any) -> None:
     An event with a name of Phoenix's own would end a channel or forge an answer,
     so a channel that relays names of its clients cannot send it by mistake.
     """
-    if is_of_phoenix(event):
+    if is_phoenix_event(event):
         raise ValueError(f"{event!r} is reserved: clients take it for Phoenix's own")
     if type(payload) not in (dict, bytes):
         raise TypeError(f"a payload is an object or bytes, not {type(payload)}")

@@ -37,15 +37,15 @@ class ClientConsumer(Consumer):
 
     async def authenticate(self, scope: Any) -> Handshake:
         """Check the user token of a connect request, and set `identity`."""
-        shake = handshake_of(scope, conf().allowed_origins)
-        token = shake.params.get("user_token") or shake.auth_token
+        handshake = handshake_of(scope, conf().allowed_origins)
+        token = handshake.params.get("user_token") or handshake.auth_token
         try:
             self.identity = await verifier.identify(token)
         except grants.Unauthorized as refusal:
             raise Refused(str(refusal), "token") from None
         except grants.BackendUnavailable:
             raise Refused("the backend is unavailable", "unavailable") from None
-        return shake
+        return handshake
 
     def check_limits(self) -> None:
         """Raise `handshake.Refused` if the user or the client IP has too many."""
@@ -60,9 +60,9 @@ class ClientConsumer(Consumer):
         """
         return connections().delay(self, time.monotonic())
 
-    def make_channels(self, shake: Handshake) -> SocketChannels:
+    def make_channels(self, handshake: Handshake) -> SocketChannels:
         """Beam's channels, and those of the project."""
-        return SocketChannels(self, shake, patterns())
+        return SocketChannels(self, handshake, patterns())
 
     def opened(self) -> None:
         """Count the connection; it can be found by its user."""

@@ -64,7 +64,7 @@ class Consumer(AsyncConsumer):
         """Seconds that the handshake waits; `check_limits` is called again then."""
         return 0.0
 
-    def make_channels(self, shake: Handshake) -> SocketChannels:
+    def make_channels(self, handshake: Handshake) -> SocketChannels:
         """The channels of the connection, when it is accepted."""
         raise NotImplementedError
 
@@ -78,7 +78,7 @@ class Consumer(AsyncConsumer):
         """Serve one connection to its end."""
         await receive()  # websocket.connect
         try:
-            shake = await self.admit(scope)
+            handshake = await self.admit(scope)
             if delay := self.handshake_delay():
                 metrics.DELAYED.count("connect")
                 if not await _stays(receive, delay):
@@ -87,17 +87,17 @@ class Consumer(AsyncConsumer):
         except Refused as refusal:
             await deny(scope, send, refusal)
             return
-        await send({"type": "websocket.accept", "subprotocol": shake.subprotocol})
-        self.socket = socket_of(scope, send, shake)
-        self.channels = self.make_channels(shake)
+        await send({"type": "websocket.accept", "subprotocol": handshake.subprotocol})
+        self.socket = socket_of(scope, send, handshake)
+        self.channels = self.make_channels(handshake)
         await self._serve(receive)
 
     async def admit(self, scope: Any) -> Handshake:
         """Check a connect request and the limits. Raises `handshake.Refused`."""
-        shake = await self._authenticate(scope)
+        handshake = await self._authenticate(scope)
         self.address = counted_ip(client_ip_of(scope))
         self._check_limits()
-        return shake
+        return handshake
 
     async def _authenticate(self, scope: Any) -> Handshake:
         """`authenticate`; if that fails, the request is refused as well."""

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from beam.config.conf import conf
 from beam.telemetry import metrics
+from rooms.protocol.failure_streaks import Streak, refusal_delay
 from rooms.protocol.messages import Frame, Reason
-from rooms.protocol.rate_limit import Streak, refusal_delay
 from rooms.protocol.size_limits import is_short_frame
 
 # Reasons that the client did not cause.

@@ -11,7 +11,7 @@ from beam.config.conf import conf
 from beam.telemetry import metrics
 from rooms.channels.worker import TURN
 from rooms.messaging.inbox import Message, weigh
-from rooms.protocol.rate_limit import Pace
+from rooms.protocol.rate_limit import RateLimit
 
 if TYPE_CHECKING:
     from rooms.channels.socket_channels import SocketChannels
@@ -42,7 +42,7 @@ class Inbound:
         """`channels`: take the messages, one at a time."""
         self._channels = channels
         self._limit = conf().inbound_limit
-        self._rate = Pace(conf().inbound_rate, conf().inbound_burst)
+        self._rate = RateLimit(conf().inbound_rate, conf().inbound_burst)
         # A list: an empty deque takes 700 bytes.
         self._backlog: list[Message] = []
         self._is_closed = self._is_held = self._is_paused = False

@@ -12,7 +12,7 @@ from rooms.channels.channel import Channel
 from rooms.channels.results import NULL, Refused
 from rooms.monitoring import client_log
 from rooms.protocol.messages import Frame, Reason, reply
-from rooms.protocol.rate_limit import Pace
+from rooms.protocol.rate_limit import RateLimit
 from rooms.protocol.serializer import encode
 
 
@@ -46,6 +46,6 @@ def _response_of(channel: Channel, returned: Any) -> Any:
 
 
 @per_settings
-def join_rate() -> Pace:
+def join_rate() -> RateLimit:
     """How many joins this process accepts, of all clients."""
-    return Pace(conf().join_rate, conf().join_burst)
+    return RateLimit(conf().join_rate, conf().join_burst)

@@ -39,5 +39,5 @@ class Owner(Protocol):
     def decode(self, data: Message) -> Frame:
         """A message as a frame; it was accepted before."""
 
-    def waits(self, size: int) -> None:
+    def add_waiting(self, size: int) -> None:
         """So many more bytes of the client wait, or so many fewer (below 0)."""

@@ -14,8 +14,8 @@ from beam.telemetry import metrics
 from rooms.auth import grants, verifier
 from rooms.channels.results import Refused
 from rooms.monitoring import client_log
+from rooms.protocol.failure_streaks import LONGEST_DELAY, refusal_delay
 from rooms.protocol.messages import Reason
-from rooms.protocol.rate_limit import LONGEST_DELAY, refusal_delay
 from rooms.protocol.removal import REMOVE
 from rooms.protocol.size_limits import is_short_ref
 

@@ -62,18 +62,18 @@ class SocketChannels:
     joins: ClassVar = metrics.JOINS
 
     def __init__(
-        self, consumer: Closeable, shake: Handshake, patterns: Patterns
+        self, consumer: Closeable, handshake: Handshake, patterns: Patterns
     ) -> None:
         """`consumer`: the connection, which is closed after a bug or a bad frame."""
         self.socket = consumer.socket
         self.identity = consumer.identity
-        self.params, self.auth_token = shake.params, shake.auth_token
+        self.params, self.auth_token = handshake.params, handshake.auth_token
         self.departed: dict[str, State] = {}
         self.is_closed = False
         self.inbound = Inbound(self)
         self._patterns = patterns
         self._consumer = consumer
-        self._connection = Connection(shake.vsn, patterns, limits())
+        self._connection = Connection(handshake.vsn, patterns, limits())
         self._channels: dict[str, Channel] = {}
         # The channel whose join is under way.
         self._entering: Channel | None = None
@@ -151,7 +151,7 @@ class SocketChannels:
         if kind is None or connections().is_draining:
             self._reject(frame, {"reason": Reason.SHUTTING_DOWN})
             return
-        if wait := join_rate().ask(1, time.monotonic()):
+        if wait := join_rate().try_spend(1, time.monotonic()):
             metrics.JOINS_LIMITED.value += 1
             self._reject(frame, Refused(Reason.RATE_LIMITED, wait=wait).response)
             return
@@ -227,7 +227,7 @@ class SocketChannels:
         """A message as a frame; it was accepted before."""
         return self._connection.decode(data)
 
-    def waits(self, size: int) -> None:
+    def add_waiting(self, size: int) -> None:
         """So many more bytes of the client wait, or so many fewer (below 0)."""
         self.inbound.add_waiting(size)
 

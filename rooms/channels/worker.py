@@ -50,13 +50,13 @@ class Worker:
             self._inbox = Inbox()
         self._inbox.put(item)
         if item.is_inbound:
-            self._channel.owner.waits(item.size)
+            self._channel.owner.add_waiting(item.size)
 
     def drop(self) -> None:
         """Forget what waits."""
         if self._inbox is not None:
             metrics.MESSAGES_DROPPED.value += len(self._inbox)
-            self._channel.owner.waits(-self._inbox.inbound)
+            self._channel.owner.add_waiting(-self._inbox.inbound)
             self._inbox = None
 
     def cancel(self) -> None:
@@ -87,7 +87,7 @@ class Worker:
         """The oldest item."""
         item = inbox.pop()
         if item.is_inbound:
-            self._channel.owner.waits(-item.size)
+            self._channel.owner.add_waiting(-item.size)
         return item.what
 
     async def _finish(self, pending: Awaitable[None], ref: Any) -> None:

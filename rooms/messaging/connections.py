@@ -13,8 +13,8 @@ from rooms.auth.grants import Identity
 from rooms.messaging.control_topic import CONTROL_TOPIC
 from rooms.messaging.outbound import Socket
 from rooms.protocol.event import Delivery, Event
+from rooms.protocol.failure_streaks import Streaks
 from rooms.protocol.messages import Close
-from rooms.protocol.rate_limit import Streaks
 
 DISCONNECT: Final = "disconnect"
 

@@ -25,7 +25,7 @@ def without_outdated(log: VersionLog, batch: list[Delivery]) -> list[Delivery]:
         elif delivery.version and not _is_next(log, delivery):
             changes = delivery.changes()
             if (still := _taken(log, delivery, changes)) != changes:
-                rest = delivery.telling(still)
+                rest = delivery.with_changes(still)
         if rest is not None:
             kept.append(rest)
     return kept

@@ -142,10 +142,10 @@ class Delivery:
             return None if self.void else self
         if version >= self.version:
             return None
-        rest = self.telling([c for c in self.changes() if c.version > version])
+        rest = self.with_changes([c for c in self.changes() if c.version > version])
         return None if rest is None or rest.void else rest
 
-    def telling(self, changes: list[Diff]) -> Delivery | None:
+    def with_changes(self, changes: list[Diff]) -> Delivery | None:
         """The same presence diff with these changes instead; None: nothing is left."""
         event = presence_diff(self.topic, changes)
         return None if event is None else Delivery(event.pack())

@@ -40,7 +40,7 @@ def is_reserved(event: str) -> bool:
 _PHOENIX: Final = tuple(prefix for prefix in PREFIXES if prefix != "beam_")
 
 
-def is_of_phoenix(event: str) -> bool:
+def is_phoenix_event(event: str) -> bool:
     """Whether clients take an event of this name for a reply, a close or an error.
 
     No channel may push it: it would end the channel, or answer a message.

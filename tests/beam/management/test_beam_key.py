@@ -21,7 +21,7 @@ pytestmark = [
 def fresh_keyring() -> None:
     """No key is cached from other tests, which may have changed the clock."""
     api_keys.keyring.clear()
-    authentication._paces().clear()
+    authentication._rate_limits().clear()
 
 
 def run(*args: str) -> tuple[str, str]:

@@ -23,7 +23,7 @@ def own(backend: str, running_hub: Hub) -> None:
 def fresh() -> None:
     """No key is cached, no rate is used up."""
     api_keys.keyring.clear()
-    authentication._paces().clear()
+    authentication._rate_limits().clear()
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ revoke = sync_to_async(api_keys.revoke)
 def fresh_keyring() -> None:
     """No key is cached from other tests, which may have changed the clock."""
     api_keys.keyring.clear()
-    authentication._paces().clear()
+    authentication._rate_limits().clear()
 
 
 def bearer(key: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from rooms.channels.client_consumer import ClientConsumer
 from rooms.channels.room_presence import MOST_DEPARTED, RoomPresence
 from rooms.messaging import publisher
 from rooms.messaging.connections import connections
-from rooms.protocol.rate_limit import LONGEST_DELAY, refusal_delay
+from rooms.protocol.failure_streaks import LONGEST_DELAY, refusal_delay
 from rooms.protocol.removal import removal
 from tests.clients import Client, connected
 

@@ -136,20 +136,24 @@ def test_no_request_raises_anything_but_refused(
 ) -> None:
     for allowed in (None, (), LIST):
         try:
-            shake = negotiate(query, offered, origin, host, allowed)
+            handshake = negotiate(query, offered, origin, host, allowed)
         except Refused:
             continue
-        assert shake.vsn in Vsn
+        assert handshake.vsn in Vsn
 
 
 def test_all_of_it_together() -> None:
-    shake = negotiate(
+    handshake = negotiate(
         b"x=1&vsn=2.0.0", ["phoenix", P + "YQ"], "http://h.test", "h.test", ()
     )
 
-    assert (shake.vsn, shake.subprotocol, shake.auth_token) == (Vsn.V2, "phoenix", "a")
-    assert shake.params == {"x": "1", "vsn": "2.0.0"}
-    assert "x" not in repr(shake).split("vsn")[0]
+    assert (handshake.vsn, handshake.subprotocol, handshake.auth_token) == (
+        Vsn.V2,
+        "phoenix",
+        "a",
+    )
+    assert handshake.params == {"x": "1", "vsn": "2.0.0"}
+    assert "x" not in repr(handshake).split("vsn")[0]
 
 
 @pytest.mark.parametrize("allowed", [(), ("https://good.test",)])
