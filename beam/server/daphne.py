@@ -30,9 +30,10 @@ from beam.redis import startup_check
 from beam.server import twisted_log
 from beam.server.http import OpeningFactory
 from beam.server.inbox import Inbox
-from beam.server.supervisor import BACKLOG, READY, cannot_listen
+from beam.server.listening import BACKLOG, cannot_listen
 from beam.server.websocket import configured
 from beam.server.websocket_output import CLOSE_SECONDS
+from beam.server.worker import READY
 from rooms.channels.refused_connect import HTTP_RESPONSE
 from rooms.messaging.connections import connections
 from rooms.messaging.observers import observers

@@ -9,102 +9,24 @@ again. SIGTERM and SIGINT drain all processes, SIGHUP replaces them one by one.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
 import random
 import signal
 import socket
 import sys
-import time
-from contextlib import suppress
-from dataclasses import dataclass
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any
 
-from beam.config.conf import conf
 from beam.config.environment import url_of
 from beam.redis import startup_check
+from beam.server.listening import cannot_listen, listen
+from beam.server.worker import Worker
 
 logger = logging.getLogger(__name__)
 
-READY = b"listening"
-# Connections that may wait to be accepted; the system may have a lower limit.
-BACKLOG = 4_096
 FIRST_DELAY = 0.2
 LONGEST_DELAY = 30.0
-# A process that listened this long is restarted after `FIRST_DELAY` again.
-STEADY_SECONDS = 30.0
-START_SECONDS = 60.0
-REMEDIES: Final = {
-    errno.EADDRINUSE: "the port is in use. Stop the process that uses it, or set PORT "
-    "(or --port) to another",
-    errno.EADDRNOTAVAIL: "this machine has no such address. Set HOST (or --host) to "
-    "one that it has, such as 127.0.0.1; 0.0.0.0 is all of them",
-    errno.EACCES: "not permitted. Set PORT (or --port) to 1024 or above",
-}
-# Seconds beyond `drain_seconds` that a process may take to end.
-STOP_MARGIN = 10.0
-
-
-@dataclass(slots=True, eq=False)
-class Worker:
-    """A server process that runs in a slot. `since`: when it began to listen."""
-
-    slot: int
-    process: asyncio.subprocess.Process
-    control: socket.socket
-    since: float | None = None
-
-    def __str__(self) -> str:
-        return f"Process {self.slot + 1} (pid {self.process.pid})"
-
-    @property
-    def runs(self) -> bool:
-        """Whether it has not ended."""
-        return self.process.returncode is None
-
-    @property
-    def listens(self) -> bool:
-        """Whether it accepts connections."""
-        return self.runs and self.since is not None
-
-    @property
-    def was_steady(self) -> bool:
-        """Whether it listened for `STEADY_SECONDS`: it did not crash at its start."""
-        return self.since is not None and time.monotonic() - self.since > STEADY_SECONDS
-
-    async def is_ready(self) -> bool:
-        """Wait until it listens. False: it ended before, or took too long."""
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(START_SECONDS):
-                received = await loop.sock_recv(self.control, 64)
-        except TimeoutError:
-            logger.error("%s did not listen within %g s: killed", self, START_SECONDS)
-            self.send(signal.SIGKILL)
-            return False
-        except OSError:
-            return False
-        if received == READY:
-            self.since = time.monotonic()
-        return received == READY
-
-    def send(self, number: int) -> None:
-        """Send a signal; a process that has ended is no error."""
-        with suppress(ProcessLookupError):
-            self.process.send_signal(number)
-
-    async def end(self) -> None:
-        """Drain it; kill it if it does not end in time."""
-        self.send(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(conf().drain_seconds + STOP_MARGIN):
-                await self.process.wait()
-        except TimeoutError:
-            logger.error("%s did not drain: killed", self)
-            self.send(signal.SIGKILL)
-            await self.process.wait()
 
 
 class Supervisor:
@@ -280,34 +202,6 @@ def _ended(code: int) -> str:
     if code < 0:
         return f"was ended by {signal.Signals(-code).name}"
     return f"ended with {code}"
-
-
-def cannot_listen(host: str, port: int, error: BaseException) -> str:
-    """The log line for an address that cannot be listened on, with the remedy."""
-    number = getattr(error, "errno", None)
-    if isinstance(error, socket.gaierror):
-        reason = f"the name {host} has no address. Correct HOST (or --host)"
-    elif number in REMEDIES:
-        reason = REMEDIES[number]
-    else:
-        reason = f"{error}. Correct HOST and PORT (or --host and --port)"
-    return f"Cannot listen on {url_of(host, port)}: {reason}"
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """The socket that all processes share. Raises `OSError`.
-
-    On an IPv6 address it accepts IPv4 clients too, as a single process does.
-    """
-    six = ":" in host
-    listening = socket.create_server(
-        (host, port),
-        family=socket.AF_INET6 if six else socket.AF_INET,
-        backlog=BACKLOG,
-        dualstack_ipv6=six and socket.has_dualstack_ipv6(),
-    )
-    listening.setblocking(False)
-    return listening
 
 
 def supervise(count: int, host: str, port: int) -> int:

@@ -13,11 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from beam.config.environment import url_of
-from beam.server import supervisor
-from beam.server.supervisor import Supervisor, listen
+from beam.server import supervisor, worker
+from beam.server.listening import listen
+from beam.server.supervisor import Supervisor
 from tests.clients import until
-from tests.processes import needs_ipv6
 
 # In place of `manage.py`. Files in its folder, named `die N` and `hang N`, make
 # process N fail at its start.
@@ -93,7 +92,7 @@ async def test_a_process_that_hangs_at_its_start_is_killed_and_started_again(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(supervisor, "START_SECONDS", 0.5)
+    monkeypatch.setattr(worker, "START_SECONDS", 0.5)
     (supervised.folder / "hang 2").touch()
 
     await until(lambda: "Listening on" in caplog.text)
@@ -177,7 +176,7 @@ async def test_a_replacement_that_hangs_leaves_the_old_process_running(
 ) -> None:
     await until(lambda: "All 2 processes listen" in caplog.text)
     before = supervised.children()
-    monkeypatch.setattr(supervisor, "START_SECONDS", 0.5)
+    monkeypatch.setattr(worker, "START_SECONDS", 0.5)
     (supervised.folder / "hang 1").touch()
 
     os.kill(os.getpid(), signal.SIGHUP)
@@ -187,22 +186,3 @@ async def test_a_replacement_that_hangs_leaves_the_old_process_running(
     )
     await until(lambda: supervised.children() == before)
     assert "restart in" not in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("host", "url"),
-    [
-        ("127.0.0.1", "http://127.0.0.1:"),
-        ("::1", "http://[::1]:"),
-        ("::ffff:127.0.0.1", "http://[::ffff:127.0.0.1]:"),
-    ],
-)
-def test_the_socket_has_the_family_of_the_address(host: str, url: str) -> None:
-    if ":" in host:
-        needs_ipv6()
-
-    with listen(host, 0) as listening:
-        address, port, *_ = listening.getsockname()
-        assert url_of(address, port) == f"{url}{port}"
-        with socket.create_connection((host, port), 1):
-            pass
