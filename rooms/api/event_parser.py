@@ -16,7 +16,7 @@ MAX_EVENT_NAME: Final = 200
 MAX_UNKNOWN: Final = 10
 FIELDS: Final = frozenset({"room_id", "room_ids", "event", "payload", "to", "except"})
 RECIPIENT_FIELDS: Final[tuple[str, ...]] = ("room_ids", "to", "except")
-ONLY_IN_A_BATCH: Final = "only the events of POST /api/v1/events accept this field"
+ONLY_IN_A_BATCH: Final = "not accepted here: use POST /api/v1/events"
 
 
 class Invalid(ValueError):
@@ -122,7 +122,7 @@ def _topics(item: dict[str, Any]) -> list[str]:
             raise _InvalidField("room_id", "is missing; name a room_id or room_ids")
         return [_topic(item)]
     if "room_id" in item:
-        raise _InvalidField("room_id", "must be either room_id or room_ids, not both")
+        raise _InvalidField("room_id", "name either room_id or room_ids, not both")
     several = item["room_ids"]
     if type(several) is not list:
         kind = json_type(several)

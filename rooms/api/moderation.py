@@ -40,7 +40,7 @@ class Removal(serializers.Serializer):  # type: ignore[type-arg]
         """Raises `ValidationError` unless exactly one of user and session is given."""
         if ("user_id" in given) == ("session" in given):
             message = (
-                "must be either user_id or session, not both"
+                "name either user_id or session, not both"
                 if "user_id" in given
                 else "is missing; name a user_id or session"
             )
@@ -120,9 +120,8 @@ class Remove(BackendView):
             message = f"the room has {admission.MAX_BANS:,} blocks; wait until one ends"
             raise serializers.ValidationError({"block_seconds": [message]}) from None
         who = given.get("user_id") or given["session"]
-        self.log_action(
-            "%s was removed from %s", who, room_id, room_id=room_id, user=who
-        )
+        text = "Removed %s from room %s"
+        self.log_action(text, who, room_id, room_id=room_id, user=who)
         return Response({"removed": removed})
 
 
@@ -149,7 +148,7 @@ class Close(BackendView):
     async def post(self, request: Request, room_id: str) -> Response:
         """The number of members that were removed."""
         removed = await moderation.close(room_id_of(room_id))
-        self.log_action("%s was closed", room_id, room_id=room_id)
+        self.log_action("Closed room %s", room_id, room_id=room_id)
         return Response({"removed": removed})
 
 
@@ -170,7 +169,7 @@ class Open(BackendView):
     async def post(self, request: Request, room_id: str) -> Response:
         """The room."""
         await closed_rooms.open_again(room_id_of(room_id))
-        self.log_action("%s was opened", room_id, room_id=room_id)
+        self.log_action("Opened room %s", room_id, room_id=room_id)
         return Response(await room_details(room_id))
 
 
@@ -190,5 +189,5 @@ class Disconnect(BackendView):
     async def post(self, request: Request, user_id: str) -> Response:
         """An empty object: every process was notified."""
         await moderation.disconnect(user_id_of(user_id))
-        self.log_action("%s was disconnected", user_id, user=user_id)
+        self.log_action("Disconnected user %s", user_id, user=user_id)
         return Response({})

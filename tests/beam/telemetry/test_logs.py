@@ -411,7 +411,7 @@ def test_in_production_every_line_is_json_and_nothing_is_secret(
 
     found = lines(server)
     assert {"time", "level", "logger", "message"} <= found[0].keys()
-    [told] = [line for line in found if line["message"].startswith("lobby was closed")]
+    [told] = [line for line in found if line["message"].startswith("Closed room lobby")]
     assert told["by"] == "secret"
     assert told["room_id"] == "lobby"
     assert told["request_id"] == "abc-1"
