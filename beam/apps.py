@@ -1,4 +1,4 @@
-"""The apps of the project: the commands of Beam, and Django admin with its site."""
+"""Django apps: the commands of Beam, and the admin with its own site."""
 
 from importlib import import_module
 
@@ -7,7 +7,7 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class BeamConfig(AppConfig):
-    """The project as an app: Django finds its commands in `beam.management`."""
+    """Makes Django find the commands in `beam.management`."""
 
     name = "beam"
 

@@ -1,4 +1,4 @@
-"""Owns what the server serves: HTTP by Django, WebSockets by the consumers.
+"""The ASGI application: HTTP is served by Django, WebSockets by consumers.
 
 `daphne beam.asgi:application` and any other ASGI server serve Beam correctly.
 """
@@ -36,11 +36,11 @@ from rooms.protocol.handshake import Refused
 logger = logging.getLogger(__name__)
 
 API = "/api/v1/"
-# Asked by machines, by address: no check of a host, no session.
+# For monitoring, which calls by IP address: no check of the host, no session.
 PROBES = frozenset({"/metrics", "/healthz", "/readyz"})
 DESCRIPTION = frozenset({"/api/schema", "/api/docs"})
 _SLASHES = re.compile("/+")
-# Segments whose next one is an id: an empty one there is a mistake, not a slash.
+# An id follows these segments: there, an empty segment is an empty id.
 _BEFORE_IDS = (["api", "v1", "rooms"], ["api", "v1", "users"])
 COUNTED = {
     **dict.fromkeys((400, 403), metrics.PAGES_REFUSED),
@@ -49,16 +49,16 @@ COUNTED = {
 
 
 class Application:
-    """Sockets at their mounts, all else to Django.
+    """Routes WebSockets to their consumers, and everything else to Django.
 
-    A mount `/socket` answers at `/socket/websocket`, with doubled or trailing
-    slashes too (section 1.1 of the wire protocol).
+    A mount `/socket` is served at `/socket/websocket`, with doubled or trailing
+    slashes, too (section 1.1 of the wire protocol).
     """
 
     def __init__(self, mounts: Mapping[str, Any]) -> None:
         self._sockets = {f"{mount}/websocket": app for mount, app in mounts.items()}
         self._api = ApiHandler()
-        # The pages are few, and their files are small: no web server is needed.
+        # There are few pages with small files: no web server is needed for them.
         self._http: Any = StaticFiles(PageHandler())
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -74,7 +74,7 @@ class Application:
             await socket(scope, receive, send)
         else:
             await receive()
-            why = f"nothing is at {path[:100]!r}; clients connect to /socket"
+            why = f"there is no socket at {path[:100]!r}; clients connect to /socket"
             await deny(scope, send, Refused(why, "path"))
 
     async def _answer(self, scope: Any, receive: Any, send: Send, path: str) -> None:
@@ -94,7 +94,7 @@ class Application:
 
 
 def _without_body(send: Send) -> Send:
-    """The same status and headers, which is all that HEAD is answered with."""
+    """Send status and headers only, for HEAD."""
 
     async def drop(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.body":
@@ -105,7 +105,7 @@ def _without_body(send: Send) -> Send:
 
 
 def _counting(send: Send) -> Send:
-    """Count what pages answer with a refusal, or with a failure."""
+    """Count pages that are refused or fail."""
 
     async def count(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
@@ -118,11 +118,11 @@ def _counting(send: Send) -> Send:
 
 
 def _routed(scope: Any) -> Any:
-    """A request of the API, with the path that `rooms.urls` reads.
+    """The scope of an API request, with a path for `rooms.urls`.
 
-    An id may have slashes: they stay encoded in `path`, and so do percent signs;
-    `rooms.urls` decodes both. What is not UTF-8 leads nowhere. Doubled and trailing
-    slashes are left out, unless they stand for an id.
+    Slashes and percent signs in ids stay encoded; `rooms.urls` decodes them. A path
+    that is not UTF-8 is not found. Doubled and trailing slashes are removed, unless
+    they stand for an empty id.
     """
     raw = scope.get("raw_path") or b""
     if b"%" not in raw:
@@ -151,9 +151,9 @@ def _path_of(segments: list[str]) -> str:
 
 
 def _check_settings() -> None:
-    """Raises `ImproperlyConfigured`; warnings are logged.
+    """Log warnings. Raises `ImproperlyConfigured` for errors.
 
-    `manage.py` does both by itself; other servers import this module only.
+    For other servers, which import only this module; `manage.py` does the same.
     """
     command_line.refuse_wrong_settings()
     if "beam.server.daphne" not in sys.modules:

@@ -1,4 +1,4 @@
-"""Checks the database: whether it answers, and whether it is migrated."""
+"""Checks whether the database answers and is migrated."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 SECONDS: Final = 2.0
-"""How long a check waits for an answer."""
+"""Timeout of a check."""
 KEPT_SECONDS: Final = 1.0
-"""How long the result of a check is used again."""
+"""For how long the result of a check is kept."""
 NOT_MIGRATED: Final = "not migrated: run manage.py migrate"
-# A table or a column that is not there: PostgreSQL's codes, SQLite's words.
+# An undefined table or column: codes of PostgreSQL, texts of SQLite.
 UNDEFINED: Final = ("42P01", "42703")
 UNDEFINED_WORDS: Final = ("no such table", "no such column", "has no column named")
 
 
 def unapplied() -> list[str]:
-    """The migrations that are missing in the database. Raises `django.db.Error`."""
+    """The migrations that are not applied. Raises `django.db.Error`."""
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
 
 
 def is_unavailable(error: Exception) -> bool:
-    """Whether the fault is the database's own, and not that of a statement."""
+    """Whether an error is an outage of the database, not a bad statement."""
     unreachable = isinstance(error, OperationalError | InterfaceError)
     return unreachable or lacks_migrations(error)
 
 
 def lacks_migrations(error: Exception) -> bool:
-    """Whether a statement failed for a table or column that migrations make."""
+    """Whether a statement failed because a table or column is missing."""
     if not isinstance(error, DatabaseError):
         return False
     state = getattr(error.__cause__, "sqlstate", None)
@@ -43,14 +43,14 @@ def lacks_migrations(error: Exception) -> bool:
 
 
 def described(error: Exception) -> str:
-    """An error in a few words, without what the statement held."""
+    """An error in a few words, without values of the statement."""
     return NOT_MIGRATED if lacks_migrations(error) else type(error).__name__
 
 
 class Checks:
-    """What is wrong with the database, found out at most once a second.
+    """Checks the database, at most once a second.
 
-    Migrations are looked for until none is missing; then a query is enough.
+    Migrations are checked until none is missing; from then on a query is enough.
     """
 
     def __init__(self, *, is_migrated: bool = False) -> None:
@@ -72,9 +72,9 @@ class Checks:
         return None
 
     async def ask(self) -> str | None:
-        """What is wrong, in a few words. Waits no longer than `SECONDS`.
+        """What is wrong, in a few words; None: nothing. Returns within `SECONDS`.
 
-        A check that takes longer goes on, and later callers wait for the same one.
+        A slow check continues, and later callers wait for the same one.
         """
         if self._checking is None:
             if time.monotonic() - self._checked_at < KEPT_SECONDS:

@@ -1,7 +1,7 @@
-"""Owns the Django settings, all read from the environment.
+"""Django settings, read from environment variables.
 
-`docs/settings.md` has a row for each variable. With `DEBUG=0` a missing, a short
-or a development secret stops the start.
+`docs/settings.md` has a row for each variable. With `DEBUG=0`, a secret that is
+missing, too short or a development one stops the start.
 """
 
 import os
@@ -21,9 +21,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DEV_SECRET_KEY = "beam-development-secret-key-never-for-production"  # noqa: S105
 DEV_API_SECRET = "dev-secret"  # noqa: S105
 DEV_TOKEN_SECRET = "beam-development-token-secret-never-for-production"  # noqa: S105
-# Below it, one token is enough to find the secret by trying.
+# A shorter secret can be guessed from one token.
 SHORTEST_TOKEN_SECRET = 16
-# Below it, it is found by asking.
+# A shorter secret can be guessed by requests.
 SHORTEST_SECRET = 8
 
 
@@ -55,7 +55,7 @@ TOKEN_SECRETS = _list("BEAM_TOKEN_SECRET") or ((DEV_TOKEN_SECRET,) if DEBUG else
 
 
 def _refuse_unsafe() -> None:
-    """Name everything that production lacks, at once."""
+    """Raises `ImproperlyConfigured` with all secrets that are missing or too short."""
     lacking = [
         name
         for name, value, development in (
@@ -78,20 +78,20 @@ def _refuse_unsafe() -> None:
         problems.append(
             f"Set {', '.join(lacking)} in the environment: missing, or a development "
             "secret. For development run: DEBUG=1 python manage.py ... "
-            "(it gives all of them defaults); in production see docs/settings.md."
+            "(it sets defaults for all of them); for production see docs/settings.md."
         )
     if short := _too_short():
         least = ", ".join(f"{name} {number}" for name, number in short.items())
         problems.append(
-            f"Set {', '.join(short)} to random text of 32 bytes or more, such as "
-            f"`openssl rand -hex 32` prints; each item has at least: {least}."
+            f"Set {', '.join(short)} to a random string of 32 bytes or more, such as "
+            f"`openssl rand -hex 32` prints; minimum lengths: {least}."
         )
     if problems:
         raise ImproperlyConfigured(" ".join(problems))
 
 
 def _too_short() -> dict[str, int]:
-    """What has an item that is too short, and what it must have at least."""
+    """Variables with an item that is too short, and their minimum lengths."""
     return {
         name: least
         for name, sizes, least in (
@@ -119,7 +119,7 @@ INSTALLED_APPS = [
     "beam.apps.BeamConfig",
     "presence",
     "rooms",
-    # Behind `rooms`, whose templates and site it takes.
+    # After `rooms`, whose templates and site it uses.
     "beam.apps.BeamAdminConfig",
 ]
 
@@ -150,8 +150,8 @@ TEMPLATES = [
     },
 ]
 
-# How long psycopg waits: to connect, for what it sent to arrive, and (after so long,
-# so often, so many times) for a sign that the server's machine is there.
+# Limits of libpq: for connecting (s), for unacknowledged data (ms), and keepalives of
+# TCP (seconds until the first, seconds between two, number).
 POSTGRESQL_OPTIONS: dict[str, Any] = {
     "connect_timeout": 5,
     "tcp_user_timeout": 10_000,
@@ -161,14 +161,14 @@ POSTGRESQL_OPTIONS: dict[str, Any] = {
     "keepalives_count": 3,
 }
 STATEMENT_MILLISECONDS = 10_000
-# Longer than the server's own limit, which it does not keep while it is frozen.
+# Above the limit of the server, which a frozen server does not apply.
 ANSWER_SECONDS = 15
 DATABASE_KINDS = ("postgresql", "postgis", "sqlite3", "spatialite")
 DJANGO_POSTGRESQL = "django.db.backends.postgresql"
 
 
 def _parsed(url: str) -> dict[str, Any]:
-    """What `DATABASE_URL` says. No message quotes it: it holds a password."""
+    """Parse `DATABASE_URL`. No error quotes it: it contains a password."""
     try:
         found: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=0))
     except ValueError:
@@ -178,16 +178,16 @@ def _parsed(url: str) -> dict[str, Any]:
         return found
     raise ImproperlyConfigured(
         "DATABASE_URL must be postgres://USER:PASSWORD@HOST:PORT/NAME or "
-        "sqlite:////PATH/beam.sqlite3; in a password write / ? # @ % as "
+        "sqlite:////PATH/beam.sqlite3; in a password, write / ? # @ % as "
         "%2F %3F %23 %40 %25."
     )
 
 
 def _database() -> dict[str, Any]:
-    """`DATABASE_URL`. PostgreSQL has limits of time where it does not say others.
+    """`DATABASE_URL`, with time limits for PostgreSQL unless it sets others.
 
-    Connections are closed after each use: under ASGI a request has a thread of its
-    own, and a connection that was kept for that thread would serve nobody again.
+    Connections are closed after each use: under ASGI each request has its own thread,
+    and a connection that is kept for a thread would not be used again.
     """
     url = os.environ.get("DATABASE_URL", "").strip()
     found = _parsed(url or f"sqlite:///{BASE_DIR / 'beam.sqlite3'}")
@@ -198,10 +198,10 @@ def _database() -> dict[str, Any]:
 
 def _limit(database: dict[str, Any]) -> None:
     options = POSTGRESQL_OPTIONS | database.setdefault("OPTIONS", {})
-    said = options.get("options", "")
-    if "statement_timeout" not in said:
+    given = options.get("options", "")
+    if "statement_timeout" not in given:
         limit = f"-c statement_timeout={STATEMENT_MILLISECONDS}"
-        options["options"] = f"{said} {limit}".strip()
+        options["options"] = f"{given} {limit}".strip()
         if database["ENGINE"] == DJANGO_POSTGRESQL:
             options["answer_seconds"] = ANSWER_SECONDS
     if database["ENGINE"] == DJANGO_POSTGRESQL:
@@ -236,17 +236,18 @@ if REDIS_URL:
 else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "beam.redis.channel_layer.InProcessLayer"}}
 
-# Admins only. Behind proxies of one's own TLS ends there, and they say so.
+# Cookies of admins.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
-# By themselves: another site of the same host would log admins out.
+# Not the names of Django: another site on the same host would log admins out.
 SESSION_COOKIE_NAME = "beam_sessionid"
 CSRF_COOKIE_NAME = "beam_csrftoken"
-# A cookie of its own would be named like every Django's, too.
+# Messages are in the session: their cookie would have the name of Django, too.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = 12 * 3_600
 CSRF_TRUSTED_ORIGINS = list(_list("CSRF_TRUSTED_ORIGINS"))
+# With trusted proxies, TLS may end there: they send the scheme.
 if BEAM.get("trusted_proxies", 0) > 0:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 AUTH_PASSWORD_VALIDATORS = [
@@ -259,7 +260,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
-# Bodies are bounded by the API itself, which answers 413.
+# The API has its own limits for bodies, and answers 413.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000_000
 
 SPECTACULAR_SETTINGS = {
@@ -300,7 +301,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "EXCEPTION_HANDLER": "rooms.api.errors.answer_error",
     "UNAUTHENTICATED_USER": None,
-    # `?format=` is a query as any other.
+    # `?format=` has no special meaning.
     "URL_FORMAT_OVERRIDE": None,
 }
 

@@ -1,4 +1,4 @@
-"""Owns the HTTP routes of the project."""
+"""HTTP routes of the project."""
 
 from django.contrib import admin
 from django.urls import include, path

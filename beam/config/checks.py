@@ -1,4 +1,4 @@
-"""Django's system checks of `settings.BEAM` and of the environment."""
+"""System checks of `settings.BEAM` and of environment variables."""
 
 from __future__ import annotations
 
@@ -19,28 +19,27 @@ from beam.config.ranges import wanted_number
 from beam.config.variables import VARIABLES, variable_of
 
 DEEPEST_MESSAGE: Final = 1_000
-# What `room_policies` may say, and the setting that it says for some rooms.
+# The names in `room_policies`, and the settings that they override.
 POLICIES: Final = {
     "presence_grace": "presence_grace",
     "capacity": "room_capacity",
     "user_sessions": "room_user_sessions",
     "presence_bytes": "room_presence_bytes",
 }
-# Redis's patterns (of SCAN and ACLs) and hash tags give other characters a meaning.
+# Other characters have a meaning in patterns of SCAN and ACLs, and in hash tags.
 PREFIX: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
 @register
 def check_settings(**_: Any) -> list[CheckMessage]:
-    """What is wrong with `settings.BEAM`.
+    """Check `settings.BEAM`, and the names of environment variables.
 
-    Errors: unknown names (E001), numbers out of range (E002) or that do not go
-    together (E003), bad addresses of Redis (E004), public keys (E005), networks
-    (E006), kinds of values (E007), URLs (E008), dotted paths (E009), claims (E010),
-    policies (E011), a public key for a secret (E012), origins (E013), the
-    deployment's name (E014). Warnings: unknown variables (W005); with `DEBUG=0`
-    short secrets (W001, W002, W003) and statistics that everybody may read (W004).
-    No message holds a secret.
+    Errors: unknown names (E001), numbers out of range (E002) or that contradict each
+    other (E003), `REDIS_URL` (E004), public keys (E005), networks (E006), types
+    (E007), URLs (E008), dotted paths (E009), claims (E010), room policies (E011), keys
+    in place of secrets (E012), origins (E013), `redis_prefix` (E014). Warnings:
+    unknown variables (W005); with `DEBUG=0` short secrets (W001, W002, W003) and
+    public `/metrics` (W004). No message contains a secret.
     """
     return [*_check_given(), *_check_environment(os.environ)]
 
@@ -50,7 +49,7 @@ def _check_given() -> list[CheckMessage]:
     if unknown := [*_check_names(given)]:
         return unknown
     current = Conf(**given)
-    # The other checks rely on the kinds.
+    # The other checks need values of the right types.
     return [*_check_values(current)] or [
         *_check_relations(current),
         *_check_texts(current),
@@ -75,14 +74,14 @@ def _check_environment(environ: Mapping[str, str]) -> Iterator[CheckMessage]:
             hint = f"Did you mean {nearest}?"
         else:
             hint = "docs/settings.md lists every variable."
-        told = f"The environment variable {name} has no effect: Beam does not know it."
-        yield Warning(told, hint=hint, id="beam.W005")
+        text = f"The environment variable {name} has no effect: Beam does not know it."
+        yield Warning(text, hint=hint, id="beam.W005")
 
 
 def _check_names(given: Mapping[str, Any]) -> Iterator[CheckMessage]:
     known = {item.name for item in fields(Conf)}
     for name in sorted(set(given) - known):
-        hint = "docs/settings.md lists them all."
+        hint = "docs/settings.md lists all settings."
         yield Error(f"BEAM has no setting {name!r}.", hint=hint, id="beam.E001")
 
 
@@ -91,51 +90,51 @@ def _check_values(current: Conf) -> Iterator[CheckMessage]:
         value = getattr(current, item.name)
         if type(item.default) in (int, float):
             if wanted := wanted_number(item.name, value):
-                told = f"BEAM[{item.name!r}] must be {wanted}, not {value!r}."
+                text = f"BEAM[{item.name!r}] must be {wanted}, not {value!r}."
                 hint = f"The environment variable {variable_of(item.name)} sets it."
-                yield Error(told, hint=hint, id="beam.E002")
+                yield Error(text, hint=hint, id="beam.E002")
             continue
         is_good, wanted = KINDS[str(item.type)]
         if not is_good(value):
             yield Error(f"BEAM[{item.name!r}] must be {wanted}.", id="beam.E007")
 
 
-def _is_text(value: object) -> bool:
+def _is_string(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _are_texts(value: object) -> bool:
-    """Not a text, whose every letter would be one, nor an empty one among them."""
+def _are_strings(value: object) -> bool:
+    """A list or tuple of strings that are not empty; not a single string."""
     return isinstance(value, list | tuple) and all(
         isinstance(each, str) and each for each in value
     )
 
 
-def _are_texts_or_none(value: object) -> bool:
-    return value is None or _are_texts(value)
+def _are_strings_or_none(value: object) -> bool:
+    return value is None or _are_strings(value)
 
 
-def _are_named_texts(value: object) -> bool:
-    return isinstance(value, dict) and all(map(_is_text, (*value, *value.values())))
+def _are_named_strings(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_is_string, (*value, *value.values())))
 
 
 def _are_named_dicts(value: object) -> bool:
     return (
         isinstance(value, dict)
-        and all(map(_is_text, value))
+        and all(map(_is_string, value))
         and all(isinstance(each, dict) for each in value.values())
     )
 
 
-# By the annotation of a field that is no number.
+# Validators by the annotation of a field, for all but numbers.
 KINDS: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
-    "str": (_is_text, "a text"),
-    "tuple[str, ...]": (_are_texts, "a tuple of texts, none of them empty"),
+    "str": (_is_string, "a string"),
+    "tuple[str, ...]": (_are_strings, "a tuple of strings that are not empty"),
     "tuple[str, ...] | None": (
-        _are_texts_or_none,
-        "None or a tuple of texts, none of them empty",
+        _are_strings_or_none,
+        "None or a tuple of strings that are not empty",
     ),
-    "dict[str, str]": (_are_named_texts, "a dict of texts"),
+    "dict[str, str]": (_are_named_strings, "a dict of strings"),
     "dict[str, dict[str, Any]]": (_are_named_dicts, "a dict of dicts"),
 }
 
@@ -143,18 +142,19 @@ KINDS: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
 def _check_relations(current: Conf) -> Iterator[CheckMessage]:
     if current.max_message_depth > DEEPEST_MESSAGE:
         yield Error(
-            f"BEAM['max_message_depth'] is at most {DEEPEST_MESSAGE}.", id="beam.E003"
+            f"BEAM['max_message_depth'] must be at most {DEEPEST_MESSAGE}.",
+            id="beam.E003",
         )
     if current.lease_renew * 2 > current.lease_seconds:
         yield Error(
-            "BEAM['lease_seconds'] is less than twice BEAM['lease_renew'].",
-            hint="One renewal that comes late must not end a lease.",
+            "BEAM['lease_seconds'] must be at least twice BEAM['lease_renew'].",
+            hint="A lease must survive one late renewal.",
             id="beam.E003",
         )
     if current.max_message_bytes > current.max_frame_bytes:
         yield Error(
-            "BEAM['max_message_bytes'] is above BEAM['max_frame_bytes'].",
-            hint="A message travels in one frame.",
+            "BEAM['max_message_bytes'] must not be above BEAM['max_frame_bytes'].",
+            hint="A message is sent in one frame.",
             id="beam.E003",
         )
 
@@ -164,7 +164,7 @@ def _check_texts(current: Conf) -> Iterator[CheckMessage]:
         try:
             redis_url.parse(current.redis_url)
         except redis_url.BadUrl as error:
-            hint = "docs/operations.md shows every form."
+            hint = "docs/operations.md shows all forms."
             yield Error(f"REDIS_URL: {error}", hint=hint, id="beam.E004")
     if current.token_public_key:
         try:
@@ -181,9 +181,10 @@ def _check_texts(current: Conf) -> Iterator[CheckMessage]:
 def _check_prefix(current: Conf) -> Iterator[CheckMessage]:
     if not PREFIX.fullmatch(current.redis_prefix):
         yield Error(
-            f"BEAM['redis_prefix'] is {current.redis_prefix!r}. Accepted are 1 to 64 "
-            "of the characters A-Z a-z 0-9 _ . : -",
-            hint="It names the deployment, and begins its keys and channels in Redis.",
+            f"BEAM['redis_prefix'] must be 1 to 64 of the characters A-Z a-z 0-9 _ . : "
+            f"-, not {current.redis_prefix!r}.",
+            hint="It names the deployment: its keys and channels in Redis begin with "
+            "it.",
             id="beam.E014",
         )
 
@@ -192,10 +193,10 @@ def _check_urls(current: Conf) -> Iterator[CheckMessage]:
     for name in ("token_jwks_url", "backend_url"):
         url = getattr(current, name)
         if url and not _is_web(url):
-            # Without the URL, which may hold a password.
-            told = f"BEAM_{name.upper()} is no URL of http or https with a host."
+            # Without the URL, which may contain a password.
+            text = f"BEAM_{name.upper()} must be an http or https URL with a host."
             hint = "Such as https://example.com/path"
-            yield Error(told, hint=hint, id="beam.E008")
+            yield Error(text, hint=hint, id="beam.E008")
 
 
 def _check_origins(current: Conf) -> Iterator[CheckMessage]:
@@ -203,8 +204,8 @@ def _check_origins(current: Conf) -> Iterator[CheckMessage]:
         try:
             origins.read(entry)
         except origins.BadOrigin as error:
-            told = f"BEAM_ALLOWED_ORIGINS: {entry!r} {error}."
-            yield Error(told, hint=f"Forms: {origins.FORMS}", id="beam.E013")
+            text = f"BEAM_ALLOWED_ORIGINS: {entry!r} {error}."
+            yield Error(text, hint=f"Accepted forms: {origins.FORMS}", id="beam.E013")
 
 
 def _is_web(url: str) -> bool:
@@ -221,17 +222,17 @@ def _check_paths(current: Conf) -> Iterator[CheckMessage]:
     paths = {"BEAM['verifier']": current.verifier}
     for pattern, path in current.channels.items():
         paths[f"BEAM['channels'][{pattern!r}]"] = path
-    hint = "A dotted path to a class or a function: package.module.name"
+    hint = "It must be a dotted path of a class or function: package.module.name"
     for name, path in paths.items():
         try:
             found = import_string(path)
-        # The latter two for a path that begins with a dot.
+        # ValueError and TypeError: for a path that begins with a dot.
         except (ImportError, ValueError, TypeError) as error:
             yield Error(f"{name}: {error}", hint=hint, id="beam.E009")
             continue
         if not callable(found):
-            told = f"{name}: {path} cannot be called."
-            yield Error(told, hint=hint, id="beam.E009")
+            text = f"{name}: {path} cannot be called."
+            yield Error(text, hint=hint, id="beam.E009")
 
 
 def _check_claims(current: Conf) -> Iterator[CheckMessage]:
@@ -240,12 +241,12 @@ def _check_claims(current: Conf) -> Iterator[CheckMessage]:
     rooms = {current.token_room_claim, own.token_room_claim}
     for name in ("token_user_claim", "token_room_claim"):
         if not getattr(current, name).strip():
-            yield Error(f"BEAM[{name!r}] is empty.", id="beam.E010")
+            yield Error(f"BEAM[{name!r}] must not be empty.", id="beam.E010")
     if users & rooms:
         yield Error(
-            "BEAM['token_user_claim'] and BEAM['token_room_claim'] do not differ, or "
-            "one is what the other is by default.",
-            hint="A claim that named both would make a user's token one of a room.",
+            "BEAM['token_user_claim'] and BEAM['token_room_claim'] must differ, also "
+            "from each other's default.",
+            hint="With the same claim, a user token would be a room token, too.",
             id="beam.E010",
         )
 
@@ -254,12 +255,12 @@ def _check_policies(current: Conf) -> Iterator[CheckMessage]:
     for pattern, policy in current.room_policies.items():
         for name, value in policy.items():
             if problem := _wrong_policy(name, value):
-                told = f"BEAM['room_policies'][{pattern!r}]: {name!r} {problem}."
-                yield Error(told, id="beam.E011")
+                text = f"BEAM['room_policies'][{pattern!r}]: {name!r} {problem}."
+                yield Error(text, id="beam.E011")
 
 
 def _wrong_policy(name: str, value: object) -> str:
     if name not in POLICIES:
-        return f"is not among {', '.join(POLICIES)}"
+        return f"is unknown; names are {', '.join(POLICIES)}"
     wanted = wanted_number(POLICIES[name], value)
     return f"must be {wanted}, not {value!r}" if wanted else ""

@@ -1,7 +1,7 @@
-"""Runs `manage.py`. What is set wrong is reported in one line, with exit code 1.
+"""Runs `manage.py`, and reports errors of the configuration in one line.
 
-A traceback is for bugs: a missing variable, a database that cannot be reached or
-has no tables are none. `--traceback` shows it all the same.
+Such as a missing variable, or a database that is unreachable or has no tables. Only
+bugs show a traceback; `--traceback` always shows it. The exit code is 1.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from django.db.utils import (
 )
 
 SETTINGS: Final = "DJANGO_SETTINGS_MODULE"
-# What these print must work whatever is set.
+# These work with invalid settings, too.
 ALWAYS: Final = frozenset({"help", "version", "--help", "-h", "--version"})
 
 
 class WrongSettings(ImproperlyConfigured):
-    """Faults in the settings, each in a line of its own."""
+    """Errors in the settings, one per line."""
 
 
 NOT_RUNSERVER: Final = (
-    "runserver serves no WebSockets: run `python manage.py beam_serve`, or `make run`."
+    "runserver serves no WebSockets: run `python manage.py beam_serve` or `make run`."
 )
 EXPLAINED: Final = (
     ImproperlyConfigured,
@@ -46,12 +46,12 @@ EXPLAINED: Final = (
     NotSupportedError,
     ProgrammingError,
 )
-# Undefined table, undefined column.
+# SQLSTATE: undefined table, undefined column.
 NO_TABLES: Final = frozenset({"42P01", "42703"})
 
 
 def main(argv: Sequence[str]) -> None:
-    """Run a command. Exits with 1 where the settings or the database are at fault."""
+    """Run a command. Exits with code 1 for errors of settings or of the database."""
     os.environ.setdefault(SETTINGS, "beam.settings")
     try:
         if "runserver" in argv[1:2]:
@@ -76,20 +76,20 @@ def refuse_wrong_settings() -> None:
 
 
 def line_of(check: CheckMessage) -> str:
-    """What a system check found, and what to do, in one line."""
+    """The message and the hint of a system check, in one line."""
     found = f"{str(check.msg).rstrip('.')}."
     return " ".join(f"{found} {check.hint or ''} ({check.id})".split())
 
 
 def explained(error: BaseException) -> str | None:
-    """What is wrong and what to do, a line for each fault; None for a bug."""
+    """What is wrong and what to do, one line per error; None for a bug."""
     if isinstance(error, WrongSettings):
         return str(error)
     if isinstance(error, ImproperlyConfigured):
         return " ".join(str(error).split())
     if _lacks_tables(error):
         return (
-            f"The database ({database()}) lacks tables that Beam needs: "
+            f"The database ({database()}) has no tables for Beam: "
             "run `python manage.py migrate`."
         )
     if isinstance(error, ProgrammingError) and not has_wrong_options(error):
@@ -98,17 +98,17 @@ def explained(error: BaseException) -> str | None:
 
 
 def has_wrong_options(error: BaseException) -> bool:
-    """Whether no connection was tried, for an option that `DATABASE_URL` has wrong.
+    """Whether libpq refused an option of `DATABASE_URL` before it connected.
 
-    It will not come right by itself, as a database that is unreachable does.
+    Unlike an unreachable database, this needs a correction.
     """
     is_of_libpq = connection.vendor == "postgresql" and connection.connection is None
     return is_of_libpq and isinstance(error, ProgrammingError)
 
 
 def unusable(error: object) -> str:
-    """Which database cannot be used, and why."""
-    # What follows the first line is advice of libpq's.
+    """A line that names the database, and why it cannot be used."""
+    # The following lines are advice of libpq.
     reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
     return f"The database ({database()}) cannot be used: {reason}."
 
@@ -141,7 +141,7 @@ def _remedy() -> str:
 def refuse_wrong_file() -> None:
     """Raises `ImproperlyConfigured` for a SQLite file that cannot be written.
 
-    It will not come back by itself, as a database server does.
+    Unlike an unreachable server, this needs a correction.
     """
     name = str(settings.DATABASES["default"]["NAME"])
     is_file = "sqlite" in settings.DATABASES["default"]["ENGINE"] and "/" in name
@@ -156,9 +156,9 @@ def refuse_wrong_file() -> None:
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Report wrong settings in one line where another server imports Beam.
+    """Report errors of the settings in one line if another server imports Beam.
 
-    The exception goes on as it is: some servers handle it themselves.
+    The exception is raised unchanged: some servers handle it themselves.
     """
     try:
         yield

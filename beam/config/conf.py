@@ -1,6 +1,6 @@
-"""Owns Beam's settings: every one typed, with a default, checked at start.
+"""All settings of Beam, with types and defaults.
 
-`settings.BEAM` overrides by name. `docs/settings.md` has a row for each.
+`settings.BEAM` overrides them by name. `docs/settings.md` has a row for each.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from beam.loops import per_settings
 
 @dataclass(frozen=True, slots=True)
 class Conf:
-    """Beam's settings. Sizes are bytes, times are seconds."""
+    """The settings of Beam. Sizes are in bytes, times in seconds."""
 
     api_secrets: tuple[str, ...] = field(default=(), repr=False)
     token_secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -36,7 +36,7 @@ class Conf:
     backend_failures: int = 5
     backend_pause: float = 5.0
     verifier: str = "rooms.auth.verifier.default_verifier"
-    # None: any origin. Empty: the host that was asked.
+    # None: any origin. Empty: the host of the request.
     allowed_origins: tuple[str, ...] | None = ()
     redis_url: str = ""
     redis_prefix: str = "beam"
@@ -89,11 +89,11 @@ class Conf:
 
 @per_settings
 def conf() -> Conf:
-    """The settings in force. Raises `TypeError` for a name that is none."""
+    """The current settings. Raises `TypeError` for an unknown name."""
     return Conf(**getattr(settings, "BEAM", {}))
 
 
 def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    """The networks of a comma-separated list. Raises `ValueError`."""
+    """Parse a comma-separated list of networks. Raises `ValueError`."""
     parts = (part.strip() for part in text.split(","))
     return tuple(ip_network(part) for part in parts if part)

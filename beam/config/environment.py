@@ -1,7 +1,6 @@
-"""Reads environment variables, and names those that Beam does not know.
+"""Parses environment variables, and finds those that Beam does not know.
 
-A value that cannot be read raises `ImproperlyConfigured`, with one line that says
-what is accepted.
+An invalid value raises `ImproperlyConfigured`, with a line that says what is accepted.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ ON: Final = frozenset({"1", "true", "yes", "on"})
 OFF: Final = frozenset({"", "0", "false", "no", "off"})
 HIGHEST_PORT: Final = 65_535
 LONGEST_SHOWN: Final = 40
-# Variables without the prefix that are given one by mistake.
+# Variables that have no prefix `BEAM_`.
 PLAIN: Final = (
     "HOST",
     "PORT",
@@ -29,8 +28,8 @@ PLAIN: Final = (
     "DATABASE_URL",
     "REDIS_URL",
 )
-# What Kubernetes sets in every container for a service of the name `beam` or
-# `beam-...`. `BEAM_PORT` counts with its value only: it may also be a mistake.
+# Variables that Kubernetes sets in containers for a service `beam` or `beam-...`.
+# `BEAM_PORT` is one of them only if its value is a URL; else it is a mistake.
 _SERVICE: Final = re.compile(
     r"BEAM_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?"
     r"|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
@@ -39,7 +38,7 @@ _SERVICE_PORT: Final = re.compile(r"BEAM_(?:\w+_)?PORT")
 
 
 def switch(environ: Mapping[str, str], name: str) -> bool:
-    """A variable that is on or off; a missing one is off."""
+    """Parse a variable that is on or off. A missing one is off."""
     text = environ.get(name, "").strip().lower()
     if text not in ON | OFF:
         raise ImproperlyConfigured(f"{name} must be 1 or 0, not {shown(text)}.")
@@ -47,7 +46,7 @@ def switch(environ: Mapping[str, str], name: str) -> bool:
 
 
 def whole(text: str, name: str, least: int, most: int) -> int:
-    """A whole number of a variable, or of an option, of this name."""
+    """Parse a whole number. `name`: of the variable or option, for the error."""
     try:
         number = int(text)
     except ValueError:
@@ -60,29 +59,29 @@ def whole(text: str, name: str, least: int, most: int) -> int:
 
 
 def port(text: str, name: str) -> int:
-    """A port to listen on."""
+    """Parse a port number."""
     return whole(text, name, 1, HIGHEST_PORT)
 
 
 def url_of(host: str, port: int) -> str:
-    """Where one listens, as a browser takes it: IPv6 addresses are in brackets."""
+    """The URL of a listening address; IPv6 addresses are in brackets."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def shown(text: str) -> str:
-    """A value as a message may quote it: its beginning."""
+    """The beginning of a value, quoted for a message."""
     return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}...")
 
 
 class Unknown(NamedTuple):
-    """A variable that has no effect, and the one that was probably meant."""
+    """A variable without effect, and the one that was probably meant."""
 
     name: str
     nearest: str
 
 
 def unknown(environ: Mapping[str, str], known: Iterable[str]) -> Iterator[Unknown]:
-    """The variables that begin with `BEAM_` and have no effect."""
+    """Find variables that begin with `BEAM_` and have no effect."""
     names = sorted(set(known))
     for name in sorted(environ):
         is_ours = name.startswith(PREFIX) and name not in names

@@ -1,4 +1,4 @@
-"""Decides which origins a page may connect from, by `allowed_origins`. Pure."""
+"""Decides from which origins pages may connect, by `allowed_origins`. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 ANY: Final = "*"
 NULL: Final = "null"
-"""What browsers send for a page without an origin: a file, a sandboxed frame."""
+"""Browsers send it for pages without an origin: a file, a sandboxed frame."""
 
 _PORTS: Final = {"http": 80, "https": 443}
 # Pages of these always have a host.
@@ -32,7 +32,7 @@ class BadOrigin(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """An entry. An empty scheme, the host `*` and no port stand for any."""
+    """An entry. An empty scheme, the host `*` and a missing port match any."""
 
     scheme: str
     host: str

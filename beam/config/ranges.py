@@ -1,4 +1,4 @@
-"""What each number of the settings may be."""
+"""The range of each setting that is a number."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from beam.config.conf import Conf
 
 
 class Range(NamedTuple):
-    """What a number may be, both ends among it."""
+    """The least and the greatest accepted number."""
 
     least: float
     most: float
 
 
 SHORTEST: Final = 0.001
-# What asyncio waits for at most, and longer than anything here is good for.
+# Longer than any of these times should be.
 DAY: Final = 86_400
 MOST: Final = 1_000_000_000
 
-# Every number of `Conf` is in one of these, and in one only: a test sees to it.
+# Every number of `Conf` is in exactly one of them; a test checks it.
 RANGES: Final[dict[Range, tuple[str, ...]]] = {
     # Seconds.
     Range(SHORTEST, DAY): (
@@ -43,11 +43,11 @@ RANGES: Final[dict[Range, tuple[str, ...]]] = {
         "drain_seconds",
         "room_row_seconds",
     ),
-    # Below 0: never.
+    # Seconds; below 0: never.
     Range(-MOST, DAY): ("token_grace",),
-    # Units a second.
+    # Units per second.
     Range(SHORTEST, MOST): ("inbound_rate", "join_rate", "api_rate"),
-    # Counts and bytes. A burst below 1 would let nothing in.
+    # Counts and bytes. A burst below 1 would admit nothing.
     Range(1, MOST): (
         "inbound_burst",
         "join_burst",
@@ -70,7 +70,7 @@ RANGES: Final[dict[Range, tuple[str, ...]]] = {
     ),
     # 0: off, 1: on.
     Range(0, 1): ("strict_json",),
-    # 0: any number, or none of them.
+    # 0: unlimited, or off.
     Range(0, MOST): (
         "room_capacity",
         "room_user_sessions",
@@ -86,10 +86,10 @@ RANGES: Final[dict[Range, tuple[str, ...]]] = {
 
 
 def wanted_number(name: str, value: Any) -> str:
-    """What this number must be and `value` is not; empty where it is."""
+    """What the setting must be, for an error message; "" if `value` is valid."""
     is_whole = type(getattr(Conf(), name)) is int
     least, most = next(each for each, names in RANGES.items() if name in names)
-    # Not NaN, which is neither below nor above anything.
+    # False for NaN, too.
     if type(value) in ((int,) if is_whole else (int, float)) and least <= value <= most:
         return ""
     return f"a {'whole ' if is_whole else ''}number from {least:,} to {most:,}"

@@ -1,12 +1,12 @@
-"""Owns what `REDIS_URL` may say: one server, or the master that Sentinels name.
+"""Reads `REDIS_URL`: one server, or a master that Sentinels name.
 
     redis://[user[:password]@]host[:port][/db]       rediss:// the same over TLS
     unix://[user[:password]@]/path/to/socket?db=0
     redis+sentinel://[user[:password]@]host[:port][,host[:port]...]/service[/db]
     rediss+sentinel:// the same over TLS, Sentinels too
 
-Queries are redis-py's (`?ssl_ca_certs=/path`); Sentinels of their own user take
-`sentinel_username` and `sentinel_password`.
+Query parameters are those of redis-py (`?ssl_ca_certs=/path`). For Sentinels with
+their own user, set `sentinel_username` and `sentinel_password`.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ SCHEMES = ("redis", "rediss", "unix", "redis" + SENTINEL, "rediss" + SENTINEL)
 
 
 class BadUrl(ValueError):
-    """What is wrong with a URL. Never names a password, nor what may be part of one."""
+    """An invalid URL. The text contains no part of a password."""
 
 
 UNREADABLE = (
-    "no URL: a port is a number, and what a user or password has of / ? # @ [ ] % is "
+    "it is not a URL: a port is a number, and in a user or password / ? # @ [ ] % are "
     "written as %2F and so on"
 )
 
 
-WRONG_DATABASE = "the database is a whole number, such as redis://localhost:6379/1"
+WRONG_DATABASE = "the database must be a whole number, such as redis://localhost:6379/1"
 
 
 @dataclass(frozen=True)
 class Master:
-    """The master of a service, and the Sentinels that know where it is.
+    """A service, and the Sentinels that know the address of its master.
 
-    `options`, `sentinel_options`: what redis-py takes for a connection.
+    `options`, `sentinel_options`: of connections of redis-py.
     """
 
     service: str
@@ -53,11 +53,12 @@ class Master:
 
 
 def parse(url: str) -> str | Master:
-    """A URL that redis-py reads itself, as it is, or a master. Raises `BadUrl`."""
+    """Parse a URL. Returns the URL itself for a single server. Raises `BadUrl`."""
     scheme, separator, _ = url.lower().partition("://")
     if scheme not in SCHEMES:
-        begins = f"{scheme!r}" if separator else "what it begins with"
-        raise BadUrl(f"{begins} is none of {', '.join(SCHEMES)}")
+        kinds = ", ".join(f"{each}://" for each in SCHEMES)
+        given = f", not {scheme!r}" if separator else ""
+        raise BadUrl(f"it must begin with one of {kinds}{given}")
     parts = _split(url)
     try:
         if scheme.endswith(SENTINEL):
@@ -79,10 +80,10 @@ def database(url: str) -> int:
 
 
 def channel_prefix(prefix: str, url: str) -> str:
-    """What the names of pub/sub channels begin with. Raises `BadUrl`.
+    """The beginning of the names of pub/sub channels. Raises `BadUrl`.
 
-    Redis delivers what is published to the subscribers of all its databases: the
-    name has to say which one is meant.
+    Redis delivers a message to subscribers of all databases, so the name contains
+    the number of the database.
     """
     return f"{prefix}:{database(url)}:"
 
@@ -102,10 +103,10 @@ def _check_database(number: int) -> None:
 
 
 def _split(url: str) -> SplitResult:
-    """Raises `BadUrl` in place of Python's own words, which quote."""
+    """Raises `BadUrl` in place of the error of Python, which quotes the URL."""
     try:
         parts = urlsplit(url)
-        # Those of Sentinels are several: `_address` reads them.
+        # Several Sentinels have several ports: `_address` reads them.
         _ = None if parts.scheme.endswith(SENTINEL) else parts.port
     except ValueError:
         raise BadUrl(UNREADABLE) from None
@@ -116,7 +117,9 @@ def _master(parts: SplitResult) -> Master:
     login, _, hosts = parts.netloc.rpartition("@")
     service, _, database = parts.path.strip("/").partition("/")
     if not service:
-        raise ValueError("the path names the service: redis+sentinel://host/service")
+        raise ValueError(
+            "the path must name the service: redis+sentinel://host/service"
+        )
     if database and not database.isdecimal():
         raise ValueError(WRONG_DATABASE)
     query = dict(parse_qsl(parts.query))
@@ -139,11 +142,11 @@ def _master(parts: SplitResult) -> Master:
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.strip().rpartition(":") if _has_port(text) else (text, "", "")
     if not host.strip("[] "):
-        raise ValueError("a Sentinel's host is missing")
+        raise ValueError("the host of a Sentinel is missing")
     try:
         return host.strip().strip("[]"), int(port or SENTINEL_PORT)
     except ValueError:
-        raise ValueError("a Sentinel's port is no number") from None
+        raise ValueError("the port of a Sentinel must be a number") from None
 
 
 def _has_port(text: str) -> bool:
@@ -151,11 +154,11 @@ def _has_port(text: str) -> bool:
 
 
 def place(url: str) -> str:
-    """Where a URL leads, without user and password. Raises `BadUrl`."""
+    """The address in a URL, without user and password. Raises `BadUrl`."""
     found = parse(url)
     if isinstance(found, Master):
         sentinels = ", ".join(f"{host}:{port}" for host, port in found.sentinels)
-        return f"the master {found.service} of the Sentinels {sentinels}"
+        return f"the master of {found.service} (Sentinels: {sentinels})"
     parts = urlsplit(url)
     if parts.scheme == "unix":
         return parts.path
@@ -163,10 +166,10 @@ def place(url: str) -> str:
 
 
 def connect(url: str, seconds: float) -> Redis:
-    """A client; connects on first use. Raises `BadUrl`.
+    """Create a client, which connects on first use. Raises `BadUrl`.
 
-    It tries once: a call that was sent may have been done. `seconds`: how long
-    it waits for a connection, and for an answer.
+    It does not retry: a command without an answer may have been carried out.
+    `seconds`: timeout for connecting, and for each answer.
     """
     place = parse(url)
     limits: dict[str, Any] = {

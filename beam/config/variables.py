@@ -1,4 +1,4 @@
-"""Reads settings from variables of the environment: `BEAM_<NAME>`."""
+"""Reads settings from environment variables `BEAM_<NAME>`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from beam.config.ranges import wanted_number
 
 
 def variable_of(name: str) -> str:
-    """The variable that sets `settings.BEAM[name]`, where one does."""
+    """The name of the variable for `settings.BEAM[name]`."""
     return f"{environment.PREFIX}{name.upper()}"
 
 
-# Every variable that begins with `BEAM_` and has an effect.
+# All variables that begin with `BEAM_` and have an effect.
 VARIABLES: Final = frozenset(
     {
         "BEAM_API_SECRET",
@@ -35,9 +35,9 @@ VARIABLES: Final = frozenset(
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """The settings that variables `BEAM_<NAME>` give: numbers and texts.
+    """The numbers and strings that variables `BEAM_<NAME>` set.
 
-    Raises `ImproperlyConfigured` for a value that is not a number where one belongs.
+    Raises `ImproperlyConfigured` if a number is invalid.
     """
     given: dict[str, Any] = {}
     for item in fields(Conf):

@@ -56,7 +56,7 @@ def test_production_refuses_a_short_token_secret() -> None:
 
     assert done.returncode != 0
     last = done.stderr.strip().splitlines()[-1]
-    assert "Set BEAM_TOKEN_SECRET to random text of 32 bytes or more" in last
+    assert "Set BEAM_TOKEN_SECRET to a random string of 32 bytes or more" in last
     assert "sesame" not in done.stderr
 
 
@@ -66,8 +66,8 @@ def test_production_refuses_other_short_secrets(name: str) -> None:
 
     assert done.returncode != 0
     last = done.stderr.strip().splitlines()[-1]
-    assert f"Set {name} to random text of 32 bytes or more" in last
-    assert f"at least: {name} 8." in last
+    assert f"Set {name} to a random string of 32 bytes or more" in last
+    assert f"minimum lengths: {name} 8." in last
     assert "sesame" not in done.stderr
     assert check(SAFE | {name: "sesame78"}).returncode == 0
 
@@ -80,7 +80,7 @@ def test_all_short_secrets_are_named_at_once() -> None:
     }
     last = check(SAFE | short).stderr.strip().splitlines()[-1]
 
-    assert "Set SECRET_KEY, BEAM_API_SECRET, BEAM_TOKEN_SECRET to random" in last
+    assert "Set SECRET_KEY, BEAM_API_SECRET, BEAM_TOKEN_SECRET to a random" in last
 
 
 def test_production_warns_of_secrets_that_could_be_longer() -> None:

@@ -182,5 +182,5 @@ def test_a_url_that_cannot_be_read_stops_the_start() -> None:
     )
 
     assert ended.returncode == 1
-    assert "REDIS_URL: what it begins with is none of redis, rediss" in ended.stderr
+    assert "REDIS_URL: it must begin with one of redis://, rediss" in ended.stderr
     assert "Traceback" not in ended.stderr

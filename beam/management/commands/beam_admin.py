@@ -1,4 +1,4 @@
-"""`manage.py beam_admin`: the first admin of a development machine."""
+"""`manage.py beam_admin`: create the first admin on a development machine."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ NAME = "admin"
 
 
 class Command(BaseCommand):
-    """Where there is no admin yet: make one, with a random password, printed once."""
+    """Creates an admin with a random password, unless there is an admin."""
 
-    help = __doc__ or ""
+    help = "Create the first admin and print a random password (DEBUG=1 only)."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Raises `CommandError` with DEBUG=0: a password belongs in no log."""
+        """Raises `CommandError` with DEBUG=0: output of production is often logged."""
         if not settings.DEBUG:
             raise CommandError(
                 "beam_admin is for development (DEBUG=1). In production run "
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         users = get_user_model().objects
         if users.filter(is_superuser=True).exists():
             self.stderr.write(
-                "Admin: /admin/ (forgot the password? "
+                "Admin: /admin/ (to set a new password: "
                 "DEBUG=1 .venv/bin/python manage.py changepassword admin)"
             )
             return
@@ -37,13 +37,13 @@ class Command(BaseCommand):
         users.create_superuser(name, "", password)
         self.stdout.write(f"Admin: /admin/ as {name} with the password {password}")
         self.stderr.write(
-            "It is not shown again; another is set by "
+            "The password is not shown again. To set another: "
             f"`DEBUG=1 .venv/bin/python manage.py changepassword {name}`."
         )
 
 
 def _free(name: str) -> str:
-    """The name, with a number where somebody has it already."""
+    """The name, with a number behind it if it is taken."""
     users = get_user_model().objects
     names = chain([name], (f"{name}{number}" for number in count(2)))
     return next(each for each in names if not users.filter(username=each).exists())

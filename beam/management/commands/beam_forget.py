@@ -1,4 +1,4 @@
-"""`manage.py beam_forget`: delete the rows of rooms that are of no use any more."""
+"""`manage.py beam_forget`: delete database rows of unused rooms."""
 
 from __future__ import annotations
 
@@ -17,19 +17,30 @@ AT_ONCE = 500
 
 
 class Command(BaseCommand):
-    """Rooms that nobody has joined for long, is in, or has set anything for."""
+    """Deletes rows of rooms without members, settings and recent joins."""
 
-    help = __doc__ or ""
+    help = "Delete the database rows of rooms that no member has joined for some time."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """`--days`: for how long; `--dry-run`: only say how many."""
-        parser.add_argument("--days", type=float, default=30.0)
-        parser.add_argument("--dry-run", action="store_true")
+        """`--days` and `--dry-run`."""
+        parser.add_argument(
+            "--days",
+            type=float,
+            default=30.0,
+            help="days without a join, 1 or more; default: %(default)g",
+        )
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="delete nothing, print how many rows would be deleted",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Raises `CommandError` where Redis is away: who is in cannot be told."""
+        """Raises `CommandError` if Redis is unavailable: it knows the members."""
         if options["days"] < 1:
-            raise CommandError("--days is 1 or more: a stay is noted once an hour.")
+            raise CommandError(
+                "--days must be 1 or more: joins are recorded once an hour."
+            )
         old = cleanup.old(options["days"])
         ids = list(old.values_list("room_id", flat=True))
         try:
@@ -39,12 +50,12 @@ class Command(BaseCommand):
         if not options["dry_run"]:
             for at in range(0, len(empty), AT_ONCE):
                 old.filter(room_id__in=empty[at : at + AT_ONCE]).delete()
-        said = "would be forgotten" if options["dry_run"] else "forgotten"
-        self.stdout.write(f"{len(empty)} rooms {said}")
+        done = "would be deleted" if options["dry_run"] else "deleted"
+        self.stdout.write(f"{len(empty)} rooms {done}")
 
 
 async def _empty(room_ids: list[str]) -> list[str]:
-    """Those that nobody is in. Without Redis only the server knows who is."""
+    """The rooms without members. Without Redis, only the server knows its members."""
     if not conf().redis_url:
         return room_ids
     await startup_check.reach()

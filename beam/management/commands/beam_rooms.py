@@ -1,4 +1,4 @@
-"""`manage.py beam_rooms`: the live rooms, or the members of one."""
+"""`manage.py beam_rooms`: list live rooms, or the members of one room."""
 
 from __future__ import annotations
 
@@ -15,18 +15,25 @@ PAGE = 1_000
 
 
 class Command(BaseCommand):
-    """Ask a running server, as a backend does."""
+    """Prints what the REST API of a running server answers."""
 
-    help = __doc__ or ""
+    help = "List the live rooms of a running server, or the members of one room."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """`[ROOM_ID]`, and which server."""
-        parser.add_argument("room_id", nargs="?", metavar="ROOM_ID")
+        """`[ROOM_ID]` and `--url`."""
+        parser.add_argument(
+            "room_id",
+            nargs="?",
+            metavar="ROOM_ID",
+            help="list the members of this room",
+        )
         default = api_client.default_url()
-        parser.add_argument("--url", default=default, help=f"default: {default}")
+        parser.add_argument(
+            "--url", default=default, help=f"of the server; default: {default}"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Raises `CommandError` for a server that is not there or refuses."""
+        """Raises `CommandError` if the server does not answer or refuses."""
         if options["room_id"] is None:
             self._rooms(options["url"])
         else:

@@ -1,4 +1,4 @@
-"""`manage.py beam_send`: publishes an event to a room."""
+"""`manage.py beam_send`: send an event to a room."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from rooms.protocol.messages import BadFrame
 
 
 class Command(BaseCommand):
-    """Send an event to everybody in a room.
+    """Sends an event to all members of a room.
 
-    With `REDIS_URL` it goes to Redis; without, to the server that listens on
-    `HOST` and `PORT`, which is the only process that has the room.
+    With `REDIS_URL` it is published to Redis; else it is sent to the server on
+    `HOST` and `PORT`, which is the only process.
     """
 
-    help = __doc__ or ""
+    help = "Send an event to all members of a room."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The room, the event's name, and its payload as JSON."""
-        parser.add_argument("room_id", metavar="ROOM_ID")
-        parser.add_argument("event", metavar="EVENT")
-        parser.add_argument("payload", metavar="JSON")
+        """The room, the name of the event and its payload."""
+        parser.add_argument("room_id", metavar="ROOM_ID", help="id of the room")
+        parser.add_argument("event", metavar="EVENT", help="name of the event")
+        parser.add_argument("payload", metavar="JSON", help="payload: a JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Raises `CommandError` where the event is not valid or not taken."""
+        """Raises `CommandError` if the event is invalid or was not sent."""
         room_id, name = options["room_id"], options["event"]
         payload = _payload(options["payload"])
         try:
@@ -61,13 +61,13 @@ def _payload(text: str) -> dict[str, Any]:
     except BadFrame as error:
         raise CommandError(f"The payload is not JSON: {error}.") from None
     if not isinstance(payload, dict):
-        raise CommandError("The payload is a JSON object.")
+        raise CommandError("The payload must be a JSON object.")
     return payload
 
 
 async def _publish(event: Event) -> None:
     try:
-        # First: in one line, with the address of Redis.
+        # Before the publisher: its error names the address of Redis.
         await startup_check.reach()
         await publisher.published(event)
     except redis.Unavailable as error:

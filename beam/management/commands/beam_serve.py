@@ -1,4 +1,4 @@
-"""`manage.py beam_serve`: the server."""
+"""`manage.py beam_serve`: run the server."""
 
 from __future__ import annotations
 
@@ -32,20 +32,25 @@ def _inherited(text: str) -> tuple[int, int]:
 
 
 class Command(BaseCommand):
-    """Serve Beam on daphne until SIGTERM or Ctrl-C, then drain."""
+    """Runs the server, or a supervisor with several of them."""
 
-    help = __doc__ or ""
+    help = "Run the server. SIGTERM or Ctrl-C closes all connections and stops it."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """`--host` and `--port` override the environment."""
-        parser.add_argument("--host", default=settings.HOST)
-        # Read in `handle`, which refuses what is wrong in one line.
-        parser.add_argument("--port", default=settings.PORT)
+        """`--host` and `--port` override `HOST` and `PORT`."""
+        parser.add_argument(
+            "--host", default=settings.HOST, help="default: HOST, now %(default)s"
+        )
+        # `handle` checks it, to report an error in one line.
+        parser.add_argument(
+            "--port", default=settings.PORT, help="default: PORT, now %(default)s"
+        )
         parser.add_argument(
             "--processes",
             default=1,
             metavar="N",
-            help="server processes behind one socket; above 1 they need REDIS_URL",
+            help="number of server processes that share the port; above 1 they need "
+            "REDIS_URL. Default: %(default)s",
         )
         # From the supervisor to its processes: the number of the process, how many
         # there are, the folder of their statistics, and two file descriptors.
@@ -55,7 +60,7 @@ class Command(BaseCommand):
         parser.add_argument("--inherit", type=_inherited, help=argparse.SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Serve. Exits with 1 where it cannot listen, or cannot reach Redis."""
+        """Serve. Exits with code 1 if it cannot listen or cannot reach Redis."""
         host, port, processes = _place(options)
         if processes > 1:
             _require_redis_url(processes)
@@ -69,7 +74,7 @@ class Command(BaseCommand):
         if options["shared"] is not None:
             host_processes.join(options["shared"], options["number"])
             supervised.record(options["of"])
-        # Installs the reactor: nothing may have done so before.
+        # It installs the Twisted reactor: no import before it may do so.
         from beam.server.daphne import Server
 
         from beam.asgi import application  # isort: skip
@@ -99,14 +104,14 @@ def _place(options: dict[str, Any]) -> tuple[str, int, int]:
 def _require_redis_url(processes: int) -> None:
     if not settings.REDIS_URL:
         raise CommandError(
-            f"--processes {processes} needs REDIS_URL: without Redis the "
-            "members of a room could not hear each other across processes. "
-            "Set REDIS_URL=redis://HOST:6379/0, or serve with one process."
+            f"--processes {processes} needs REDIS_URL: without Redis, members of a "
+            "room on different processes would not receive each other's messages. "
+            "Set REDIS_URL=redis://HOST:6379/0, or use one process."
         )
 
 
 def _reach_redis() -> None:
-    """A start without Redis is a mistake; a process that is started again waits."""
+    """Raises `CommandError` if Redis does not answer. Not for restarted processes."""
     try:
         asyncio.run(startup_check.reach(conf().redis_start_timeout))
     except redis.Unreachable as error:
@@ -114,12 +119,12 @@ def _reach_redis() -> None:
 
 
 def _check_database(*, is_first: bool) -> None:
-    """Raises `CommandError` if migrations are missing, `ProgrammingError` for options
-    of `DATABASE_URL` that do not exist.
+    """Check that the database is migrated. An unreachable one is only logged.
 
-    One that is unreachable is no reason to refuse: only the admin, API keys and
-    new closed rooms need it, and `/readyz` reports it. `is_first`: not a process
-    of a supervisor, which has reported it.
+    Only the admin, API keys and the closing of rooms need the database, and `/readyz`
+    reports it. `is_first`: False in a process of a supervisor, which has logged it.
+    Raises `CommandError`, and `ProgrammingError` for unknown options in
+    `DATABASE_URL`.
     """
     try:
         missing = database.unapplied()
@@ -128,8 +133,8 @@ def _check_database(*, is_first: bool) -> None:
             raise
         if is_first:
             text = (
-                "%s Start it, or correct DATABASE_URL. Serving without it; /readyz is "
-                "503 until it answers."
+                "%s Start it, or correct DATABASE_URL. Beam serves without it; /readyz "
+                "is 503 until it answers."
             )
             logger.warning(text, command_line.unusable(error))
         return

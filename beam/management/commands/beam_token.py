@@ -1,4 +1,4 @@
-"""`manage.py beam_token`: prints a user or a room token."""
+"""`manage.py beam_token`: print a user token or a room token."""
 
 from __future__ import annotations
 
@@ -21,32 +21,44 @@ LONGEST = 3_155_760_000
 
 
 class Command(BaseCommand):
-    """Print a token signed with `BEAM_TOKEN_SECRET`, and nothing else."""
+    """Prints a token, signed with `BEAM_TOKEN_SECRET`, and nothing else."""
 
-    help = __doc__ or ""
+    help = "Print a user token or a room token, signed with BEAM_TOKEN_SECRET."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """`user USER_ID` or `room ROOM_ID`, each with its options."""
         kinds = parser.add_subparsers(dest="kind", required=True)
-        user = kinds.add_parser("user", help="who somebody is")
-        user.add_argument("id", metavar="USER_ID")
-        room = kinds.add_parser("room", help="which room somebody may join")
-        room.add_argument("id", metavar="ROOM_ID")
-        room.add_argument("--user", help="only this user may use it")
-        room.add_argument("--can", help="push,presence (default: both)")
-        room.add_argument("--meta", help="trusted presence meta, a JSON object")
+        user = kinds.add_parser("user", help="token for a user to connect with")
+        user.add_argument("id", metavar="USER_ID", help="id of the user")
+        room = kinds.add_parser("room", help="token for a user to join a room with")
+        room.add_argument("id", metavar="ROOM_ID", help="id of the room")
+        room.add_argument(
+            "--user", help="the only user that may use the token; default: any user"
+        )
+        room.add_argument(
+            "--can", help="rights, separated by commas; default: push,presence"
+        )
+        room.add_argument(
+            "--meta", help="presence meta that clients cannot change, a JSON object"
+        )
         for kind in (user, room):
-            kind.add_argument("--ttl", type=float, default=HOUR, metavar="SECONDS")
+            kind.add_argument(
+                "--ttl",
+                type=float,
+                default=HOUR,
+                metavar="SECONDS",
+                help="seconds until the token expires; default: %(default)s",
+            )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Raises `CommandError` for what cannot become a token."""
+        """Raises `CommandError` for invalid values."""
         if not conf().token_secrets:
             raise CommandError(
-                "Set BEAM_TOKEN_SECRET: `beam_token` signs with it. Tokens of an "
-                "identity provider or of BEAM_BACKEND_URL are made there."
+                "Set BEAM_TOKEN_SECRET: beam_token signs with it. An identity provider "
+                "or the backend of BEAM_BACKEND_URL issues its own tokens."
             )
         if not isfinite(options["ttl"]) or abs(options["ttl"]) > LONGEST:
-            raise CommandError(f"--ttl is a number of seconds up to {LONGEST:,}.")
+            raise CommandError(f"--ttl must be a number of seconds up to {LONGEST:,}.")
         mint = self._user if options["kind"] == "user" else self._room
         self.stdout.write(mint(options))
 
@@ -81,7 +93,7 @@ def _can(text: str | None) -> list[str] | None:
     verbs = [verb.strip() for verb in text.split(",") if verb.strip()]
     if unknown := set(verbs) - grants.RIGHTS:
         known = ", ".join(sorted(grants.RIGHTS))
-        raise CommandError(f"--can knows {known}; not {', '.join(sorted(unknown))}.")
+        raise CommandError(f"--can accepts {known}, not {', '.join(sorted(unknown))}.")
     return verbs
 
 
@@ -93,5 +105,5 @@ def _meta(text: str | None) -> dict[str, Any] | None:
     except BadFrame as error:
         raise CommandError(f"--meta is not JSON: {error}.") from None
     if not isinstance(meta, dict):
-        raise CommandError("--meta is a JSON object.")
+        raise CommandError("--meta must be a JSON object.")
     return meta

@@ -1,4 +1,4 @@
-"""The checks of Beam's settings."""
+"""The system checks of the settings."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ NO_CHANNEL = {"x:*": "rooms.channels.channel.Missing"}
 
 @pytest.fixture(autouse=True)
 def development(settings: Settings) -> None:
-    """As it is set, and not as pytest-django sets it: secrets may be short."""
+    """pytest-django turns DEBUG off; with it on, secrets may be short."""
     settings.DEBUG = True
 
 
 def ids(settings: Settings, **given: Any) -> list[str | None]:
-    """What the check says to these settings."""
+    """The ids of the problems of these settings."""
     settings.BEAM = settings.BEAM | given
     return [problem.id for problem in check_settings()]
 
 
-def test_the_defaults_are_sound(settings: Settings) -> None:
+def test_the_defaults_have_no_problems(settings: Settings) -> None:
     assert check_settings() == []
 
     settings.BEAM = {}
@@ -54,13 +54,15 @@ def test_every_policy_has_a_setting() -> None:
 
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e300, "5", True])
-def test_no_number_is_absurd(settings: Settings, name: str, value: object) -> None:
+def test_an_absurd_number_is_an_error(
+    settings: Settings, name: str, value: object
+) -> None:
     assert ids(settings, **{name: value}) == ["beam.E002"]
 
 
 @pytest.mark.parametrize("name", [name for name in NUMBERS if name != "token_grace"])
 @pytest.mark.parametrize("value", [-1, -100])
-def test_no_number_but_one_is_negative(
+def test_only_token_grace_may_be_negative(
     settings: Settings, name: str, value: int
 ) -> None:
     assert ids(settings, **{name: value}) == ["beam.E002"]
@@ -69,11 +71,11 @@ def test_no_number_but_one_is_negative(
 @pytest.mark.parametrize(
     "name", [name for name, default in NUMBERS.items() if type(default) is int]
 )
-def test_counts_are_whole(settings: Settings, name: str) -> None:
+def test_counts_must_be_whole_numbers(settings: Settings, name: str) -> None:
     assert ids(settings, **{name: 2.5}) == ["beam.E002"]
 
 
-def test_a_bad_number_is_told_with_what_it_must_be(settings: Settings) -> None:
+def test_an_error_of_a_number_says_what_is_accepted(settings: Settings) -> None:
     settings.BEAM = settings.BEAM | {"token_leeway": math.nan, "drain_batch": 0}
 
     assert [problem.msg for problem in check_settings()] == [
@@ -105,7 +107,7 @@ def test_a_bad_number_is_told_with_what_it_must_be(settings: Settings) -> None:
         ({"redis_prefix": "beam\n"}, "beam.E014"),
         ({"redis_prefix": "b\u00e9am"}, "beam.E014"),
         ({"redis_prefix": "b" * 65}, "beam.E014"),
-        ({"token_secrets": "one text is no tuple of texts"}, "beam.E007"),
+        ({"token_secrets": "one string is not a tuple of strings"}, "beam.E007"),
         ({"api_secrets": ("good", "")}, "beam.E007"),
         ({"allowed_origins": "example.com"}, "beam.E007"),
         ({"channels": {"x:*": 5}}, "beam.E007"),
@@ -137,7 +139,7 @@ def test_a_bad_number_is_told_with_what_it_must_be(settings: Settings) -> None:
         ({"allowed_origins": ("https://",)}, "beam.E013"),
     ],
 )
-def test_what_cannot_be_is_an_error(
+def test_invalid_settings_are_errors(
     settings: Settings, given: dict[str, Any], code: str
 ) -> None:
     assert ids(settings, **given) == [code]
@@ -162,7 +164,7 @@ def test_what_cannot_be_is_an_error(
         {"channels": {"x:*": "rooms.channels.room.RoomChannel"}},
     ],
 )
-def test_what_can_be_is_no_error(settings: Settings, given: dict[str, Any]) -> None:
+def test_valid_settings_are_accepted(settings: Settings, given: dict[str, Any]) -> None:
     assert ids(settings, **given) == []
 
 
@@ -175,7 +177,7 @@ def test_what_can_be_is_no_error(settings: Settings, given: dict[str, Any]) -> N
         ({"metrics_allow": "::/0"}, "beam.W004"),
     ],
 )
-def test_what_is_weak_is_warned_of_in_production(
+def test_weak_settings_are_warnings_in_production(
     settings: Settings, given: dict[str, Any], code: str
 ) -> None:
     good = {
@@ -190,7 +192,7 @@ def test_what_is_weak_is_warned_of_in_production(
     assert ids(settings, **(good | given)) == [code]
 
 
-def test_a_short_secret_key_is_warned_of_in_production(settings: Settings) -> None:
+def test_a_short_secret_key_is_a_warning_in_production(settings: Settings) -> None:
     good = {"token_secrets": ("t" * 32,), "api_secrets": ("a" * 16,)}
     settings.SECRET_KEY = "k" * 31
     assert ids(settings, **good) == []

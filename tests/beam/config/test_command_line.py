@@ -1,4 +1,4 @@
-"""`manage.py` and other servers say in one line what is set wrong."""
+"""`manage.py` and other servers report errors of the configuration in one line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PRODUCTION = ("SECRET_KEY", "ALLOWED_HOSTS", "BEAM_API_SECRET", "BEAM_TOKEN_SECR
 
 
 def refused(env: dict[str, str], *command: str) -> str:
-    """The one line that `manage.py` prints before it ends with 1."""
+    """The line that `manage.py` prints before it exits with code 1."""
     done = check(env, *command)
     assert done.returncode == 1, done.stderr
     assert done.stdout == ""
@@ -49,7 +49,7 @@ def test_a_wrong_value_is_named_by_every_command(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("env", "told"),
+    ("env", "expected"),
     [
         ({"DEBUG": "maybe"}, "DEBUG must be 1 or 0, not 'maybe'."),
         (
@@ -57,12 +57,12 @@ def test_a_wrong_value_is_named_by_every_command(command: str) -> None:
             "BEAM_DRAIN_SECONDS must be a number from 0 to 86,400, not 'abc'.",
         ),
         ({"BEAM_DRAIN_SECONDS": "-1"}, "variable BEAM_DRAIN_SECONDS sets it"),
-        ({"REDIS_URL": "localhost:6379"}, "docs/operations.md shows every form."),
+        ({"REDIS_URL": "localhost:6379"}, "docs/operations.md shows all forms."),
         ({"BEAM_LOG_TEXT": "json"}, "BEAM_LOG_TEXT must be 1 or 0, not 'json'."),
     ],
 )
-def test_a_wrong_value_is_named_in_one_line(env: dict[str, str], told: str) -> None:
-    assert told in refused(DEVELOPMENT | env, "check")
+def test_a_wrong_value_is_named_in_one_line(env: dict[str, str], expected: str) -> None:
+    assert expected in refused(DEVELOPMENT | env, "check")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_database_url_that_cannot_be_read_is_explained(url: str) -> None:
     assert "DATABASE_URL must be postgres://USER:PASSWORD@HOST:PORT/NAME" in line
 
 
-def test_an_empty_database_url_is_none(tmp_path: Path) -> None:
+def test_an_empty_database_url_means_the_default(tmp_path: Path) -> None:
     assert check(DEVELOPMENT | {"DATABASE_URL": " "}).returncode == 0
 
 
@@ -116,7 +116,7 @@ def test_the_list_of_commands_needs_no_settings(command: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "url", "told"),
+    ("command", "url", "expected"),
     [
         (["migrate"], NO_ONE, "(postgresql beam at 127.0.0.1:1) cannot be used: "),
         (["changepassword", "ada"], NO_ONE, "cannot be used: "),
@@ -130,15 +130,15 @@ def test_the_list_of_commands_needs_no_settings(command: list[str]) -> None:
     ],
 )
 def test_a_database_that_cannot_be_used_is_named(
-    command: list[str], url: str, told: str
+    command: list[str], url: str, expected: str
 ) -> None:
     line = refused(DEVELOPMENT | {"DATABASE_URL": url}, *command)
 
-    assert told in line
+    assert expected in line
     assert "DATABASE_URL" in line
 
 
-def test_runserver_is_none_of_beams_servers() -> None:
+def test_runserver_is_refused() -> None:
     line = refused(DEVELOPMENT, "runserver", "5000")
 
     assert "run `python manage.py beam_serve`" in line
@@ -153,7 +153,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert "Its folder must exist, and folder and file must be writable" in line
 
 
-def test_a_server_does_not_start_with_a_file_that_cannot_be_made() -> None:
+def test_a_server_does_not_start_with_a_file_that_cannot_be_created() -> None:
     env = DEVELOPMENT | {"DATABASE_URL": NOWHERE, "PORT": str(free_port())}
 
     line = refused(env, "beam_serve")
@@ -178,13 +178,13 @@ def test_a_file_that_this_user_may_not_write_is_refused(
         refuse_wrong_file()
 
 
-def test_tables_that_are_missing_are_to_be_made(tmp_path: Path) -> None:
+def test_missing_tables_are_explained(tmp_path: Path) -> None:
     env = DEVELOPMENT | {"DATABASE_URL": f"sqlite:///{tmp_path / 'new.sqlite3'}"}
 
     assert "run `python manage.py migrate`" in refused(env, "beam_key", "list")
 
 
-def test_a_traceback_is_shown_where_it_is_asked_for() -> None:
+def test_the_option_traceback_shows_the_traceback() -> None:
     done = check(DEVELOPMENT | {"PORT": "abc"}, "check", "--traceback")
 
     assert done.returncode == 1
@@ -192,7 +192,7 @@ def test_a_traceback_is_shown_where_it_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (["--port", "abc"], "--port must be a whole number from 1 to 65535"),
         (["--port", "0"], "--port must be a whole number from 1 to 65535"),
@@ -201,17 +201,17 @@ def test_a_traceback_is_shown_where_it_is_asked_for() -> None:
         (["--host", "nowhere.invalid"], "nowhere.invalid has no address. Correct HOST"),
     ],
 )
-def test_what_beam_serve_cannot_do_is_explained(
-    arguments: list[str], told: str, migrated_env: dict[str, str]
+def test_options_that_beam_serve_refuses_are_explained(
+    arguments: list[str], expected: str, migrated_env: dict[str, str]
 ) -> None:
     env = migrated_env | {"PORT": str(free_port())}
 
-    assert told in refused(env, "beam_serve", *arguments)
+    assert expected in refused(env, "beam_serve", *arguments)
 
 
 @pytest.fixture
 def taken() -> Iterator[str]:
-    """A port that something listens on."""
+    """A port that is in use."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield str(listening.getsockname()[1])
 
@@ -233,7 +233,7 @@ def test_a_port_that_is_in_use_is_explained(
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
-def test_beam_serve_does_not_start_without_the_redis_that_is_set(
+def test_beam_serve_does_not_start_if_redis_is_unreachable(
     processes: str,
 ) -> None:
     env = DEVELOPMENT | {
@@ -257,7 +257,7 @@ def test_a_wrong_password_of_redis_is_named() -> None:
 
 
 @pytest.mark.redis
-def test_commands_work_in_a_shell_of_their_own(
+def test_commands_work_in_another_shell(
     beam_server: Serve, shared_redis: RedisServer
 ) -> None:
     for url in ("", shared_redis.url):
@@ -281,30 +281,32 @@ def test_commands_work_in_a_shell_of_their_own(
         assert made.returncode == 0, made.stderr
 
 
-def test_another_secret_than_the_servers_is_explained(beam_server: Serve) -> None:
+def test_a_secret_that_is_not_the_servers_is_explained(beam_server: Serve) -> None:
     server = beam_server()
     env = server.env | {"PORT": str(server.port), "BEAM_API_SECRET": "sesame" * 4}
 
     for command in (["beam_send", "lobby", "new_msg", "{}"], ["beam_rooms"]):
-        assert "BEAM_API_SECRET is not the server's" in refused(env, *command)
+        assert "BEAM_API_SECRET of this shell is not the server's" in refused(
+            env, *command
+        )
 
 
 @pytest.mark.parametrize(
-    ("server", "env", "told"),
+    ("server", "env", "expected"),
     [
         ("daphne", {}, "Set SECRET_KEY"),
         ("daphne", SAFE | {"BEAM_METRICS_ALLOW": "10.0.0.0/64"}, "(beam.E006)"),
         ("uvicorn", DEVELOPMENT | {"PORT": "abc"}, "PORT must be"),
     ],
 )
-def test_other_servers_say_it_in_one_line_too(
-    server: str, env: dict[str, str], told: str
+def test_other_servers_report_errors_in_one_line_too(
+    server: str, env: dict[str, str], expected: str
 ) -> None:
     done = python(env, "-m", server, "beam.asgi:application")
 
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
-    assert told in line
+    assert expected in line
 
 
 def test_other_servers_log_unknown_variables() -> None:
@@ -315,7 +317,7 @@ def test_other_servers_log_unknown_variables() -> None:
     assert "Did you mean BEAM_DRAIN_SECONDS?" in done.stderr
 
 
-def test_a_python_without_beams_packages_is_explained() -> None:
+def test_a_python_without_the_packages_is_explained() -> None:
     done = python({"PATH": ""}, "-S", "manage.py", "check")
 
     assert done.returncode == 1

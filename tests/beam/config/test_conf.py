@@ -1,4 +1,4 @@
-"""Beam's own settings."""
+"""The settings of Beam."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pytest_django.fixtures import Settings
 from beam.config.conf import conf
 
 
-def test_the_settings_in_force_follow_overrides(settings: Settings) -> None:
+def test_a_setting_can_be_overridden(settings: Settings) -> None:
     settings.BEAM = settings.BEAM | {"max_channels": 7}
 
     assert conf().max_channels == 7
 
 
-def test_secrets_are_not_shown() -> None:
+def test_the_representation_of_the_settings_hides_secrets() -> None:
     shown = repr(conf())
 
     assert conf().api_secrets[0] not in shown

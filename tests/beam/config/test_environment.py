@@ -1,4 +1,4 @@
-"""What environment variables may say, and which of them are not known."""
+"""Values of environment variables, and unknown variables."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def test_a_switch_is_on_or_off(text: str, is_on: bool) -> None:
     assert not environment.switch({}, "DEBUG")
 
 
-def test_a_switch_that_is_neither_is_refused() -> None:
+def test_an_invalid_switch_is_refused() -> None:
     with pytest.raises(ImproperlyConfigured, match="DEBUG must be 1 or 0, not 'maybe'"):
         environment.switch({"DEBUG": "maybe"}, "DEBUG")
 
 
 @pytest.mark.parametrize("text", ["abc", "0", "-1", "65536", "80.5", "", "1" * 5_000])
-def test_a_port_that_is_none_is_refused(text: str) -> None:
+def test_an_invalid_port_is_refused(text: str) -> None:
     with pytest.raises(ImproperlyConfigured) as refused:
         environment.port(text, "PORT")
 
@@ -37,13 +37,13 @@ def test_a_port_that_is_none_is_refused(text: str) -> None:
     assert len(str(refused.value)) < 120
 
 
-def test_a_port_is_a_number() -> None:
+def test_a_valid_port_is_parsed() -> None:
     assert environment.port("5001", "PORT") == 5_001
 
 
 @pytest.fixture(autouse=True)
 def development(settings: Settings) -> None:
-    """Secrets may be short."""
+    """With DEBUG, secrets may be short."""
     settings.DEBUG = True
 
 
@@ -62,7 +62,7 @@ def development(settings: Settings) -> None:
         ("BEAM_XYZZY", "docs/settings.md lists every variable."),
     ],
 )
-def test_a_variable_that_has_no_effect_is_warned_of(
+def test_a_variable_without_effect_is_a_warning(
     monkeypatch: pytest.MonkeyPatch, name: str, hint: str
 ) -> None:
     monkeypatch.setenv(name, "sesame")
@@ -85,7 +85,7 @@ def test_a_variable_that_has_no_effect_is_warned_of(
         ("BEAM_REDIS_PORT", "tcp://10.0.0.1:6379"),
     ],
 )
-def test_what_kubernetes_sets_for_a_service_is_not_warned_of(
+def test_variables_that_kubernetes_sets_are_no_warnings(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -93,10 +93,10 @@ def test_what_kubernetes_sets_for_a_service_is_not_warned_of(
     assert check_settings() == []
 
 
-def test_what_has_an_effect_is_not_warned_of() -> None:
-    told = dict.fromkeys(VARIABLES, "1") | {"PORT": "5000", "BEAMING": "1"}
+def test_known_variables_are_no_warnings() -> None:
+    given = dict.fromkeys(VARIABLES, "1") | {"PORT": "5000", "BEAMING": "1"}
 
-    assert [*environment.unknown(told, VARIABLES)] == []
+    assert [*environment.unknown(given, VARIABLES)] == []
     assert [*environment.unknown({"BEAM_X": "1"}, ["BEAM_Y"])] == [
         Unknown("BEAM_X", "BEAM_Y")
     ]

@@ -1,4 +1,4 @@
-"""Which origins may connect, and which entries no origin can match."""
+"""Which origins may connect, and which entries are errors."""
 
 from __future__ import annotations
 
@@ -116,13 +116,13 @@ def test_origins_are_checked_as_phoenix_does(
         ("https://bücher.example", "xn--"),
     ],
 )
-def test_an_entry_that_nothing_can_match_is_an_error(entry: str, reason: str) -> None:
+def test_an_entry_that_no_origin_can_match_is_an_error(entry: str, reason: str) -> None:
     with pytest.raises(BadOrigin, match=reason):
         read(entry)
 
 
 @given(st.text(max_size=30), st.text(max_size=20), st.lists(st.text(max_size=20)))
-def test_nothing_that_is_sent_raises(
+def test_no_value_of_a_client_raises(
     origin: str, host: str, allowed: list[str]
 ) -> None:
     for entries in (None, (), tuple(allowed)):

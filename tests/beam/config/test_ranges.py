@@ -1,4 +1,4 @@
-"""What numbers of the settings may be."""
+"""The ranges of numbers in the settings."""
 
 from __future__ import annotations
 

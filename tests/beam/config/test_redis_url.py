@@ -1,4 +1,4 @@
-"""What `REDIS_URL` may say."""
+"""The forms of `REDIS_URL`, and its errors."""
 
 from __future__ import annotations
 
@@ -48,31 +48,31 @@ def test_tls_to_the_master_and_to_the_sentinels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "says"),
+    ("url", "expected"),
     [
-        ("localhost:6379", "is none of redis, rediss, unix"),
-        ("http://localhost", "'http' is none of"),
-        ("redis+sentinel://one", "names the service"),
-        ("redis+sentinel:///beam", "host is missing"),
+        ("localhost:6379", "must begin with one of redis://, rediss://, unix://"),
+        ("http://localhost", "+sentinel://, not 'http'"),
+        ("redis+sentinel://one", "must name the service"),
+        ("redis+sentinel:///beam", "host of a Sentinel is missing"),
         ("redis+sentinel://one:port/beam", "port"),
         ("redis://localhost:port", "port"),
-        ("redis://localhost/one", "database is a whole number"),
-        ("redis://localhost/-1", "database is a whole number"),
-        ("rediss://localhost?db=-1", "database is a whole number"),
+        ("redis://localhost/one", "database must be a whole number"),
+        ("redis://localhost/-1", "database must be a whole number"),
+        ("rediss://localhost?db=-1", "database must be a whole number"),
         ("redis://localhost?db=one", "db"),
-        ("unix:///run/redis.sock?db=-1", "database is a whole number"),
-        ("redis+sentinel://one/beam/two", "database is a whole number"),
-        ("redis+sentinel://one/beam?db=-1", "database is a whole number"),
+        ("unix:///run/redis.sock?db=-1", "database must be a whole number"),
+        ("redis+sentinel://one/beam/two", "database must be a whole number"),
+        ("redis+sentinel://one/beam?db=-1", "database must be a whole number"),
         ("redis://user:password@localhost?socket_timeout=long", "socket_timeout"),
     ],
 )
-def test_what_cannot_be_read_says_why_and_names_no_password(
-    url: str, says: str
+def test_an_invalid_url_is_explained_without_its_password(
+    url: str, expected: str
 ) -> None:
     with pytest.raises(BadUrl) as caught:
         parse(url)
 
-    assert says in str(caught.value)
+    assert expected in str(caught.value)
     assert "user:password" not in str(caught.value)
 
 

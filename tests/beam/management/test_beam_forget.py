@@ -1,4 +1,4 @@
-"""Rows of rooms that are of no use any more are deleted, and no others."""
+"""`beam_forget` deletes the rows of unused rooms, and no others."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def forget(*arguments: str) -> str:
-    """What the command says."""
+    """The output of the command."""
     out = StringIO()
     call_command("beam_forget", *arguments, stdout=out)
     return out.getvalue()
 
 
 def rooms() -> list[str]:
-    """Which have a row."""
+    """The rooms that have a row."""
     return list(Room.objects.values_list("room_id", flat=True))
 
 
@@ -48,16 +48,16 @@ def some() -> None:
 
 
 @pytest.mark.usefixtures("some")
-def test_only_what_is_of_no_use_is_forgotten() -> None:
-    assert forget("--dry-run") == "2 rooms would be forgotten\n"
+def test_only_rows_of_unused_rooms_are_deleted() -> None:
+    assert forget("--dry-run") == "2 rooms would be deleted\n"
     assert len(rooms()) == 6
 
-    assert forget() == "2 rooms forgotten\n"
+    assert forget() == "2 rooms deleted\n"
     assert rooms() == ["closed", "graced", "new", "small"]
-    assert forget("--days", "1") == "1 rooms forgotten\n"
+    assert forget("--days", "1") == "1 rooms deleted\n"
 
 
-def test_a_day_is_the_least() -> None:
+def test_days_below_one_are_refused() -> None:
     with pytest.raises(CommandError, match="1 or more"):
         forget("--days", "0.5")
 
@@ -65,18 +65,18 @@ def test_a_day_is_the_least() -> None:
 @pytest.mark.redis
 @pytest.mark.usefixtures("some", "backend", "running_hub")
 @pytest.mark.parametrize("backend", ["redis"], indirect=True)
-async def test_a_room_that_somebody_is_in_is_kept() -> None:
+async def test_a_room_with_members_is_kept() -> None:
     [ada] = await connected("ada")
     await ada.join("old")
 
     said = await sync_to_async(forget, thread_sensitive=False)()
 
-    assert said == "1 rooms forgotten\n"
+    assert said == "1 rooms deleted\n"
     assert "old" in await sync_to_async(rooms)()
 
 
 @pytest.mark.usefixtures("some")
-def test_while_redis_is_away_nothing_is_forgotten(settings: Settings) -> None:
+def test_no_row_is_deleted_while_redis_is_unavailable(settings: Settings) -> None:
     settings.BEAM = settings.BEAM | {"redis_url": "redis://127.0.0.1:1/0"}
 
     with pytest.raises(CommandError, match=r"Redis at .* cannot be reached"):

@@ -44,7 +44,7 @@ def test_the_command_prints_a_key_once() -> None:
 def test_the_command_lists_and_revokes() -> None:
     run("create", "backend")
     listed, _ = run("list")
-    assert listed.split("\t")[:2] == ["backend", "in force"]
+    assert listed.split("\t")[:2] == ["backend", "active"]
     assert listed.split("\t")[2] == "events:write,metrics:read,rooms:manage,rooms:read"
 
     _, said = run("revoke", "backend")
@@ -56,10 +56,10 @@ def test_the_command_lists_and_revokes() -> None:
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (("create", "taken"), "already"),
+        (("create", "taken"), "exists or existed"),
         (("create", "new", "--scopes", "everything"), "unknown scope: everything"),
         (("create", "new", "--scopes", ","), "an API key needs at least one scope"),
-        (("create", " "), "A key needs a name"),
+        (("create", " "), "name of a key must not be empty"),
         (("revoke", "unknown"), "no key 'unknown'"),
     ],
 )

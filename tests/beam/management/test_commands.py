@@ -1,4 +1,4 @@
-"""The commands: what they print, and what they refuse."""
+"""The output of the commands, and their errors."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from tests.processes import RedisServer
 
 
 def run(*args: str) -> str:
-    """What a command printed."""
+    """The output of a command."""
     out = StringIO()
     call_command(*args, stdout=out, stderr=StringIO())
     return out.getvalue()
 
 
 def claims(text: str) -> dict[str, Any]:
-    """What a printed token says."""
+    """The claims of a printed token."""
     assert text.endswith("\n")
     [line] = text.splitlines()
     decoded: dict[str, Any] = jwt.decode(line, conf().token_secrets[0], ["HS256"])
     return decoded
 
 
-def test_a_user_token_and_nothing_else_is_printed() -> None:
+def test_only_the_user_token_is_printed() -> None:
     said = claims(run("beam_token", "user", "ada", "--ttl", "60"))
 
     assert said == {"user_id": "ada", "exp": said["exp"]}
 
 
-def test_a_room_token_says_all_that_was_asked() -> None:
+def test_a_room_token_has_all_claims_of_the_options() -> None:
     options = ["--user", "ada", "--can", "push, presence", "--meta", '{"role": "x"}']
 
     said = claims(run("beam_token", "room", "a/é", *options))
@@ -53,7 +53,7 @@ def test_a_room_token_says_all_that_was_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "says"),
+    ("args", "expected"),
     [
         (["user", ""], "1 to 200 characters"),
         (["room", ""], "1 to 200 characters"),
@@ -67,16 +67,18 @@ def test_a_room_token_says_all_that_was_asked() -> None:
         (["room", "r", "--meta", '{"a":NaN}'], "NaN and Infinity"),
         (["room", "r", "--meta", '{"a":"\\ud83d"}'], "surrogate pair"),
         (["room", "r", "--meta", "[]"], "JSON object"),
-        (["user", "ada", "--ttl", "nan"], "--ttl is a number of seconds"),
-        (["user", "ada", "--ttl", "1e300"], "--ttl is a number of seconds"),
+        (["user", "ada", "--ttl", "nan"], "--ttl must be a number of seconds"),
+        (["user", "ada", "--ttl", "1e300"], "--ttl must be a number of seconds"),
     ],
 )
-def test_what_cannot_be_a_token_is_explained(args: list[str], says: str) -> None:
-    with pytest.raises(CommandError, match=says):
+def test_invalid_options_of_a_token_are_explained(
+    args: list[str], expected: str
+) -> None:
+    with pytest.raises(CommandError, match=expected):
         run("beam_token", *args)
 
 
-def test_no_token_without_a_secret(settings: Settings) -> None:
+def test_a_token_without_a_secret_is_refused(settings: Settings) -> None:
     settings.BEAM = settings.BEAM | {"token_secrets": ()}
 
     with pytest.raises(CommandError, match="BEAM_TOKEN_SECRET"):
@@ -84,7 +86,7 @@ def test_no_token_without_a_secret(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "says"),
+    ("args", "expected"),
     [
         (["", "e", "{}"], "1 to 200"),
         (["r", "phx_close", "{}"], "begin with phx_, chan_reply or beam_"),
@@ -102,12 +104,12 @@ def test_no_token_without_a_secret(settings: Settings) -> None:
         (["r", "e", "[]"], "JSON object"),
     ],
 )
-def test_what_cannot_be_sent_is_explained(args: list[str], says: str) -> None:
-    with pytest.raises(CommandError, match=says):
+def test_an_invalid_event_is_explained(args: list[str], expected: str) -> None:
+    with pytest.raises(CommandError, match=expected):
         run("beam_send", *args)
 
 
-def test_sending_without_a_server_says_what_to_do(settings: Settings) -> None:
+def test_an_error_without_a_server_says_what_to_do(settings: Settings) -> None:
     settings.PORT = 1
 
     with pytest.raises(
@@ -117,32 +119,36 @@ def test_sending_without_a_server_says_what_to_do(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "says"),
+    ("status", "body", "expected"),
     [
         (
             429,
             '{"error": {"code": "rate_limited", "message": "slow"}}',
             "_limited: slo",
         ),
-        (401, '{"error": {"code": "u", "message": ""}}', "SECRET is not the server's"),
-        (404, "<html>\n</html>", "404. Is it Beam that listens there"),
-        (404, "[]", "404. Is it Beam that listens there"),
+        (
+            401,
+            '{"error": {"code": "u", "message": ""}}',
+            "SECRET of this shell is not the",
+        ),
+        (404, "<html>\n</html>", "404. This may be another server"),
+        (404, "[]", "404. This may be another server"),
     ],
 )
 @pytest.mark.parametrize("command", [["beam_send", "r", "e", "{}"], ["beam_rooms"]])
-def test_a_servers_refusal_is_shown(
+def test_a_refusal_of_the_server_is_shown(
     monkeypatch: pytest.MonkeyPatch,
     command: list[str],
     status: int,
     body: str,
-    says: str,
+    expected: str,
 ) -> None:
     def refuse(method: str, url: str, **_: Any) -> httpx.Response:
         return httpx.Response(status, text=body, request=httpx.Request(method, url))
 
     monkeypatch.setattr(httpx, "request", refuse)
 
-    with pytest.raises(CommandError, match=says) as refused:
+    with pytest.raises(CommandError, match=expected) as refused:
         run(*command)
     assert "\n" not in str(refused.value)
 
@@ -160,7 +166,7 @@ def test_a_redis_that_cannot_be_reached_is_named(
 
 
 @pytest.mark.redis
-def test_a_layer_that_is_away_is_said(
+def test_an_unavailable_channel_layer_is_reported(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, shared_redis: RedisServer
 ) -> None:
     async def refuse(event: Event) -> None:
