@@ -11,7 +11,7 @@ from rooms.api import (
     health,
     history,
     moderation,
-    openapi_texts,
+    openapi_document,
     presence,
     prometheus,
     rooms,
@@ -56,8 +56,8 @@ urlpatterns = [
 ]
 
 urlpatterns += [
-    path("api/schema", openapi_texts.schema, name="schema"),
-    path("api/docs", openapi_texts.docs, name="docs"),
+    path("api/schema", openapi_document.schema, name="schema"),
+    path("api/docs", openapi_document.docs, name="docs"),
     # JSON also with DEBUG=1: Django would answer with a page.
     re_path(r"^api(/|$)", not_found),
 ]
