@@ -60,13 +60,13 @@ class Channel:
         # None while the channel is idle.
         self._worker: Worker | None = None
 
-    # What a subclass says.
+    # What a subclass overrides.
 
     async def join(self, payload: Any) -> Any:
         """Admit the client: the body of the reply. Raises `Refused`.
 
         Any JSON value, or bytes; None stands for `{}`, and `NULL` for null.
-        Call `subscribe` once it may hear the topic.
+        Call `subscribe` once the client may receive the events of the topic.
         """
         return {}
 
@@ -81,17 +81,17 @@ class Channel:
         """Handle an event of `intercepts` in place of the socket."""
 
     def interrupted(self, event: str, payload: Any) -> None:
-        """Handle an event of `urgent`, whatever is queued or running.
+        """Handle an event of `urgent` at once, before all that waits.
 
         Called as soon as the event arrives, during a join too (`held` is not
         None then).
         """
 
     def terminate(self) -> None:
-        """The channel ends, by whatever way but a second join."""
+        """The channel ends, in any way but a second join."""
 
     def cleanup(self, *, lost: bool) -> asyncio.Task[Any] | None:
-        """Give back what the channel holds, on every way out.
+        """Release what the channel holds, however it ends.
 
         `lost`: the connection ended; else the channel did. What takes time is a
         task: a second join of the topic waits for it.
@@ -101,7 +101,7 @@ class Channel:
     # What a subclass calls.
 
     async def subscribe(self) -> None:
-        """Hear the topic; events wait until the join is answered.
+        """Receive the events of the topic; they wait until the join is answered.
 
         Raises `Refused` for a channel that was closed during its join.
         """
@@ -130,7 +130,7 @@ class Channel:
     def reply(self, ref: Any, status: str = "ok", response: Any = _EMPTY) -> None:
         """Answer a message; `response` is any JSON value, or bytes.
 
-        It is `{}` if it is not given, and null if it is None. What cannot be
+        It is `{}` if it is not given, null for None. What cannot be
         written, as bytes to V1, raises `TypeError` or `ValueError`.
         """
         to = Frame(self.join_ref, ref, self.topic, "", None)
@@ -276,4 +276,4 @@ def _check(event: str, payload: Any) -> None:
     if is_phoenix_event(event):
         raise ValueError(f"{event!r} is reserved: clients take it for Phoenix's own")
     if type(payload) not in (dict, bytes):
-        raise TypeError(f"a payload is an object or bytes, not {type(payload)}")
+        raise TypeError(f"the payload must be an object or bytes, not {type(payload)}")

@@ -115,7 +115,7 @@ class Consumer(AsyncConsumer):
 
     def _check_limits(self) -> None:
         if connections().is_draining:
-            raise Refused("this process is about to end", "draining")
+            raise Refused("this process is stopping", "draining")
         self.check_limits()
 
     async def _serve(self, receive: Receive) -> None:

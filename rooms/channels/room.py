@@ -153,9 +153,9 @@ class RoomChannel(Channel):
 
     def receive(self, event: Any, payload: Any, ref: Any) -> Awaitable[None] | None:
         if type(event) is not str or not event:
-            raise Refused(Reason.INVALID_PAYLOAD, "an event name is text")
+            raise Refused(Reason.INVALID_PAYLOAD, "the event name must be text")
         if type(payload) is not dict:
-            raise Refused(Reason.INVALID_PAYLOAD, "a payload is an object")
+            raise Refused(Reason.INVALID_PAYLOAD, "the payload must be an object")
         if event == "presence_update":
             return self._update_presence(payload, ref)
         if event == "access_token":

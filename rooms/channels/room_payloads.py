@@ -15,16 +15,16 @@ from rooms.protocol.messages import Reason
 def join_fields(payload: Any) -> tuple[str, dict[str, Any]]:
     """`session_id` as text and the client's meta. Raises `Refused`."""
     if type(payload) is not dict or "room_token" not in payload:
-        raise _invalid("join with {room_token, session_id, meta?}")
+        raise _invalid("a join must have room_token, session_id and, if any, meta")
     session_id = payload.get("session_id")
     if type(session_id) in (int, float):
         session_id = str(session_id)
     if type(session_id) is not str or not 0 < len(session_id) <= MAX_SESSION_ID:
         raise _invalid(
-            f"session_id is text or a number, 1 to {MAX_SESSION_ID} characters"
+            f"session_id must be text or a number, 1 to {MAX_SESSION_ID} characters"
         )
     if ":" in session_id:
-        raise _invalid("session_id has no colon")
+        raise _invalid("session_id must not contain a colon")
     try:
         check_characters(session_id, "session_id")
     except ValueError as error:
@@ -35,15 +35,15 @@ def join_fields(payload: Any) -> tuple[str, dict[str, Any]]:
 def client_meta(meta: Any) -> dict[str, Any]:
     """The meta of a client, if it may be stored. Raises `Refused`."""
     if type(meta) is not dict:
-        raise _invalid("meta is an object")
+        raise _invalid("meta must be an object")
     try:
         size = len(orjson.dumps(meta))
     except TypeError:
         raise _invalid(
-            "meta has an integer over 64 bits or more than 254 levels"
+            "meta must not have integers over 64 bits or more than 254 levels"
         ) from None
     if size > conf().max_meta_bytes:
-        raise _invalid(f"meta has at most {conf().max_meta_bytes} bytes")
+        raise _invalid(f"meta must have at most {conf().max_meta_bytes} bytes")
     return meta
 
 
@@ -55,7 +55,8 @@ def addressees(payload: dict[str, Any]) -> tuple[str, ...]:
     """
     if "to" not in payload:
         raise _invalid(
-            'say "broadcast": true, or "to": [{"session"} or {"user_id"}, ...]'
+            'a message must have "broadcast": true, or "to": [{"session"} or '
+            '{"user_id"}, ...]'
         )
     try:
         return labels(payload["to"], conf().max_recipients)
@@ -64,7 +65,7 @@ def addressees(payload: dict[str, Any]) -> tuple[str, ...]:
 
 
 def signed(payload: dict[str, Any], source: dict[str, str]) -> dict[str, Any]:
-    """The payload with its sender in `from`, whatever the client sent there.
+    """The payload with its sender in `from`, in place of what the client sent there.
 
     Swift's and Kotlin's Phoenix clients show an object `response` in place of the
     payload: it gets a `from` too.

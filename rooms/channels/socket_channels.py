@@ -1,4 +1,4 @@
-"""Owns the channels of one socket, and does what each step of its protocol asks for."""
+"""Owns the channels of one socket, and carries out the steps of its connection."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class SocketChannels:
         self.failures: FailureReplies | None = None
 
     def receive(self, data: Message) -> None:
-        """Do what one message asks for. A bug ends this connection only."""
+        """Handle one message. A bug ends this connection only."""
         try:
             self._do(data)
         except Exception as error:  # noqa: BLE001 - the others must be served

@@ -1,8 +1,8 @@
-"""Decides how far a client may fall behind in reading what it is sent. Pure.
+"""Decides how many bytes may wait for a client that reads slowly. Pure.
 
 What counts is what stays unread. Everything that one turn of the event loop
-produces is taken; a client is cut if it does not read, or if it reads more
-slowly than the room talks.
+produces is accepted. A client is closed if it does not read, or if it reads more
+slowly than its rooms send.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Backlog:
     __slots__ = ("_largest", "_limit", "_pongs", "_taken", "_turn", "_unread")
 
     def __init__(self, limit: int, waiting: int, unread: int) -> None:
-        """The write that exceeded the limit was taken in the current turn."""
+        """The write that exceeded the limit was accepted in the current turn."""
         self._limit = limit
         self._turn = self._largest = waiting
         self._unread = unread
@@ -50,7 +50,7 @@ class Backlog:
         return CEILING * self._limit + self._largest
 
     def takes(self, waiting: int, size: int) -> bool:
-        """Whether `size` more bytes may wait; they count as taken then.
+        """Whether `size` more bytes may wait; if so they are counted.
 
         The first write of a turn decides for the whole turn.
         """

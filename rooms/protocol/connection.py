@@ -37,7 +37,7 @@ from rooms.protocol.step import (
 
 CRASHED: Final = {"reason": "channel_crash"}
 TOO_LONG: Final = (
-    f"a topic that is joined has at most {LONGEST_TOPIC} characters, "
+    f"a topic must have at most {LONGEST_TOPIC} characters, "
     f"its refs at most {LARGEST_KEPT_REF} bytes"
 )
 
@@ -72,7 +72,7 @@ class Connection:
     joined: dict[str, Any] = field(default_factory=dict)
 
     def receive_data(self, data: str | bytes) -> Step:
-        """What one message of the client asks for; text is `str`, binary `bytes`.
+        """The step for one message of the client; text is `str`, binary `bytes`.
 
         Never raises. A message that cannot be used is refused if its topic and
         refs can be read; otherwise the socket is closed with 1011.
@@ -93,7 +93,7 @@ class Connection:
         return decode(data, self.vsn, self.limits.max_message_depth)
 
     def receive_frame(self, frame: Frame) -> Step:
-        """What a frame of the client asks for (section 3, first rule that fits)."""
+        """The step for one frame of the client (section 3, first rule that applies)."""
         match frame:
             case Frame(topic="phoenix", event="heartbeat"):
                 return Send((reply(frame, "ok", {}, None),))

@@ -16,8 +16,8 @@ V1_KEYS: Final = ("topic", "event", "payload", "ref")
 def envelope(data: str | bytes, vsn: Vsn) -> Frame:
     """What can be read of a bad frame: all but its payload, which is empty.
 
-    For the answer to a message that cannot be used. Reads more than JSON: lone
-    surrogates, NaN, a byte order mark. Raises `BadFrame` if that is not enough.
+    For the error reply to a message that cannot be used. Accepts more than JSON:
+    lone surrogates, NaN, a byte order mark. Raises `BadFrame` if it is unreadable.
     """
     text = data if isinstance(data, str) else data.decode(errors="replace")
     text = text.removeprefix("\ufeff")
@@ -28,14 +28,14 @@ def envelope(data: str | bytes, vsn: Vsn) -> Frame:
     except ValueError:
         raise BadFrame("not JSON") from None
     if vsn is Vsn.V2:
-        # The payload has to be there, whatever it is.
+        # There must be a payload, of any kind.
         parts = value[:4] if type(value) is list and len(value) > 4 else ()
     else:
         is_whole = type(value) is dict and all(key in value for key in V1_KEYS)
         parts = [value.get(key) for key in _V1_ENVELOPE] if is_whole else ()
     if not parts or any(type(part) in (list, dict) for part in parts):
         raise BadFrame("the frame cannot be read")
-    return Frame._make([*map(_sayable, parts), {}])
+    return Frame._make([*map(_finite, parts), {}])
 
 
 _V1_ENVELOPE: Final = ("join_ref", "ref", "topic", "event")
@@ -52,8 +52,8 @@ _LENIENT: Final = json.JSONDecoder(
 )
 
 
-def _sayable(part: Json) -> Json:
-    """A part of an envelope as it is written in the answer: infinity is null."""
+def _finite(part: Json) -> Json:
+    """A part of an envelope as it is written in the reply: infinity is null."""
     return None if type(part) is float and not math.isfinite(part) else part
 
 

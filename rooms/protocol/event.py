@@ -1,7 +1,7 @@
-"""Owns `Event`: what is to be delivered, and its form on the channel layer.
+"""Events: what is delivered to the members of a topic, and its form on the layer.
 
-An event is encoded once, by its publisher, with serializer V2; a process that
-has V1 sockets derives their bytes. Pure.
+An event is encoded once, by its publisher, with serializer V2. A process that
+has V1 sockets derives their bytes from that. Pure.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from rooms.protocol.ws_frames import prepared
 MESSAGE_TYPE: Final = "beam.event"
 
 
-# Not frozen: that costs a microsecond a message. Nobody changes one.
+# Not frozen: that takes a microsecond per message. No code changes an event.
 @dataclass(slots=True, kw_only=True)
 class Event:
     """A name and a payload for the members of a topic.
 
-    `skip`: the id of the one membership that is left out.
-    `to`: the labels of those that are meant; None means everyone.
-    `without`: the labels of those that are left out.
+    `skip`: the id of the one member that does not get it.
+    `to`: the labels of the members that get it; None means all.
+    `without`: the labels of the members that do not get it.
     `version`: the presence version, for members whose state is newer.
     `parts`: the diffs that a merged presence diff consists of.
     `more`: further events of the same change follow; the last counts as it.
-    `void`: they cancel out; only who knows some of them is told of the rest.
+    `void`: they cancel out; only members that know some of them get the rest.
     `receipt`: the publisher waits until its own process has delivered.
     """
 
@@ -52,7 +52,7 @@ class Event:
     def pack(self) -> dict[str, Any]:
         """The message for the channel layer; unset fields are absent.
 
-        Raises `ValueError` where the event cannot be encoded.
+        Raises `ValueError` if the event cannot be encoded.
         """
         frame = Frame(None, None, self.topic, self.name, self.payload)
         message: dict[str, Any] = {
@@ -85,9 +85,9 @@ class Event:
 
 
 def presence_diff(topic: str, changes: Sequence[Diff]) -> Event | None:
-    """The event that tells several changes, in order, as one.
+    """The event that reports several changes, in order, as one.
 
-    None where there is nothing to tell or to count.
+    None if there is nothing to report or to count.
     """
     whole = merge(changes)
     parts = tuple(changes) if len(changes) > 1 else ()
@@ -104,7 +104,7 @@ def presence_diff(topic: str, changes: Sequence[Diff]) -> Event | None:
 
 
 class Delivery:
-    """A packed event as a receiving process uses it: encoded lazily, once."""
+    """A packed event as a receiving process uses it: other forms are made once."""
 
     def __init__(self, message: dict[str, Any]) -> None:
         self.topic: str = message["topic"]
@@ -126,18 +126,18 @@ class Delivery:
         self.more: bool = message.get("more", False)
 
     def versions(self) -> list[int]:
-        """The changes of presence that this event tells."""
+        """The versions of the presence changes that this event reports."""
         return [part[0] for part in self.parts] or [self.version]
 
     def changes(self) -> list[Diff]:
-        """The changes of presence that this event tells, one by one."""
+        """The presence changes that this event reports, one by one."""
         if self.parts:
             return [Diff(joins, leaves, v) for v, joins, leaves in self.parts]
-        told = orjson.loads(self.payload)
-        return [Diff(told["joins"], told["leaves"], self.version)]
+        payload = orjson.loads(self.payload)
+        return [Diff(payload["joins"], payload["leaves"], self.version)]
 
     def after(self, version: int) -> Delivery | None:
-        """What is left of a presence diff for one who knows up to a version."""
+        """The rest of a presence diff for a member that knows it up to a version."""
         if version < (self.parts[0][0] if self.parts else self.version):
             return None if self.void else self
         if version >= self.version:
@@ -164,7 +164,7 @@ class Delivery:
 
     @cached_property
     def v1(self) -> bytes:
-        """The V1 text. A binary broadcast has none: never ask for it."""
+        """The V1 text. A binary broadcast has no V1 text: do not use this then."""
         head = dumps({"topic": self.topic, "event": self.name})
         return b'%b,"payload":%b,"ref":null}' % (head[:-1], self.payload)
 
@@ -179,7 +179,7 @@ class Delivery:
         return b"" if self.binary else prepared(self.v1, False)
 
     def encoded(self, vsn: Vsn) -> bytes | None:
-        """The data for a socket; None where the serializer cannot say it."""
+        """The data for a socket; None if the serializer cannot encode it."""
         if vsn is Vsn.V2:
             return self.data
         return None if self.binary else self.v1

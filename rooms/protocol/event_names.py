@@ -43,6 +43,6 @@ _PHOENIX: Final = tuple(prefix for prefix in PREFIXES if prefix != "beam_")
 def is_phoenix_event(event: str) -> bool:
     """Whether clients take an event of this name for a reply, a close or an error.
 
-    No channel may push it: it would end the channel, or answer a message.
+    No channel may push such an event: it would end the channel, or answer a message.
     """
     return event.lower().startswith(_PHOENIX)

@@ -11,10 +11,10 @@ LONGEST_DELAY = 5.0
 
 
 def refusal_delay(refused: int) -> float:
-    """Seconds that the answer to a bad token waits, by how many came in a row.
+    """Seconds that the reply to a bad token is delayed, by how many came in a row.
 
-    The first is answered at once. A client that tries again and again with a
-    token that is dead then does no harm.
+    The first is answered at once. The delay limits a client that retries an
+    invalid token without end.
     """
     if refused < 2:
         return 0.0
@@ -39,9 +39,10 @@ class Streak:
         self.last = now
 
     def delay(self, free: int, now: float) -> float:
-        """Seconds that the next answer waits: 0 for the first `free`; 0 free: never.
+        """Seconds that the next reply is delayed.
 
-        Then twice as long each time, up to 5 s.
+        0 for the first `free` failures, then twice as long each time, up to 5 s. If
+        `free` is 0, replies are never delayed.
         """
         if not 0 < free < self.count or now - self.last > STREAK_SECONDS:
             return 0.0
@@ -63,7 +64,7 @@ class Streaks:
         """One more failure of a client."""
         streak = self._known.pop(key, None) or Streak()
         streak.note(now)
-        # Behind the others: those in front failed longer ago.
+        # At the end: the first ones failed longest ago.
         self._known[key] = streak
         while len(self._known) > self._most or self._is_over(now):
             del self._known[next(iter(self._known))]

@@ -1,4 +1,4 @@
-"""Owns the rules of a connect request: params, version, origin, subprotocol.
+"""The rules of a connect request: params, version, origin, subprotocol.
 
 Sections 1.1 to 1.4 and 2.3 of the Phoenix wire protocol. Pure.
 """
@@ -27,7 +27,7 @@ _SEMVER = re.compile(
 )
 
 
-# Some clients never come back after 403: it is for what will not change.
+# Some clients never reconnect after 403: it is for what will not change.
 REFUSED_FOR_GOOD: Final = 403
 STATUSES: Final = {
     "path": 404,
@@ -37,15 +37,15 @@ STATUSES: Final = {
     "draining": 503,
 }
 RETRY_AFTER: Final = {"limit": 10, "unavailable": 5, "draining": 1}
-"""Seconds, by reason: until a connection may have ended, the backend be asked
-again, another process have taken over."""
+"""Seconds, by reason: until another connection may have ended, the backend is
+called again, another process has taken over."""
 
 
 class Refused(Exception):
     """The handshake is refused; message and reason are for the log.
 
-    `reason` is one of those that `connections_refused` counts by. It decides
-    about `status`, an HTTP status, and about `headers`.
+    `reason` is a label of the metric `connections_refused`. It determines `status`,
+    an HTTP status, and `headers`.
     """
 
     def __init__(self, message: str, reason: str = "malformed") -> None:
@@ -62,7 +62,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What a connect request said. Params are as the client sent them."""
+    """What a connect request contains. Params are as the client sent them."""
 
     vsn: Vsn
     params: dict[str, Any] = field(repr=False)
@@ -79,8 +79,8 @@ def negotiate(
 ) -> Handshake:
     """Check a connect request, in Phoenix's order.
 
-    `allowed` is the list of origins; None means any, an empty one means the
-    host that was asked. Raises `Refused`.
+    `allowed`: the list of origins; None allows any, an empty list only the host
+    of the request. Raises `Refused`.
     """
     if not is_allowed(origin, host, allowed):
         raise _origin_refused(origin, allowed)
@@ -94,7 +94,7 @@ def negotiate(
 
 
 def _origin_refused(origin: str | None, allowed: tuple[str, ...] | None) -> Refused:
-    """Names the origin: a browser does not tell its page why it was refused."""
+    """Names the origin: a browser does not show its page why it was refused."""
     asked = repr(origin)[:LONGEST_ORIGIN]
     where = "in BEAM_ALLOWED_ORIGINS" if allowed else "the host that was asked"
     more = "" if allowed else "; BEAM_ALLOWED_ORIGINS can list it"
@@ -104,8 +104,8 @@ def _origin_refused(origin: str | None, allowed: tuple[str, ...] | None) -> Refu
 def extract_token(offered: list[str]) -> tuple[str | None, list[str]]:
     """The client option `authToken`: (token, the other subprotocols).
 
-    Two or more such elements: none is taken. Both base64 alphabets, with or
-    without padding. Raises `Refused` for what is neither.
+    Of two or more tokens none is used. Both base64 alphabets are accepted, with
+    or without padding. Raises `Refused` for anything else.
     """
     tokens = [item for item in offered if item.startswith(TOKEN_PREFIX)]
     if len(tokens) != 1:
@@ -131,14 +131,14 @@ def choose_subprotocol(offered: list[str]) -> str | None:
 
 
 def choose_vsn(params: dict[str, Any]) -> Vsn:
-    """`vsn` as a semantic version: 1.0.x is V1, 2.0.x is V2, missing is V1.
+    """The serializer of `vsn`: 1.0.x is V1, 2.0.x is V2, missing is V1.
 
-    Raises `Refused` for every other.
+    Raises `Refused` for every other version.
     """
     vsn = params.get("vsn", "1.0.0")
     match = _SEMVER.fullmatch(vsn) if isinstance(vsn, str) else None
     if match is None:
-        raise Refused("vsn is no version", "vsn")
+        raise Refused("vsn is not a version", "vsn")
     major, minor, patch, pre = match.groups()
     # A pre-release sorts before its release: 2.0.0-rc.1 is below 2.0.0.
     if minor != "0" or major not in ("1", "2") or (pre and patch == "0"):

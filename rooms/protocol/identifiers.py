@@ -1,4 +1,4 @@
-"""Owns how rooms and members are named: ids to topics, `to` lists to labels. Pure."""
+"""How rooms and members are named: ids to topics, `to` lists to labels. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_SESSION_ID = 64
 
 
 def room_topic(room_id: object) -> str:
-    """The topic of a room. Raises `ValueError` for an id that is none.
+    """The topic of a room. Raises `ValueError` for an invalid id.
 
     A room id is 1 to 200 characters of any script, without control
     characters. A whole number stands for its digits.
@@ -30,7 +30,7 @@ def session(value: object) -> str:
     text = _name(value, MAX_USER_ID + 1 + MAX_SESSION_ID, "a session")
     user, _, own = text.rpartition(":")
     if not user or not 0 < len(own) <= MAX_SESSION_ID:
-        raise ValueError("a session is USER_ID:SESSION_ID")
+        raise ValueError("a session must be USER_ID:SESSION_ID")
     return text
 
 
@@ -39,33 +39,33 @@ def _name(value: object, most: int, what: str) -> str:
         value = str(value)
     if not isinstance(value, str):
         kind = json_type(value)
-        raise ValueError(f"{what} is text or a whole number, not {kind}")  # noqa: TRY004 - one kind of error for all
+        raise ValueError(f"{what} must be text or a whole number, not {kind}")  # noqa: TRY004 - one kind of error for all
     if not 0 < len(value) <= most:
-        raise ValueError(f"{what} has 1 to {most} characters, not {len(value)}")
+        raise ValueError(f"{what} must have 1 to {most} characters, not {len(value)}")
     check_characters(value, what)
     return value
 
 
 def check_characters(text: str, what: str) -> None:
-    """Raises `ValueError` for text that no name may have."""
+    """Raise `ValueError` for characters that no id or session may have."""
     if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in text):
-        raise ValueError(f"{what} has no control characters")
+        raise ValueError(f"{what} must not contain control characters")
     if any(0xD800 <= ord(char) < 0xE000 for char in text):
-        raise ValueError(f"{what} consists of whole characters")
+        raise ValueError(f"{what} must not contain half of a surrogate pair")
 
 
 def labels(entries: object, most: int) -> tuple[str, ...]:
     """The labels that a list of recipients names, each once.
 
     An entry is `{"session"}`, `{"userId"}` or `{"user_id"}`; its session wins
-    over its user. Raises `ValueError` if it is not a list, if an entry names
-    nobody, or if they name more than `most`.
+    over its user. Raises `ValueError` if it is not a list, if an entry is invalid,
+    or if they name more than `most` recipients.
     """
     if type(entries) is not list:
-        raise ValueError('a list of {"session"} or {"user_id"}')
+        raise ValueError('must be a list of {"session"} or {"user_id"}')
     named = tuple(dict.fromkeys(map(_label, entries)))
     if len(named) > most:
-        raise ValueError(f"names at most {most} recipients, not {len(named)}")
+        raise ValueError(f"must name at most {most} recipients, not {len(named)}")
     return named
 
 
@@ -81,4 +81,4 @@ def _label(entry: Any) -> str:
                 if type(entry[name]) in taken:
                     return f"{kind}:{entry[name]}"
                 break
-    raise ValueError("an entry has a session, userId or user_id")
+    raise ValueError("an entry must have session, userId or user_id")

@@ -38,7 +38,7 @@ def loads(data: str | bytes, max_depth: int = DEEPEST) -> Json:
         if "depth" in error.msg:
             raise Nested from None
         raise NotJson(_explain(error)) from None
-    keys, depth, exact = _flat(value) or _census(value)
+    keys, depth, exact = _measure_flat(value) or _measure(value)
     if depth > max_depth:
         raise Nested
     if not exact or keys != _pairs(data):
@@ -68,8 +68,8 @@ def _explain(error: orjson.JSONDecodeError) -> str:
 _SIMPLE: Final = frozenset({str, bool, int, type(None)})
 
 
-def _flat(value: Json) -> tuple[int, int, bool] | None:
-    """The census of an ordinary V2 frame: scalars, and an object of scalars."""
+def _measure_flat(value: Json) -> tuple[int, int, bool] | None:
+    """`_measure` for an ordinary V2 frame: scalars, and an object of scalars."""
     if type(value) is not list or len(value) != 5 or type(value[4]) is not dict:
         return None
     body: dict[str, Json] = value[4]
@@ -80,7 +80,7 @@ def _flat(value: Json) -> tuple[int, int, bool] | None:
     return len(body), 2, True
 
 
-def _census(value: Json) -> tuple[int, int, bool]:
+def _measure(value: Json) -> tuple[int, int, bool]:
     """Keys, levels, and whether orjson kept every integer exact."""
     keys, depth, exact, level = 0, 0, True, [value]
     while level:
@@ -103,7 +103,7 @@ def _census(value: Json) -> tuple[int, int, bool]:
 
 
 def _pairs(data: str | bytes) -> int:
-    """How many members the text seems to have; more where a string holds `":`."""
+    """How many keys the text seems to have; too many if a string contains `":`."""
     return data.count('":') if isinstance(data, str) else data.count(b'":')
 
 
@@ -127,7 +127,7 @@ def dumps(value: Json, errors: str = "strict") -> bytes:
     """Compact UTF-8 JSON: the Kotlin client cuts frames at `,` and `"`.
 
     `errors`: what becomes of lone surrogates; `ESCAPED` writes them as JSON does.
-    Raises `TypeError` or `ValueError` for what JSON cannot say.
+    Raises `TypeError` or `ValueError` for values that JSON does not have.
     """
     try:
         return orjson.dumps(value)

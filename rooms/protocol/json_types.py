@@ -22,8 +22,8 @@ def json_type(value: object) -> str:
 
 
 def not_an_object(what: str, value: object) -> str:
-    """Why a value is refused where an object belongs, and the usual mistake."""
-    message = f"{what} is an object, not {json_type(value)}"
+    """Why a value is refused that should be an object, and the usual mistake."""
+    message = f"{what} must be an object, not {json_type(value)}"
     if value == []:
         message += (
             ". PHP's json_encode writes an empty array as []: use new stdClass, "

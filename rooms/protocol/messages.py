@@ -46,8 +46,8 @@ class Reason(enum.StrEnum):
 class Close(enum.IntEnum):
     """WebSocket close codes that Beam sends (RFC 6455 section 7.4).
 
-    phoenix.js up to 1.8.15 stays away only after 1000, so Beam never sends it
-    of its own accord. Each has a row in `docs/protocol.md`.
+    phoenix.js up to 1.8.15 reconnects after every code but 1000, so Beam never
+    sends 1000 first. Each has a row in `docs/protocol.md`.
     """
 
     GOING_AWAY = 1001
@@ -60,7 +60,7 @@ class Close(enum.IntEnum):
 
 
 class Frame(NamedTuple):
-    """One message on the wire. Refs are whatever JSON value the client sent.
+    """One message on the wire. Refs are any JSON value that the client sent.
 
     `payload` is JSON, or `bytes` for a V2 binary frame.
     """
@@ -77,7 +77,7 @@ class BadFrame(ValueError):
 
 
 class Answerable(BadFrame):
-    """A bad message whose envelope could be read: it is refused, the socket lives.
+    """A bad message whose envelope could be read: it is refused, the socket stays open.
 
     `frame` has an empty payload. Its refs, topic and event may have lone
     surrogates: `encode` writes them only in replies.

@@ -1,4 +1,4 @@
-"""Owns the event that takes members out of a room; it goes the road of every event."""
+"""The event that removes members from a room; it is published like every event."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Final
 
 from rooms.protocol.event import Event
 
-# Heard by the members' channels, told to no client.
+# For the channels of the members; no client gets it.
 REMOVE: Final = "beam_remove"
 
 
 def removal(topic: str, reason: str, to: tuple[str, ...] | None = None) -> Event:
-    """Take out the members with one of these labels; None: all."""
+    """The event that removes the members with one of these labels; None: all."""
     return Event(topic=topic, name=REMOVE, payload={"reason": reason}, to=to)

@@ -1,8 +1,8 @@
-"""Owns the reading of ordinary WebSocket frames that a client sends. Pure.
+"""Reads the ordinary WebSocket frames of clients, and writes those of the server.
 
-Nearly all that browsers send are whole messages in one masked frame (RFC 6455
-section 5.2). Those are read here, a chunk at a time; everything else, from a
-ping to a protocol error, is left to the WebSocket library.
+Nearly all messages of browsers are whole in one masked frame (RFC 6455 section
+5.2). Those are read here, a chunk at a time; everything else, from a ping to a
+protocol error, is left to the WebSocket library. Pure.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _EXTENDED: Final = 126
 
 
 class Read(NamedTuple):
-    """What was at the head of what came in.
+    """The whole messages at the beginning of a chunk.
 
-    `messages`: the whole ones, text as `str`, binary as `bytes`. `at`: where the
-    rest begins. `is_begun`: the rest is the beginning of another ordinary one.
+    `messages`: text as `str`, binary as `bytes`. `at`: where the rest begins.
+    `is_begun`: the rest is the beginning of another ordinary message.
     """
 
     messages: list[str | bytes]
@@ -28,10 +28,10 @@ class Read(NamedTuple):
 
 
 def read(data: bytes, limit: int, most: int) -> Read:  # noqa: C901 - no call a message
-    """The whole messages at the head of what came in.
+    """The whole messages at the beginning of a chunk.
 
     Stops after `most`, and before a frame that is not complete, fragmented, a
-    control frame, over `limit` bytes, not masked, or no UTF-8.
+    control frame, over `limit` bytes, not masked, or not UTF-8.
     """
     found: list[str | bytes] = []
     at, end, begun = 0, len(data), False
@@ -69,7 +69,7 @@ def read(data: bytes, limit: int, most: int) -> Read:  # noqa: C901 - no call a 
 
 
 def _unmasked(payload: bytes, mask: bytes) -> bytes:
-    """Exclusive or of two long integers: one operation, not one a byte."""
+    """Exclusive or of two long integers: one operation, not one per byte."""
     size = len(payload)
     key = int.from_bytes((mask * (size // 4 + 1))[:size], "little")
     plain = int.from_bytes(payload, "little") ^ key

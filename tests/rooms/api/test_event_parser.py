@@ -66,7 +66,7 @@ def test_the_number_of_recipients_is_limited(member: str) -> None:
     with pytest.raises(Invalid) as refused:
         parse_item({"room_id": "a", member: entries}, BYTES, RECIPIENTS)
 
-    assert refused.value.fields == {member: "names at most 5 recipients, not 6"}
+    assert refused.value.fields == {member: "must name at most 5 recipients, not 6"}
 
 
 def test_recipients_become_labels() -> None:

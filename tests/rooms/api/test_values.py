@@ -65,8 +65,8 @@ async def test_one_event_and_an_item_of_a_batch_follow_the_same_rules(
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ([], "the body is an object, not a list"),
-        ("x", "the body is an object, not text"),
+        ([], "the body must be an object, not a list"),
+        ("x", "the body must be an object, not text"),
         ({}, "events: is missing"),
         ({"events": {}}, "events: must be a list, not an object"),
         ({"events": []}, "events: must not be empty"),
@@ -84,12 +84,12 @@ async def test_errors_explain_an_invalid_batch(
 @pytest.mark.parametrize(
     ("item", "reason"),
     [
-        (5, "an item is an object, not a number"),
+        (5, "an item must be an object, not a number"),
         ({}, "room_id: is missing; name a room_id or room_ids"),
         ({"room_id": "a", "room_ids": ["b"]}, "not both"),
         ({"room_ids": "a"}, "room_ids: must be a list of room ids, not text"),
         ({"room_ids": []}, "room_ids: must not be empty"),
-        ({"room_ids": ["a", ""]}, r"room_ids[1]: a room id has 1 to 200"),
+        ({"room_ids": ["a", ""]}, r"room_ids[1]: a room id must have 1 to 200"),
     ],
 )
 async def test_errors_explain_an_invalid_item(

@@ -110,7 +110,7 @@ async def test_a_direct_message_names_a_bounded_number_of_recipients(
 
     assert refused["response"] == {
         "reason": INVALID,
-        "message": '"to": names at most 10 recipients, not 11',
+        "message": '"to": must name at most 10 recipients, not 11',
     }
     assert good["status"] == "ok"
     assert len((await bob.event("new_msg"))["to"]) == 99

@@ -19,7 +19,7 @@ def test_more_recipients_than_allowed_are_refused() -> None:
     entries = [{"user_id": f"u{n}"} for n in range(11)]
 
     assert len(labels(entries[:10], 10)) == 10
-    with pytest.raises(ValueError, match="names at most 10 recipients, not 11"):
+    with pytest.raises(ValueError, match="must name at most 10 recipients, not 11"):
         labels(entries, 10)
 
 
@@ -41,7 +41,7 @@ def test_more_recipients_than_allowed_are_refused() -> None:
     ],
 )
 def test_an_entry_that_names_nobody_is_refused(entry: Any) -> None:
-    with pytest.raises(ValueError, match="an entry has a session"):
+    with pytest.raises(ValueError, match="an entry must have session"):
         labels([{"user_id": "a"}, entry], 10)
 
 

@@ -25,11 +25,11 @@ def test_types_have_the_names_of_json(value: object, name: str) -> None:
 
 
 def test_only_an_empty_list_hints_at_php() -> None:
-    assert not_an_object("x", 5) == "x is an object, not a number"
+    assert not_an_object("x", 5) == "x must be an object, not a number"
     assert "PHP" in not_an_object("x", [])
-    assert not_an_object("x", [1]) == "x is an object, not a list"
+    assert not_an_object("x", [1]) == "x must be an object, not a list"
 
 
 def test_json_in_a_text_is_recognised() -> None:
     assert "encoded twice" in not_an_object("x", '{"a": 1}')
-    assert not_an_object("x", "a") == "x is an object, not text"
+    assert not_an_object("x", "a") == "x must be an object, not text"
