@@ -1,4 +1,4 @@
-"""A Phoenix client for tests, straight on the ASGI application."""
+"""A Phoenix client for tests, connected to the ASGI application without a server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Client:
         self._refs = itertools.count(1)
 
     async def connect(self) -> Client:
-        """Open the connection; an `AssertionError` where it is refused."""
+        """Open the connection. Raises `AssertionError` if it is refused."""
         connected, _ = await self.wire.connect()
         assert connected
         return self
@@ -53,7 +53,7 @@ class Client:
             await self.send(*frame)
 
     async def answer(self, ref: str) -> Any:
-        """The payload of the reply to a ref, with any version; passes over others."""
+        """The payload of the reply to a ref, in any version; skips other frames."""
         while True:
             frame = await self.get()
             if isinstance(frame, list):
@@ -66,12 +66,12 @@ class Client:
         return json.loads(await self.wire.receive_from(timeout=1))
 
     async def is_silent(self) -> bool:
-        """Whether nothing is there, after everything due has been done."""
+        """Whether no frame arrives within 0.05 s."""
         quiet: bool = await self.wire.receive_nothing(timeout=0.05)
         return quiet
 
     async def closed_with(self) -> int:
-        """The code of the server's close; passes over frames."""
+        """The code of the server's close; skips other frames."""
         while True:
             message = await self.wire.receive_output(timeout=1)
             if message["type"] == "websocket.close":
@@ -82,7 +82,7 @@ class Client:
     async def ask(
         self, topic: str, event: str, payload: Any, join_ref: Any = "j"
     ) -> Any:
-        """Push and return the reply's payload, passing over other frames."""
+        """Push and return the reply's payload; skips other frames."""
         ref = f"r{next(self._refs)}"
         await self.send(join_ref, ref, topic, event, payload)
         while True:
@@ -96,7 +96,7 @@ class Client:
         return await self.ask(f"room:{room_id}", "phx_join", token | payload)
 
     async def join(self, room_id: str, **payload: Any) -> Any:
-        """Join, and pass over one's own presence: the state as it was before."""
+        """Join, and skip the diff of the own join; the state before it."""
         reply = await self.try_join(room_id, **payload)
         assert reply == {"status": "ok", "response": {}}, reply
         state = await self.get()
@@ -105,7 +105,7 @@ class Client:
         return state[4]
 
     async def event(self, name: str) -> Any:
-        """The payload of the next event of that name; passes over others."""
+        """The payload of the next event of that name; skips others."""
         while True:
             frame = await self.get()
             if frame[3] == name:
@@ -122,7 +122,7 @@ async def connected(*user_ids: str) -> list[Client]:
 
 
 async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    """Let the loop go on until a condition holds. Raises `TimeoutError`."""
+    """Wait until a condition holds. Raises `TimeoutError`."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - any condition
             await asyncio.sleep(0.01)

@@ -71,7 +71,7 @@ OVER_REDIS = {
     ]
 )
 def backend(request: pytest.FixtureRequest, settings: Settings) -> str:
-    """Each channel layer in turn; presence is in Redis where the layer is."""
+    """Each channel layer in turn; presence is in Redis if the layer is."""
     if request.param in IN_PROCESS:
         layer = {"BACKEND": IN_PROCESS[request.param], "CONFIG": {"capacity": 10_000}}
     else:
@@ -98,26 +98,26 @@ async def running_hub() -> AsyncIterator[Hub]:
 
 @pytest.fixture(autouse=True)
 def lines_of_other_tests() -> None:
-    """What they wrote is no flood of this one."""
+    """Log lines of other tests must not count as repeated lines of this one."""
     log_summary.flush()
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """`clock(seconds)` lets `time.monotonic` go on by so much."""
+    """`clock(seconds)` advances `time.monotonic`."""
     passed = 0.0
     real = time.monotonic
 
-    def go_on(seconds: float) -> None:
+    def advance(seconds: float) -> None:
         nonlocal passed
         passed += seconds
 
     monkeypatch.setattr(time, "monotonic", lambda: real() + passed)
-    return go_on
+    return advance
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
-    """Name cases of half a surrogate pair in ASCII: workers send names as UTF-8."""
+    """Write names with half a surrogate pair in ASCII: workers send them as UTF-8."""
     if isinstance(val, str):
         try:
             val.encode()

