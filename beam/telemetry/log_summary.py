@@ -1,6 +1,6 @@
-"""Log lines that clients cause: each one, or above a rate a summary of them.
+"""Limits log lines that clients cause: above a rate, they are summed up.
 
-Ten thousand clients that leave at once write one line a second, not ten thousand.
+If 10,000 clients leave at the same time, the log gets one line per second.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from weakref import WeakSet
 class Tally:
     """The lines of one kind.
 
-    Up to `most` in `seconds` are written. Of more, each is written at the level
-    DEBUG only, and after `seconds` one line says how many there were, by reason.
+    Up to `most` in `seconds` are written. The others are written at the level DEBUG,
+    and after `seconds` one line has their number by reason.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Tally:
         seconds: float = 1.0,
         level: int = logging.INFO,
     ) -> None:
-        """`summary`: what the line of a flood counts, such as "connections ended"."""
+        """`summary`: what the summary counts, such as "connections ended"."""
         self._logger, self._summary, self._level = logger, summary, level
         self._most, self._seconds = most, seconds
         self._missed: Counter[str] = Counter()
@@ -51,7 +51,7 @@ class Tally:
         self._missed[reason] += 1
         self._logger.debug(text, *args, **options)
         if self._timer is None:
-            # Without a loop the next line, or `flush`, does it.
+            # Without a loop, the next line or `flush` writes the summary.
             with suppress(RuntimeError):
                 loop = asyncio.get_running_loop()
                 self._timer = loop.call_later(self._until - now, self._on_timer)
@@ -60,7 +60,7 @@ class Tally:
         self._begin(time.monotonic())
 
     def _begin(self, now: float) -> None:
-        """Begin the next window. While a flood lasts, no line of it is written."""
+        """Begin the next window. After one with too many lines, it writes none."""
         self._write()
         self._allowed = 0 if self._seen > self._most else self._most
         self._seen = 0
@@ -86,7 +86,7 @@ class Tally:
         )
 
     def flush(self) -> None:
-        """Write what was counted, and begin as if nothing had been."""
+        """Write the summary, and begin again."""
         self._write()
         self._until, self._seen = 0.0, 0
 
@@ -95,6 +95,6 @@ _tallies: WeakSet[Tally] = WeakSet()
 
 
 def flush() -> None:
-    """Write what was counted, of every kind."""
+    """Write the summaries of all kinds."""
     for tally in list(_tallies):
         tally.flush()

@@ -1,7 +1,7 @@
-"""Owns what a log line looks like, and which request it belongs to.
+"""The format of log lines, and the id of the request that a line belongs to.
 
-JSON in production, one object a line; readable in development. Nothing here or
-anywhere logs tokens, secrets or what messages say.
+JSON in production, one object per line; text in development. No line of Beam contains
+tokens, secrets or payloads.
 """
 
 from __future__ import annotations
@@ -21,48 +21,48 @@ from typing import Any, Final
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 HEADER: Final = b"x-request-id"
-# A proxy's own id is taken over; what could forge a line is not.
+# An id of a proxy is accepted, unless it could forge a line.
 _GOOD: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""The request that is being answered; empty outside of one."""
+"""The id of the current request; empty outside of requests."""
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 def identify(scope: Any, send: Send) -> Send:
-    """Name an HTTP request, by its own `X-Request-ID` where it has a good one.
+    """Set the id of an HTTP request: its `X-Request-ID` if valid, else a new one.
 
-    What the returned `send` sends tells the id back.
+    The returned `send` adds the id to the response.
     """
     given = next((value for name, value in scope["headers"] if name == HEADER), b"")
-    named = given if _GOOD.fullmatch(given) else secrets.token_hex(8).encode()
-    request_id.set(named.decode())
+    used = given if _GOOD.fullmatch(given) else secrets.token_hex(8).encode()
+    request_id.set(used.decode())
 
-    async def tell(message: dict[str, Any]) -> None:
+    async def send_with_id(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            headers = [*message.get("headers", ()), (HEADER, named)]
+            headers = [*message.get("headers", ()), (HEADER, used)]
             message = message | {"headers": headers}
         await send(message)
 
-    return tell
+    return send_with_id
 
 
 class RequestFilter(logging.Filter):
-    """Puts the request's id on each record."""
+    """Adds the id of the request to each record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Lets everything pass."""
-        if _is_amid_a_request() and (found := request_id.get()):
+        """Always true."""
+        if _is_in_request() and (found := request_id.get()):
             record.request_id = found
         return True
 
 
-def _is_amid_a_request() -> bool:
-    """Whether the context is to be believed: that of a task, or of a thread.
+def _is_in_request() -> bool:
+    """Whether the context is that of a task or a thread, not of a callback.
 
-    A callback of the loop runs in the context of whoever asked for it. Twisted
-    has one timer for everything, and asks for it amid any request.
+    A callback of the loop runs in the context in which it was scheduled. Twisted
+    schedules its only timer in the context of any request.
     """
     try:
         return asyncio.current_task() is not None
@@ -71,21 +71,21 @@ def _is_amid_a_request() -> bool:
 
 
 REFUSALS: Final = "django.security."
-"""Loggers of what Django refuses: whoever likes makes them write."""
+"""Loggers of requests that Django refuses: any client can cause their lines."""
 
 UNAVAILABLE: Final = 503
-"""Pages with this status are reported by `beam.server.pages`, with the reason."""
+"""`beam.server.pages` logs pages with this status, with the reason."""
 
 QUIET_SECONDS: Final = 10.0
 LONGEST_TEXT: Final = 300
 
 
 class DjangoFilter(logging.Filter):
-    """Takes out what Django tells of a request beyond its method and path.
+    """Removes everything of a request but its method and path from Django's lines.
 
-    No query, header or body gets out, be it in a message, a field or the text of
-    an exception. A refusal has no traceback, and one line of its kind is enough
-    for a while.
+    No query, header or body is logged: in no message, field or text of an exception.
+    Refusals have no traceback, and one line of each kind is logged in
+    `QUIET_SECONDS`.
     """
 
     def __init__(self) -> None:
@@ -94,25 +94,25 @@ class DjangoFilter(logging.Filter):
         self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Lets pass what is not Django's, or not the next of too many."""
+        """False for a refusal too many, and for pages that are logged elsewhere."""
         known = vars(record)
         if known.get("status_code") == UNAVAILABLE:
             return False
         if "request" not in known and not record.name.startswith(REFUSALS):
             return True
-        # Another handler may have asked.
+        # Another handler may have called it before.
         if "_is_due" not in known:
             known["_is_due"] = self._cut(record, known.pop("request", None))
         return bool(known["_is_due"])
 
     def _cut(self, record: logging.LogRecord, request: Any) -> bool:
-        """Take out what is not to be told; whether the rest is due."""
-        if told := _told(request):
-            record.request = told
+        """Remove what must not be logged. Whether the line is due."""
+        if line := _request_line(request):
+            record.request = line
         if isinstance(record.args, tuple) and record.args:
             record.args = tuple(map(_before_query, record.args))
         else:
-            record.msg, record.args = _message(record, told), None
+            record.msg, record.args = _message(record, line), None
         error = record.exc_info[1] if record.exc_info else None
         record.exc_info, record.exc_text = None, None
         if record.name.startswith(REFUSALS):
@@ -132,13 +132,13 @@ class DjangoFilter(logging.Filter):
 
 @dataclass(slots=True)
 class Flood:
-    """How many lines of one kind came while none was written."""
+    """Counts lines of one kind that are not written."""
 
     quiet_until: float = 0.0
     missed: int = 0
 
     def next(self, now: float) -> int | None:
-        """How many were missed before this line; None: it is missed too.
+        """The number of lines left out before this one; None: leave it out, too.
 
         `now`: monotonic.
         """
@@ -150,35 +150,35 @@ class Flood:
         return missed
 
 
-def _told(request: Any) -> str:
-    """What a line may tell of a request."""
-    told = f"{getattr(request, 'method', '')} {getattr(request, 'path', '')}"
-    return told.strip()[:LONGEST_TEXT]
+def _request_line(request: Any) -> str:
+    """The method and path of a request."""
+    line = f"{getattr(request, 'method', '')} {getattr(request, 'path', '')}"
+    return line.strip()[:LONGEST_TEXT]
 
 
-def _message(record: logging.LogRecord, told: str) -> str:
-    """A message that came in one piece, without what it may quote.
+def _message(record: logging.LogRecord, request_line: str) -> str:
+    """A message without arguments, and without parts that it may quote.
 
-    Django's words for what it refuses may name a field of the query: only a host
-    that is not ours is worth it.
+    Messages of refusals may name a field of the query. Only that of an invalid host
+    is kept.
     """
     kind = record.name.removeprefix(REFUSALS)
     if kind not in {record.name, "DisallowedHost"}:
-        return f"{kind}: {told}" if told else kind
+        return f"{kind}: {request_line}" if request_line else kind
     return str(_before_query(record.msg))
 
 
 def _before_query(given: object) -> Any:
-    """A part of a message; an address in it may be that of the page that led here."""
+    """A part of a message, without the query of a URL in it."""
     is_number = isinstance(given, int | float)
     return given if is_number else str(given).partition("?")[0][:LONGEST_TEXT]
 
 
 def printable(text: str) -> str:
-    """A text of a client for one log line: other characters become escapes.
+    """A text of a client for one log line; characters that do not print are escaped.
 
-    A line break would look like a line of its own; half of a surrogate pair cannot
-    be written as UTF-8.
+    A line break would look like another line; half of a surrogate pair cannot be
+    written as UTF-8.
     """
     if text.isprintable():
         return text[:LONGEST_TEXT]
@@ -187,7 +187,7 @@ def printable(text: str) -> str:
 
 
 def safe_traceback(error: BaseException) -> str:
-    """A traceback without the texts of exceptions, which may quote anything."""
+    """A traceback without the texts of exceptions, which may quote secrets."""
     found: list[str] = []
     seen: set[int] = set()
     following: BaseException | None = error
@@ -202,7 +202,7 @@ def safe_traceback(error: BaseException) -> str:
 
 
 class JsonFormatter(OrjsonFormatter):
-    """A line as JSON: `time`, `level`, `logger`, `message`, and what else is known."""
+    """A line as JSON: `time`, `level`, `logger`, `message`, and all extra fields."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -221,7 +221,7 @@ class JsonFormatter(OrjsonFormatter):
 
 
 class LineFormatter(logging.Formatter):
-    """A line for people, with the request's id behind it."""
+    """A line as text, with the id of the request at its end."""
 
     def __init__(self) -> None:
         super().__init__("{asctime} {levelname} {name}: {message}", style="{")
@@ -253,12 +253,12 @@ def config(*, as_json: bool) -> dict[str, Any]:
         },
         "root": {"handlers": ["stderr"], "level": "INFO"},
         "loggers": {
-            # A line a request is a line a message.
+            # These log one line per request.
             "httpx": {"level": "WARNING"},
             "daphne": {"level": "WARNING"},
-            # Django's own handlers would write each line a second time with DEBUG=1.
+            # With DEBUG=1, handlers of Django would write each line twice.
             "django": {"handlers": [], "level": "INFO"},
-            # 4xx answers are the caller's business, not ours.
+            # 4xx responses are mistakes of clients.
             "django.request": {"level": "ERROR"},
         },
     }

@@ -1,7 +1,7 @@
-"""Owns every counter and histogram of this process, in one table each.
+"""Owns all counters and histograms of this process.
 
-`docs/operations.md` has a row for each. Plain numbers: an increment on the
-message path costs nothing worth naming.
+`docs/operations.md` has a row for each. They are plain numbers, so that an increment
+on the message path costs next to nothing.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ OTHER: Final = "other"
 
 @dataclass(slots=True)
 class Counter:
-    """A number that only grows, and what it counts.
+    """A number that only grows.
 
-    `reasons`: for a counter that tells why, how many of `value` each has; all
+    `reasons`: for a counter by reason, the part of `value` of each reason; all
     reasons are there from the start.
     """
 
@@ -27,7 +27,7 @@ class Counter:
     reasons: dict[str, int] = field(default_factory=dict)
 
     def count(self, reason: str) -> None:
-        """One more, for a reason; one that is not known is `OTHER`."""
+        """Count one, for a reason; an unknown reason counts as `OTHER`."""
         self.value += 1
         known = reason.replace(" ", "_")
         self.reasons[known if known in self.reasons else OTHER] += 1
@@ -35,7 +35,7 @@ class Counter:
 
 @dataclass(slots=True)
 class Histogram:
-    """How often values fell below each bound; the last count is what is above all."""
+    """Numbers of values up to each bound; the last one is of values above all."""
 
     name: str
     help: str
@@ -70,18 +70,18 @@ def _histogram(name: str, text: str, bounds: tuple[float, ...]) -> Histogram:
 
 LATENCY = _histogram(
     "delivery_latency_seconds",
-    "From an event's publishing to its writing, once for each process it reached",
+    "Seconds from publishing an event to writing it, for each process that receives it",
     (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
 )
 FAN_OUT = _histogram(
     "fan_out_members",
-    "Members of the room that an event was written to in one process, the sender too",
+    "Members of a room that got an event in one process, the sender included",
     (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000),
 )
 CONNECTED = _counter("connections_opened", "WebSocket connections accepted")
 REFUSED = _counter(
     "connections_refused",
-    "Connect requests that were refused, by reason",
+    "Refused WebSocket handshakes, by reason",
     "malformed",
     "origin",
     "vsn",
@@ -110,11 +110,11 @@ CLOSED = _counter(
     "failed",
 )
 FRAMES_IN = _counter(
-    "frames_in", "Frames read from clients, heartbeats, joins and leaves too"
+    "frames_in", "Frames read from clients, including heartbeats, joins and leaves"
 )
 ROOM_MESSAGES = _counter(
     "room_messages",
-    "Messages to rooms, of members and backends: no heartbeats, joins or leaves",
+    "Messages to rooms from members and backends, without heartbeats, joins, leaves",
 )
 BAD_FRAMES = _counter("bad_frames", "Sockets closed with 1011 for a bad frame")
 STALE = _counter("frames_stale", "Frames dropped for a stale join_ref")
@@ -137,72 +137,82 @@ JOINS_REFUSED = _counter(
     "shutting_down",
     "join_crashed",
 )
-CRASHES = _counter("channel_crashes", "Channels that raised")
-PUBLISHED = _counter("events_published", "Events taken by the channel layer")
-UNPUBLISHED = _counter("events_unpublished", "Events the channel layer refused")
+CRASHES = _counter("channel_crashes", "Channels that ended with an exception")
+PUBLISHED = _counter("events_published", "Events accepted by the channel layer")
+UNPUBLISHED = _counter("events_unpublished", "Events that the channel layer refused")
 DELIVERED = _counter("events_delivered", "Copies of events written to sockets")
 DROPPED = _counter(
-    "events_dropped", "Copies for sockets that were closing, or read too slowly"
+    "events_dropped",
+    "Copies of events for sockets that were closing or read too slowly",
 )
 FAN_OUT_FAILED = _counter(
-    "fan_out_failures", "Turns in which a topic's events raised: a bug"
+    "fan_out_failures", "Turns in which the delivery of a topic failed: a bug"
 )
 UNDELIVERABLE = _counter(
-    "events_undeliverable", "Copies a socket's serializer cannot say (binary on V1)"
+    "events_undeliverable",
+    "Copies of binary events for clients with serializer V1, which has none",
 )
 MAILBOX_ERRORS = _counter("mailbox_errors", "Failed reads of the hub's mailbox")
-SLOW_CONSUMERS = _counter("slow_consumers_closed", "Sockets over the outbound limit")
+SLOW_CONSUMERS = _counter(
+    "slow_consumers_closed", "Sockets closed with 1013: above the outbound limit"
+)
 DELAYED = _counter(
     "answers_delayed",
-    "Handshakes and answers that waited, as those before failed quickly, by kind",
+    "Handshakes and replies delayed after quick failures of the client, by kind",
     "connect",
     "join",
     "crash",
 )
 SLOWED = _counter("clients_slowed", "Pauses of clients above the inbound rate")
 PAUSED = _counter(
-    "clients_paused", "Pauses of clients with too much that waits (inbound_limit)"
+    "clients_paused", "Pauses of clients with too many waiting bytes (inbound_limit)"
 )
 OVERFLOWS = _counter(
-    "channels_overflowed", "Channels ended with too many events that wait"
+    "channels_overflowed", "Channels that ended because too many events waited"
 )
 UNTRACK_FAILED = _counter(
-    "untrack_failures", "Presence entries left until Redis is back"
+    "untrack_failures",
+    "Presence entries that could not be removed, as Redis was unavailable",
 )
-REAPED = _counter("processes_reaped", "Dead processes whose members were taken out")
-GAPS = _counter("gaps_announced", "Rooms told that they may have missed events")
+REAPED = _counter(
+    "processes_reaped", "Dead processes whose members this process removed"
+)
+GAPS = _counter("gaps_announced", "Rooms whose members got beam_gap")
 SUBSCRIPTIONS_RENEWED = _counter(
     "subscription_reconnects",
-    "Subscriptions to Redis that did not deliver and were made again, by reason",
+    "Subscriptions to Redis that did not deliver and were replaced, by reason",
     "silent",
     "forgotten",
 )
-RESYNCED = _counter("presence_resynced", "Rooms given a fresh presence state")
+RESYNCED = _counter(
+    "presence_resynced", "Rooms whose members got a fresh presence_state"
+)
 JOINS_LIMITED = _counter("joins_limited", "Joins refused with rate_limited")
 CONNECTIONS_LIMITED = _counter(
     "connections_limited",
-    "Connections refused with 429: too many of a user or an address",
+    "Connections refused with 429: too many of a user or client IP",
 )
 API_LIMITED = _counter("api_limited", "REST requests answered with 429")
-TOKENS_EXPIRED = _counter("tokens_expired", "Members whose room token ran out")
+TOKENS_EXPIRED = _counter("tokens_expired", "Members whose room token expired")
 API_FORBIDDEN = _counter("api_forbidden", "REST requests answered with 403")
 API_UNAUTHORIZED = _counter("api_unauthorized", "REST requests answered with 401")
-DECODES_FAILED = _counter("decodes_failed", "Tokens that the backend did not decode")
+DECODES_FAILED = _counter("decodes_failed", "Failed calls of decode_token")
 DECODES_SKIPPED = _counter(
-    "decodes_skipped", "Tokens not asked about, since the backend failed of late"
+    "decodes_skipped",
+    "Calls of decode_token that were left out after failures of the backend",
 )
 JWKS_FAILED = _counter("jwks_failed", "Fetches of the JWKS that failed")
 BACKEND_EVENTS_UNRECORDED = _counter(
     "backend_events_unrecorded",
-    "Backend events that admins do not see in a room's list",
+    "Events of backends that are missing in the lists of recent events",
 )
 ROOMS_UNWRITTEN = _counter(
-    "rooms_unwritten", "Rooms without a row, since too many waited for the database"
+    "rooms_unwritten", "Rooms that got no row, because too many waited for the database"
 )
-ROOMS_FORGOTTEN = _counter(
-    "rooms_forgotten", "Rows of rooms that were deleted since nobody needs them"
+ROOMS_FORGOTTEN = _counter("rooms_forgotten", "Deleted rows of unused rooms")
+BODIES_REFUSED = _counter(
+    "bodies_refused", "HTTP requests with a body above every limit: 413"
 )
-BODIES_REFUSED = _counter("bodies_refused", "HTTP bodies that no limit allows: 413")
 API_INVALID = _counter(
     "api_invalid", "REST requests answered with 400, 413, 415 or 422"
 )
@@ -211,7 +221,7 @@ API_UNAVAILABLE = _counter("api_unavailable", "REST requests answered with 503")
 API_FAILED = _counter("api_failed", "REST requests answered with 500: a bug")
 MESSAGES_REFUSED = _counter(
     "messages_refused",
-    "Messages of clients answered with an error, by reason",
+    "Messages of clients that got an error reply, by reason",
     "unmatched_topic",
     "invalid_payload",
     "reserved_event",
@@ -224,26 +234,25 @@ MESSAGES_REFUSED = _counter(
     "presence_full",
 )
 MESSAGES_DROPPED = _counter(
-    "messages_dropped", "What waited when its channel or its connection ended"
+    "messages_dropped",
+    "Messages of clients that waited when their channel or connection ended",
 )
-BATCH_ITEMS_REFUSED = _counter(
-    "batch_items_refused", "Events of batches that were not valid"
-)
-BAD_REQUESTS = _counter("bad_requests", "HTTP requests that cannot be read: 400")
+BATCH_ITEMS_REFUSED = _counter("batch_items_refused", "Invalid events in batches")
+BAD_REQUESTS = _counter("bad_requests", "HTTP requests that cannot be parsed: 400")
 PAGES_REFUSED = _counter(
     "pages_refused", "Requests of the admin and other pages answered with 400 or 403"
 )
 PAGES_FAILED = _counter(
     "pages_failed", "Requests of the admin and other pages answered with 500: a bug"
 )
-LOGINS_FAILED = _counter("logins_failed", "Wrong passwords in the admin's login")
+LOGINS_FAILED = _counter("logins_failed", "Wrong passwords in the login of the admin")
 LOGINS_LIMITED = _counter(
-    "logins_limited", "Passwords of admins not checked, for too many attempts: 429"
+    "logins_limited", "Logins of admins refused with 429: too many attempts"
 )
 PAGES_UNAVAILABLE = _counter(
     "pages_unavailable",
-    "Requests of the admin and other pages answered with 503: database, or too many",
+    "Requests of the admin and other pages answered with 503",
 )
 SERVER_ERRORS = _counter(
-    "server_errors", "Errors inside the server itself, each logged: a bug"
+    "server_errors", "Errors in the server, each of them logged: a bug"
 )

@@ -1,4 +1,4 @@
-"""Settings: production refuses to start unsafe, development has defaults."""
+"""Django settings: production refuses unsafe values, development has defaults."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SAFE = {
 
 
 def check(env: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
-    """`manage.py check` with nothing of Beam's in the environment but this.
+    """`manage.py check` with only these variables of Beam in the environment.
 
     `command`: another command of `manage.py`, and its arguments.
     """
@@ -32,7 +32,7 @@ def check(env: dict[str, str], *command: str) -> subprocess.CompletedProcess[str
 
 
 def python(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Python with nothing of Beam's in the environment but this."""
+    """Python with only these variables of Beam in the environment."""
     kept = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
     return subprocess.run(
         [sys.executable, *arguments],
@@ -44,7 +44,7 @@ def python(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[
     )
 
 
-def test_production_starts_with_everything_set() -> None:
+def test_production_starts_if_everything_is_set() -> None:
     done = check(SAFE)
 
     assert done.returncode == 0, done.stderr
@@ -83,7 +83,7 @@ def test_all_short_secrets_are_named_at_once() -> None:
     assert "Set SECRET_KEY, BEAM_API_SECRET, BEAM_TOKEN_SECRET to a random" in last
 
 
-def test_production_warns_of_secrets_that_could_be_longer() -> None:
+def test_production_warns_about_secrets_that_should_be_longer() -> None:
     done = check(
         SAFE
         | {
@@ -99,7 +99,7 @@ def test_production_warns_of_secrets_that_could_be_longer() -> None:
     assert "sesame" not in done.stderr
 
 
-def test_a_public_key_is_no_token_secret() -> None:
+def test_a_public_key_is_refused_as_token_secret() -> None:
     pem = "-----BEGIN PUBLIC KEY-----\nsesame\n-----END PUBLIC KEY-----"
     done = check(SAFE | {"BEAM_TOKEN_SECRET": pem})
 
@@ -126,7 +126,7 @@ def test_the_server_does_not_start_with_absurd_settings() -> None:
     assert "BEAM['token_leeway'] must be a number from 0 to 86,400" in done.stderr
 
 
-def test_development_starts_with_nothing_set() -> None:
+def test_development_starts_without_any_variable() -> None:
     assert check({"DEBUG": "1"}).returncode == 0
 
 
@@ -148,7 +148,7 @@ def test_development_starts_with_nothing_set() -> None:
         ),
     ],
 )
-def test_production_refuses_what_is_missing_or_known(
+def test_production_refuses_missing_and_development_secrets(
     changes: dict[str, str], named: str
 ) -> None:
     done = check(SAFE | changes)
@@ -159,7 +159,7 @@ def test_production_refuses_what_is_missing_or_known(
     assert "t,beam" not in done.stderr
 
 
-def test_everything_missing_is_named_at_once() -> None:
+def test_all_missing_variables_are_named_at_once() -> None:
     last = check({}).stderr.strip().splitlines()[-1]
 
     for name in ("SECRET_KEY", "BEAM_API_SECRET", "ALLOWED_HOSTS", "BEAM_TOKEN_SECRET"):
@@ -172,7 +172,7 @@ def test_a_backend_that_decodes_tokens_needs_no_token_secret() -> None:
     assert check(env).returncode == 0
 
 
-def test_a_variable_sets_a_number_and_says_so_where_it_is_none() -> None:
+def test_a_variable_sets_a_number_and_an_invalid_one_is_explained() -> None:
     assert check(SAFE | {"BEAM_DRAIN_SECONDS": "2.5"}).returncode == 0
     assert from_environment({"BEAM_DRAIN_SECONDS": "2.5", "BEAM_MAX_CHANNELS": ""}) == {
         "drain_seconds": 2.5
@@ -188,7 +188,7 @@ def test_a_variable_sets_a_number_and_says_so_where_it_is_none() -> None:
 
 
 def database(url: str) -> dict[str, Any]:
-    """What the settings make of `DATABASE_URL`."""
+    """The settings for a `DATABASE_URL`."""
     show = (
         "import json; from beam import settings; print(json.dumps(settings.DATABASES))"
     )
@@ -198,27 +198,27 @@ def database(url: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgis"])
-def test_postgresql_may_not_hang(scheme: str) -> None:
+def test_postgresql_has_time_limits(scheme: str) -> None:
     options = database(f"{scheme}://beam@db.test/beam")["OPTIONS"]
 
-    # Beam's own: its backend waits no longer, whatever the server does.
+    # The option of the backend of Beam, which applies it without the server.
     own = options.pop("answer_seconds", None)
     assert own == (None if scheme == "postgis" else 15)
     assert options.pop("options") == "-c statement_timeout=10000"
     assert options["connect_timeout"] == 5
     assert options["tcp_user_timeout"] == 10_000
     assert options["keepalives"] == 1
-    # libpq refuses what it does not know.
+    # libpq refuses unknown options.
     make_conninfo("", **options)
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "sqlite"])
 def test_a_connection_is_closed_after_each_use(scheme: str) -> None:
-    # A request has a thread of its own: what it kept open would serve nobody.
+    # Each request has its own thread: a kept connection would not be used again.
     assert database(f"{scheme}://beam@db.test/beam")["CONN_MAX_AGE"] == 0
 
 
-def test_who_sets_another_limit_of_a_query_has_no_other_one() -> None:
+def test_a_limit_of_queries_in_the_url_replaces_both_defaults() -> None:
     url = "postgres://beam@db.test/beam?options=-c%20statement_timeout%3D0"
 
     found = database(url)
@@ -227,7 +227,7 @@ def test_who_sets_another_limit_of_a_query_has_no_other_one() -> None:
     assert "answer_seconds" not in found["OPTIONS"]
 
 
-def test_cookies_have_names_of_their_own() -> None:
+def test_cookies_have_their_own_names() -> None:
     names = (
         "SESSION_COOKIE_NAME SESSION_COOKIE_SECURE SESSION_COOKIE_SAMESITE "
         "CSRF_COOKIE_NAME CSRF_COOKIE_SECURE CSRF_COOKIE_SAMESITE MESSAGE_STORAGE"
@@ -242,7 +242,7 @@ def test_cookies_have_names_of_their_own() -> None:
     assert done.stdout.split() == [
         *("beam_sessionid", "True", "Lax"),
         *("beam_csrftoken", "True", "Lax"),
-        # In the session, and in no cookie.
+        # Messages are in the session, not in a cookie.
         "django.contrib.messages.storage.session.SessionStorage",
     ]
 
@@ -264,7 +264,7 @@ def test_cookies_have_names_of_their_own() -> None:
         ("sslmode=require", "sslmode", "require"),
     ],
 )
-def test_the_url_of_postgresql_says_otherwise(
+def test_the_url_of_postgresql_overrides_options(
     query: str, name: str, found: object
 ) -> None:
     options = database(f"postgres://beam@db.test/beam?{query}")["OPTIONS"]
@@ -273,5 +273,5 @@ def test_the_url_of_postgresql_says_otherwise(
     assert options["keepalives_idle"] == 5
 
 
-def test_sqlite_is_given_nothing_that_it_does_not_know() -> None:
+def test_sqlite_gets_no_option_that_it_does_not_know() -> None:
     assert "OPTIONS" not in database("sqlite:///beam.sqlite3")

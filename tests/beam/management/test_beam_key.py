@@ -60,7 +60,7 @@ def test_the_command_lists_and_revokes() -> None:
         (("create", "new", "--scopes", "everything"), "unknown scope: everything"),
         (("create", "new", "--scopes", ","), "an API key needs at least one scope"),
         (("create", " "), "name of a key must not be empty"),
-        (("revoke", "unknown"), "no key 'unknown'"),
+        (("revoke", "unknown"), "no active key 'unknown'"),
     ],
 )
 def test_the_command_reports_invalid_arguments(

@@ -1,4 +1,4 @@
-"""Lines that clients cause: each one at a low rate, a summary of a flood."""
+"""Log lines that clients cause: each one at a low rate, else a summary."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ Clock = Callable[[float], None]
 
 @pytest.fixture
 def ends(caplog: pytest.LogCaptureFixture) -> Tally:
-    """Up to three lines a second."""
+    """A limit of three lines per second."""
     caplog.set_level(logging.DEBUG, __name__)
     return Tally(logger, "connections ended", most=3)
 
 
 def end(ends: Tally, count: int, reason: str = "lost") -> None:
-    """So many connections end now."""
+    """End that many connections."""
     for _ in range(count):
         ends.log(reason, "Connection of %s ended: %s", "ada", reason)
 
 
 def written(caplog: pytest.LogCaptureFixture, level: int = logging.INFO) -> list[str]:
-    """The lines of this level since the last time."""
+    """The lines of this level since the last call."""
     told = [one.getMessage() for one in caplog.records if one.levelno == level]
     caplog.clear()
     return told
 
 
-def test_each_has_a_line_at_a_low_rate(
+def test_at_a_low_rate_each_has_a_line(
     ends: Tally, caplog: pytest.LogCaptureFixture, clock: Clock
 ) -> None:
     for _ in range(10):
@@ -60,7 +60,7 @@ async def test_a_flood_is_summed_up_by_reason(
     assert vars(summary)["reasons"] == {"lost": 4_997, "idle": 20}
 
 
-def test_each_of_a_flood_is_there_for_who_debugs(
+def test_at_the_level_debug_each_line_of_a_flood_is_written(
     ends: Tally, caplog: pytest.LogCaptureFixture
 ) -> None:
     end(ends, 100)
@@ -68,7 +68,7 @@ def test_each_of_a_flood_is_there_for_who_debugs(
     assert len(written(caplog, logging.DEBUG)) == 97
 
 
-def test_a_flood_that_lasts_is_one_line_a_second(
+def test_a_flood_that_lasts_has_one_line_per_second(
     ends: Tally, caplog: pytest.LogCaptureFixture, clock: Clock
 ) -> None:
     for _ in range(60):
@@ -81,14 +81,14 @@ def test_a_flood_that_lasts_is_one_line_a_second(
     assert sum(int(line.split()[0]) for line in told[3:]) == 60 * 40 - 3
     clock(1.001)
     end(ends, 1)
-    # It is over, and nothing is missing.
+    # The flood is over, and nothing is missing.
     assert written(caplog) == [
         "1 more connections ended within 1 s: 1 lost",
         "Connection of ada ended: lost",
     ]
 
 
-def test_what_was_counted_is_written_at_the_end(
+def test_the_summary_is_written_at_the_end(
     ends: Tally, caplog: pytest.LogCaptureFixture
 ) -> None:
     end(ends, 5)

@@ -1,4 +1,4 @@
-"""Log lines: JSON in production, named by their request, and nothing secret in them."""
+"""Log lines: JSON in production, with the id of the request, without secrets."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ PRODUCTION = {
 
 
 def record(**more: Any) -> logging.LogRecord:
-    """A record with some fields."""
+    """A record with extra fields."""
     made = logging.LogRecord("rooms.x", logging.INFO, "f", 1, "Hello %s", ("é",), None)
     made.__dict__.update(more)
     RequestFilter().filter(made)
     return made
 
 
-def test_a_line_of_production_is_one_object() -> None:
+def test_a_line_in_production_is_one_json_object() -> None:
     line = JsonFormatter().format(record(user="ada", seconds=1.5, created=0.0, msecs=7))
 
     assert "\n" not in line
@@ -78,14 +78,14 @@ def test_a_traceback_is_in_the_same_line() -> None:
     assert "ValueError: a bug" in json.loads(line)["traceback"]
 
 
-def test_what_json_cannot_say_is_said_somehow() -> None:
-    told = json.loads(JsonFormatter().format(record(odd=object(), user="a\nb")))
+def test_values_that_are_no_json_are_logged_as_text() -> None:
+    line = json.loads(JsonFormatter().format(record(odd=object(), user="a\nb")))
 
-    assert told["user"] == "a\nb"
-    assert "object" in told["odd"]
+    assert line["user"] == "a\nb"
+    assert "object" in line["odd"]
 
 
-def test_lines_name_their_request() -> None:
+def test_lines_have_the_id_of_their_request() -> None:
     token = logs.request_id.set("r-1")
     try:
         assert json.loads(JsonFormatter().format(record()))["request_id"] == "r-1"
@@ -96,7 +96,7 @@ def test_lines_name_their_request() -> None:
 
 
 async def ids() -> list[str | None]:
-    """The ids of lines that a task, a thread of it and the loop itself write."""
+    """The ids of lines that a task, its thread and a callback of the loop write."""
     found: list[str | None] = []
 
     def note() -> None:
@@ -109,14 +109,14 @@ async def ids() -> list[str | None]:
     return found
 
 
-async def test_what_the_loop_calls_belongs_to_no_request() -> None:
+async def test_a_callback_of_the_loop_belongs_to_no_request() -> None:
     logs.request_id.set("r-1")
 
     assert await ids() == ["r-1", "r-1", None]
 
 
 @pytest.mark.parametrize(
-    ("given", "taken"),
+    ("given", "accepted"),
     [
         ("abc-1.2:3/4+5=", True),
         ("x" * 128, True),
@@ -127,15 +127,17 @@ async def test_what_the_loop_calls_belongs_to_no_request() -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["/healthz", "/api/v1/nope", "/nope"])
-async def test_an_answer_tells_its_id(path: str, given: str, taken: bool) -> None:
+async def test_a_response_has_the_id_of_its_request(
+    path: str, given: str, accepted: bool
+) -> None:
     transport = httpx.ASGITransport(app=application)
     async with httpx.AsyncClient(transport=transport, base_url="http://beam") as http:
         answer = await http.get(path, headers={"x-request-id": given})
 
     told = answer.headers.get_list("x-request-id")
     assert len(told) == 1
-    assert (told[0] == given) == taken
-    assert taken or re.fullmatch("[0-9a-f]{16}", told[0])
+    assert (told[0] == given) == accepted
+    assert accepted or re.fullmatch("[0-9a-f]{16}", told[0])
 
 
 Written = Callable[[], list[dict[str, Any]]]
@@ -143,7 +145,7 @@ Written = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> Written:
-    """`written()` gives what production would have written so far."""
+    """`written()` returns the output that production would have written so far."""
     handler = logging.StreamHandler(StringIO())
     handler.setFormatter(JsonFormatter())
     handler.addFilter(RequestFilter())
@@ -153,7 +155,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Written:
 
 
 async def ask(method: str = "GET", path: str = "/admin/login/", **how: Any) -> int:
-    """The status of a page, asked for with a secret wherever one may be."""
+    """The status of a page, requested with a secret in every place."""
     headers = {
         "cookie": "sessions=sesame",
         "authorization": "Bearer sesame",
@@ -172,7 +174,7 @@ async def ask(method: str = "GET", path: str = "/admin/login/", **how: Any) -> i
 EVIL = "https://evil.example"
 
 
-async def test_of_a_refused_request_only_method_and_path_are_told(
+async def test_only_method_and_path_of_a_refused_request_are_logged(
     settings: Settings, written: Written
 ) -> None:
     settings.ALLOWED_HOSTS = ["beam"]
@@ -197,7 +199,7 @@ async def test_of_a_refused_request_only_method_and_path_are_told(
     assert "sesame" not in json.dumps([host, csrf])
 
 
-async def test_a_page_that_is_unavailable_is_reported_once(
+async def test_an_unavailable_page_is_logged_once(
     monkeypatch: pytest.MonkeyPatch, written: Written
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -215,7 +217,7 @@ async def test_a_page_that_is_unavailable_is_reported_once(
 @pytest.mark.parametrize(
     "path", ["..%2f..%2fmanage.py", "admin%2f..%2f..%2f..%2fx", "%2fetc%2fpasswd"]
 )
-async def test_a_path_out_of_the_static_files_is_a_404(
+async def test_a_path_outside_the_static_files_is_a_404(
     written: Written, path: str
 ) -> None:
     assert await ask(path=f"/static/{path}") == 404
@@ -240,7 +242,7 @@ def test_a_line_of_django_is_written_once_in_development() -> None:
     assert done.stderr.count("once") == 1
 
 
-async def test_what_else_is_refused_is_told_by_its_kind(
+async def test_another_refusal_is_logged_with_its_kind(
     settings: Settings, written: Written
 ) -> None:
     settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 1
@@ -253,7 +255,7 @@ async def test_what_else_is_refused_is_told_by_its_kind(
     assert "sesame" not in json.dumps(line)
 
 
-def test_a_refusal_without_a_request_is_no_different(written: Written) -> None:
+def test_a_refusal_without_a_request_is_logged_the_same_way(written: Written) -> None:
     refusals = logging.getLogger("django.security.SuspiciousSession")
 
     for _ in range(3):
@@ -263,7 +265,7 @@ def test_a_refusal_without_a_request_is_no_different(written: Written) -> None:
     assert line["message"] == "SuspiciousSession"
 
 
-def test_other_lines_are_told_as_they_are(written: Written) -> None:
+def test_other_lines_are_not_changed(written: Written) -> None:
     for _ in range(2):
         logging.getLogger("django.db").error("Is %s there?", "it", extra={"a": 1})
 
@@ -272,7 +274,7 @@ def test_other_lines_are_told_as_they_are(written: Written) -> None:
     assert first["a"] == 1
 
 
-async def test_a_page_that_fails_is_told_without_what_it_was_asked(
+async def test_a_failed_page_is_logged_without_its_request(
     monkeypatch: pytest.MonkeyPatch, written: Written
 ) -> None:
     def fail(self: Any, request: Any) -> None:
@@ -315,7 +317,7 @@ async def test_refusals_do_not_flood_the_log(
     assert last.endswith("to ALLOWED_HOSTS. (and 3 more before it)")
 
 
-async def test_what_a_stranger_can_have_written_is_short(
+async def test_lines_that_any_client_can_cause_are_short(
     settings: Settings, written: Written
 ) -> None:
     settings.ALLOWED_HOSTS = ["beam"]
@@ -329,7 +331,7 @@ async def test_what_a_stranger_can_have_written_is_short(
 
 
 @pytest.mark.usefixtures("running_hub")
-async def test_a_connection_has_one_line(caplog: pytest.LogCaptureFixture) -> None:
+async def test_each_connection_has_one_line(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "rooms.monitoring.client_log")
     [ada] = await connected("ada")
     await ada.join("r")
@@ -347,7 +349,7 @@ async def test_a_connection_has_one_line(caplog: pytest.LogCaptureFixture) -> No
 
 
 @pytest.mark.usefixtures("running_hub")
-async def test_many_that_leave_at_once_do_not_flood_the_log(
+async def test_many_clients_that_leave_at_once_do_not_flood_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     clients = await connected(*(f"u{n}" for n in range(60)))
@@ -360,14 +362,14 @@ async def test_many_that_leave_at_once_do_not_flood_the_log(
 
     levels = Counter(one.levelname for one in caplog.records)
     counted = sum(vars(one).get("count", 0) for one in caplog.records)
-    # One for each at the level DEBUG, a summary of the rest above it.
+    # Each has a line at the level DEBUG; at INFO the rest is summed up.
     assert levels["INFO"] < 30
     assert levels["DEBUG"] == counted >= 30
     assert caplog.text.count("Connection of") == 60
 
 
 @pytest.mark.usefixtures("running_hub")
-async def test_the_line_says_why_beam_ended_it(
+async def test_the_line_says_why_beam_closed_the_connection(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "rooms.monitoring.client_log")
@@ -383,11 +385,11 @@ async def test_the_line_says_why_beam_ended_it(
 
 
 def lines(server: Server) -> list[dict[str, Any]]:
-    """All that the server logged, as JSON."""
+    """All lines of the server, parsed as JSON."""
     return [json.loads(line) for line in server.text().splitlines()]
 
 
-def test_in_production_every_line_is_json_and_nothing_is_secret(
+def test_in_production_every_line_is_json_without_secrets(
     beam_server: Serve,
 ) -> None:
     server = beam_server(**PRODUCTION)
