@@ -287,6 +287,12 @@ async def test_a_member_that_leaves_during_an_outage_of_redis_is_gone_afterwards
     await asyncio.to_thread(
         wait_until, lambda: failed_leaves(servers[2]) == 1, "the leave has failed"
     )
+    # Members get a fresh state only from a process that has noticed the outage.
+    await asyncio.to_thread(
+        wait_until,
+        lambda: all(metric(server, "beam_redis_up") == 0 for server in servers),
+        "every process has noticed the outage",
+    )
     own_redis.process.send_signal(signal.SIGCONT)
 
     for room in (ada, bob):
@@ -296,9 +302,14 @@ async def test_a_member_that_leaves_during_an_outage_of_redis_is_gone_afterwards
 
 def failed_leaves(server: Server) -> float:
     """The number of leaves that a process could not send to Redis."""
+    return metric(server, "beam_untrack_failures_total")
+
+
+def metric(server: Server, name: str) -> float:
+    """The value of a metric of a process."""
     text = httpx.get(f"{server.url}/metrics", headers=SECRET).text
-    [count] = re.findall(r"^beam_untrack_failures_total\S* (\S+)$", text, re.MULTILINE)
-    return float(count)
+    [value] = re.findall(rf"^{name}\S* (\S+)$", text, re.MULTILINE)
+    return float(value)
 
 
 async def test_a_member_that_rejoins_within_its_grace_period_causes_no_diff(
