@@ -43,7 +43,7 @@ class PlainChannel(Channel):
 
 
 class FixtureChannel(Channel):
-    """`test:*`: does what the event's name says."""
+    """`test:*`: does what the name of the event says."""
 
     intercepts = frozenset({"rewrite", "hidden"})
 

@@ -12,7 +12,7 @@ Captured = dict[str, Any]
 
 
 class Mismatch(AssertionError):
-    """The server answered otherwise."""
+    """The server answered something else."""
 
 
 def match(pattern: Any, value: Any, captured: Captured, path: str) -> None:

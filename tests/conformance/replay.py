@@ -29,7 +29,7 @@ class Replay:
         self._captured: dict[str, Any] = {}
 
     async def run(self, vector: dict[str, Any]) -> None:
-        """Raises `Mismatch` where the server answers otherwise."""
+        """Raises `Mismatch` if the server answers something else."""
         try:
             for name, client in vector["clients"].items():
                 await self._connect(name, client)

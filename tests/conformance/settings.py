@@ -8,7 +8,7 @@ os.environ.setdefault("DEBUG", "1")
 from beam import settings
 from beam.settings import *  # noqa: F403
 
-# As in production: Phoenix says no more than the reason.
+# As in production: Phoenix sends only the reason.
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
 
@@ -26,8 +26,8 @@ BEAM: dict[str, Any] = settings.BEAM | {  # type: ignore[no-redef]
     "max_frame_bytes": 10_000_000,
     "max_message_bytes": 10_000_000,
     "max_message_depth": 1_000,
-    # Phoenix closes the socket for half an emoji; Beam answers.
+    # Phoenix closes the socket for half an emoji; Beam refuses the message.
     "strict_json": 1,
-    # The vectors fail often, and want no answer to wait.
+    # The vectors fail often, and expect replies at once.
     "failures_before_delay": 0,
 }

@@ -1,4 +1,4 @@
-"""Exchanges that the vectors do not hold, recorded in the specification."""
+"""Exchanges of the specification that are not among the vectors."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ async def join(client: Client, room: str, ref: str = "1", **more: Any) -> None:
 
 
 async def presence_of(bob: Client, room: str) -> dict[str, int]:
-    """What bob believes by all diffs until now: metas by session."""
+    """The presence that bob has after all diffs until now: metas by session."""
     await publisher.published(Event(topic=room_topic(room), name="proof", payload={}))
     seen: dict[str, int] = {}
     while (frame := await bob.get())[3] != "proof":
@@ -136,7 +136,7 @@ async def assert_nothing_is_left(
     logged = [
         record.getMessage()
         for record in caplog.records
-        # Processes of former tests are reaped meanwhile.
+        # Processes of earlier tests are reaped during this one.
         if record.levelno > logging.INFO and record.name != "presence.cluster"
     ]
     assert logged == []
@@ -148,7 +148,7 @@ POINTS: dict[str, Callable[[], tuple[Any, str]]] = {
     "track": lambda: (type(tracker()), "track"),
     "joined": lambda: (RoomChannel, "joined"),
 }
-# Of a member without the right to be present.
+# For a member whose token does not allow presence.
 WATCHING: dict[str, Callable[[], tuple[Any, str]]] = {
     "admit": lambda: (type(tracker()), "admit"),
     "list": lambda: (type(tracker()), "list"),
@@ -214,7 +214,7 @@ async def test_during_a_second_join(
         nonlocal joins
         joins += 1
 
-    # The first is on its way out of presence.
+    # The presence of the first is being removed.
     gate.hold(type(tracker()), "untrack")
     gate._patch.setattr(RoomChannel, "join", count)
     await join(ada, room, "2")
@@ -226,7 +226,7 @@ async def test_during_a_second_join(
     assert joins == 0
 
 
-async def test_while_it_takes_over_its_former_entry(
+async def test_while_it_takes_over_its_earlier_entry(
     room: str,
     running_hub: Hub,
     gate: Gate,
@@ -281,7 +281,7 @@ async def test_during_a_presence_update(
     ada, bob = await connected("ada", "bob")
     await bob.join(room)
     await ada.join(room)
-    # Once it is done nothing waits, so that there is no end to hold.
+    # Nothing waits after it is done, so its end cannot be held.
     gate = Gate(monkeypatch, "before")
     gate.hold(type(tracker()), "update")
 
@@ -315,7 +315,7 @@ async def test_while_a_new_token_is_checked(
     await assert_nothing_is_left(running_hub, bob, room, caplog)
 
 
-async def test_with_a_leave_behind_a_message_under_way(
+async def test_with_a_leave_while_a_message_is_being_published(
     room: str, running_hub: Hub, end: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     ada, bob = await connected("ada", "bob")

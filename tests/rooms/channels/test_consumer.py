@@ -32,12 +32,12 @@ ROOM_TOKEN = "this is a room token; a user token is expected"
 
 
 def join_payload(room_id: str) -> dict[str, str]:
-    """What a good join of a room says."""
+    """The payload of a valid join of a room."""
     return {"room_token": jwt_tokens.mint_room(room_id, 60), "session_id": "1"}
 
 
 def subprotocols(token: str) -> list[str]:
-    """What the client option `authToken` offers."""
+    """The subprotocols that the client option `authToken` offers."""
     text = base64.b64encode(token.encode()).decode().rstrip("=")
     return ["phoenix", f"base64url.bearer.phx.{text}"]
 
@@ -53,14 +53,14 @@ def subprotocols(token: str) -> list[str]:
         {"user_token": "x" * 20_000},
     ],
 )
-async def test_a_token_that_is_not_good_is_refused(query: dict[str, str]) -> None:
+async def test_an_invalid_token_is_refused(query: dict[str, str]) -> None:
     before = metrics.REFUSED.value
 
     assert await Client("ada", **query).is_refused()
     assert metrics.REFUSED.value == before + 1
 
 
-async def test_auth_token_is_taken_in_place_of_user_token() -> None:
+async def test_auth_token_is_accepted_in_place_of_user_token() -> None:
     wire = WebsocketCommunicator(
         application,
         "/socket/websocket?vsn=2.0.0",
@@ -71,7 +71,7 @@ async def test_auth_token_is_taken_in_place_of_user_token() -> None:
     await wire.disconnect()
 
 
-async def test_another_origin_is_refused_where_origins_are_checked(
+async def test_another_origin_is_refused_if_origins_are_checked(
     settings: Settings,
 ) -> None:
     settings.BEAM = settings.BEAM | {"allowed_origins": ()}
@@ -97,11 +97,11 @@ async def test_another_origin_is_refused_where_origins_are_checked(
         "/socket/websocket",
     ],
 )
-async def test_slashes_are_forgiven(path: str) -> None:
+async def test_doubled_and_trailing_slashes_are_accepted(path: str) -> None:
     wire = WebsocketCommunicator(
         application, f"{path}?user_token={jwt_tokens.mint_user('ada', 60)}"
     )
-    # The communicator takes what is behind two slashes for a host.
+    # The communicator reads the text after two slashes as a host.
     wire.scope["path"] = path
 
     assert (await wire.connect())[0]
@@ -109,7 +109,7 @@ async def test_slashes_are_forgiven(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/socket", "/Socket/websocket", "/other/websocket"])
-async def test_there_is_no_socket_elsewhere(path: str) -> None:
+async def test_other_paths_have_no_socket(path: str) -> None:
     wire = WebsocketCommunicator(
         application, f"{path}?user_token={jwt_tokens.mint_user('ada', 60)}"
     )
@@ -139,7 +139,7 @@ def mount(**query: str) -> str:
 EMPTY = {b"content-length": b"0"}
 
 
-async def test_what_will_not_change_is_403_without_a_time_to_try_again() -> None:
+async def test_what_will_not_change_is_403_without_retry_after() -> None:
     assert await refusal(mount(user_token="no")) == (403, EMPTY)
     assert await refusal(mount(vsn="9.0.0")) == (403, EMPTY)
     assert await refusal("/other/websocket") == (404, EMPTY)
@@ -155,7 +155,7 @@ async def test_a_limit_is_429(settings: Settings) -> None:
     assert (status, headers[b"retry-after"]) == (429, b"10")
 
 
-@pytest.mark.parametrize("verifier", ["AwayForAll", "NoRedis", "NoDatabase"])
+@pytest.mark.parametrize("verifier", ["UnavailableForAll", "NoRedis", "NoDatabase"])
 async def test_what_is_unavailable_is_503(settings: Settings, verifier: str) -> None:
     settings.BEAM = settings.BEAM | {"verifier": f"{__name__}.{verifier}"}
     before = metrics.REFUSED.reasons["unavailable"]
@@ -184,7 +184,7 @@ async def test_a_bug_is_500(settings: Settings) -> None:
 
 
 async def plain(method: str, query: bytes) -> tuple[int, bytes]:
-    """The WebSocket path asked without an upgrade."""
+    """A request of the WebSocket path without an upgrade."""
     scope = {
         "type": "http",
         "method": method,
@@ -211,7 +211,7 @@ async def test_without_an_upgrade_the_checks_come_first() -> None:
 
 
 @pytest.mark.parametrize("text", [" ", "no json", "{}", "[1,2,3]", '["a","b","c","d"]'])
-async def test_a_bad_frame_ends_this_socket_alone(text: str) -> None:
+async def test_a_bad_frame_closes_only_its_own_socket(text: str) -> None:
     bad, other = await connected("ada", "bob")
     await bad.join("bad-frame")
     await other.join("bad-frame")
@@ -223,7 +223,7 @@ async def test_a_bad_frame_ends_this_socket_alone(text: str) -> None:
     assert (await other.ask("phoenix", "heartbeat", {}))["status"] == "ok"
 
 
-async def test_a_large_message_is_refused_and_the_socket_lives() -> None:
+async def test_a_large_message_is_refused_and_the_socket_stays_open() -> None:
     ada, bob = await connected("ada", "bob")
     await ada.join("large")
     await bob.join("large")
@@ -238,7 +238,7 @@ async def test_a_large_message_is_refused_and_the_socket_lives() -> None:
 
 
 @pytest.mark.parametrize("depth", [65, 500, 5_000])
-async def test_a_deep_message_is_refused_and_the_socket_lives(depth: int) -> None:
+async def test_a_deep_message_is_refused_and_the_socket_stays_open(depth: int) -> None:
     [ada] = await connected("ada")
     await ada.join("deep")
     payload = "[" * (depth - 1) + "]" * (depth - 1)
@@ -295,7 +295,7 @@ def envelopes(vsn: str, event: str, payload: str, topic: str = "room:odd") -> st
         ("room:nowhere", "new_msg", '{"x":%s}'),
     ],
 )
-async def test_a_value_that_is_not_json_is_refused_and_the_socket_lives(
+async def test_a_value_that_is_not_json_is_refused_and_the_socket_stays_open(
     vsn: str, value: str, topic: str, event: str, payload: str
 ) -> None:
     token = jwt_tokens.mint_user("ada", 60)
@@ -315,7 +315,7 @@ async def test_a_value_that_is_not_json_is_refused_and_the_socket_lives(
     assert (await ada.answer("8"))["status"] == "ok"
 
 
-async def test_nobody_hears_of_a_message_that_is_not_json() -> None:
+async def test_a_message_that_is_not_json_is_not_delivered() -> None:
     ada, bob = await connected("ada", "bob")
     await ada.join("odd")
     await bob.join("odd")
@@ -404,7 +404,9 @@ async def test_a_silent_client_is_closed_with_1002() -> None:
     assert (message["type"], message["code"]) == ("websocket.close", 1002)
 
 
-async def test_a_draining_server_takes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_draining_server_refuses_connections_and_joins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     [ada] = await connected("ada")
     connections().drain()
 
@@ -434,7 +436,7 @@ async def test_the_101st_topic_is_refused_until_one_is_left() -> None:
         ({"user_token": "no"}, {}, "token"),
         ({"vsn": "9.0.0"}, {}, "vsn"),
         ({"%ff": ""}, {}, "malformed"),
-        ({}, {"verifier": f"{__name__}.AwayForAll"}, "unavailable"),
+        ({}, {"verifier": f"{__name__}.UnavailableForAll"}, "unavailable"),
         ({}, {"verifier": f"{__name__}.Broken"}, "failed"),
         ({}, {"max_user_connections": 1}, "limit"),
     ],
@@ -455,7 +457,7 @@ async def test_a_refusal_is_counted_by_its_reason(
     assert metrics.REFUSED.reasons == before | {reason: before[reason] + 1}
 
 
-async def test_a_channel_that_raises_at_the_end_costs_the_others_nothing(
+async def test_a_channel_that_raises_at_its_end_does_not_affect_others(
     running_hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def terminate(channel: RoomChannel) -> None:
@@ -479,7 +481,7 @@ async def test_a_channel_that_raises_at_the_end_costs_the_others_nothing(
     assert told[-1].startswith("Connection of ada ended")
 
 
-async def test_every_end_gives_back_what_the_connection_held(running_hub: Hub) -> None:
+async def test_every_end_releases_what_the_connection_held(running_hub: Hub) -> None:
     before = len(connections())
     [ada] = await connected("ada")
     await ada.join("held")
@@ -499,43 +501,45 @@ async def test_a_join_of_an_unknown_topic_is_unmatched() -> None:
     assert reply["response"] == {"reason": "unmatched topic"}
 
 
-class AwayVerifier(jwt_tokens.JwtVerifier):
-    """A backend that answers for users and is away for rooms."""
+class UnavailableForRooms(jwt_tokens.JwtVerifier):
+    """A backend that answers for users and is unavailable for rooms."""
 
     async def room(self, token: str) -> grants.RoomGrant:
         raise grants.BackendUnavailable
 
 
-class Broken(AwayVerifier):
+class Broken(UnavailableForRooms):
     """A verifier with a bug."""
 
     async def user(self, token: str) -> grants.Identity:
         raise RuntimeError("a bug")
 
 
-class NoRedis(AwayVerifier):
+class NoRedis(UnavailableForRooms):
     """A verifier that needs Redis, which is unavailable."""
 
     async def user(self, token: str) -> grants.Identity:
         raise redis.Unavailable
 
 
-class NoDatabase(AwayVerifier):
+class NoDatabase(UnavailableForRooms):
     """A verifier that needs the database, which is unavailable."""
 
     async def user(self, token: str) -> grants.Identity:
         raise OperationalError("unavailable")
 
 
-class AwayForAll(AwayVerifier):
-    """A backend that is away."""
+class UnavailableForAll(UnavailableForRooms):
+    """A backend that is unavailable."""
 
     async def user(self, token: str) -> grants.Identity:
         raise grants.BackendUnavailable
 
 
-async def test_a_backend_that_is_away_is_told_apart(settings: Settings) -> None:
-    settings.BEAM = settings.BEAM | {"verifier": f"{__name__}.AwayVerifier"}
+async def test_an_unavailable_backend_is_not_an_unauthorized_client(
+    settings: Settings,
+) -> None:
+    settings.BEAM = settings.BEAM | {"verifier": f"{__name__}.UnavailableForRooms"}
     [ada] = await connected("ada")
 
     reply = await ada.try_join("away")
@@ -543,13 +547,15 @@ async def test_a_backend_that_is_away_is_told_apart(settings: Settings) -> None:
     assert reply["response"] == {"reason": "unavailable"}
 
 
-async def test_nobody_connects_while_the_backend_is_away(settings: Settings) -> None:
-    settings.BEAM = settings.BEAM | {"verifier": f"{__name__}.AwayForAll"}
+async def test_connections_are_refused_while_the_backend_is_unavailable(
+    settings: Settings,
+) -> None:
+    settings.BEAM = settings.BEAM | {"verifier": f"{__name__}.UnavailableForAll"}
 
     assert await Client("ada").is_refused()
 
 
-async def test_why_connects_are_refused_is_logged(
+async def test_the_log_says_why_a_connect_is_refused(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "rooms.monitoring.client_log")
@@ -567,7 +573,7 @@ async def test_why_connects_are_refused_is_logged(
     ]
 
 
-async def test_connects_that_are_refused_do_not_flood_the_log(
+async def test_refused_connects_do_not_flood_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "rooms.monitoring.client_log")
@@ -581,7 +587,7 @@ async def test_connects_that_are_refused_do_not_flood_the_log(
 
 
 def bad_tokens() -> dict[str, str]:
-    """Room tokens that are refused in `lobby`, by why."""
+    """Room tokens that are refused in `lobby`, by the reason."""
     foreign = jwt.encode({"room_id": "lobby", "exp": 2e9}, "x" * 32, "HS256")
     return {
         "the token is for room 'other', not for 'lobby'": jwt_tokens.mint_room(
@@ -597,7 +603,7 @@ def bad_tokens() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("debug", [True, False])
-async def test_why_joins_are_refused_is_logged_and_said_to_developers(
+async def test_the_log_and_developers_get_why_a_join_is_refused(
     caplog: pytest.LogCaptureFixture,
     settings: Settings,
     debug: bool,
@@ -619,7 +625,7 @@ async def test_why_joins_are_refused_is_logged_and_said_to_developers(
 
 
 @pytest.mark.parametrize("debug", [True, False])
-async def test_why_a_new_token_is_refused_is_logged_and_said_to_developers(
+async def test_the_log_and_developers_get_why_a_new_token_is_refused(
     caplog: pytest.LogCaptureFixture,
     settings: Settings,
     debug: bool,
@@ -666,7 +672,7 @@ LONG = "x" * 600
     ],
     ids=["join_ref", "ref", "list", "object", "topic"],
 )
-async def test_what_a_channel_would_keep_of_its_join_is_bounded(
+async def test_a_join_with_a_long_topic_or_ref_is_refused(
     settings: Settings, join_ref: Any, ref: Any, topic: str
 ) -> None:
     channels = {"own:*": "rooms.channels.channel.Channel"}

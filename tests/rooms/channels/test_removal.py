@@ -1,4 +1,4 @@
-"""Nothing that a member queues or runs delays its removal."""
+"""No message or handler of a member delays its removal."""
 
 from __future__ import annotations
 
@@ -75,19 +75,19 @@ async def is_joining(client: Client, room: str) -> None:
 
 
 async def sessions(room: str) -> list[str]:
-    """Who is present."""
+    """The sessions that are present."""
     return list((await tracker().list(room_topic(room))).state)
 
 
 async def until_present(room: str, count: int) -> None:
-    """Wait until so many are present."""
+    """Wait until this many are present."""
     async with asyncio.timeout(5):
         while len(await sessions(room)) != count:  # noqa: ASYNC110 - others change it
             await asyncio.sleep(0.01)
 
 
 async def is_out(client: Client, room: str) -> None:
-    """The client was removed: it is out of presence, and hears nothing any more."""
+    """The client was removed: it is not present, and receives nothing more."""
     assert await client.event("beam_removed") == {"reason": "removed"}
     assert await client.event("phx_close") == {}
     await background_tasks().finish()
@@ -95,7 +95,7 @@ async def is_out(client: Client, room: str) -> None:
     assert hub().size(room_topic(room)) == 0
 
 
-async def test_bad_tokens_that_wait_for_an_answer_delay_no_removal(room: str) -> None:
+async def test_delayed_replies_to_bad_tokens_do_not_delay_a_removal(room: str) -> None:
     [ada] = await connected("ada")
     await ada.join(room)
     for n in range(300):
@@ -109,7 +109,7 @@ async def test_bad_tokens_that_wait_for_an_answer_delay_no_removal(room: str) ->
 
 
 @pytest.mark.usefixtures("slow")
-async def test_a_handler_that_hangs_delays_no_removal(room: str) -> None:
+async def test_a_handler_that_hangs_does_not_delay_a_removal(room: str) -> None:
     [ada] = await connected("ada")
     await ada.join(room)
     for event in ("hang", "new_msg", "phx_leave"):
@@ -120,7 +120,7 @@ async def test_a_handler_that_hangs_delays_no_removal(room: str) -> None:
     await is_out(ada, room)
 
 
-async def test_a_presence_update_that_waits_delays_no_removal(
+async def test_a_waiting_presence_update_does_not_delay_a_removal(
     room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [ada] = await connected("ada")
@@ -168,7 +168,7 @@ async def test_a_user_that_is_disconnected_during_a_join_leaves_presence(
     assert hub().size(room_topic(room)) == 0
 
 
-async def test_answers_to_bad_tokens_are_overtaken_by_other_answers(room: str) -> None:
+async def test_other_replies_overtake_replies_to_bad_tokens(room: str) -> None:
     [ada] = await connected("ada")
     await ada.join(room)
     for n in range(4):
@@ -182,7 +182,7 @@ async def test_answers_to_bad_tokens_are_overtaken_by_other_answers(room: str) -
     assert answers == ["bad-0", "good", "bad-1", "bad-2", "bad-3"]
 
 
-async def test_few_answers_to_bad_tokens_wait_at_a_time(room: str) -> None:
+async def test_few_replies_to_bad_tokens_are_delayed_at_a_time(room: str) -> None:
     [ada] = await connected("ada")
     await ada.join(room)
     for n in range(MOST_DELAYED + 3):
@@ -244,7 +244,7 @@ async def test_a_user_that_is_disconnected_gets_no_grace_period(room: str) -> No
 
 
 @pytest.mark.parametrize("end", ["refused", "lost"])
-async def test_a_join_that_fails_late_leaves_no_change_of_presence_untold(
+async def test_a_join_that_fails_late_publishes_all_its_presence_changes(
     room: str, slow: None, end: str
 ) -> None:
     ada, bob = await connected("ada", "bob")
@@ -262,6 +262,6 @@ async def test_a_join_that_fails_late_leaves_no_change_of_presence_untold(
         await ada.close()
     await until_present(room, 1)
 
-    # What is missing costs all members a fresh state.
+    # A missing change would send a new state to all members.
     version = (await tracker().list(topic)).version
     await until(lambda: hub().presence_versions().get(topic, version) == version)

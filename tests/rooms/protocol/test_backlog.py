@@ -1,4 +1,4 @@
-"""How far a client may fall behind, as arithmetic."""
+"""How many bytes may wait for a client."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def behind(waiting: int = LIMIT + 1) -> Backlog:
 
 
 @given(sizes)
-def test_all_that_one_turn_produces_is_taken(turn: list[int]) -> None:
+def test_everything_that_one_turn_produces_is_accepted(turn: list[int]) -> None:
     backlog, waiting = behind(), LIMIT + 1
 
     for size in turn:
@@ -29,7 +29,7 @@ def test_all_that_one_turn_produces_is_taken(turn: list[int]) -> None:
 
 
 @given(st.integers(LIMIT + 1, 50 * LIMIT), sizes)
-def test_a_client_that_reads_everything_between_turns_is_never_cut(
+def test_a_client_that_reads_everything_between_turns_is_never_closed(
     state: int, turn: list[int]
 ) -> None:
     backlog = behind(state)
@@ -59,7 +59,7 @@ def test_what_waits_is_bounded_by_the_ceiling_and_one_turn(
     assert waiting <= CEILING * LIMIT + 2 * largest
 
 
-def test_a_large_state_leaves_room_for_what_comes_behind_it() -> None:
+def test_a_large_state_leaves_room_for_later_events() -> None:
     state = 50 * LIMIT
     backlog = behind(state)
 
@@ -89,7 +89,7 @@ def test_a_turn_begins_with_its_first_write() -> None:
     assert seen == [True, False, True]
 
 
-def test_a_sixteenth_of_the_limit_a_period_is_enough() -> None:
+def test_reading_a_sixteenth_of_the_limit_per_period_is_enough() -> None:
     enough = LIMIT // PROGRESS
     backlog = behind(2 * LIMIT)
 
@@ -97,7 +97,7 @@ def test_a_sixteenth_of_the_limit_a_period_is_enough() -> None:
     assert not backlog.end_period(2 * LIMIT - 2 * enough + 1)
 
 
-def test_what_was_added_meanwhile_does_not_hide_what_was_read() -> None:
+def test_bytes_added_in_a_period_do_not_hide_what_was_read() -> None:
     backlog = behind(2 * LIMIT)
 
     assert backlog.takes(2 * LIMIT, LIMIT)

@@ -87,7 +87,7 @@ def test_a_join_that_no_pattern_matches_is_unmatched() -> None:
 
 
 @pytest.mark.parametrize("topic", [None, 5, True, ["t"], {"t": 1}])
-def test_a_topic_that_is_no_text_is_unmatched_and_can_be_left(topic: Any) -> None:
+def test_a_topic_that_is_not_text_is_unmatched_and_can_be_left(topic: Any) -> None:
     join, push, leave = (
         Frame("1", "1", topic, event, {}) for event in ("phx_join", "x", "phx_leave")
     )
@@ -97,7 +97,7 @@ def test_a_topic_that_is_no_text_is_unmatched_and_can_be_left(topic: Any) -> Non
     assert joined().receive_frame(leave) == Send((ok(leave, "1"),))
 
 
-def test_the_maximum_of_channels_is_kept() -> None:
+def test_the_number_of_channels_is_limited() -> None:
     connection = joined("a", "b", max_channels=2)
     more = Frame("9", "9", "c", "phx_join", {})
     again = Frame("9", "9", "b", "phx_join", {})
@@ -166,7 +166,7 @@ def test_a_second_join_that_is_refused_closes_the_first_too() -> None:
         ([1], [1], True),
     ],
 )
-def test_a_message_is_taken_if_its_join_ref_is_null_or_equal(
+def test_a_message_is_accepted_if_its_join_ref_is_null_or_equal(
     known: Any,
     sent: Any,
     fits: bool,
@@ -188,7 +188,7 @@ def test_a_message_to_a_topic_not_joined_is_unmatched(event: Any) -> None:
 
 @pytest.mark.parametrize("topic", ["t", "nope", "phoenix"])
 @pytest.mark.parametrize("join_ref", ["1", None])
-def test_leaving_what_is_not_joined_is_ok(topic: str, join_ref: Any) -> None:
+def test_leaving_a_topic_that_is_not_joined_is_ok(topic: str, join_ref: Any) -> None:
     frame = Frame(join_ref, "2", topic, "phx_leave", {})
 
     assert joined().receive_frame(frame) == Send((ok(frame, join_ref),))
@@ -209,14 +209,12 @@ def test_the_ends_of_a_channel_carry_the_join_ref_twice(join_ref: Any) -> None:
 @pytest.mark.parametrize(
     ("join_ref", "own"), [("7", "7"), ("", ""), (0, 0), (None, "2")]
 )
-def test_a_channel_speaks_with_the_join_ref_or_else_the_ref(
-    join_ref: Any, own: Any
-) -> None:
+def test_a_channel_sends_the_join_ref_or_else_the_ref(join_ref: Any, own: Any) -> None:
     assert channel_join_ref(Frame(join_ref, "2", "t", "phx_join", {})) == own
 
 
 @pytest.mark.parametrize("vsn", Vsn)
-def test_a_message_is_decoded_and_does_what_its_frame_asks_for(vsn: Vsn) -> None:
+def test_a_message_is_decoded_and_gives_the_step_of_its_frame(vsn: Vsn) -> None:
     push = Frame("1", "2", "t", "x", {"a": 1})
     data = text(push) if vsn is Vsn.V2 else json.dumps(push._asdict())
     connection = joined("t", vsn=vsn)

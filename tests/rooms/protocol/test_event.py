@@ -1,4 +1,4 @@
-"""An event on its way: packed once, derived for V1."""
+"""Events: packed once, derived for V1."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def arrive(**fields: Any) -> Delivery:
 
 
 @given(TEXT, TEXT, JSON)
-def test_v1_is_what_the_serializer_would_have_said(
+def test_the_v1_form_is_what_the_serializer_writes(
     topic: str, name: str, payload: Any
 ) -> None:
     delivery = arrive(topic=topic, name=name, payload=payload)
@@ -51,7 +51,7 @@ def test_prepared_forms_are_the_encoded_ones() -> None:
     assert delivery.prepared_v1 == prepared(delivery.v1, False)
 
 
-def test_all_fields_survive_the_way() -> None:
+def test_all_fields_are_unpacked_as_they_were() -> None:
     delivery = arrive(skip="s", to=("a", "b"), version=5, receipt="r")
 
     assert (delivery.skip, delivery.to) == ("s", frozenset("ab"))
@@ -66,7 +66,7 @@ def test_fields_that_are_not_set_take_no_room() -> None:
     assert arrive(to=()).to == frozenset()
 
 
-def test_what_cannot_be_encoded_is_refused_at_the_publisher() -> None:
+def test_an_event_that_cannot_be_encoded_is_refused_at_the_publisher() -> None:
     with pytest.raises(ValueError, match="255 bytes"):
         Event(topic="x" * 256, name="e", payload=b"").pack()
 
@@ -94,7 +94,7 @@ def merged(*parts: Diff) -> Delivery:
         (9, None),
     ],
 )
-def test_a_merged_diff_tells_what_is_not_known_yet(
+def test_a_merged_diff_reports_what_is_not_known_yet(
     known: int, refs: list[str] | None
 ) -> None:
     delivery = merged(part(5, "a"), part(7, "b"), part(9, "c"))
@@ -109,27 +109,27 @@ def test_a_merged_diff_tells_what_is_not_known_yet(
         assert [meta["phx_ref"] for meta in metas] == refs
 
 
-def test_a_leave_whose_join_is_known_is_told() -> None:
+def test_a_leave_whose_join_is_known_is_reported() -> None:
     rest = merged(part(5, "a"), part(6, "a", left=True), part(7, "b")).after(5)
 
     assert rest is not None
     assert list(json.loads(rest.payload)["leaves"]) == ["k"]
 
 
-def test_a_diff_whose_rest_cancels_out_is_not_told() -> None:
+def test_a_diff_whose_rest_cancels_out_is_not_reported() -> None:
     delivery = merged(part(5, "a"), part(6, "b"), part(7, "b", left=True))
 
     assert delivery.after(5) is None
 
 
-def test_a_single_diff_is_told_or_not() -> None:
+def test_a_single_diff_is_reported_or_not() -> None:
     delivery = arrive(version=5)
 
     assert delivery.after(4) is delivery
     assert delivery.after(5) is None
 
 
-def test_who_knows_a_part_of_what_cancels_out_is_told_the_rest() -> None:
+def test_a_member_that_knows_a_part_of_what_cancels_out_gets_the_rest() -> None:
     delivery = merged(part(5, "a"), part(6, "a", left=True))
 
     assert delivery.versions() == [5, 6]
@@ -141,7 +141,7 @@ def test_who_knows_a_part_of_what_cancels_out_is_told_the_rest() -> None:
 
 
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=8), st.data())
-def test_whatever_a_member_knows_it_ends_with_the_last_state(
+def test_a_member_ends_with_the_last_state_from_any_state_before(
     refs: list[str], data: st.DataObject
 ) -> None:
     here: set[str] = set()

@@ -30,7 +30,7 @@ def test_a_failure_that_comes_late_begins_a_streak() -> None:
     assert streak.count == 1
 
 
-def test_nothing_waits_where_no_failures_are_free() -> None:
+def test_no_reply_waits_if_the_setting_is_0() -> None:
     streak = Streak()
     for _ in range(100):
         streak.note(0.0)
@@ -38,7 +38,7 @@ def test_nothing_waits_where_no_failures_are_free() -> None:
     assert streak.delay(0, now=0.0) == 0
 
 
-def test_streaks_are_apart_and_the_oldest_is_forgotten_first() -> None:
+def test_each_client_has_its_streak_and_the_oldest_is_forgotten_first() -> None:
     streaks = Streaks(most=2)
     for now, key in enumerate(("ada", "ada", "bob", "ada", "eve")):
         streaks.note(key, float(now))

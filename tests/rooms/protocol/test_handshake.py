@@ -69,7 +69,7 @@ def test_other_versions_are_refused(vsn: str) -> None:
 
 
 @pytest.mark.parametrize("vsn", [["2.0.0"], {"a": "2.0.0"}, None])
-def test_a_version_that_is_no_text_is_refused(vsn: Any) -> None:
+def test_a_version_that_is_not_text_is_refused(vsn: Any) -> None:
     with pytest.raises(Refused):
         choose_vsn({"vsn": vsn})
 
@@ -98,13 +98,13 @@ def test_a_token_is_taken_out_of_the_subprotocols(
 
 
 @pytest.mark.parametrize("text", ["!", "a", "YQ YQ", "é", "YQ==YQ"])
-def test_a_token_that_is_no_base64_is_refused(text: str) -> None:
+def test_a_token_that_is_not_base64_is_refused(text: str) -> None:
     with pytest.raises(Refused):
         extract_token(["phoenix", P + text])
 
 
 @given(st.text(st.characters(max_codepoint=255)))
-def test_what_btoa_encodes_comes_back(token: str) -> None:
+def test_a_token_that_btoa_encoded_is_decoded(token: str) -> None:
     text = base64.b64encode(token.encode("latin-1")).decode().rstrip("=")
 
     assert extract_token([P + text])[0] == token
@@ -114,7 +114,7 @@ def test_what_btoa_encodes_comes_back(token: str) -> None:
     ("offered", "chosen"),
     [([], None), (["phoenix"], "phoenix"), (["x", "phoenix"], "phoenix")],
 )
-def test_phoenix_is_chosen_where_it_is_offered(
+def test_phoenix_is_chosen_if_it_is_offered(
     offered: list[str], chosen: str | None
 ) -> None:
     assert choose_subprotocol(offered) == chosen
@@ -142,7 +142,7 @@ def test_no_request_raises_anything_but_refused(
         assert handshake.vsn in Vsn
 
 
-def test_all_of_it_together() -> None:
+def test_a_complete_connect_request_is_read() -> None:
     handshake = negotiate(
         b"x=1&vsn=2.0.0", ["phoenix", P + "YQ"], "http://h.test", "h.test", ()
     )

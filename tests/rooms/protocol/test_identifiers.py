@@ -1,4 +1,4 @@
-"""How members are named: lists of recipients become labels."""
+"""Names of rooms and members: ids become topics, lists of recipients labels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rooms.protocol.identifiers import labels
+from rooms.protocol.identifiers import labels, room_topic
 
 
 def test_each_recipient_is_named_once_in_order() -> None:
@@ -40,7 +40,7 @@ def test_more_recipients_than_allowed_are_refused() -> None:
         None,
     ],
 )
-def test_an_entry_that_names_nobody_is_refused(entry: Any) -> None:
+def test_an_entry_without_a_recipient_is_refused(entry: Any) -> None:
     with pytest.raises(ValueError, match="an entry must have session"):
         labels([{"user_id": "a"}, entry], 10)
 
@@ -49,3 +49,13 @@ def test_an_entry_that_names_nobody_is_refused(entry: Any) -> None:
 def test_only_a_list_names_recipients(entries: Any) -> None:
     with pytest.raises(ValueError, match="a list of"):
         labels(entries, 10)
+
+
+def test_a_room_topic_has_the_rooms_id() -> None:
+    assert room_topic("a:b") == "room:a:b"
+
+
+@pytest.mark.parametrize("room_id", [None, True, b"x", ["a"]])
+def test_a_room_id_is_text_or_a_whole_number(room_id: object) -> None:
+    with pytest.raises(ValueError, match="text or a whole number"):
+        room_topic(room_id)

@@ -1,4 +1,4 @@
-"""What messages call the types of JSON."""
+"""The names of JSON types in messages."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ MOST = 400
 
 
 def metas(count: int, size: int = 50, keys: int = 1_000) -> State:
-    """A state of so many metas, which have a payload of `size` characters."""
+    """A state of `count` metas, each with `size` characters."""
     return state_of(
         (f"user{n % keys}:1", {"phx_ref": f"r{n}", "x": "y" * size})
         for n in range(count)
@@ -33,7 +33,7 @@ states = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 500)), max_size=40
 
 
 def merged(parts: list[RawJson]) -> State:
-    """What phoenix.js makes of the parts."""
+    """The state that phoenix.js merges from the parts."""
     first, *others = parts
     state: State = orjson.loads(bytes(first))
     for part in others:
@@ -119,7 +119,7 @@ def test_one_change_that_does_not_fit_is_split_and_counts_once() -> None:
 
 
 def joins_in(event: Delivery) -> State:
-    """Who joins by a diff."""
+    """The sessions that join by a diff."""
     joins: State = orjson.loads(event.payload)["joins"]
     return joins
 

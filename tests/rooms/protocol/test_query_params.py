@@ -38,6 +38,6 @@ def test_params_are_read_as_plug_reads_them(
 @pytest.mark.parametrize(
     "query", [b"a=%ff", b"%ff=1", b"&".join([b"a=1"] * 201), b"a" + b"[b]" * 9 + b"=1"]
 )
-def test_params_that_are_hostile_are_refused(query: bytes) -> None:
+def test_hostile_params_are_refused(query: bytes) -> None:
     with pytest.raises(InvalidParams):
         parse_params(query)

@@ -1,4 +1,4 @@
-"""Rates: a burst is free, the rest is paid off by waiting."""
+"""Rate limits: a burst is free, the rest has to wait."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rooms.protocol.rate_limit import RateLimit
 
 
-def test_a_burst_is_free_and_what_is_above_waits() -> None:
+def test_a_burst_is_free_and_what_exceeds_it_waits() -> None:
     rate_limit = RateLimit(rate=10, burst=5)
 
     waits = [rate_limit.spend(1, now=100.0) for _ in range(7)]
@@ -30,7 +30,7 @@ Pauses = st.floats(0, 3)
 
 
 @given(st.floats(1, 100), st.floats(1, 100), st.lists(st.tuples(Units, Pauses)))
-def test_who_waits_as_told_never_exceeds_rate_and_burst(
+def test_a_caller_that_waits_never_exceeds_rate_and_burst(
     rate: float, burst: float, sent: list[tuple[float, float]]
 ) -> None:
     rate_limit, now, spent = RateLimit(rate, burst), 0.0, 0.0
@@ -43,7 +43,7 @@ def test_who_waits_as_told_never_exceeds_rate_and_burst(
 @given(
     st.lists(st.tuples(st.floats(0.0, 5.0), st.integers(1, 5)), min_size=1, max_size=60)
 )
-def test_never_more_is_let_in_than_burst_and_rate_allow(
+def test_never_more_is_accepted_than_burst_and_rate_allow(
     asked: list[tuple[float, int]],
 ) -> None:
     rate_limit, now, let_in = RateLimit(rate=10.0, burst=20.0), 0.0, 0.0
@@ -54,7 +54,7 @@ def test_never_more_is_let_in_than_burst_and_rate_allow(
         assert let_in <= 20 + 10 * now + 1e-6
 
 
-def test_what_was_refused_may_come_after_the_wait_it_was_told() -> None:
+def test_refused_units_are_accepted_after_the_returned_wait() -> None:
     rate_limit = RateLimit(rate=10.0, burst=1.0)
     assert rate_limit.try_spend(1, 0.0) == 0.0
     wait = rate_limit.try_spend(1, 0.0)

@@ -1,4 +1,4 @@
-"""Ordinary client frames: read whole, and nothing else."""
+"""Ordinary frames of clients are read; others are left to the library."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_what_is_cut_off_is_left(sent: list[str | bytes], draw: st.DataObject) -
     assert found == sent[: len(found)]
     assert at == sum(map(len, frames[: len(found)])) <= cut
     assert cut < at + len(frames[len(found)])
-    # Left to the library, it would have to read all of the next chunk too.
+    # The library would have to read all of the next chunk too.
     assert begun == (cut > at)
 
 
@@ -79,7 +79,7 @@ def test_what_is_cut_off_is_left(sent: list[str | bytes], draw: st.DataObject) -
         "over the limit",
     ],
 )
-def test_the_extraordinary_is_left_to_the_library(frame: bytes) -> None:
+def test_other_frames_are_left_to_the_library(frame: bytes) -> None:
     before = masked("first")
 
     data = before + frame + masked("last")
@@ -87,7 +87,7 @@ def test_the_extraordinary_is_left_to_the_library(frame: bytes) -> None:
     assert read(data, 100, MOST) == (["first"], len(before), False)
 
 
-def test_no_more_are_read_than_asked_for() -> None:
+def test_no_more_messages_are_read_than_requested() -> None:
     frames = [masked(str(number)) for number in range(5)]
 
     got = read(b"".join(frames), LIMIT, 2)

@@ -1,4 +1,4 @@
-"""What a channel's own replies are on the wire, and what cannot be one."""
+"""The replies of a channel on the wire, and responses that cannot be encoded."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VALUES: dict[str, Any] = {
 
 
 class Odd(Channel):
-    """Answers a join with what its payload names, and a message with None or not."""
+    """Answers a join with the response that its payload names."""
 
     async def join(self, payload: Any) -> Any:
         await self.subscribe()
@@ -67,7 +67,7 @@ async def old_client() -> Client:
     [(None, {}), ("null", None), ("list", [1, None]), ("zero", 0), ("false", False)],
 )
 @pytest.mark.parametrize("vsn", ["1.0.0", "2.0.0"])
-async def test_not_given_and_null_differ(
+async def test_no_response_and_null_differ(
     status: str, given: str | None, response: Any, vsn: str
 ) -> None:
     ada = await Client(
@@ -118,7 +118,7 @@ async def test_a_join_may_be_answered_with_bytes() -> None:
 
 
 @pytest.mark.parametrize("answer", ["none of json", "set", "half"])
-async def test_an_answer_that_cannot_be_written_is_a_join_that_crashed(
+async def test_a_join_crashes_if_its_response_cannot_be_encoded(
     answer: str, running_hub: Hub
 ) -> None:
     [ada] = await connected("ada")
@@ -133,7 +133,7 @@ async def test_an_answer_that_cannot_be_written_is_a_join_that_crashed(
     assert again == {"status": "ok", "response": {}}
 
 
-async def test_a_join_answered_with_bytes_crashes_on_v1_alone() -> None:
+async def test_a_join_answered_with_bytes_crashes_only_with_v1() -> None:
     ada = await old_client()
 
     await ada.send_as("1.0.0", "1", "1", "odd:1", "phx_join", {"answer": "bytes"})
@@ -145,7 +145,7 @@ async def test_a_join_answered_with_bytes_crashes_on_v1_alone() -> None:
 
 
 @pytest.mark.parametrize("given", ["none of json", "set", "half"])
-async def test_a_reply_that_cannot_be_written_crashes_its_channel_alone(
+async def test_a_reply_that_cannot_be_encoded_crashes_only_its_channel(
     given: str,
 ) -> None:
     [ada] = await connected("ada")

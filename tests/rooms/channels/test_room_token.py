@@ -1,4 +1,4 @@
-"""Room tokens that run out on a live socket, and bad ones sent again and again."""
+"""Room tokens that expire on an open socket, and bad ones sent repeatedly."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("running_hub")
 
 @pytest.fixture(autouse=True)
 def exact(settings: Settings) -> None:
-    """No leeway, and a grace of a blink."""
+    """No leeway, and a very short grace period."""
     settings.BEAM = settings.BEAM | {"token_leeway": 0.0, "token_grace": 0.1}
 
 
@@ -37,7 +37,7 @@ async def member(seconds: float, **payload: object) -> Client:
     return ada
 
 
-async def test_a_member_is_told_and_removed_after_the_grace() -> None:
+async def test_a_member_is_notified_and_removed_after_the_grace_period() -> None:
     expired = metrics.TOKENS_EXPIRED.value
     ada = await member(1.5)
 
@@ -52,7 +52,7 @@ async def test_a_member_is_told_and_removed_after_the_grace() -> None:
     assert unmatched["response"]["reason"] == "unmatched topic"
 
 
-async def test_a_new_token_in_time_keeps_the_member_in() -> None:
+async def test_a_member_with_a_new_token_in_time_stays() -> None:
     ada = await member(1.5)
     await ada.wire.receive_from(timeout=5)
     fresh = jwt_tokens.mint_room("r", 60, can=["push"])
@@ -71,7 +71,7 @@ async def test_a_new_token_in_time_keeps_the_member_in() -> None:
     "bad",
     [None, "x.y.z", jwt_tokens.mint_room("other", 60), jwt_tokens.mint_user("ada", 60)],
 )
-async def test_a_new_token_that_is_not_good_changes_nothing(bad: object) -> None:
+async def test_an_invalid_new_token_changes_nothing(bad: object) -> None:
     ada = await member(60)
 
     refused = await ada.ask("room:r", "access_token", {"access_token": bad})
@@ -106,7 +106,7 @@ async def test_bad_tokens_are_answered_later_and_later() -> None:
     assert time.monotonic() - began < 0.1
 
 
-async def test_bad_new_tokens_are_answered_later_and_later_too() -> None:
+async def test_bad_new_tokens_are_answered_later_and_later() -> None:
     ada = await member(60)
     took = []
     for _ in range(4):
@@ -117,7 +117,7 @@ async def test_bad_new_tokens_are_answered_later_and_later_too() -> None:
     assert took[0] < 0.1 <= took[1] < took[2] < took[3]
 
 
-async def test_a_new_token_without_presence_takes_the_member_out_of_it() -> None:
+async def test_a_new_token_without_presence_removes_the_members_presence() -> None:
     ada = await member(60)
     [bob] = await connected("bob")
     assert set(await bob.join("r")) == {"ada:1"}
@@ -129,7 +129,7 @@ async def test_a_new_token_without_presence_takes_the_member_out_of_it() -> None
     assert set((await bob.event("presence_diff"))["leaves"]) == {"ada:1"}
 
 
-async def test_who_is_removed_while_joining_is_told_once(
+async def test_a_member_that_is_removed_while_joining_is_notified_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     track = RoomPresence.track
@@ -147,12 +147,12 @@ async def test_who_is_removed_while_joining_is_told_once(
     assert reply["status"] == "ok"
     assert await ada.event("beam_removed") == {"reason": "rude"}
     assert await ada.event("phx_close") == {}
-    # Its timer would have told of the token's end.
+    # Its timer would have reported the end of the token.
     await asyncio.sleep(max(0.0, 2.2 - time.time() % 1))
     assert await ada.is_silent()
 
 
-async def test_one_connection_remembers_few_of_the_rooms_it_left() -> None:
+async def test_a_connection_keeps_the_presence_of_few_rooms_that_it_left() -> None:
     [ada] = await connected("ada")
     for n in range(MOST_DEPARTED + 5):
         await ada.join(f"r{n}")

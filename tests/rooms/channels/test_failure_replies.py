@@ -1,4 +1,4 @@
-"""Clients that fail again and again, each time soon: they wait, nobody else does."""
+"""Clients that fail repeatedly, each time soon: they wait, and others do not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REAL = time.monotonic
 
 
 class Crashing(Channel):
-    """Joins well, and raises at the first message."""
+    """Accepts joins, and raises at the first message."""
 
     async def join(self, payload: Any) -> Any:
         await self.subscribe()
@@ -40,7 +40,7 @@ def few(running_hub: Hub, settings: Settings) -> None:
 
 
 def delayed(kind: str) -> int:
-    """How many handshakes or answers of a kind have waited."""
+    """How many handshakes or replies of a kind were delayed."""
     return metrics.DELAYED.reasons[kind]
 
 
@@ -52,7 +52,7 @@ async def fail(user_id: str = "ada") -> None:
     await client.wire.wait(1)
 
 
-async def test_a_client_whose_connections_fail_waits_for_the_next() -> None:
+async def test_a_client_whose_connections_fail_waits_before_the_next() -> None:
     before = delayed("connect")
     for _ in range(FREE):
         await fail()
@@ -67,7 +67,7 @@ async def test_a_client_whose_connections_fail_waits_for_the_next() -> None:
     assert (await ada.ask("phoenix", "heartbeat", {}))["status"] == "ok"
 
 
-async def test_nobody_else_waits() -> None:
+async def test_other_clients_do_not_wait() -> None:
     for _ in range(FREE + 2):
         await fail()
     before = delayed("connect")
@@ -77,7 +77,7 @@ async def test_nobody_else_waits() -> None:
     assert delayed("connect") == before
 
 
-async def test_after_a_while_the_client_is_as_any_other(
+async def test_after_a_while_the_client_does_not_wait(
     clock: Callable[[float], None],
 ) -> None:
     for _ in range(FREE + 1):
@@ -90,7 +90,7 @@ async def test_after_a_while_the_client_is_as_any_other(
     assert delayed("connect") == before
 
 
-async def test_connections_that_end_well_or_late_do_not_count(
+async def test_connections_that_end_in_order_or_late_are_not_failures(
     clock: Callable[[float], None],
 ) -> None:
     for _ in range(FREE + 2):
@@ -104,7 +104,7 @@ async def test_connections_that_end_well_or_late_do_not_count(
     assert len(connections().failing) == 0
 
 
-async def test_with_0_no_client_waits(settings: Settings) -> None:
+async def test_with_the_setting_0_no_client_waits(settings: Settings) -> None:
     settings.BEAM = settings.BEAM | {"failures_before_delay": 0}
     before = delayed("connect")
 
@@ -114,7 +114,7 @@ async def test_with_0_no_client_waits(settings: Settings) -> None:
     assert delayed("connect") == before
 
 
-async def test_a_client_that_goes_while_it_waits_is_not_connected() -> None:
+async def test_a_client_that_disconnects_while_it_waits_is_not_accepted() -> None:
     for _ in range(FREE + 4):
         await fail()
     before, opened = delayed("connect"), metrics.CONNECTED.value
@@ -129,7 +129,7 @@ async def test_a_client_that_goes_while_it_waits_is_not_connected() -> None:
     assert metrics.CONNECTED.value == opened
 
 
-async def test_who_waited_finds_out_that_the_process_ends(
+async def test_a_client_that_waited_is_refused_by_a_process_that_stops(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for _ in range(FREE + 1):
@@ -154,7 +154,7 @@ BAD_JOINS = {
 
 
 @pytest.mark.parametrize("kind", BAD_JOINS)
-async def test_joins_that_are_refused_in_a_row_are_answered_late(kind: str) -> None:
+async def test_joins_that_are_refused_in_a_row_are_answered_later(kind: str) -> None:
     [ada] = await connected("ada")
     topic, payload = BAD_JOINS[kind]
     before = delayed("join")
@@ -169,7 +169,7 @@ async def test_joins_that_are_refused_in_a_row_are_answered_late(kind: str) -> N
     assert delayed("join") == before + 1
 
 
-async def test_joins_refused_for_the_servers_sake_are_answered_at_once(
+async def test_joins_that_the_server_cannot_accept_are_answered_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     [ada] = await connected("ada")
@@ -195,12 +195,14 @@ async def test_a_channel_that_a_refused_join_replaced_is_closed_at_once() -> Non
     while frame[2] != "room:r" or frame[3] == "presence_diff":
         frame = await ada.get()
 
-    # Else a V1 client that has joined again by then would take it for its own.
+    # Otherwise a V1 client that joined again before would apply it to that join.
     assert frame[3] == "phx_close"
     assert (await ada.answer("refused"))["status"] == "error"
 
 
-async def test_only_so_many_answers_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_delayed_replies_of_a_client_are_limited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("rooms.channels.failure_replies.MOST_DELAYED", 2)
     [ada] = await connected("ada")
 
@@ -212,13 +214,13 @@ async def test_only_so_many_answers_wait(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 async def crash(ada: Client, ref: str) -> None:
-    """Join well, and have the channel crash."""
+    """Join, and let the channel crash."""
     await ada.send(ref, ref, "crash:1", "phx_join", {})
     assert (await ada.get())[4]["status"] == "ok"
     await ada.send(ref, "x", "crash:1", "m", {})
 
 
-async def test_a_channel_that_crashes_again_and_again_is_told_late() -> None:
+async def test_repeated_crashes_of_a_channel_are_reported_later() -> None:
     [ada] = await connected("ada")
     for n in range(FREE):
         await crash(ada, str(n))
@@ -231,7 +233,7 @@ async def test_a_channel_that_crashes_again_and_again_is_told_late() -> None:
     assert (await ada.get())[:4] == ["3", "3", "crash:1", "phx_error"]
 
 
-async def test_a_late_crash_does_not_reach_who_has_joined_again() -> None:
+async def test_a_delayed_crash_does_not_reach_a_client_that_joined_again() -> None:
     [ada] = await connected("ada")
     for n in range(FREE):
         await crash(ada, str(n))

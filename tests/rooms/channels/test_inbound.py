@@ -1,4 +1,4 @@
-"""What waits of one client is bounded: reading from it pauses, and nothing is lost."""
+"""The waiting messages of a client are limited: reading pauses, nothing is lost."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def consumer() -> ClientConsumer:
 
 
 async def send_much(client: Client, topic: str, count: int) -> None:
-    """Push so often, 10,000 bytes each."""
+    """Push `count` messages of 10,000 bytes."""
     for n in range(count):
         await client.send("j", n, topic, "slow", {"text": "x" * 10_000})
 
@@ -105,7 +105,7 @@ async def test_all_channels_of_a_connection_count() -> None:
     assert sorted(await refs_of(ada, 40)) == sorted([*range(2)] * 20)
 
 
-async def test_what_comes_behind_a_slow_join_counts() -> None:
+async def test_messages_behind_a_slow_join_count() -> None:
     [ada] = await connected("ada")
     paused = metrics.PAUSED.value
     await ada.send("j", "join", "slow:1", "phx_join", {"wait": True})
@@ -119,7 +119,7 @@ async def test_what_comes_behind_a_slow_join_counts() -> None:
     assert consumer().channels.inbound.waiting == 0
 
 
-async def test_leaves_that_wait_count_too() -> None:
+async def test_waiting_leaves_count_too() -> None:
     [ada] = await connected("ada")
     await ada.ask("slow:1", "phx_join", {})
     await ada.send("j", "busy", "slow:1", "slow", {})

@@ -1,4 +1,4 @@
-"""Too many at once: of a user, of an address, of joins, of REST requests."""
+"""Limits: connections of a user and of a client IP, joins, REST requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.clients import Client, connected
 pytestmark = pytest.mark.usefixtures("running_hub")
 
 
-async def test_a_user_may_have_so_many_connections(settings: Settings) -> None:
+async def test_the_connections_of_a_user_are_limited(settings: Settings) -> None:
     settings.BEAM = settings.BEAM | {"max_user_connections": 2}
     limited = metrics.CONNECTIONS_LIMITED.value
     first, _ = await connected("ada", "ada")
@@ -30,7 +30,7 @@ async def test_a_user_may_have_so_many_connections(settings: Settings) -> None:
     assert not await Client("ada").is_refused()
 
 
-async def test_an_address_may_have_so_many_connections(settings: Settings) -> None:
+async def test_the_connections_of_a_client_ip_are_limited(settings: Settings) -> None:
     settings.BEAM = settings.BEAM | {"max_ip_connections": 2, "trusted_proxies": 1}
 
     def come(user: str, *hops: str) -> Client:
@@ -42,13 +42,13 @@ async def test_an_address_may_have_so_many_connections(settings: Settings) -> No
 
     here = [await come(user, "198.51.100.7").connect() for user in ("a", "b")]
 
-    # What the client itself says of where it comes from is not believed.
+    # An address that the client sends itself is not trusted.
     assert await come("c", "203.0.113.9", "198.51.100.7").is_refused()
     assert not await come("d", "203.0.113.9").is_refused()
     assert len(here) == 2
 
 
-async def test_nobody_is_counted_twice_or_for_ever() -> None:
+async def test_each_connection_is_counted_once_and_until_its_end() -> None:
     before = len(connections())
     clients = await connected("a", "a", "b")
     assert len(connections()) == before + 3
@@ -60,7 +60,7 @@ async def test_nobody_is_counted_twice_or_for_ever() -> None:
     assert not connections()._by_address
 
 
-async def test_joins_beyond_the_rate_are_told_when_to_try_again(
+async def test_joins_above_the_rate_are_refused_with_a_time_to_retry(
     settings: Settings,
 ) -> None:
     settings.BEAM = settings.BEAM | {"join_rate": 0.5, "join_burst": 2}
@@ -79,7 +79,7 @@ async def test_joins_beyond_the_rate_are_told_when_to_try_again(
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_requests_beyond_the_rate_are_a_429_for_each_key_by_itself(
+async def test_requests_above_the_rate_of_their_key_are_a_429(
     async_client: AsyncClient, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"api_rate": 0.5, "api_burst": 2}
