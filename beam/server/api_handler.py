@@ -38,7 +38,7 @@ class ApiHandler(ASGIHandler):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
         try:
-            # First of all: to receive already asks the client to send its body.
+            # Before the first `receive`: it invites the client to send its body.
             check_length(scope["headers"])
             body = await self.read_body(receive)
         except RequestAborted:
