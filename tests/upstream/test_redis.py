@@ -81,3 +81,18 @@ async def test_a_new_connection_subscribes_to_the_channels_of_the_old_one() -> N
     assert left == b"left"
     assert subscription.sent == [("SUBSCRIBE", b"kept")]
     assert subscription.pending_unsubscribe_channels == set()
+
+
+@relies_on(
+    "redis",
+    *("handle_message", "is_connected"),
+    to="take confirmations of subscriptions, and notice that a connection is lost",
+)
+async def test_a_confirmation_can_be_handled_without_reading_it() -> None:
+    subscription = Subscription()
+
+    confirmation = await subscription.handle_message([b"subscribe", b"c", 1])
+
+    expected = {"type": "subscribe", "pattern": None, "channel": b"c", "data": 1}
+    assert confirmation == expected
+    assert not Connection().is_connected
