@@ -39,11 +39,14 @@ class Channel:
 
     Messages are handled one after the other. A handler that returns an
     awaitable gets a task for as long as it runs; an idle channel has none.
-    A handler that raises takes down this channel only.
+    A handler that raises ends this channel only.
+
+    `intercepts`: names of events that go to `intercepted`, not to the client.
+    `urgent`: those of them that go to `interrupted`, before all that waits.
+    `labels`: what direct messages to this member are addressed to.
     """
 
     intercepts: frozenset[str] = frozenset()
-    # Those of `intercepts` that wait for nothing: see `interrupted`.
     urgent: frozenset[str] = frozenset()
     labels: tuple[str, ...] = ()
 
@@ -53,9 +56,12 @@ class Channel:
         self.join_ref = channel_join_ref(frame)
         self.owner = owner
         self.socket = owner.socket
+        # Events that came during the join; None after it.
         self.held: HeldEvents | None = HeldEvents()
+        # The version of the presence that the client has.
         self.since = 0
         self.stopped = False
+        # What `cleanup` returned.
         self.gone: asyncio.Task[Any] | None = None
         # None while the channel is idle.
         self._worker: Worker | None = None
@@ -63,22 +69,22 @@ class Channel:
     # What a subclass overrides.
 
     async def join(self, payload: Any) -> Any:
-        """Admit the client: the body of the reply. Raises `Refused`.
+        """Accept the join: returns the response of its reply. Raises `Refused`.
 
-        Any JSON value, or bytes; None stands for `{}`, and `NULL` for null.
+        Any JSON value, or bytes; None is sent as `{}`, `NULL` as null.
         Call `subscribe` once the client may receive the events of the topic.
         """
         return {}
 
     async def joined(self) -> None:
-        """The reply is written: push what the client should have first."""
+        """The reply was sent: push what the client gets before other events."""
 
     def receive(self, event: Any, payload: Any, ref: Any) -> Awaitable[None] | None:
-        """Handle a message. Raises `Refused` for an error reply."""
+        """Handle a message; `reply` answers it. Raises `Refused` for an error reply."""
         raise NotImplementedError(f"no handler for {event!r}")
 
     def intercepted(self, event: str, payload: Any) -> Awaitable[None] | None:
-        """Handle an event of `intercepts` in place of the socket."""
+        """Handle an event of `intercepts`, which the client does not get."""
 
     def interrupted(self, event: str, payload: Any) -> None:
         """Handle an event of `urgent` at once, before all that waits.
@@ -93,8 +99,8 @@ class Channel:
     def cleanup(self, *, lost: bool) -> asyncio.Task[Any] | None:
         """Release what the channel holds, however it ends.
 
-        `lost`: the connection ended; else the channel did. What takes time is a
-        task: a second join of the topic waits for it.
+        `lost`: the connection ended, not only the channel. What takes time is
+        returned as a task: a second join of the topic waits for it.
         """
         return None
 
@@ -112,13 +118,13 @@ class Channel:
     def push(self, event: str, payload: Any) -> None:
         """Send an event to this client. `payload` is an object, or bytes.
 
-        Raises `ValueError` for names of Phoenix's own: `phx_*` and `chan_reply*`.
+        Raises `ValueError` for event names of Phoenix: `phx_*` and `chan_reply*`.
         """
         _check(event, payload)
         self.socket.send((Frame(self.join_ref, None, self.topic, event, payload),))
 
     def push_state(self, state: State) -> None:
-        """Send who is present: `presence_state`, and what is too much as diffs."""
+        """Send who is present: a `presence_state`, and the rest as `presence_diff`s."""
         first, *others = state_parts(state, conf().max_presence_frame_bytes)
         pushed = [("presence_state", first)]
         pushed += [("presence_diff", joins_of(part)) for part in others]
@@ -130,8 +136,8 @@ class Channel:
     def reply(self, ref: Any, status: str = "ok", response: Any = _EMPTY) -> None:
         """Answer a message; `response` is any JSON value, or bytes.
 
-        It is `{}` if it is not given, null for None. What cannot be
-        written, as bytes to V1, raises `TypeError` or `ValueError`.
+        It is `{}` if it is not given, null for None. Raises `TypeError` or
+        `ValueError` for what cannot be encoded, such as bytes for V1.
         """
         to = Frame(self.join_ref, ref, self.topic, "", None)
         self.socket.send((reply(to, status, response, self.join_ref),))
@@ -139,10 +145,10 @@ class Channel:
     async def broadcast(
         self, event: str, payload: Any, *, to_self: bool = True
     ) -> None:
-        """Send to everyone on the topic; returns when it was delivered here.
+        """Send to all members of the topic; returns when this process delivered it.
 
         `payload` is an object, or bytes. Raises `publisher.NotPublished`, and
-        `ValueError` for names of Phoenix's own: `phx_*` and `chan_reply*`.
+        `ValueError` for event names of Phoenix: `phx_*` and `chan_reply*`.
         """
         _check(event, payload)
         skip = None if to_self else self.id
@@ -220,7 +226,7 @@ class Channel:
     # What its worker calls.
 
     def start_work(self, what: Message | Work) -> tuple[Awaitable[None] | None, Any]:
-        """Begin with a message or work: what is left to wait for, and a ref.
+        """Handle a waiting item: what to await, and the ref of its message.
 
         The ref is answered if the awaitable raises `Refused`.
         """
@@ -247,7 +253,7 @@ class Channel:
         return self.intercepted(delivery.name, _payload(delivery))
 
     def _enqueue(self, item: Item) -> None:
-        """Do some work, behind what waits."""
+        """Do an item, after those that wait."""
         if self._worker is not None:
             self._worker.put(item)
             return
@@ -268,12 +274,14 @@ def _payload(delivery: Delivery) -> Any:
 
 
 def _check(event: str, payload: Any) -> None:
-    """Clients cannot read other payloads; Phoenix lets the channel crash.
+    """Raise for an event that clients cannot read.
 
-    An event with a name of Phoenix's own would end a channel or forge an answer,
-    so a channel that relays names of its clients cannot send it by mistake.
+    An event name of Phoenix would end a channel or forge a reply: a channel that
+    relays event names of its clients must not send it by mistake.
     """
     if is_phoenix_event(event):
-        raise ValueError(f"{event!r} is reserved: clients take it for Phoenix's own")
+        raise ValueError(
+            f"{event!r} is reserved: clients take it for an event of Phoenix"
+        )
     if type(payload) not in (dict, bytes):
         raise TypeError(f"the payload must be an object or bytes, not {type(payload)}")

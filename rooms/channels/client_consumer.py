@@ -26,7 +26,7 @@ FAILURES: Final = frozenset(
         ),
     }
 )
-"""Ends that the client caused. If they come soon it will cause them again."""
+"""Ends that the client caused. If they come soon, it will probably repeat them."""
 
 SOON: Final = 10.0
 """Seconds after its start in which the end of a connection counts as a failure."""
@@ -51,7 +51,7 @@ class ClientConsumer(Consumer):
         """Raise `handshake.Refused` if the user or the client IP has too many."""
         if not connections().has_room(self):
             metrics.CONNECTIONS_LIMITED.value += 1
-            raise Refused("too many of a user or an address", "limit")
+            raise Refused("too many connections of a user or a client IP", "limit")
 
     def handshake_delay(self) -> float:
         """Seconds to wait if recent connections of this client failed.

@@ -1,7 +1,7 @@
-"""Owns the life of one WebSocket: from its request through `accept` to its end.
+"""The life of one WebSocket: its connect request, `accept`, messages, and its end.
 
 An ASGI application without a mailbox: the hub has the only one. On Beam's own
-server it has no task either once the connection is open.
+server an open connection has no task either.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Consumer(AsyncConsumer):
         self.check_limits()
 
     async def _serve(self, receive: Receive) -> None:
-        """Returns at the end; on Beam's own server at once: no task a connection."""
+        """Returns at the end; on Beam's own server at once: no task per connection."""
         self._began = time.monotonic()
         self.opened()
         self._watch_idle()
@@ -146,12 +146,12 @@ class Consumer(AsyncConsumer):
         `reason`: for the log, if the code's name does not say enough.
         """
         self.socket.close(code)
-        # No grace period for a user that is disconnected on purpose.
+        # A user that is disconnected by an admin or a backend gets no grace period.
         lost = code is not Close.GOING_AWAY
         self._end(reason or code.name.lower(), lost=lost)
 
     def _end(self, reason: str, *, lost: bool = True) -> None:
-        """Give everything back, once.
+        """Release everything, once.
 
         Never awaits: it runs in a cancelled task too. `lost`: members may come
         back within their grace period.

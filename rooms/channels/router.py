@@ -1,4 +1,4 @@
-"""Owns which topics have a channel: patterns and their `Channel` classes.
+"""Which `Channel` class serves a topic.
 
 As in Phoenix: a pattern is exact, or ends in `*`. `room:*` is Beam's own; a
 project adds classes in `settings.BEAM["channels"]`.

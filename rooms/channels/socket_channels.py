@@ -124,7 +124,7 @@ class SocketChannels:
             self.ended(self._channels[topic])
 
     def _leave(self, channel: Channel, data: Message) -> None:
-        # Decoded again: a frame takes more memory than its message while it waits.
+        # Decoded again: while it waited, a frame would have taken more memory.
         answer = reply(self.decode(data), "ok", {}, channel.join_ref)
         self.socket.send((answer,))
         self.ended(channel)
@@ -205,7 +205,7 @@ class SocketChannels:
         answer, *closed = self._connection.reject(frame, response)
         self._reply_to_failure(answer, response["reason"], "join")
         if closed:
-            # At once: a V1 client would take a later one for the end of its next join.
+            # At once: a V1 client would apply a delayed one to its next join.
             self.socket.send(closed)
 
     def _reply_to_failure(self, answer: Frame, reason: str, kind: str) -> None:
@@ -215,7 +215,7 @@ class SocketChannels:
         self.failures.schedule(answer, delay, kind, self._send_unless_over)
 
     def _send_unless_over(self, answer: Frame) -> None:
-        # Some clients read no refs: a crash would end the channel that they have now.
+        # Clients that ignore refs would end a channel that was joined again.
         is_crash = answer.event == "phx_error"
         is_over = is_crash and answer.topic in self._connection.joined
         if not self.is_closed and not is_over:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.conf import settings as django_settings
 from django.test import AsyncClient
 from pytest_django.fixtures import Settings
 
@@ -79,3 +80,23 @@ async def test_every_shared_secret_is_accepted(
     ]
 
     assert codes == [200, 200, 401]
+
+
+async def test_requests_above_the_rate_of_their_key_are_a_429(
+    async_client: AsyncClient, settings: Settings
+) -> None:
+    settings.BEAM = settings.BEAM | {"api_rate": 0.5, "api_burst": 2}
+    key = await create("other")
+
+    async def ask(**headers: Any) -> Any:
+        return await async_client.get("/api/v1/health", headers=headers)
+
+    secret = {"secret": django_settings.API_SECRETS[0]}
+    codes = [(await ask(**secret)).status_code for _ in range(2)]
+    refused = await ask(**secret)
+
+    assert codes == [200, 200]
+    assert refused.status_code == 429
+    assert refused.json()["error"]["code"] == "rate_limited"
+    assert 1 <= int(refused.headers["Retry-After"]) <= 2
+    assert (await ask(Authorization=f"Bearer {key}")).status_code == 200

@@ -1,17 +1,11 @@
-"""Limits: connections of a user and of a client IP, joins, REST requests."""
+"""Limits: connections of a user and of a client IP, and joins."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from asgiref.sync import sync_to_async
-from django.conf import settings as django_settings
-from django.test import AsyncClient
 from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
-from rooms.auth import api_keys
 from rooms.messaging.connections import connections
 from tests.clients import Client, connected
 
@@ -76,24 +70,3 @@ async def test_joins_above_the_rate_are_refused_with_a_time_to_retry(
     assert metrics.JOINS_LIMITED.value == limited + 1
     reply = await ada.ask("room:a", "new_msg", {"broadcast": True})
     assert reply["status"] == "ok"
-
-
-@pytest.mark.django_db(transaction=True)
-async def test_requests_above_the_rate_of_their_key_are_a_429(
-    async_client: AsyncClient, settings: Settings
-) -> None:
-    settings.BEAM = settings.BEAM | {"api_rate": 0.5, "api_burst": 2}
-    key = await sync_to_async(api_keys.create)("other")
-
-    async def ask(**headers: Any) -> Any:
-        return await async_client.get("/api/v1/health", headers=headers)
-
-    secret = {"secret": django_settings.API_SECRETS[0]}
-    codes = [(await ask(**secret)).status_code for _ in range(2)]
-    refused = await ask(**secret)
-
-    assert codes == [200, 200]
-    assert refused.status_code == 429
-    assert refused.json()["error"]["code"] == "rate_limited"
-    assert 1 <= int(refused.headers["Retry-After"]) <= 2
-    assert (await ask(Authorization=f"Bearer {key}")).status_code == 200
