@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.docs.wording import find
+from tests.docs.wording import ROOT, find, tracked, words
 
 LISTED = {"anew": "again", "of late": "recently"}
 
@@ -33,6 +33,15 @@ def test_listed_words_are_found_in_prose_only(
     file: str, text: str, lines: list[int]
 ) -> None:
     assert [found.line for found in find(file, text, LISTED)] == lines
+
+
+def test_no_text_has_a_listed_word() -> None:
+    listed = words()
+    texts = {name: (ROOT / name).read_text() for name in tracked()}
+
+    found = [str(each) for name in texts for each in find(name, texts[name], listed)]
+
+    assert found == []
 
 
 def test_a_report_names_what_to_write() -> None:
