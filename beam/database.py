@@ -71,7 +71,7 @@ class Checks:
         self._is_migrated = True
         return None
 
-    async def state(self) -> str | None:
+    async def problem(self) -> str | None:
         """What is wrong, in a few words; None: nothing. Returns within `SECONDS`.
 
         A slow check continues, and later callers wait for the same one.

@@ -84,8 +84,8 @@ async def readyz(request: Any) -> HttpResponse:
     """
     if (other := answer_other_methods(request)) is not None:
         return other
-    stored, checks = await asyncio.gather(database.checks.state(), _check_loop())
-    checks = {"database": stored, **checks}
+    problem, checks = await asyncio.gather(database.checks.problem(), _check_loop())
+    checks = {"database": problem, **checks}
     wrong = {name: why for name, why in checks.items() if why is not None}
     body = {name: why or "ok" for name, why in checks.items()}
     answer = {"status": "unready" if wrong else "ready", "checks": body}
