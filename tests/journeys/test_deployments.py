@@ -175,5 +175,6 @@ def test_a_prefix_that_redis_would_read_as_a_pattern_stops_the_start() -> None:
     )
 
     assert ended.returncode == 1
-    assert "BEAM['redis_prefix'] is 'beam*'. Accepted are 1 to 64" in ended.stderr
+    assert "BEAM['redis_prefix'] must be 1 to 64 of the characters" in ended.stderr
+    assert "not 'beam*'" in ended.stderr
     assert "Traceback" not in ended.stderr
