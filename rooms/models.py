@@ -33,15 +33,15 @@ class Room(models.Model):
     capacity = models.PositiveIntegerField(
         null=True,
         blank=True,
-        help_text="Sessions that may be in. 0: any number. Empty: the setting.",
+        help_text="Maximum sessions. 0 = unlimited, blank = server default.",
     )
     presence_grace = models.FloatField(
         "presence grace",
         null=True,
         blank=True,
         validators=[MinValueValidator(0.0), MaxValueValidator(DAY)],
-        help_text="Seconds for which a member that lost its connection stays "
-        "present. Empty: the setting.",
+        help_text="Seconds that a member stays present after its connection was "
+        "lost. Blank = server default.",
     )
     created = models.DateTimeField(default=timezone.now, editable=False)
     last_joined = models.DateTimeField(null=True, editable=False)
