@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django.fixtures import Settings
@@ -12,7 +10,6 @@ from beam.config import environment
 from beam.config.checks import check_settings
 from beam.config.environment import Unknown
 from beam.config.variables import VARIABLES
-from tests.processes import ROOT
 
 
 @pytest.mark.parametrize(
@@ -100,9 +97,3 @@ def test_known_variables_are_no_warnings() -> None:
     assert [*environment.unknown({"BEAM_X": "1"}, ["BEAM_Y"])] == [
         Unknown("BEAM_X", "BEAM_Y")
     ]
-
-
-def test_every_variable_that_the_settings_read_is_known() -> None:
-    source = (ROOT / "beam" / "settings.py").read_text()
-
-    assert {*re.findall(r'"(BEAM_[A-Z_]+)"', source)} <= VARIABLES
