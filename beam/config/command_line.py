@@ -89,7 +89,7 @@ def explained(error: BaseException) -> str | None:
         return " ".join(str(error).split())
     if _lacks_tables(error):
         return (
-            f"The database ({database()}) has no tables for Beam: "
+            f"The database ({database()}) lacks tables or columns of Beam: "
             "run `python manage.py migrate`."
         )
     if isinstance(error, ProgrammingError) and not has_wrong_options(error):
