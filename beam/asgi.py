@@ -24,7 +24,7 @@ with command_line.reported():
 
 from beam.config.checks import check_settings
 from beam.server.api_handler import ApiHandler
-from beam.server.pages import PageHandler, StaticFiles
+from beam.server.page_handler import PageHandler, StaticFiles
 from beam.telemetry import metrics
 from beam.telemetry.logs import Send, identify
 from rooms.admin.consumer import admin_application

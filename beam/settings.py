@@ -131,7 +131,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "beam.server.pages.DatabaseMiddleware",
+    "beam.server.page_handler.DatabaseMiddleware",
 ]
 
 ROOT_URLCONF = "beam.urls"

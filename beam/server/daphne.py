@@ -28,12 +28,12 @@ from beam.config.conf import conf
 from beam.config.environment import url_of
 from beam.redis import startup_check
 from beam.server import twisted_log
+from beam.server.application_queue import ApplicationQueue
 from beam.server.http import OpeningFactory
-from beam.server.inbox import Inbox
 from beam.server.listening import BACKLOG, cannot_listen
+from beam.server.server_process import READY
 from beam.server.websocket import configured
 from beam.server.websocket_output import CLOSE_SECONDS
-from beam.server.worker import READY
 from rooms.channels.refused_connect import HTTP_RESPONSE
 from rooms.messaging.connections import connections
 from rooms.messaging.observers import observers
@@ -133,11 +133,11 @@ class Server(DaphneServer):  # type: ignore[misc]
             return super().create_application(protocol, scope)
         scope["extensions"] = {EXTENSION: protocol, HTTP_RESPONSE: {}}
         scope["asgi"] = {"version": "3.0"}
-        inbox = Inbox()
+        queue = ApplicationQueue()
         send = partial(self.handle_reply, protocol)
-        running = twisted_loop.create_task(self.application(scope, inbox.get, send))
+        running = twisted_loop.create_task(self.application(scope, queue.get, send))
         self.connections[protocol]["application_instance"] = running
-        return inbox
+        return queue
 
     def listen_success(self, port: Any) -> None:
         """Start the runtime, and log or report that the server listens."""

@@ -21,7 +21,7 @@ from typing import Any
 from beam.config.environment import url_of
 from beam.redis import startup_check
 from beam.server.listening import cannot_listen, listen
-from beam.server.worker import Worker
+from beam.server.server_process import ServerProcess
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ LONGEST_DELAY = 30.0
 class Supervisor:
     """N server processes behind one listening socket.
 
-    `_workers` holds the process of each slot, and changes only under the slot's
+    `_slots` holds the process of each slot, and changes only under the slot's
     lock. `_running` also holds processes that drain, and replacements that start.
     """
 
@@ -41,8 +41,8 @@ class Supervisor:
         self._count = count
         self._folder = folder
         self._socket = listening
-        self._workers: dict[int, Worker] = {}
-        self._running: set[Worker] = set()
+        self._slots: dict[int, ServerProcess] = {}
+        self._running: set[ServerProcess] = set()
         self._locks = [asyncio.Lock() for _ in range(count)]
         self._serving = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -81,7 +81,7 @@ class Supervisor:
         if not any(await asyncio.gather(*map(self._start_first, range(self._count)))):
             logger.critical("No server process could start; see above")
             return False
-        missing = [str(w.slot + 1) for w in self._workers.values() if not w.listens]
+        missing = [str(w.slot + 1) for w in self._slots.values() if not w.listens]
         if missing:
             counts = self._count - len(missing), self._count
             text = "%d of %d processes listen; not yet: %s"
@@ -101,10 +101,10 @@ class Supervisor:
 
     async def _start(self, slot: int) -> bool:
         """Start a process in a slot, whose lock is held; whether it listens."""
-        self._workers[slot] = await self._spawn(slot)
-        return await self._workers[slot].is_ready()
+        self._slots[slot] = await self._spawn(slot)
+        return await self._slots[slot].is_ready()
 
-    async def _spawn(self, slot: int) -> Worker:
+    async def _spawn(self, slot: int) -> ServerProcess:
         """Start a process. Raises `OSError`."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -120,14 +120,14 @@ class Supervisor:
             except BaseException:
                 ours.close()
                 raise
-        worker = Worker(slot, process, ours)
-        self._running.add(worker)
-        return worker
+        server = ServerProcess(slot, process, ours)
+        self._running.add(server)
+        return server
 
-    def _forget(self, worker: Worker) -> None:
+    def _forget(self, server: ServerProcess) -> None:
         """Free what belongs to a process that has ended. Idempotent."""
-        worker.control.close()
-        self._running.discard(worker)
+        server.control.close()
+        self._running.discard(server)
 
     async def _watch(self, slot: int) -> None:
         """Start another process in a slot each time its process dies."""
@@ -135,24 +135,24 @@ class Supervisor:
         delay = FIRST_DELAY
         while True:
             async with self._locks[slot]:
-                worker = self._workers[slot]
-            code = await worker.process.wait()
-            self._forget(worker)
-            if self._workers[slot] is not worker:
+                server = self._slots[slot]
+            code = await server.process.wait()
+            self._forget(server)
+            if self._slots[slot] is not server:
                 # It was replaced.
                 continue
-            if worker.was_steady:
+            if server.was_steady:
                 delay = FIRST_DELAY
-            logger.error("%s %s; restart in %.1f s", worker, _ended(code), delay)
+            logger.error("%s %s; restart in %.1f s", server, _ended(code), delay)
             await asyncio.sleep(delay * random.uniform(0.8, 1.2))  # noqa: S311
             delay = min(delay * 2, LONGEST_DELAY)
-            await self._restart(worker)
+            await self._restart(server)
 
-    async def _restart(self, dead: Worker) -> None:
+    async def _restart(self, dead: ServerProcess) -> None:
         """Start another process in its slot, unless a replacement took the slot."""
         slot = dead.slot
         async with self._locks[slot]:
-            if self._workers[slot] is not dead:
+            if self._slots[slot] is not dead:
                 return
             try:
                 listens = await self._start(slot)
@@ -160,7 +160,7 @@ class Supervisor:
                 logger.error("Process %d cannot be started: %s", slot + 1, error)
                 return
         if listens:
-            pid = self._workers[slot].process.pid
+            pid = self._slots[slot].process.pid
             logger.info("Process %d was restarted (pid %d)", slot + 1, pid)
 
     def _replace(self) -> None:
@@ -177,9 +177,9 @@ class Supervisor:
     async def _replace_one(self, slot: int) -> bool:
         """Replace the process of a slot. False: the new one failed, the old is kept."""
         async with self._locks[slot]:
-            old, new = self._workers[slot], await self._spawn(slot)
+            old, new = self._slots[slot], await self._spawn(slot)
             if listens := await new.is_ready():
-                self._workers[slot] = new
+                self._slots[slot] = new
         if not listens:
             text = "The new process %d does not start: the old one is kept"
             logger.error(text, slot + 1)
@@ -190,9 +190,9 @@ class Supervisor:
         logger.info("Process %d was replaced (pid %d)", slot + 1, pid)
         return True
 
-    async def _end(self, worker: Worker) -> None:
-        await worker.end()
-        self._forget(worker)
+    async def _end(self, server: ServerProcess) -> None:
+        await server.end()
+        self._forget(server)
 
     async def _end_all(self) -> None:
         await asyncio.gather(*map(self._end, list(self._running)))

@@ -74,7 +74,7 @@ REFUSALS: Final = "django.security."
 """Loggers of requests that Django refuses: any client can cause their lines."""
 
 UNAVAILABLE: Final = 503
-"""`beam.server.pages` logs pages with this status, with the reason."""
+"""`beam.server.page_handler` logs pages with this status, with the reason."""
 
 QUIET_SECONDS: Final = 10.0
 LONGEST_TEXT: Final = 300

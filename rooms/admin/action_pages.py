@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from presence import admission
-from rooms.admin import live_data
+from rooms.admin import page_data
 from rooms.models import Room
 
 PERMISSION: Final = "rooms.steer_room"
@@ -86,7 +86,7 @@ class ActionPages(admin.ModelAdmin):  # type: ignore[type-arg]
         """Run `work`, log what it did, and return to the room's page."""
         text: str | None = None
         try:
-            text = live_data.run(request, work, live_data.NOT_DONE)
+            text = page_data.run(request, work, page_data.NOT_DONE)
         except admission.TooManyBans:
             messages.error(request, TOO_MANY_BLOCKS)
         if text:

@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from rooms import moderation
-from rooms.admin import live_data
+from rooms.admin import page_data
 from rooms.models import Room
 from rooms.records import closed_rooms
 
@@ -72,7 +72,7 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
         self, request: HttpRequest, queryset: QuerySet[Room]
     ) -> HttpResponse:
         ids = list(queryset.values_list("room_id", flat=True))
-        stats = live_data.run(request, partial(live_data.room_stats, ids))
+        stats = page_data.run(request, partial(page_data.room_stats, ids))
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -102,4 +102,4 @@ def _is_done(request: HttpRequest, work: Callable[[], Awaitable[None]]) -> bool:
         await work()
         return True
 
-    return live_data.run(request, done, live_data.NOT_DONE) is True
+    return page_data.run(request, done, page_data.NOT_DONE) is True

@@ -11,7 +11,7 @@ from django.db.models.expressions import RawSQL
 from django.http import HttpRequest
 from django.utils import timezone
 
-from rooms.admin import live_data
+from rooms.admin import page_data
 from rooms.models import Room
 from rooms.protocol.identifiers import room_topic
 
@@ -46,8 +46,8 @@ def find_room(request: HttpRequest, room_id: str) -> Room | None:
         room_topic(room_id)
     except ValueError:
         return None
-    found = live_data.run(request, partial(live_data.room_stats, [room_id])) or {}
-    stats = found.get(room_id, live_data.UNKNOWN)
+    found = page_data.run(request, partial(page_data.room_stats, [room_id])) or {}
+    stats = found.get(room_id, page_data.UNKNOWN)
     if not stats.sessions and not stats.per_minute:
         return None
     defaults = {"last_joined": timezone.now()}

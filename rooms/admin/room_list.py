@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.timesince import timesince
 
-from rooms.admin import live_data
+from rooms.admin import page_data
 from rooms.admin.live_rows import as_rows, create_rows, find_room
 from rooms.models import Room
 
@@ -25,9 +25,9 @@ class RoomList(ChangeList):
         super().get_results(request)
         self.result_list = rows = list(self.result_list)
         ids = [room.room_id for room in rows]
-        stats = live_data.run(request, partial(live_data.room_stats, ids)) or {}
+        stats = page_data.run(request, partial(page_data.room_stats, ids)) or {}
         for room in rows:
-            room.now = stats.get(room.room_id, live_data.UNKNOWN)
+            room.now = stats.get(room.room_id, page_data.UNKNOWN)
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -48,7 +48,7 @@ class StateFilter(admin.SimpleListFilter):
             return queryset
         if self.value() == "closed":
             return queryset.filter(closed=True)
-        found = live_data.run(request, live_data.live_room_ids)
+        found = page_data.run(request, page_data.live_room_ids)
         if found is None:
             return queryset.none()
         live = as_rows(found)

@@ -15,7 +15,7 @@ from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.http import urlencode
 
-from rooms.admin import live_data
+from rooms.admin import page_data
 from rooms.admin.actions import RoomActions
 from rooms.admin.bulk_actions import BulkActions
 from rooms.admin.live_rows import find_room
@@ -98,12 +98,12 @@ class RoomAdmin(RoomListAdmin, RoomActions, BulkActions):
 
     def _page_context(self, request: HttpRequest, room: Room) -> dict[str, Any]:
         """What the template and the scripts of a room's page need."""
-        known: live_data.RoomDetails | None = None
+        known: page_data.RoomDetails | None = None
         # A saved form redirects. If it is shown again, its scripts load the rest.
         if request.method != "POST":
-            work = partial(live_data.room_details, room.room_id)
-            known = live_data.run(request, work)
-        details = known or live_data.RoomDetails()
+            work = partial(page_data.room_details, room.room_id)
+            known = page_data.run(request, work)
+        details = known or page_data.RoomDetails()
         may_moderate = self.has_moderate_permission(request)
         return {
             "title": f"Room {room}",
@@ -130,10 +130,10 @@ class RoomAdmin(RoomListAdmin, RoomActions, BulkActions):
         super().save_model(request, obj, form, change)
         transaction.on_commit(
             partial(
-                live_data.run,
+                page_data.run,
                 request,
                 room_overrides.publish_change,
-                live_data.NOT_SENT,
+                page_data.NOT_SENT,
             )
         )
 
@@ -162,5 +162,5 @@ class RoomAdmin(RoomListAdmin, RoomActions, BulkActions):
         """Have all processes drop the settings once the transaction is committed."""
         forgotten = partial(room_overrides.publish_deleted, room_ids)
         transaction.on_commit(
-            partial(live_data.run, request, forgotten, live_data.NOT_SENT)
+            partial(page_data.run, request, forgotten, page_data.NOT_SENT)
         )

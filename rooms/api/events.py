@@ -8,9 +8,9 @@ from rest_framework.response import Response
 
 from beam.config.conf import conf
 from rooms.api import event_parser
-from rooms.api.batch import OK, UNAVAILABLE, items_of, publish_all
 from rooms.api.error_codes import ErrorCode
-from rooms.api.event_bodies import CHANGED, INVALID, Batch, RoomEvent
+from rooms.api.event_batch import OK, UNAVAILABLE, items_of, publish_all
+from rooms.api.event_schemas import CHANGED, INVALID, Batch, RoomEvent
 from rooms.api.idempotency import run_once
 from rooms.api.openapi import BODY_ERRORS, IDEMPOTENCY, ErrorBody, describe, shape
 from rooms.api.parsers import (

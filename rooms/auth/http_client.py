@@ -9,7 +9,7 @@ from typing import Any, Final
 import httpx
 import orjson
 
-from rooms.auth.failures import BadAnswer
+from rooms.auth.failure_texts import BadAnswer
 
 MAX_BYTES: Final = 1_048_576
 """The largest answer."""

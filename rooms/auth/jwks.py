@@ -20,7 +20,7 @@ from beam.config.conf import conf
 from beam.config.public_keys import BadKey, PublicKey, from_jwk
 from beam.telemetry import metrics
 from rooms.auth import http_client
-from rooms.auth.failures import BadAnswer, host, kind
+from rooms.auth.failure_texts import BadAnswer, host, kind
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ import httpx
 from beam.config.conf import conf
 from beam.telemetry import metrics
 from rooms.auth import http_client
-from rooms.auth.failures import BadAnswer, kind
+from rooms.auth.circuit_breaker import CircuitBreaker
+from rooms.auth.failure_texts import BadAnswer, kind
 from rooms.auth.grants import BackendUnavailable, Identity, RoomGrant, id_of
-from rooms.auth.upstream import CircuitBreaker
 from rooms.protocol.json_types import json_type
 
 logger = logging.getLogger(__name__)

@@ -14,12 +14,12 @@ import orjson
 from beam.config.conf import conf
 from beam.telemetry import metrics
 from presence.state import State
-from rooms.channels.owner import Owner
+from rooms.channels.channel_task import NO_REF, ChannelTask
+from rooms.channels.connection_interface import ConnectionInterface
 from rooms.channels.results import Refused
-from rooms.channels.worker import NO_REF, Worker
 from rooms.messaging import publisher
+from rooms.messaging.channel_queue import OVERHEAD, Item, Message, Work, weigh
 from rooms.messaging.hub import hub
-from rooms.messaging.inbox import OVERHEAD, Item, Message, Work, weigh
 from rooms.messaging.member import HeldEvents
 from rooms.protocol.connection import channel_join_ref
 from rooms.protocol.event import Delivery, Event
@@ -50,7 +50,7 @@ class Channel:
     urgent: frozenset[str] = frozenset()
     labels: tuple[str, ...] = ()
 
-    def __init__(self, topic: str, frame: Frame, owner: Owner) -> None:
+    def __init__(self, topic: str, frame: Frame, owner: ConnectionInterface) -> None:
         self.id = f"{_PROCESS}{next(_ids)}"
         self.topic = topic
         self.join_ref = channel_join_ref(frame)
@@ -64,7 +64,7 @@ class Channel:
         # What `cleanup` returned.
         self.gone: asyncio.Task[Any] | None = None
         # None while the channel is idle.
-        self._worker: Worker | None = None
+        self._channel_task: ChannelTask | None = None
 
     # What a subclass overrides.
 
@@ -167,8 +167,8 @@ class Channel:
         `data`: the message as it came. If it has to wait, it is decoded again: a
         frame takes more memory.
         """
-        if self._worker is not None:
-            self._worker.put(Item(data, weigh(data), is_inbound=True))
+        if self._channel_task is not None:
+            self._channel_task.put(Item(data, weigh(data), is_inbound=True))
             return
         if self.stopped:
             return
@@ -180,7 +180,7 @@ class Channel:
             self.owner.crashed(self, error)
         else:
             if pending is not None:
-                self._worker = Worker(self, pending, frame.ref)
+                self._channel_task = ChannelTask(self, pending, frame.ref)
 
     def handle_out(self, delivery: Delivery) -> None:
         """Take an intercepted event: an urgent one at once, others in order.
@@ -191,7 +191,10 @@ class Channel:
             self.interrupted(delivery.name, _payload(delivery))
             return
         size = len(delivery.data) + OVERHEAD
-        if self._worker and self._worker.outbound + size > conf().outbound_limit:
+        if (
+            self._channel_task
+            and self._channel_task.outbound + size > conf().outbound_limit
+        ):
             self.overflowed()
             return
         self._enqueue(Item(partial(self._intercept, delivery), size, is_inbound=False))
@@ -216,14 +219,14 @@ class Channel:
         if self.stopped:
             return
         self.stopped = True
-        if self._worker is not None:
-            self._worker.drop()
+        if self._channel_task is not None:
+            self._channel_task.drop()
         hub().detach(self)
-        if self._worker is not None:
-            self._worker.cancel()
+        if self._channel_task is not None:
+            self._channel_task.cancel()
         self.gone = self.cleanup(lost=lost)
 
-    # What its worker calls.
+    # What its task calls.
 
     def start_work(self, what: Message | Work) -> tuple[Awaitable[None] | None, Any]:
         """Handle a waiting item: what to await, and the ref of its message.
@@ -246,16 +249,16 @@ class Channel:
         self.reply(ref, "error", refusal.response)
 
     def work_done(self) -> None:
-        """The worker has nothing left to do."""
-        self._worker = None
+        """The task has nothing left to do."""
+        self._channel_task = None
 
     def _intercept(self, delivery: Delivery) -> Awaitable[None] | None:
         return self.intercepted(delivery.name, _payload(delivery))
 
     def _enqueue(self, item: Item) -> None:
         """Do an item, after those that wait."""
-        if self._worker is not None:
-            self._worker.put(item)
+        if self._channel_task is not None:
+            self._channel_task.put(item)
             return
         if self.stopped:
             return
@@ -265,7 +268,7 @@ class Channel:
             self.owner.crashed(self, error)
             return
         if pending is not None:
-            self._worker = Worker(self, pending, ref)
+            self._channel_task = ChannelTask(self, pending, ref)
 
 
 def _payload(delivery: Delivery) -> Any:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from beam.config.conf import conf
 from beam.telemetry import metrics
-from rooms.channels.worker import TURN
-from rooms.messaging.inbox import Message, weigh
+from rooms.channels.channel_task import TURN
+from rooms.messaging.channel_queue import Message, weigh
 from rooms.protocol.rate_limit import RateLimit
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ class Inbound:
     """
 
     __slots__ = (
-        "_backlog",
         "_channels",
         "_is_closed",
         "_is_held",
         "_is_paused",
         "_limit",
+        "_messages",
         "_rate",
         "waiting",
     )
@@ -44,7 +44,7 @@ class Inbound:
         self._limit = conf().inbound_limit
         self._rate = RateLimit(conf().inbound_rate, conf().inbound_burst)
         # A list: an empty deque takes 700 bytes.
-        self._backlog: list[Message] = []
+        self._messages: list[Message] = []
         self._is_closed = self._is_held = self._is_paused = False
         self.waiting = 0
 
@@ -52,8 +52,8 @@ class Inbound:
         """Take one message of the client: see `rooms.messaging.outbound.Receiver`."""
         if self._is_closed:
             return 0.0
-        if self._is_held or self._backlog:
-            self._backlog.append(data)
+        if self._is_held or self._messages:
+            self._messages.append(data)
             self.waiting += weigh(data)
         else:
             self._channels.receive(data)
@@ -89,8 +89,8 @@ class Inbound:
     def close(self) -> None:
         """Drop what waits; further messages are ignored."""
         self._is_closed = True
-        metrics.MESSAGES_DROPPED.value += len(self._backlog)
-        self._backlog.clear()
+        metrics.MESSAGES_DROPPED.value += len(self._messages)
+        self._messages.clear()
         if self._is_paused:
             self._resume()
 
@@ -101,10 +101,10 @@ class Inbound:
     def _work_off(self) -> None:
         """Handle what waits, at most a turn's worth before other clients' messages."""
         for _ in range(TURN):
-            if not self._backlog or self._is_held:
+            if not self._messages or self._is_held:
                 return
-            data = self._backlog.pop(0)
+            data = self._messages.pop(0)
             self.add_waiting(-weigh(data))
             self._channels.receive(data)
-        if self._backlog and not self._is_held:
+        if self._messages and not self._is_held:
             asyncio.get_running_loop().call_soon(self._work_off)

@@ -12,15 +12,15 @@ from presence import admission
 from presence.state import Diff, State
 from presence.tracker import NotTracked
 from rooms.channels.channel import Channel
-from rooms.channels.owner import Owner
+from rooms.channels.connection_interface import ConnectionInterface
 from rooms.channels.results import Refused
 from rooms.channels.room_payloads import addressees, client_meta, join_fields, signed
 from rooms.channels.room_presence import RoomPresence
 from rooms.channels.room_token import RoomToken
 from rooms.messaging import publisher
+from rooms.messaging.channel_queue import Work
 from rooms.messaging.fanout import release
 from rooms.messaging.hub import hub
-from rooms.messaging.inbox import Work
 from rooms.monitoring.activity_buffer import activity_buffer
 from rooms.protocol.event import Event
 from rooms.protocol.event_names import RESERVED_RULE, is_reserved
@@ -64,7 +64,7 @@ class RoomChannel(Channel):
         cls.intercepts |= RoomChannel.urgent
         cls.urgent |= RoomChannel.urgent
 
-    def __init__(self, topic: str, frame: Frame, owner: Owner) -> None:
+    def __init__(self, topic: str, frame: Frame, owner: ConnectionInterface) -> None:
         super().__init__(topic, frame, owner)
         self.token = RoomToken(self)
         self.presence = RoomPresence(topic)

@@ -18,9 +18,9 @@ from rooms.channels.joins import join_rate, run_join
 from rooms.channels.results import Refused
 from rooms.channels.router import Patterns
 from rooms.messaging.background_tasks import background_tasks
+from rooms.messaging.channel_queue import Message, weigh
 from rooms.messaging.connections import Closeable, connections
 from rooms.messaging.fanout import release
-from rooms.messaging.inbox import Message, weigh
 from rooms.monitoring import client_log
 from rooms.protocol.connection import CRASHED, Connection, Limits
 from rooms.protocol.handshake import Handshake
@@ -35,7 +35,7 @@ UNREAD_SECONDS: Final = 0.02
 
 
 class SocketChannels:
-    """The joined channels of one socket; their `Owner`.
+    """The joined channels of one socket; their `ConnectionInterface`.
 
     The rules are in `rooms.protocol.connection`. `inbound` hands it the messages of
     the client, one after the other; none during a join.
@@ -221,7 +221,7 @@ class SocketChannels:
         if not self.is_closed and not is_over:
             self.socket.send((answer,))
 
-    # See `rooms.channels.owner.Owner`.
+    # See `rooms.channels.connection_interface.ConnectionInterface`.
 
     def decode(self, data: Message) -> Frame:
         """A message as a frame; it was accepted before."""

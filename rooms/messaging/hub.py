@@ -21,7 +21,7 @@ from beam.loops import per_loop
 from beam.telemetry import metrics
 from rooms.messaging import fanout
 from rooms.messaging.control_topic import CONTROL_TOPIC, ControlEvents
-from rooms.messaging.mailbox import Mailbox
+from rooms.messaging.hub_mailbox import Mailbox
 from rooms.messaging.member import Member
 from rooms.messaging.presence_order import without_outdated
 from rooms.messaging.receipts import Receipts

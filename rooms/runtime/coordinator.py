@@ -23,10 +23,10 @@ from presence.missed_changes import MissedChanges
 from presence.redis_tracker import RedisTracker
 from presence.state import Diff
 from rooms.messaging.hub import hub
-from rooms.runtime import lease, resync
+from rooms.runtime import lease_renewal, resync
+from rooms.runtime.close_again import RoomCloser
 from rooms.runtime.outage import FIRST_DELAY, Outage
 from rooms.runtime.processes import describe
-from rooms.runtime.room_closer import RoomCloser
 from rooms.runtime.waiting import wait_for
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Coordinator:
         """Start the loop."""
         self._tasks = [
             self._loop.create_task(self._run()),
-            self._loop.create_task(lease.keep_renewed(self._leases)),
+            self._loop.create_task(lease_renewal.keep_renewed(self._leases)),
         ]
 
     async def stop(self, grace: float) -> None:
@@ -75,7 +75,7 @@ class Coordinator:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        await lease.release(grace)
+        await lease_renewal.release(grace)
 
     def note_gap(self) -> None:
         """Recover at the next turn: recent messages may be lost, here or elsewhere."""

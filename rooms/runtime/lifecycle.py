@@ -21,8 +21,8 @@ from rooms.monitoring.reporter import reporter
 from rooms.protocol.event import Delivery
 from rooms.records.room_overrides import CHANGED
 from rooms.records.upkeep import Upkeep
+from rooms.runtime.close_again import RoomCloser
 from rooms.runtime.coordinator import Coordinator
-from rooms.runtime.room_closer import RoomCloser
 
 
 class Runtime:

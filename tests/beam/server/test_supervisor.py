@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from beam.server import supervisor, worker
+from beam.server import server_process, supervisor
 from beam.server.listening import listen
 from beam.server.supervisor import Supervisor
 from tests.clients import until
@@ -92,7 +92,7 @@ async def test_a_process_that_hangs_at_its_start_is_killed_and_started_again(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(worker, "START_SECONDS", 0.5)
+    monkeypatch.setattr(server_process, "START_SECONDS", 0.5)
     (supervised.folder / "hang 2").touch()
 
     await until(lambda: "Listening on" in caplog.text)
@@ -176,7 +176,7 @@ async def test_a_replacement_that_hangs_leaves_the_old_process_running(
 ) -> None:
     await until(lambda: "All 2 processes listen" in caplog.text)
     before = supervised.children()
-    monkeypatch.setattr(worker, "START_SECONDS", 0.5)
+    monkeypatch.setattr(server_process, "START_SECONDS", 0.5)
     (supervised.folder / "hang 1").touch()
 
     os.kill(os.getpid(), signal.SIGHUP)

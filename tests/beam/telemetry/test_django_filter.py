@@ -18,7 +18,7 @@ from django.db import OperationalError
 from pytest_django.fixtures import Settings
 
 from beam.asgi import application
-from beam.server import pages
+from beam.server import page_handler
 from beam.telemetry import logs, metrics
 from beam.telemetry.logs import (
     DjangoFilter,
@@ -92,13 +92,13 @@ async def test_an_unavailable_page_is_logged_once(
     def fail(*_: object, **__: object) -> None:
         raise OperationalError
 
-    monkeypatch.setattr(pages, "_flood", logs.Flood())
+    monkeypatch.setattr(page_handler, "_flood", logs.Flood())
     monkeypatch.setattr(LoginView, "get", fail)
 
     assert [await ask() for _ in range(20)] == [503] * 20
 
     [line] = written()
-    assert line["logger"] == "beam.server.pages"
+    assert line["logger"] == "beam.server.page_handler"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pytest_django.fixtures import Settings
 
 from beam.redis import Unavailable
 from presence.factory import tracker
-from rooms.admin import live_data
+from rooms.admin import page_data
 from rooms.messaging import publisher
 from rooms.models import Room
 from rooms.monitoring.activity import activity
@@ -126,7 +126,7 @@ async def test_processes_are_notified_after_the_settings_are_committed(
         if work is room_overrides.publish_change:
             within.append(connection.in_atomic_block)
 
-    monkeypatch.setattr(live_data, "run", run)
+    monkeypatch.setattr(page_data, "run", run)
     await post(admin, page(one), capacity="1", presence_grace="")
 
     assert within == [False]

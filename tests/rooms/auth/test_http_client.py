@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from rooms.auth.failures import BadAnswer
+from rooms.auth.failure_texts import BadAnswer
 from rooms.auth.http_client import fetch, is_downgrade
 
 

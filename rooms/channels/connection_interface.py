@@ -1,4 +1,4 @@
-"""`Owner`: what a channel needs of the connection that it belongs to."""
+"""What a channel needs of the connection that it belongs to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from presence.state import State
 from rooms.auth.grants import Identity
-from rooms.messaging.inbox import Message
+from rooms.messaging.channel_queue import Message
 from rooms.messaging.outbound import Socket
 from rooms.protocol.messages import Frame
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rooms.channels.channel import Channel
 
 
-class Owner(Protocol):
+class ConnectionInterface(Protocol):
     """The connection of a channel.
 
     `params`, `auth_token`: of its connect request. `departed`: the presence, by

@@ -35,7 +35,7 @@ async def test_a_mailbox_that_cannot_be_read_is_read_again(
     [ada] = await connected("ada")
     await ada.join("r")
 
-    with caplog.at_level(logging.INFO, "rooms.messaging.mailbox"):
+    with caplog.at_level(logging.INFO, "rooms.messaging.hub_mailbox"):
         for n in range(2):
             event = Event(topic="room:r", name="changed", payload={"n": n})
             sent = publisher.publish(event)
@@ -48,7 +48,7 @@ async def test_a_mailbox_that_cannot_be_read_is_read_again(
     logged = [
         record.message
         for record in caplog.records
-        if record.name == "rooms.messaging.mailbox"
+        if record.name == "rooms.messaging.hub_mailbox"
     ]
     assert logged == [
         "Cannot read the hub's mailbox: OSError",

@@ -13,8 +13,8 @@ from presence.factory import tracker
 from rooms.messaging import publisher
 from rooms.messaging.hub import Hub
 from rooms.protocol.identifiers import room_topic
-from rooms.runtime import Runtime, room_closer, runtime
-from rooms.runtime.room_closer import RoomCloser
+from rooms.runtime import Runtime, close_again, runtime
+from rooms.runtime.close_again import RoomCloser
 from tests.clients import connected, until
 from tests.fakes import IdleUpkeep
 
@@ -47,7 +47,7 @@ async def test_a_database_that_is_unavailable_is_asked_again(
         asked.append(next(answers))
         return asked[-1]
 
-    monkeypatch.setattr(room_closer, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(close_again, "RETRY_SECONDS", 0.01)
     runtime.put(Runtime(IdleUpkeep(sometimes)))
     [ada] = await connected("ada")
     # A database that is unavailable refuses no join.
@@ -117,7 +117,7 @@ async def test_a_removal_that_was_not_published_is_tried_again() -> None:
 async def test_after_a_retry_the_next_renewal_closes_rooms(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(room_closer, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(close_again, "RETRY_SECONDS", 0.0)
     answers, retried = iter([False, True]), asyncio.Event()
 
     async def close() -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rooms.auth.upstream import CircuitBreaker
+from rooms.auth.circuit_breaker import CircuitBreaker
 
 
 def opened() -> CircuitBreaker:

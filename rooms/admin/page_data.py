@@ -1,4 +1,7 @@
-"""Live data for the pages of the admin, which run in threads."""
+"""The numbers and members on the pages of the admin, which run in threads.
+
+The live view gets its data over WebSocket: see `rooms.admin.live_channels`.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ STOP_MARGIN = 10.0
 
 
 @dataclass(slots=True, eq=False)
-class Worker:
+class ServerProcess:
     """A server process that runs in a slot. `since`: when it began to listen."""
 
     slot: int

@@ -1,4 +1,4 @@
-"""What admins observe: the events of a room, and the statistics of the service.
+"""The channels of the live view: the events of a room, the statistics of the service.
 
 Observers are not present and not counted, and they can send nothing.
 """

@@ -33,7 +33,7 @@ def weigh(data: Message) -> int:
     return sys.getsizeof(data) + OVERHEAD
 
 
-class Inbox:
+class ChannelQueue:
     """The items of one channel, oldest first. `inbound`, `outbound`: bytes of each."""
 
     __slots__ = ("_items", "inbound", "outbound")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from beam.telemetry import metrics
 from rooms.channels.results import Refused
-from rooms.messaging.inbox import Inbox, Item, Message, Work
+from rooms.messaging.channel_queue import ChannelQueue, Item, Message, Work
 
 if TYPE_CHECKING:
     from rooms.channels.channel import Channel
@@ -21,43 +21,43 @@ NO_REF: Final = object()
 """In place of a ref: the work answers no message."""
 
 
-class Worker:
+class ChannelTask:
     """The task of a channel while a handler runs, and what waits behind it.
 
-    It ends when nothing is left to do: an idle channel has no worker.
+    It ends when nothing is left to do: an idle channel has no task.
     """
 
-    __slots__ = ("_channel", "_inbox", "_task")
+    __slots__ = ("_channel", "_queue", "_task")
 
     def __init__(self, channel: Channel, pending: Awaitable[None], ref: Any) -> None:
         """`pending`: what the handler of the message `ref` returned."""
         self._channel = channel
         # None while nothing waits: an empty deque takes 700 bytes.
-        self._inbox: Inbox | None = None
+        self._queue: ChannelQueue | None = None
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(self._run(pending, ref))
 
     @property
     def outbound(self) -> int:
         """Bytes of intercepted events that wait."""
-        return 0 if self._inbox is None else self._inbox.outbound
+        return 0 if self._queue is None else self._queue.outbound
 
     def put(self, item: Item) -> None:
         """Let an item wait behind the others; a stopped channel drops it."""
         if self._channel.stopped:
             return
-        if self._inbox is None:
-            self._inbox = Inbox()
-        self._inbox.put(item)
+        if self._queue is None:
+            self._queue = ChannelQueue()
+        self._queue.put(item)
         if item.is_inbound:
             self._channel.owner.add_waiting(item.size)
 
     def drop(self) -> None:
         """Forget what waits."""
-        if self._inbox is not None:
-            metrics.MESSAGES_DROPPED.value += len(self._inbox)
-            self._channel.owner.add_waiting(-self._inbox.inbound)
-            self._inbox = None
+        if self._queue is not None:
+            metrics.MESSAGES_DROPPED.value += len(self._queue)
+            self._channel.owner.add_waiting(-self._queue.inbound)
+            self._queue = None
 
     def cancel(self) -> None:
         """Cancel the handler that runs, unless it is the caller."""
@@ -73,9 +73,9 @@ class Worker:
                     await self._finish(pending, ref)
                 elif done % TURN == 0:
                     await asyncio.sleep(0)
-                if channel.stopped or not self._inbox:
+                if channel.stopped or not self._queue:
                     break
-                pending, ref = channel.start_work(self._take(self._inbox))
+                pending, ref = channel.start_work(self._take(self._queue))
         except Exception as error:  # noqa: BLE001 - a channel may raise anything
             if not channel.stopped:
                 channel.owner.crashed(channel, error)
@@ -83,9 +83,9 @@ class Worker:
             self.drop()
             channel.work_done()
 
-    def _take(self, inbox: Inbox) -> Message | Work:
+    def _take(self, queue: ChannelQueue) -> Message | Work:
         """The oldest item."""
-        item = inbox.pop()
+        item = queue.pop()
         if item.is_inbound:
             self._channel.owner.add_waiting(-item.size)
         return item.what

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from rooms.messaging.inbox import Inbox, Item, weigh
+from rooms.messaging.channel_queue import ChannelQueue, Item, weigh
 
 
 def test_items_keep_their_order_and_are_counted_by_their_origin() -> None:
-    inbox = Inbox()
+    queue = ChannelQueue()
     items = [
         Item("first", 10, is_inbound=True),
         Item("second", 100, is_inbound=False),
@@ -16,11 +16,11 @@ def test_items_keep_their_order_and_are_counted_by_their_origin() -> None:
     ]
 
     for item in items:
-        inbox.put(item)
+        queue.put(item)
 
-    assert (len(inbox), inbox.inbound, inbox.outbound) == (3, 11, 100)
-    assert [inbox.pop() for _ in range(3)] == items
-    assert (len(inbox), inbox.inbound, inbox.outbound) == (0, 0, 0)
+    assert (len(queue), queue.inbound, queue.outbound) == (3, 11, 100)
+    assert [queue.pop() for _ in range(3)] == items
+    assert (len(queue), queue.inbound, queue.outbound) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(

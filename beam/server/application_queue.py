@@ -8,7 +8,7 @@ from typing import Any
 from beam.server.event_loop import twisted_loop
 
 
-class Inbox:
+class ApplicationQueue:
     """Messages that an application has yet to receive.
 
     An `asyncio.Queue` takes 3,000 bytes of memory.
