@@ -15,8 +15,8 @@ from rooms.messaging.grace_period import evict
 from rooms.monitoring.activity_buffer import activity_buffer
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic
-from rooms.protocol.messages import Reason
-from rooms.protocol.removal import removal
+from rooms.protocol.reasons import Reason
+from rooms.protocol.removal_event import removal
 from rooms.records import closed_rooms
 
 REMOVED = "removed"

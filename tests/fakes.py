@@ -9,8 +9,9 @@ from typing import Any
 
 from rooms.messaging.member import HeldEvents
 from rooms.messaging.outbound import Ended, Receiver, Socket
-from rooms.protocol.event import Delivery
-from rooms.protocol.messages import Close, Frame, Vsn
+from rooms.protocol.close_codes import Close
+from rooms.protocol.encoded_event import Delivery
+from rooms.protocol.frame import Frame, Vsn
 from rooms.protocol.serializer import encode
 from rooms.records.upkeep import Upkeep
 

@@ -20,7 +20,7 @@ from beam.telemetry import metrics
 from rooms.channels.refused_connect import HTTP_RESPONSE
 from rooms.messaging.outbound import CLOSED_BY_CLIENT, LOST, Ended, Receiver
 from rooms.monitoring import client_log
-from rooms.protocol.messages import Close
+from rooms.protocol.close_codes import Close
 from rooms.protocol.ws_frames import read
 
 # autobahn refuses origins that it cannot read. Beam checks all of them itself, and

@@ -1,7 +1,7 @@
 """Writes to one client, and closes a client that leaves too much unread.
 
-What waits is held by Twisted's transport; `rooms.protocol.backlog` decides how much
-may wait, and for how long.
+What waits is held by Twisted's transport; `rooms.protocol.output_limit` decides how
+much may wait, and for how long.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from beam.server.event_loop import twisted_loop
 from beam.telemetry import metrics
 from rooms.messaging.connections import connections
 from rooms.messaging.outbound import Ended
-from rooms.protocol.backlog import Backlog
-from rooms.protocol.messages import Close
+from rooms.protocol.close_codes import Close
+from rooms.protocol.output_limit import UnreadOutput
 
 CLOSE_SECONDS = 2.0
 
@@ -31,7 +31,7 @@ class OutputProtocol(WebSocketProtocol):  # type: ignore[misc]
 
     # autobahn's name.
     closeHandshakeTimeoutCall: Any  # noqa: N815
-    _backlog: Backlog | None = None
+    _output: UnreadOutput | None = None
     _looking: asyncio.TimerHandle | None = None
     _ended: Ended | None = None
 
@@ -39,14 +39,14 @@ class OutputProtocol(WebSocketProtocol):  # type: ignore[misc]
         """Free what waits now: the garbage collector may come late."""
         if self._looking is not None:
             self._looking.cancel()
-            self._backlog = self._looking = None
+            self._output = self._looking = None
         if self._queued():
             self.transport.dataBuffer, self.transport.offset = b"", 0
             self.transport._tempDataBuffer, self.transport._tempDataLen = [], 0
 
     def is_behind(self) -> bool:
         """See `rooms.messaging.outbound.FrameWriter`."""
-        return self._backlog is not None and self._queued() > conf().outbound_limit
+        return self._output is not None and self._queued() > conf().outbound_limit
 
     def write(self, data: bytes) -> bool:
         """Send finished frames: at once where nothing is queued, else behind it.
@@ -55,19 +55,19 @@ class OutputProtocol(WebSocketProtocol):  # type: ignore[misc]
         """
         if self.state != self.STATE_OPEN:
             return False
-        queued, backlog = self._queued(), self._backlog
+        queued, output = self._queued(), self._output
         # Counted even if nothing is queued: the system may not take it all.
-        if backlog is not None and not self._takes(backlog, queued, len(data)):
+        if output is not None and not self._takes(output, queued, len(data)):
             self._close_slow()
             return False
         return self._put(data, queued)
 
     @staticmethod
-    def _takes(backlog: Backlog, queued: int, size: int) -> bool:
+    def _takes(output: UnreadOutput, queued: int, size: int) -> bool:
         """Whether a client that was above the limit may get more."""
-        if not backlog.is_in_turn:
-            twisted_loop.call_soon(backlog.end_turn)
-        return backlog.takes(queued, size)
+        if not output.is_in_turn:
+            twisted_loop.call_soon(output.end_turn)
+        return output.takes(queued, size)
 
     def _put(self, data: bytes, queued: int) -> bool:
         """Write all of it, now or later. False: the connection is gone."""
@@ -76,30 +76,30 @@ class OutputProtocol(WebSocketProtocol):  # type: ignore[misc]
             return False
         if rest:
             self.transport.write(rest)
-            if self._backlog is None and queued + len(rest) > conf().outbound_limit:
-                self._watch_backlog()
+            if self._output is None and queued + len(rest) > conf().outbound_limit:
+                self._watch_unread()
         return True
 
-    def _watch_backlog(self) -> None:
-        """Look after a period whether the client reads: `rooms.protocol.backlog`."""
+    def _watch_unread(self) -> None:
+        """Look after a period whether the client reads: see `UnreadOutput`."""
         if self._looking is not None:
             self._looking.cancel()
-        self._backlog = Backlog(
+        self._output = UnreadOutput(
             conf().outbound_limit, self._queued(), self._unacknowledged()
         )
-        twisted_loop.call_soon(self._backlog.end_turn)
+        twisted_loop.call_soon(self._output.end_turn)
         self._looking = twisted_loop.call_later(conf().outbound_seconds, self._look)
 
     def _look(self) -> None:
         """A period is over."""
         is_open = self.state == self.STATE_OPEN
-        backlog, self._backlog, self._looking = self._backlog, None, None
+        output, self._output, self._looking = self._output, None, None
         if self._queued() <= (conf().outbound_limit if is_open else 0):
             if not is_open:
                 # Time for the answer to a close frame that was read only now.
                 twisted_loop.call_later(CLOSE_SECONDS, self.onCloseHandshakeTimeout)
-        elif backlog is not None and backlog.end_period(self._unacknowledged()):
-            self._backlog = backlog
+        elif output is not None and output.end_period(self._unacknowledged()):
+            self._output = output
             self._looking = twisted_loop.call_later(conf().outbound_seconds, self._look)
         elif is_open:
             self._close_slow()
@@ -137,7 +137,7 @@ class OutputProtocol(WebSocketProtocol):  # type: ignore[misc]
 
     def onPing(self, payload: bytes) -> None:  # noqa: N802 - autobahn's name
         """A client that does not read could pile up pongs: it gets some of them."""
-        if self._backlog is None or self._backlog.takes_pong():
+        if self._output is None or self._output.takes_pong():
             super().onPing(payload)
 
     def _unacknowledged(self) -> int:
@@ -176,7 +176,7 @@ class OutputProtocol(WebSocketProtocol):  # type: ignore[misc]
         if unread and self.closeHandshakeTimeoutCall and not connections().is_draining:
             self.closeHandshakeTimeoutCall.cancel()
             self.closeHandshakeTimeoutCall = None
-            self._watch_backlog()
+            self._watch_unread()
 
 
 def _failure(error: Exception) -> Any:

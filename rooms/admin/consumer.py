@@ -33,8 +33,9 @@ from rooms.channels.socket_channels import SocketChannels
 from rooms.messaging import publisher
 from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.observers import logged_out_event, observers
+from rooms.protocol.close_codes import Close
+from rooms.protocol.frame import Frame
 from rooms.protocol.handshake import Handshake, Refused
-from rooms.protocol.messages import Close, Frame
 
 # One is enough: an admin that may change rooms may also view them.
 PERMISSIONS: Final = ("rooms.view_room", "rooms.change_room")

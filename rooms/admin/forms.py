@@ -12,8 +12,8 @@ from django.utils.text import capfirst
 from beam.config.conf import conf
 from rooms.api import event_parser
 from rooms.protocol import identifiers
+from rooms.protocol.frame import BadFrame
 from rooms.protocol.json_text import loads
-from rooms.protocol.messages import BadFrame
 
 BLOCKS: Final = (
     (0, "No block: the member can join again at once"),

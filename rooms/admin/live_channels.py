@@ -25,8 +25,8 @@ from rooms.monitoring.activity_buffer import activity_buffer
 from rooms.monitoring.activity_records import MAX_SENT, Record
 from rooms.monitoring.reporter import LIVE_TOPIC, REPORT_SECONDS
 from rooms.protocol import identifiers
-from rooms.protocol.messages import Reason
-from rooms.protocol.removal import REMOVE
+from rooms.protocol.reasons import Reason
+from rooms.protocol.removal_event import REMOVE
 from rooms.runtime import processes
 
 BUSIEST: Final = 10

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from rooms.protocol.event import Event
 from rooms.protocol.event_names import RESERVED_RULE, is_reserved
-from rooms.protocol.identifiers import labels, room_topic
+from rooms.protocol.identifiers import room_topic
 from rooms.protocol.json_text import dumps
 from rooms.protocol.json_types import json_type, not_an_object
+from rooms.protocol.recipients import labels
 
 MAX_EVENT_NAME: Final = 200
 # The answer names at most so many unknown fields.

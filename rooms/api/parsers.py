@@ -11,8 +11,8 @@ from rest_framework.request import Request
 
 from beam.config.conf import conf
 from rooms.api.errors import UnsupportedBody
+from rooms.protocol.frame import BadFrame
 from rooms.protocol.json_text import loads
-from rooms.protocol.messages import BadFrame
 from rooms.protocol.query_params import InvalidParams, assign, parse_params
 
 # A message quotes at most so many characters of a header.

@@ -22,10 +22,12 @@ from rooms.messaging.channel_queue import OVERHEAD, Item, Message, Work, weigh
 from rooms.messaging.hub import hub
 from rooms.messaging.member import HeldEvents
 from rooms.protocol.connection import channel_join_ref
-from rooms.protocol.event import Delivery, Event
+from rooms.protocol.encoded_event import Delivery
+from rooms.protocol.event import Event
 from rooms.protocol.event_names import is_phoenix_event
-from rooms.protocol.messages import Frame, Reason, reply
+from rooms.protocol.frame import Frame, reply
 from rooms.protocol.presence_parts import joins_of, state_parts
+from rooms.protocol.reasons import Reason
 
 _ids = itertools.count(1)
 _PROCESS = secrets.token_urlsafe(6)

@@ -13,8 +13,8 @@ from rooms.channels.consumer import Consumer
 from rooms.channels.router import patterns
 from rooms.channels.socket_channels import SocketChannels
 from rooms.messaging.connections import connections
+from rooms.protocol.close_codes import Close
 from rooms.protocol.handshake import Handshake, Refused
-from rooms.protocol.messages import Close
 
 FAILURES: Final = frozenset(
     {

@@ -8,7 +8,7 @@ from presence.state import State
 from rooms.auth.grants import Identity
 from rooms.messaging.channel_queue import Message
 from rooms.messaging.outbound import Socket
-from rooms.protocol.messages import Frame
+from rooms.protocol.frame import Frame
 
 if TYPE_CHECKING:
     from rooms.channels.channel import Channel

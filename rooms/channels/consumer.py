@@ -24,8 +24,8 @@ from rooms.channels.socket_channels import SocketChannels
 from rooms.messaging.connections import connections
 from rooms.messaging.outbound import CLOSED_BY_CLIENT, LOST, Socket
 from rooms.monitoring import client_log
+from rooms.protocol.close_codes import Close
 from rooms.protocol.handshake import Handshake, Refused
-from rooms.protocol.messages import Close
 from rooms.runtime import runtime
 
 ORDERLY: Final = frozenset({1000, 1001, 1005})

@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 from beam.config.conf import conf
 from beam.telemetry import metrics
-from rooms.protocol.failure_streaks import Streak, refusal_delay
-from rooms.protocol.messages import Frame, Reason
-from rooms.protocol.size_limits import is_short_frame
+from rooms.protocol.frame import Frame
+from rooms.protocol.reasons import Reason
+from rooms.protocol.ref_limits import is_short_frame
+from rooms.protocol.reply_delay import Streak, refusal_delay
 
 # Reasons that the client did not cause.
 NOT_ITS_FAULT = frozenset(

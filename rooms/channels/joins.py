@@ -11,8 +11,9 @@ from beam.telemetry import metrics
 from rooms.channels.channel import Channel
 from rooms.channels.results import NULL, Refused
 from rooms.monitoring import client_log
-from rooms.protocol.messages import Frame, Reason, reply
+from rooms.protocol.frame import Frame, reply
 from rooms.protocol.rate_limit import RateLimit
+from rooms.protocol.reasons import Reason
 from rooms.protocol.serializer import encode
 
 

@@ -24,9 +24,10 @@ from rooms.messaging.hub import hub
 from rooms.monitoring.activity_buffer import activity_buffer
 from rooms.protocol.event import Event
 from rooms.protocol.event_names import RESERVED_RULE, is_reserved
+from rooms.protocol.frame import Frame
 from rooms.protocol.identifiers import room_topic
-from rooms.protocol.messages import Frame, Reason
-from rooms.protocol.removal import REMOVE
+from rooms.protocol.reasons import Reason
+from rooms.protocol.removal_event import REMOVE
 from rooms.records.room_policy import Policy, policy_for
 from rooms.records.room_rows import room_rows
 from rooms.runtime import runtime

@@ -8,8 +8,9 @@ import orjson
 
 from beam.config.conf import conf
 from rooms.channels.results import Refused
-from rooms.protocol.identifiers import MAX_SESSION_ID, check_characters, labels
-from rooms.protocol.messages import Reason
+from rooms.protocol.identifiers import MAX_SESSION_ID, check_characters
+from rooms.protocol.reasons import Reason
+from rooms.protocol.recipients import labels
 
 
 def join_fields(payload: Any) -> tuple[str, dict[str, Any]]:

@@ -14,10 +14,10 @@ from beam.telemetry import metrics
 from rooms.auth import grants, verifier
 from rooms.channels.results import Refused
 from rooms.monitoring import client_log
-from rooms.protocol.failure_streaks import LONGEST_DELAY, refusal_delay
-from rooms.protocol.messages import Reason
-from rooms.protocol.removal import REMOVE
-from rooms.protocol.size_limits import is_short_ref
+from rooms.protocol.reasons import Reason
+from rooms.protocol.ref_limits import is_short_ref
+from rooms.protocol.removal_event import REMOVE
+from rooms.protocol.reply_delay import LONGEST_DELAY, refusal_delay
 
 if TYPE_CHECKING:
     from rooms.channels.channel import Channel

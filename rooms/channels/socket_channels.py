@@ -22,9 +22,11 @@ from rooms.messaging.channel_queue import Message, weigh
 from rooms.messaging.connections import Closeable, connections
 from rooms.messaging.fanout import release
 from rooms.monitoring import client_log
+from rooms.protocol.close_codes import Close
 from rooms.protocol.connection import CRASHED, Connection, Limits
+from rooms.protocol.frame import Frame, reply
 from rooms.protocol.handshake import Handshake
-from rooms.protocol.messages import Close, Frame, Reason, reply
+from rooms.protocol.reasons import Reason
 from rooms.protocol.step import CloseSocket, Ignore, Join, Leave, Push, Refuse, Send
 
 JOIN_UNITS: Final = 10

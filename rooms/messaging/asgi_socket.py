@@ -13,9 +13,10 @@ from typing import Any
 
 from beam.telemetry import metrics
 from rooms.messaging.outbound import Ended, Receiver, count_encodable
-from rooms.protocol.backlog import Backlog
-from rooms.protocol.event import Delivery
-from rooms.protocol.messages import Close, Frame, Vsn
+from rooms.protocol.close_codes import Close
+from rooms.protocol.encoded_event import Delivery
+from rooms.protocol.frame import Frame, Vsn
+from rooms.protocol.output_limit import UnreadOutput
 from rooms.protocol.serializer import encode, is_binary
 
 # Added to a close code that the server does not accept: 1012 becomes 4012.
@@ -44,7 +45,7 @@ class AsgiSocket:
         self._loop = asyncio.get_running_loop()
         self._last_received = self._loop.time()
         self._ended: Ended | None = None
-        self._backlog: Backlog | None = None
+        self._output: UnreadOutput | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def send(self, frames: Iterable[Frame]) -> None:
@@ -79,7 +80,7 @@ class AsgiSocket:
         await self._resumed
 
     def is_behind(self) -> bool:
-        return self._backlog is not None and self._queued_bytes > self._limit
+        return self._output is not None and self._queued_bytes > self._limit
 
     def note_received(self) -> None:
         """The client sent a message. Pings are not known: the server answers them."""
@@ -95,29 +96,29 @@ class AsgiSocket:
             metrics.DROPPED.value += copies
             return
         self._queued_bytes += len(data)
-        if self._backlog is None and self._queued_bytes > self._limit:
+        if self._output is None and self._queued_bytes > self._limit:
             waiting = self._queued_bytes
-            self._backlog = Backlog(self._limit, waiting, waiting)
-            self._loop.call_soon(self._backlog.end_turn)
+            self._output = UnreadOutput(self._limit, waiting, waiting)
+            self._loop.call_soon(self._output.end_turn)
             self._timer = self._loop.call_later(self._seconds, self._end_period)
         body = {"bytes": data} if binary else {"text": data.decode()}
         self._start({"type": "websocket.send", **body}, copies)
 
     def _takes(self, size: int) -> bool:
         """Whether so many more bytes may wait for the client."""
-        if (backlog := self._backlog) is None:
+        if (unread := self._output) is None:
             return True
-        if not backlog.is_in_turn:
-            self._loop.call_soon(backlog.end_turn)
-        return backlog.takes(self._queued_bytes, size)
+        if not unread.is_in_turn:
+            self._loop.call_soon(unread.end_turn)
+        return unread.takes(self._queued_bytes, size)
 
     def _end_period(self) -> None:
-        """Close a client that read too little: see `rooms.protocol.backlog`."""
-        backlog, self._backlog, self._timer = self._backlog, None, None
-        if backlog is None or self._queued_bytes <= self._limit:
+        """Close a client that read too little: see `rooms.protocol.output_limit`."""
+        unread, self._output, self._timer = self._output, None, None
+        if unread is None or self._queued_bytes <= self._limit:
             return
-        if backlog.end_period(self._queued_bytes):
-            self._backlog = backlog
+        if unread.end_period(self._queued_bytes):
+            self._output = unread
             self._timer = self._loop.call_later(self._seconds, self._end_period)
         else:
             self._close_slow()
@@ -137,7 +138,7 @@ class AsgiSocket:
     def _drop(self) -> None:
         metrics.DROPPED.value += sum(copies for _, copies in self._queue)
         self._queue.clear()
-        self._backlog = None
+        self._output = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

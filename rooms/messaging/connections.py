@@ -12,9 +12,10 @@ from beam.loops import per_loop
 from rooms.auth.grants import Identity
 from rooms.messaging.control_topic import CONTROL_TOPIC
 from rooms.messaging.outbound import Socket
-from rooms.protocol.event import Delivery, Event
-from rooms.protocol.failure_streaks import Streaks
-from rooms.protocol.messages import Close
+from rooms.protocol.close_codes import Close
+from rooms.protocol.encoded_event import Delivery
+from rooms.protocol.event import Event
+from rooms.protocol.reply_delay import Streaks
 
 DISCONNECT: Final = "disconnect"
 

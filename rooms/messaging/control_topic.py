@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from rooms.protocol.event import Delivery
+from rooms.protocol.encoded_event import Delivery
 
 CONTROL_TOPIC: Final = "$beam"
 

@@ -1,7 +1,7 @@
 """Writes the events of a topic to its local members.
 
-Every event is encoded once. Consecutive events that go to every member are joined
-into one write for each socket.
+The events are already encoded: see `rooms.protocol.encoded_event`. Consecutive events
+that go to every member are joined into one write for each socket.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from rooms.messaging.member import Member
 from rooms.messaging.outbound import join_prepared
 from rooms.messaging.presence_order import PRESENCE_STATE
 from rooms.messaging.topic_members import TopicMembers
-from rooms.protocol.event import Delivery
-from rooms.protocol.messages import Vsn
+from rooms.protocol.encoded_event import Delivery
+from rooms.protocol.frame import Vsn
 
 
 def write(topic: TopicMembers, batch: list[Delivery]) -> None:

@@ -27,7 +27,7 @@ from rooms.messaging.presence_order import without_outdated
 from rooms.messaging.receipts import Receipts
 from rooms.messaging.subscriptions import Subscriptions
 from rooms.messaging.topic_members import TopicMembers
-from rooms.protocol.event import Delivery
+from rooms.protocol.encoded_event import Delivery
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Protocol
 from beam.config.conf import conf
 from beam.telemetry import metrics
 from rooms.messaging.outbound import Socket
-from rooms.protocol.backlog import CEILING
-from rooms.protocol.event import Delivery
+from rooms.protocol.encoded_event import Delivery
+from rooms.protocol.output_limit import CEILING
 
 
 class Member(Protocol):
@@ -41,7 +41,7 @@ class HeldEvents:
     """Events that wait for the end of a member's join.
 
     They have the same limit as the output of a slow client: see
-    `rooms.protocol.backlog`.
+    `rooms.protocol.output_limit`.
     """
 
     __slots__ = ("_deliveries", "_size", "has_overflowed")

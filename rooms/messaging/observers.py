@@ -12,8 +12,9 @@ import orjson
 from beam.loops import per_loop
 from rooms.messaging.connections import Closeable
 from rooms.messaging.control_topic import CONTROL_TOPIC
-from rooms.protocol.event import Delivery, Event
-from rooms.protocol.messages import Close
+from rooms.protocol.close_codes import Close
+from rooms.protocol.encoded_event import Delivery
+from rooms.protocol.event import Event
 
 LOGGED_OUT: Final = "logged_out"
 

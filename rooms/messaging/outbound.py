@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from beam.telemetry import metrics
-from rooms.protocol.event import Delivery
-from rooms.protocol.messages import Close, Frame, Vsn
+from rooms.protocol.close_codes import Close
+from rooms.protocol.encoded_event import Delivery
+from rooms.protocol.frame import Frame, Vsn
 
 EXTENSION = "rooms.protocol.ws_frames"
 

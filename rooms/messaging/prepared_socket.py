@@ -13,8 +13,9 @@ from rooms.messaging.outbound import (
     count_encodable,
     join_prepared,
 )
-from rooms.protocol.event import Delivery
-from rooms.protocol.messages import Close, Frame, Vsn
+from rooms.protocol.close_codes import Close
+from rooms.protocol.encoded_event import Delivery
+from rooms.protocol.frame import Frame, Vsn
 from rooms.protocol.serializer import encode, is_binary
 from rooms.protocol.ws_frames import prepared
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from presence.state import Diff
 from presence.version_log import VersionLog
-from rooms.protocol.event import Delivery
+from rooms.protocol.encoded_event import Delivery
 
 PRESENCE_STATE: Final = "presence_state"
 

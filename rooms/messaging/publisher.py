@@ -22,6 +22,7 @@ from beam.loops import per_loop
 from beam.telemetry import metrics
 from rooms.messaging.hub import hub
 from rooms.messaging.subscriptions import group_name
+from rooms.protocol.encoded_event import pack
 from rooms.protocol.event import Event
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class Publisher:
 
     def publish(self, event: Event) -> Sent | None:
         """See the function of this name."""
-        message = event.pack()
+        message = pack(event)
         message["at"] = time()
         if not self._direct:
             return self._queue(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from rooms.protocol.event import Delivery
+from rooms.protocol.encoded_event import Delivery
 
 
 class Receipts:

@@ -11,19 +11,12 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from rooms.protocol.close_codes import Close
+from rooms.protocol.frame import Answerable, BadFrame, Frame, InvalidValue, Vsn, reply
 from rooms.protocol.json_text import DEEPEST
-from rooms.protocol.messages import (
-    Answerable,
-    BadFrame,
-    Close,
-    Frame,
-    InvalidValue,
-    Reason,
-    Vsn,
-    reply,
-)
+from rooms.protocol.reasons import Reason
+from rooms.protocol.ref_limits import LARGEST_KEPT_REF, LONGEST_TOPIC, can_be_joined
 from rooms.protocol.serializer import decode
-from rooms.protocol.size_limits import LARGEST_KEPT_REF, LONGEST_TOPIC, can_be_joined
 from rooms.protocol.step import (
     IGNORE,
     CloseSocket,

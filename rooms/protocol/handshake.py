@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from beam.config.origins import is_allowed
-from rooms.protocol.messages import Vsn
+from rooms.protocol.frame import Vsn
 from rooms.protocol.query_params import InvalidParams, parse_params
 
 TOKEN_PREFIX = "base64url.bearer.phx."  # noqa: S105 - a prefix, no secret

@@ -1,8 +1,6 @@
-"""How rooms and members are named: ids to topics, `to` lists to labels. Pure."""
+"""The ids of rooms, users and sessions, and the topics of rooms. Pure."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from rooms.protocol.json_types import json_type
 
@@ -52,33 +50,3 @@ def check_characters(text: str, what: str) -> None:
         raise ValueError(f"{what} must not contain control characters")
     if any(0xD800 <= ord(char) < 0xE000 for char in text):
         raise ValueError(f"{what} must not contain half of a surrogate pair")
-
-
-def labels(entries: object, most: int) -> tuple[str, ...]:
-    """The labels that a list of recipients names, each once.
-
-    An entry is `{"session"}`, `{"userId"}` or `{"user_id"}`; its session wins
-    over its user. Raises `ValueError` if it is not a list, if an entry is invalid,
-    or if they name more than `most` recipients.
-    """
-    if type(entries) is not list:
-        raise ValueError('must be a list of {"session"} or {"user_id"}')
-    named = tuple(dict.fromkeys(map(_label, entries)))
-    if len(named) > most:
-        raise ValueError(f"must name at most {most} recipients, not {len(named)}")
-    return named
-
-
-def _label(entry: Any) -> str:
-    if type(entry) is dict:
-        for name, kind in (
-            ("session", "session"),
-            ("userId", "user"),
-            ("user_id", "user"),
-        ):
-            if name in entry:
-                taken = (str, int) if kind == "user" else (str,)
-                if type(entry[name]) in taken:
-                    return f"{kind}:{entry[name]}"
-                break
-    raise ValueError("an entry must have session, userId or user_id")

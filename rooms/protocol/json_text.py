@@ -10,7 +10,7 @@ from typing import Final
 
 import orjson
 
-from rooms.protocol.messages import BadFrame, Json
+from rooms.protocol.frame import BadFrame, Json
 
 # orjson reads 1,024 levels. Frames themselves are one level.
 DEEPEST: Final = 1_000

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from rooms.protocol.envelope import V1_KEYS, envelope
+from rooms.protocol.frame import BadFrame, Frame, InvalidValue, Json, TooDeep, Vsn
+from rooms.protocol.invalid_frames import V1_KEYS, envelope
 from rooms.protocol.json_text import (
     DEEPEST,
     ESCAPED,
@@ -17,7 +18,6 @@ from rooms.protocol.json_text import (
     dumps,
     loads,
 )
-from rooms.protocol.messages import BadFrame, Frame, InvalidValue, Json, TooDeep, Vsn
 
 PUSH: Final = 0
 REPLY: Final = 1

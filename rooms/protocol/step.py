@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from rooms.protocol.messages import Close, Frame, Reason
+from rooms.protocol.close_codes import Close
+from rooms.protocol.frame import Frame
+from rooms.protocol.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)

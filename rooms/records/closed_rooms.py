@@ -20,8 +20,8 @@ from rooms.messaging import publisher
 from rooms.messaging.presence_diffs import diffs
 from rooms.models import Room
 from rooms.protocol.identifiers import room_topic
-from rooms.protocol.messages import Reason
-from rooms.protocol.removal import removal
+from rooms.protocol.reasons import Reason
+from rooms.protocol.removal_event import removal
 
 logger = logging.getLogger(__name__)
 

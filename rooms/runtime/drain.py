@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from beam.config.conf import conf
 from rooms.messaging.connections import Closeable
-from rooms.protocol.messages import Close
+from rooms.protocol.close_codes import Close
 
 LONGEST_PAUSE = 0.5
 

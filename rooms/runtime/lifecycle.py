@@ -18,7 +18,7 @@ from rooms.messaging.hub import hub
 from rooms.messaging.observers import LOGGED_OUT, observers
 from rooms.messaging.presence_diffs import diffs
 from rooms.monitoring.reporter import reporter
-from rooms.protocol.event import Delivery
+from rooms.protocol.encoded_event import Delivery
 from rooms.records.room_overrides import CHANGED
 from rooms.records.upkeep import Upkeep
 from rooms.runtime.close_again import RoomCloser

@@ -9,6 +9,7 @@ from presence.cluster import in_batches
 from presence.state import Snapshot
 from rooms.messaging.hub import hub
 from rooms.messaging.presence_order import PRESENCE_STATE
+from rooms.protocol.encoded_event import pack
 from rooms.protocol.event import Event
 
 # The event that informs members that events may have been lost.
@@ -28,7 +29,7 @@ async def send_state(topics: Sequence[str]) -> None:
 
 async def _announce_gap(topic: str) -> None:
     snapshot = await _current(topic)
-    hub().deliver(Event(topic=topic, name=GAP, payload={}).pack())
+    hub().deliver(pack(Event(topic=topic, name=GAP, payload={})))
     _deliver_state(topic, snapshot)
 
 
@@ -39,7 +40,7 @@ async def _send_state(topic: str) -> None:
 def _deliver_state(topic: str, snapshot: Snapshot) -> None:
     state, version = snapshot.state, snapshot.version
     event = Event(topic=topic, name=PRESENCE_STATE, payload=state, version=version)
-    hub().deliver(event.pack())
+    hub().deliver(pack(event))
 
 
 async def _current(topic: str) -> Snapshot:

@@ -15,7 +15,7 @@ from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import connections, disconnect_event
 from rooms.messaging.grace_period import untrack
 from rooms.messaging.presence_diffs import diffs
-from rooms.protocol.messages import Close
+from rooms.protocol.close_codes import Close
 
 
 class FixtureVerifier:

@@ -15,8 +15,9 @@ from rooms.messaging import publisher
 from rooms.messaging.fanout import release
 from rooms.messaging.hub import Hub
 from rooms.messaging.member import HeldEvents
+from rooms.protocol.encoded_event import pack
 from rooms.protocol.event import Event
-from rooms.protocol.messages import Vsn
+from rooms.protocol.frame import Vsn
 from tests.fakes import FakeMember
 
 
@@ -251,7 +252,7 @@ async def test_events_of_one_turn_are_one_write(running_hub: Hub, topic: str) ->
     await running_hub.attach(member)
 
     messages = [
-        Event(topic=topic, name="msg", payload={"n": n}).pack() for n in range(3)
+        pack(Event(topic=topic, name="msg", payload={"n": n})) for n in range(3)
     ]
     for message in messages:
         running_hub.deliver(message)

@@ -12,8 +12,9 @@ from beam.config.conf import Conf
 from beam.telemetry.metrics import CLOSED, COUNTERS, HISTOGRAMS, OTHER
 from rooms.api.error_codes import ErrorCode
 from rooms.monitoring.process_stats import GAUGES
+from rooms.protocol.close_codes import Close
 from rooms.protocol.event_names import RESERVED
-from rooms.protocol.messages import Close, Reason
+from rooms.protocol.reasons import Reason
 from tests.processes import ROOT
 
 DOCS = ROOT / "docs"

@@ -78,7 +78,7 @@ def test_names_in_the_docs_exist(page: str) -> None:
     ("name", "expected"),
     [
         ("rooms.protocol", True),
-        ("rooms.protocol.messages.Reason.UNAVAILABLE", True),
+        ("rooms.protocol.reasons.Reason.UNAVAILABLE", True),
         ("rooms.protocol.nothing", False),
         ("beam/server", True),
         ("beam/server/nothing.py", False),

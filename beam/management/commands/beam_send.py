@@ -15,9 +15,9 @@ from beam.redis import startup_check
 from rooms.api.event_parser import event_name
 from rooms.messaging import publisher
 from rooms.protocol.event import Event
+from rooms.protocol.frame import BadFrame
 from rooms.protocol.identifiers import room_topic
 from rooms.protocol.json_text import loads
-from rooms.protocol.messages import BadFrame
 
 
 class Command(BaseCommand):

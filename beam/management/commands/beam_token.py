@@ -11,9 +11,9 @@ from django.core.management.base import BaseCommand, CommandError
 from beam.config.conf import conf
 from rooms.auth import grants, jwt_tokens
 from rooms.protocol import identifiers
+from rooms.protocol.frame import BadFrame
 from rooms.protocol.identifiers import room_topic
 from rooms.protocol.json_text import loads
-from rooms.protocol.messages import BadFrame
 
 HOUR = 3_600
 # A hundred years.

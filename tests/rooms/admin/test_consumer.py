@@ -17,7 +17,7 @@ from rooms.messaging import publisher
 from rooms.messaging.connections import disconnect_event
 from rooms.messaging.hub import hub
 from rooms.monitoring import process_stats
-from rooms.protocol.messages import Close
+from rooms.protocol.close_codes import Close
 from tests.clients import connected
 from tests.rooms.admin.conftest import AdminWith
 from tests.rooms.admin.watcher import Watcher, watching

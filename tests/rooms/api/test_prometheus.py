@@ -15,7 +15,8 @@ from rooms.auth import api_keys
 from rooms.monitoring import process_stats
 from rooms.monitoring.process_stats import GAUGES
 from rooms.monitoring.shared_stats import host_processes
-from rooms.protocol.messages import Close, Reason
+from rooms.protocol.close_codes import Close
+from rooms.protocol.reasons import Reason
 from tests.clients import connected
 from tests.conftest import Serve
 from tests.processes import RedisServer, wait_until

@@ -22,9 +22,9 @@ from rooms.messaging.connections import connections
 from rooms.messaging.hub import Hub
 from rooms.messaging.presence_diffs import diffs
 from rooms.messaging.subscriptions import Subscriptions
+from rooms.protocol.close_codes import Close
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic
-from rooms.protocol.messages import Close
 from rooms.runtime import Runtime
 from tests.clients import Client, connected, until
 

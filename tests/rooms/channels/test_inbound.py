@@ -15,8 +15,8 @@ from rooms.channels.client_consumer import ClientConsumer
 from rooms.messaging import publisher
 from rooms.messaging.connections import connections
 from rooms.messaging.hub import Hub
+from rooms.protocol.close_codes import Close
 from rooms.protocol.event import Event
-from rooms.protocol.messages import Close
 from tests.clients import Client, connected, until
 
 LIMIT = 100_000

@@ -21,9 +21,9 @@ from rooms.messaging import publisher
 from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import disconnect_event
 from rooms.messaging.hub import Hub, hub
-from rooms.protocol.failure_streaks import LONGEST_DELAY
 from rooms.protocol.identifiers import room_topic
-from rooms.protocol.messages import Reason
+from rooms.protocol.reasons import Reason
+from rooms.protocol.reply_delay import LONGEST_DELAY
 from tests.clients import Client, connected, until
 
 ADA = admission.group("ada")

@@ -15,8 +15,8 @@ from rooms.channels.client_consumer import ClientConsumer
 from rooms.channels.room_presence import MOST_DEPARTED, RoomPresence
 from rooms.messaging import publisher
 from rooms.messaging.connections import connections
-from rooms.protocol.failure_streaks import LONGEST_DELAY, refusal_delay
-from rooms.protocol.removal import removal
+from rooms.protocol.removal_event import removal
+from rooms.protocol.reply_delay import LONGEST_DELAY, refusal_delay
 from tests.clients import Client, connected
 
 pytestmark = pytest.mark.usefixtures("running_hub")

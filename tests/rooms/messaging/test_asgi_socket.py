@@ -7,15 +7,17 @@ from typing import Any
 
 from beam.telemetry import metrics
 from rooms.messaging.asgi_socket import AsgiSocket
-from rooms.protocol.event import Delivery, Event
-from rooms.protocol.messages import Close, Vsn
+from rooms.protocol.close_codes import Close
+from rooms.protocol.encoded_event import Delivery, pack
+from rooms.protocol.event import Event
+from rooms.protocol.frame import Vsn
 from tests.clients import until
 
 
 def events(count: int, size: int = 10) -> list[Delivery]:
     """Events as the hub gives them to sockets."""
     event = Event(topic="room:r", name="changed", payload={"x": "y" * size})
-    return [Delivery(event.pack()) for _ in range(count)]
+    return [Delivery(pack(event)) for _ in range(count)]
 
 
 class Server:
@@ -120,7 +122,7 @@ async def test_a_client_that_has_caught_up_is_not_closed(counted: Any) -> None:
     server.read(19)
 
     await until(lambda: len(server.sent) == 19)
-    await until(lambda: socket._backlog is None)
+    await until(lambda: socket._output is None)
     assert not socket._closing
 
 

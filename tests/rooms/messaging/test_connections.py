@@ -9,8 +9,8 @@ from pytest_django.fixtures import Settings
 
 from rooms.auth.grants import Identity
 from rooms.messaging.connections import Closeable, Connections, disconnect_event
-from rooms.protocol.event import Delivery
-from rooms.protocol.messages import Close
+from rooms.protocol.close_codes import Close
+from rooms.protocol.encoded_event import Delivery, pack
 
 
 class FakeConnection:
@@ -57,7 +57,7 @@ def test_a_disconnect_closes_every_connection_of_the_user_only() -> None:
     for each in (one, two, other):
         known.add(each)
 
-    known.disconnect(Delivery(disconnect_event("ada").pack()))
+    known.disconnect(Delivery(pack(disconnect_event("ada"))))
 
     closed = [cast("FakeConnection", each).closed for each in (one, two, other)]
     assert closed == [[Close.GOING_AWAY], [Close.GOING_AWAY], []]

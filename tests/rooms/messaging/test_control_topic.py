@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from rooms.messaging.control_topic import CONTROL_TOPIC, ControlEvents
-from rooms.protocol.event import Delivery, Event
+from rooms.protocol.encoded_event import Delivery, pack
+from rooms.protocol.event import Event
 
 
 def event(name: str) -> Delivery:
-    return Delivery(Event(topic=CONTROL_TOPIC, name=name, payload={}).pack())
+    return Delivery(pack(Event(topic=CONTROL_TOPIC, name=name, payload={})))
 
 
 def test_an_event_is_handled_by_the_last_handler_of_its_name() -> None:

@@ -7,12 +7,13 @@ from typing import Any
 from rooms.messaging.fanout import release, write
 from rooms.messaging.member import HeldEvents
 from rooms.messaging.topic_members import TopicMembers
-from rooms.protocol.event import Delivery, Event
+from rooms.protocol.encoded_event import Delivery, pack
+from rooms.protocol.event import Event
 from tests.fakes import FakeMember
 
 
 def event(n: int, **fields: Any) -> Delivery:
-    return Delivery(Event(topic="t", name="msg", payload={"n": n}, **fields).pack())
+    return Delivery(pack(Event(topic="t", name="msg", payload={"n": n}, **fields)))
 
 
 def sizes(member: FakeMember) -> list[int]:

@@ -8,6 +8,7 @@ import pytest
 
 from beam.telemetry import metrics
 from rooms.messaging.hub import Hub
+from rooms.protocol.encoded_event import pack
 from rooms.protocol.event import Event
 from tests.fakes import FakeMember
 
@@ -25,7 +26,7 @@ async def test_a_failure_in_one_topic_does_not_affect_the_others(
 
     monkeypatch.setattr(bad.fake, "deliver", fail)
     for topic in ("bad", "good"):
-        running_hub.deliver(Event(topic=topic, name="changed", payload={}).pack())
+        running_hub.deliver(pack(Event(topic=topic, name="changed", payload={})))
     await asyncio.sleep(0)
 
     assert good.fake.got == [{}]
@@ -35,7 +36,7 @@ async def test_a_failure_in_one_topic_does_not_affect_the_others(
 async def test_an_event_of_a_topic_without_members_is_dropped(
     running_hub: Hub,
 ) -> None:
-    running_hub.deliver(Event(topic="nobody", name="changed", payload={}).pack())
+    running_hub.deliver(pack(Event(topic="nobody", name="changed", payload={})))
     await asyncio.sleep(0)
 
     assert running_hub.size("nobody") == 0
@@ -64,7 +65,7 @@ async def test_an_observer_gets_events_and_is_not_counted(running_hub: Hub) -> N
     assert not running_hub.has_members("t")
     await running_hub.attach(member)
 
-    running_hub.deliver(Event(topic="t", name="changed", payload={}).pack())
+    running_hub.deliver(pack(Event(topic="t", name="changed", payload={})))
     await asyncio.sleep(0)
 
     assert observer.fake.got == member.fake.got == [{}]

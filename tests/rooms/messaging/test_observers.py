@@ -5,8 +5,9 @@ from __future__ import annotations
 from rooms.auth.grants import Identity
 from rooms.messaging.observers import Observers, logged_out_event
 from rooms.messaging.outbound import Socket
-from rooms.protocol.event import Delivery
-from rooms.protocol.messages import Close, Vsn
+from rooms.protocol.close_codes import Close
+from rooms.protocol.encoded_event import Delivery, pack
+from rooms.protocol.frame import Vsn
 from tests.fakes import FakeSocket
 
 
@@ -28,7 +29,7 @@ def test_a_logout_closes_the_connections_of_that_login() -> None:
     observers.add(one, "one")
     observers.add(other, "other")
 
-    observers.log_out(Delivery(logged_out_event("one").pack()))
+    observers.log_out(Delivery(pack(logged_out_event("one"))))
 
     assert one.closed == [(Close.GOING_AWAY, "session")]
     assert other.closed == []

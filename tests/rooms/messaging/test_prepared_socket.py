@@ -8,15 +8,16 @@ import pytest
 
 from rooms.messaging.outbound import Ended, Receiver
 from rooms.messaging.prepared_socket import PreparedSocket
-from rooms.protocol.event import Delivery, Event
-from rooms.protocol.messages import Frame, Vsn
+from rooms.protocol.encoded_event import Delivery, pack
+from rooms.protocol.event import Event
+from rooms.protocol.frame import Frame, Vsn
 from tests.clients import until
 
 
 def events(count: int, size: int = 10) -> list[Delivery]:
     """Events as the hub gives them to sockets."""
     event = Event(topic="room:r", name="changed", payload={"x": "y" * size})
-    return [Delivery(event.pack()) for _ in range(count)]
+    return [Delivery(pack(event)) for _ in range(count)]
 
 
 class Writer:

@@ -8,7 +8,8 @@ from typing import Any
 from presence.state import Diff, State
 from presence.version_log import VersionLog
 from rooms.messaging.presence_order import PRESENCE_STATE, without_outdated
-from rooms.protocol.event import Delivery, Event, presence_diff
+from rooms.protocol.encoded_event import Delivery, pack
+from rooms.protocol.event import Event, presence_diff
 
 
 def state(ref: str) -> State:
@@ -18,7 +19,7 @@ def state(ref: str) -> State:
 def diff(*changes: Diff) -> Delivery:
     event = presence_diff("t", changes)
     assert event is not None
-    return Delivery(event.pack())
+    return Delivery(pack(event))
 
 
 def payloads(batch: list[Delivery]) -> list[Any]:
@@ -60,13 +61,13 @@ def test_a_fresh_state_restarts_the_log() -> None:
     log = VersionLog()
     log.start_at(9)
     event = Event(topic="t", name=PRESENCE_STATE, payload={}, version=3)
-    batch = [Delivery(event.pack()), diff(Diff(state("r"), {}, 4))]
+    batch = [Delivery(pack(event)), diff(Diff(state("r"), {}, 4))]
 
     assert without_outdated(log, batch) == batch
     assert log.known == 4
 
 
 def test_other_events_are_not_touched() -> None:
-    batch = [Delivery(Event(topic="t", name="msg", payload={}).pack())]
+    batch = [Delivery(pack(Event(topic="t", name="msg", payload={})))]
 
     assert without_outdated(VersionLog(), batch) == batch

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from rooms.messaging.receipts import Receipts
-from rooms.protocol.event import Delivery, Event
+from rooms.protocol.encoded_event import Delivery, pack
+from rooms.protocol.event import Event
 
 
 def delivery(receipt: str | None) -> Delivery:
     event = Event(topic="t", name="msg", payload={}, receipt=receipt)
-    return Delivery(event.pack())
+    return Delivery(pack(event))
 
 
 async def test_a_receipt_is_done_when_its_event_is_delivered() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from rooms.protocol.close_codes import Close
 from rooms.protocol.connection import Connection, Limits, channel_join_ref
-from rooms.protocol.messages import Close, Frame, Vsn
+from rooms.protocol.frame import Frame, Vsn
 from rooms.protocol.step import CloseSocket, Ignore, Join, Leave, Push, Refuse, Send
 
 

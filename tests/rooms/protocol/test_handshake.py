@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rooms.protocol.frame import Vsn
 from rooms.protocol.handshake import (
     Refused,
     choose_subprotocol,
@@ -16,7 +17,6 @@ from rooms.protocol.handshake import (
     extract_token,
     negotiate,
 )
-from rooms.protocol.messages import Vsn
 
 P = "base64url.bearer.phx."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rooms.protocol.json_text import NotJson, dumps, loads
-from tests.rooms.protocol.test_envelope import INVALID
+from tests.rooms.protocol.test_invalid_frames import INVALID
 
 
 @pytest.mark.parametrize("text", INVALID)

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from presence.state import Diff, Meta, State, apply, metas_of, state_of
-from rooms.protocol.event import Delivery, Event
+from rooms.protocol.encoded_event import Delivery, pack
+from rooms.protocol.event import Event
+from rooms.protocol.frame import Frame, Vsn
 from rooms.protocol.json_text import RawJson
-from rooms.protocol.messages import Frame, Vsn
 from rooms.protocol.presence_parts import joins_of, presence_diffs, state_parts
 from rooms.protocol.serializer import encode
 
@@ -72,7 +73,7 @@ def test_the_metas_of_one_key_are_spread_over_parts() -> None:
 
 def deliveries(events: list[Event]) -> list[Delivery]:
     """The events as a process receives them."""
-    return [Delivery(event.pack()) for event in events]
+    return [Delivery(pack(event)) for event in events]
 
 
 def test_a_diff_that_fits_is_one_event() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms.protocol.messages import (
+from rooms.protocol.frame import (
     BadFrame,
     Frame,
     InvalidValue,
@@ -17,7 +17,7 @@ from rooms.protocol.messages import (
     reply,
 )
 from rooms.protocol.serializer import decode, encode, is_binary
-from tests.rooms.protocol.test_envelope import nest
+from tests.rooms.protocol.test_invalid_frames import nest
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 SCALARS: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers() | TEXT

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from rooms.protocol.messages import Close
+from rooms.protocol.close_codes import Close
 from rooms.runtime import drain
 
 

@@ -7,6 +7,7 @@ import asyncio
 from rooms.messaging.background_tasks import background_tasks
 from rooms.messaging.connections import disconnect_event
 from rooms.messaging.hub import Hub, hub
+from rooms.protocol.encoded_event import pack
 from rooms.protocol.event import Event
 from rooms.runtime import Runtime, runtime
 from tests.clients import connected, until
@@ -80,10 +81,10 @@ async def test_an_event_of_the_control_topic_closes_the_connections_of_a_user(
 ) -> None:
     ada, bob = await connected("ada", "bob")
 
-    running_hub.deliver(disconnect_event("ada").pack())
+    running_hub.deliver(pack(disconnect_event("ada")))
 
     assert (await ada.wire.receive_output(1))["code"] == 1001
-    running_hub.deliver(Event(topic="$beam", name="unknown", payload={}).pack())
+    running_hub.deliver(pack(Event(topic="$beam", name="unknown", payload={})))
     await bob.join("r")
 
 

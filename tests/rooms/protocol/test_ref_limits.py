@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rooms.protocol.messages import Frame
-from rooms.protocol.size_limits import can_be_joined, is_short_frame, is_short_ref
+from rooms.protocol.frame import Frame
+from rooms.protocol.ref_limits import can_be_joined, is_short_frame, is_short_ref
 
 
 @pytest.mark.parametrize("ref", [None, "1", "x" * 64, 7, -1.5, True])

@@ -19,11 +19,11 @@ MOST_PONGS: Final = 100
 """How many pings are answered in each period: of 127 bytes at most."""
 
 
-class Backlog:
+class UnreadOutput:
     """A client that has more than `limit` bytes to read, for as long as it has.
 
     `waiting` is what the server holds for the client, `unread` is that and, where
-    it is known, what the system holds. Sockets below the limit have no `Backlog`.
+    it is known, what the system holds. Sockets below the limit have no `UnreadOutput`.
     """
 
     __slots__ = ("_largest", "_limit", "_pongs", "_taken", "_turn", "_unread")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from rooms.protocol.frame import Frame
 from rooms.protocol.json_text import dumps
-from rooms.protocol.messages import Frame
 
 LONGEST_TOPIC: Final = 300
 """Characters of a topic that is joined, or that a delayed reply repeats."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rooms.protocol.messages import (
+from rooms.protocol.frame import (
     Answerable,
     BadFrame,
     Frame,

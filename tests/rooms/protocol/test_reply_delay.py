@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms.protocol.failure_streaks import STREAK_SECONDS, Streak, Streaks
+from rooms.protocol.reply_delay import STREAK_SECONDS, Streak, Streaks
 
 
 def test_the_first_failures_are_free_and_the_next_wait_longer_and_longer() -> None:

@@ -7,8 +7,8 @@ import math
 import re
 from typing import Final
 
+from rooms.protocol.frame import BadFrame, Frame, Json, Vsn
 from rooms.protocol.json_text import first_wins
-from rooms.protocol.messages import BadFrame, Frame, Json, Vsn
 
 V1_KEYS: Final = ("topic", "event", "payload", "ref")
 

@@ -1,4 +1,4 @@
-"""Events: packed once, derived for V1."""
+"""Events are encoded once; V1 is derived."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 
 from presence.state import Diff, State, apply, by_ref, state_of
-from rooms.protocol.event import Delivery, Event, presence_diff
-from rooms.protocol.messages import Frame, Vsn
+from rooms.protocol.encoded_event import Delivery, pack
+from rooms.protocol.event import Event, presence_diff
+from rooms.protocol.frame import Frame, Vsn
 from rooms.protocol.serializer import encode
 from rooms.protocol.ws_frames import prepared
 from tests.rooms.protocol.test_serializer import JSON, TEXT
@@ -19,7 +20,7 @@ from tests.rooms.protocol.test_serializer import JSON, TEXT
 
 def arrive(**fields: Any) -> Delivery:
     """An event as the other process gets it."""
-    return Delivery(Event(**{"topic": "t", "name": "e", "payload": {}} | fields).pack())
+    return Delivery(pack(Event(**{"topic": "t", "name": "e", "payload": {}} | fields)))
 
 
 @given(TEXT, TEXT, JSON)
@@ -59,7 +60,7 @@ def test_all_fields_are_unpacked_as_they_were() -> None:
 
 
 def test_fields_that_are_not_set_take_no_room() -> None:
-    message = Event(topic="t", name="e", payload={}).pack()
+    message = pack(Event(topic="t", name="e", payload={}))
 
     assert set(message) == {"type", "topic", "event", "data"}
     assert arrive().to is None
@@ -68,7 +69,7 @@ def test_fields_that_are_not_set_take_no_room() -> None:
 
 def test_an_event_that_cannot_be_encoded_is_refused_at_the_publisher() -> None:
     with pytest.raises(ValueError, match="255 bytes"):
-        Event(topic="x" * 256, name="e", payload=b"").pack()
+        pack(Event(topic="x" * 256, name="e", payload=b""))
 
 
 def part(version: int, ref: str, *, left: bool = False) -> Diff:
@@ -81,7 +82,7 @@ def merged(*parts: Diff) -> Delivery:
     """A merged presence diff as a receiver gets it."""
     event = presence_diff("t", parts)
     assert event is not None
-    return Delivery(event.pack())
+    return Delivery(pack(event))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ def test_a_member_ends_with_the_last_state_from_any_state_before(
         event = presence_diff("t", window)
         if event is None:
             continue
-        if (rest := Delivery(event.pack()).after(known)) is not None:
+        if (rest := Delivery(pack(event)).after(known)) is not None:
             told = json.loads(rest.payload)
             state = apply(state, Diff(told["joins"], told["leaves"]))
 
