@@ -142,7 +142,7 @@ class LocalTracker:
             return Diff()
         return await self.untrack(topic, [ref])
 
-    async def evict(self, topic: str, ban: Ban) -> Diff:
+    async def end_grace(self, topic: str, ban: Ban) -> Diff:
         entries = self._topics.get(topic, {})
         refs = [
             ref

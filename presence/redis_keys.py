@@ -13,7 +13,7 @@ from presence.admission import Ban
 
 
 class TopicKeys(NamedTuple):
-    """The keys of one topic, in the order of `KEYS` in `lua/topic.lua`.
+    """The keys of one topic, in the order of `KEYS` in `lua/prelude.lua`.
 
     Their types and contents are described there.
     """

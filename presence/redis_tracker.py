@@ -20,7 +20,7 @@ from presence import admission
 from presence.admission import UNLIMITED, Ban, Limits, NotAdmitted
 from presence.entry import body_of, meta_of, new_ref
 from presence.entry_owners import EntryOwners
-from presence.held_entries import HeldEntries, HeldEntry
+from presence.own_entries import OwnEntries, OwnEntry
 from presence.process_index import ProcessIndex
 from presence.redis_keys import TopicKeys, ban_text, digest, topic_keys
 from presence.state import Diff, Meta, Snapshot, state_of, with_refs
@@ -55,14 +55,14 @@ class RedisTracker:
         self._prefix = prefix
         self.process = process
         self._check = check
-        self._held = HeldEntries()
+        self._held = OwnEntries()
         self.index = ProcessIndex(batch, prefix)
         self.entry_owners = EntryOwners(batch, prefix)
         self._track = self._script("track")
         self._update = self._script("update")
         self._untrack = self._script("untrack")
         self._leave = self._script("leave")
-        self._evict = self._script("evict")
+        self._end_grace = self._script("end_grace")
         self._list = self._script("list")
         self._reap = self._script("reap")
         self._reconcile = self._script("reconcile")
@@ -70,7 +70,7 @@ class RedisTracker:
         self._admit = self._script("admit")
 
     def _script(self, name: str) -> redis.Script:
-        text = (_LUA / "topic.lua").read_text() + (_LUA / f"{name}.lua").read_text()
+        text = (_LUA / "prelude.lua").read_text() + (_LUA / f"{name}.lua").read_text()
         return redis.Script(self._batch, text)
 
     async def track(
@@ -84,7 +84,7 @@ class RedisTracker:
         self._check()
         ref, process = new_ref(), self.process()
         meta = with_refs(meta, ref)
-        held = HeldEntry(key, digest(group), body_of(key, meta))
+        held = OwnEntry(key, digest(group), body_of(key, meta))
         self._hold(topic, ref, held)
         args = [ref, process, held.group, held.body, key, *limits]
         try:
@@ -109,7 +109,7 @@ class RedisTracker:
         return Tracked(ref, Diff(state_of([(key, meta)]), {}, version), snapshot)
 
     def _take_over(
-        self, topic: str, ref: str, unused: str, held: HeldEntry, state: Snapshot
+        self, topic: str, ref: str, unused: str, held: OwnEntry, state: Snapshot
     ) -> Tracked:
         """Hold the entry that was taken over in place of the one that was not added."""
         body = body_of(held.key, meta_of(state, ref))
@@ -186,8 +186,8 @@ class RedisTracker:
             raise
         return Left(ref, banned=found == BANNED)
 
-    async def evict(self, topic: str, ban: Ban) -> Diff:
-        version, gone = await self._call(self._evict, topic, [ban_text(ban)])
+    async def end_grace(self, topic: str, ban: Ban) -> Diff:
+        version, gone = await self._call(self._end_grace, topic, [ban_text(ban)])
         return Diff({}, _state(gone), version)
 
     async def list(self, topic: str) -> Snapshot:
@@ -266,7 +266,7 @@ class RedisTracker:
         """The topics in which Redis may disagree with what this process holds."""
         return [*self._held.uncertain]
 
-    def _hold(self, topic: str, ref: str, held: HeldEntry) -> None:
+    def _hold(self, topic: str, ref: str, held: OwnEntry) -> None:
         if self._held.add(topic, ref, held):
             # Redis gets it before the entry: same connection.
             self.index.add(self.process(), topic)

@@ -101,7 +101,7 @@ class Tracker(Protocol):
     async def expire(self, topic: str, ref: str) -> Diff:
         """End an entry's grace period: remove it, unless it was taken over."""
 
-    async def evict(self, topic: str, ban: Ban) -> Diff:
+    async def end_grace(self, topic: str, ban: Ban) -> Diff:
         """Remove the entries in their grace period whose keys `ban` names."""
 
     async def list(self, topic: str) -> Snapshot:

@@ -11,7 +11,7 @@ from presence.factory import tracker
 from presence.state import metas_of
 from rooms.messaging import publisher
 from rooms.messaging.connections import disconnect_event
-from rooms.messaging.grace_period import evict
+from rooms.messaging.grace_period import end_grace
 from rooms.monitoring.activity_buffer import activity_buffer
 from rooms.protocol.event import Event
 from rooms.protocol.identifiers import room_topic
@@ -40,7 +40,7 @@ async def remove(
     present = {key for key, _ in metas_of((await tracker().list(topic)).state)}
     label = f"{'session' if ban.kind == 'key' else 'user'}:{ban.name}"
     await publisher.published(removal(topic, reason, (label,)))
-    await evict(topic, ban)
+    await end_grace(topic, ban)
     if ban.kind == "key":
         return sorted(present & {ban.name})
     return sorted(key for key in present if key.rpartition(":")[0] == ban.name)
@@ -67,7 +67,7 @@ async def close_all(room_ids: Sequence[str]) -> None:
     topics = [room_topic(room_id) for room_id in room_ids]
     removals = [removal(topic, Reason.ROOM_CLOSED) for topic in topics]
     await asyncio.gather(*map(publisher.published, removals))
-    await asyncio.gather(*(evict(topic, admission.EVERYONE) for topic in topics))
+    await asyncio.gather(*(end_grace(topic, admission.EVERYONE) for topic in topics))
     await closed_rooms.save(*room_ids)
 
 

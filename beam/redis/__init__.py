@@ -6,8 +6,8 @@ answers and refuses commands is unavailable, too: see `beam.redis.refusals`.
 
 from redis.asyncio import Redis
 
-from beam.redis.batch import CALLS_AT_ONCE, Batch, Command, batch, close
 from beam.redis.client import client, connect, drop_idle, reconnect
+from beam.redis.command_batch import CALLS_AT_ONCE, Batch, Command, batch, close
 from beam.redis.exceptions import (
     LIBRARY_ERRORS,
     CommandFailed,
@@ -21,8 +21,8 @@ from beam.redis.exceptions import (
     translated,
 )
 from beam.redis.link import Link, link
-from beam.redis.probe import PROBE
 from beam.redis.scripts import Script
+from beam.redis.write_probe import PROBE
 
 __all__ = [
     "CALLS_AT_ONCE",

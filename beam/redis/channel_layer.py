@@ -17,8 +17,8 @@ from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
 
 from beam.config import redis_url
 from beam.config.conf import conf
-from beam.redis.bundle import Message
-from beam.redis.outgoing import Sent
+from beam.redis.message_bundle import Message
+from beam.redis.publish_batch import Sent
 from beam.redis.shard import Listener, Shard
 
 
@@ -78,12 +78,12 @@ class _LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
     @property
     def proved(self) -> bool:
         """Whether no subscription is known to be broken."""
-        return all(shard.prover.proved for shard in self._shards)
+        return all(shard.subscription_check.proved for shard in self._shards)
 
     async def verify(self) -> None:
         """Returns when every subscription is proved. Raises `Unavailable`."""
         for shard in self._shards:
-            await shard.prover.verify()
+            await shard.subscription_check.verify()
 
     def publish(self, group: str, message: Message) -> Sent:
         """Send to a group. The future is done when Redis has accepted the message."""

@@ -7,7 +7,7 @@ from hashlib import sha1
 from typing import Any
 
 from beam.redis import refusals
-from beam.redis.batch import Batch
+from beam.redis.command_batch import Batch
 from beam.redis.exceptions import CommandFailed
 
 

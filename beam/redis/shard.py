@@ -14,11 +14,11 @@ from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from beam import redis
 from beam.config.conf import conf
 from beam.loops import not_cancelled
-from beam.redis.bundle import Message, unbundle
 from beam.redis.exceptions import LIBRARY_ERRORS, NotSent, translated, unavailable
-from beam.redis.outgoing import Outgoing
-from beam.redis.prover import Prover
+from beam.redis.message_bundle import Message, unbundle
+from beam.redis.publish_batch import PublishBatch
 from beam.redis.pubsub import Subscription
+from beam.redis.subscription_check import SubscriptionCheck
 from beam.redis.subscription_proof import done_in_time
 
 Listener = Callable[[Message], None]
@@ -45,7 +45,7 @@ class Layer(Protocol):
 class Shard(RedisSingleShardConnection):  # type: ignore[misc]
     """Subscribes, receives and publishes at one Redis server.
 
-    `put`: see `Outgoing.put`.
+    `put`: see `PublishBatch.put`.
     """
 
     channel_layer: Layer
@@ -60,9 +60,9 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
         self._subscribing = asyncio.Event()
         # Subscriptions that Redis has not confirmed yet.
         self._acks: dict[str, asyncio.Future[None]] = {}
-        self.put = Outgoing(self._client, channel_layer.channel_layer.serialize).put
-        self.prover = Prover(self, channel_layer.prefix)
-        self._proof = self.prover.proof
+        self.put = PublishBatch(self._client, channel_layer.channel_layer.serialize).put
+        self.subscription_check = SubscriptionCheck(self, channel_layer.prefix)
+        self._proof = self.subscription_check.proof
 
     def _client(self) -> redis.Redis:
         self._ensure_redis()
@@ -82,11 +82,11 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
 
     def _ensure_receiver(self) -> None:
         super()._ensure_receiver()
-        self.prover.start()
+        self.subscription_check.start()
 
     async def flush(self) -> None:
         """End all subscriptions, and close the connections."""
-        await self.prover.stop()
+        await self.subscription_check.stop()
         await super().flush()
 
     def is_subscribed(self) -> bool:
@@ -111,7 +111,7 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
             await done_in_time(ack, conf().redis_timeout)
         except TimeoutError as error:
             # Only this connection may be broken: a proof finds out.
-            self.prover.doubt()
+            self.subscription_check.doubt()
             raise unavailable(error) from error
         except LIBRARY_ERRORS as error:
             self._link.failed(error, generation=generation)
@@ -154,7 +154,7 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
         return not pubsub.connection.is_connected
 
     async def count_subscriptions(self, question: Callable[[int], str]) -> None:
-        """See `beam.redis.prover.Subscriber`."""
+        """See `beam.redis.subscription_check.Subscriber`."""
         async with self._lock:
             unused = question(len(self._subscribed_to))
             await self._pubsub.execute_command("UNSUBSCRIBE", unused)

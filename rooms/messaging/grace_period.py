@@ -24,12 +24,12 @@ async def untrack(topic: str, refs: list[str]) -> None:
         metrics.UNTRACK_FAILED.value += len(refs)
 
 
-async def evict(topic: str, ban: Ban) -> None:
-    """End grace periods at once, and send the diff: see `Tracker.evict`.
+async def end_grace(topic: str, ban: Ban) -> None:
+    """End grace periods at once, and send the diff: see `Tracker.end_grace`.
 
     Raises `beam.redis.Unavailable`.
     """
-    diffs().publish(topic, await tracker().evict(topic, ban))
+    diffs().publish(topic, await tracker().end_grace(topic, ban))
 
 
 class GracePeriods:

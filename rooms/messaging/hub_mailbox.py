@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from beam.loops import not_cancelled
-from beam.redis.bundle import unbundle
+from beam.redis.message_bundle import unbundle
 from beam.telemetry import metrics
 
 logger = logging.getLogger(__name__)

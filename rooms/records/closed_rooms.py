@@ -82,7 +82,7 @@ async def close_again() -> bool:
     for topic, size in zip(topics, sizes, strict=True):
         if size.entries:
             await publisher.published(removal(topic, Reason.ROOM_CLOSED))
-            diffs().publish(topic, await tracker().evict(topic, EVERYONE))
+            diffs().publish(topic, await tracker().end_grace(topic, EVERYONE))
     return True
 
 

@@ -202,7 +202,7 @@ async def test_an_entry_that_was_taken_over_can_be_updated_and_leave_again(
         (admission.key("c:1"), ["a:1", "a:2", "b:1", "b:2"]),
     ],
 )
-async def test_an_eviction_removes_only_entries_in_their_grace_period(
+async def test_only_entries_in_their_grace_period_are_removed(
     topic: str, ban: admission.Ban, stay: list[str]
 ) -> None:
     for key in ("a:1", "a:2", "b:1", "b:2"):
@@ -210,7 +210,7 @@ async def test_an_eviction_removes_only_entries_in_their_grace_period(
         if key != "b:1":
             await tracker().leave(topic, tracked.ref)
 
-    gone = await tracker().evict(topic, ban)
+    gone = await tracker().end_grace(topic, ban)
 
     state = (await tracker().list(topic)).state
     assert sorted(state) == stay

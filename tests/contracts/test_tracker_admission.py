@@ -204,7 +204,7 @@ async def test_every_change_keeps_the_count_of_bytes_right(topic: str) -> None:
         if n % 2:
             await tracker().expire(topic, updated.ref)
         else:
-            await tracker().evict(topic, admission.EVERYONE)
+            await tracker().end_grace(topic, admission.EVERYONE)
 
     assert await tracker().sizes([topic]) == [(0, 0)]
 

@@ -54,7 +54,7 @@ async def behind(proxy: Proxy, shard: Any) -> Any:
     shard.channel_layer.add_gap_listener(note)
     shard.member = FakeMember("t")
     await hub().attach(shard.member)
-    await shard.prover.verify()
+    await shard.subscription_check.verify()
     return shard
 
 

@@ -36,7 +36,7 @@ async def cut_and_wait(shard: Any) -> None:
         await redis.client().client_kill_filter(_id=one["id"])
     await asyncio.wait_for(made.wait(), 5)
     redis.link().answered()
-    await shard.prover.verify()
+    await shard.subscription_check.verify()
 
 
 async def test_redis_knows_the_topics_that_have_members(shard: Any) -> None:
@@ -138,7 +138,7 @@ async def test_only_the_receiver_replaces_a_lost_connection(
     for member in members:
         await redis.reconnect()
         work = (
-            shard.prover.verify(),
+            shard.subscription_check.verify(),
             hub().attach(member),
             shard.unsubscribe("nobodys"),
         )
@@ -146,6 +146,6 @@ async def test_only_the_receiver_replaces_a_lost_connection(
         assert not [e for e in done if not isinstance(e, redis.Unavailable | None)]
         redis.link().up = True
 
-    await shard.prover.verify()
+    await shard.subscription_check.verify()
     assert "Traceback" not in caplog.text
     assert await subscribers(stays.topic) == 1

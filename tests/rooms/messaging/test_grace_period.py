@@ -8,7 +8,7 @@ import pytest
 
 from presence.admission import EVERYONE
 from presence.factory import tracker
-from rooms.messaging.grace_period import GracePeriods, evict, grace_periods
+from rooms.messaging.grace_period import GracePeriods, end_grace, grace_periods
 from rooms.messaging.hub import Hub
 from tests.clients import until
 from tests.fakes import FakeMember
@@ -54,10 +54,10 @@ async def test_a_stop_cancels_all_timers_and_returns_the_longest() -> None:
 
 
 @pytest.mark.usefixtures("running_hub")
-async def test_an_eviction_ends_grace_periods_at_once() -> None:
+async def test_a_ban_ends_grace_periods_at_once() -> None:
     await grace_periods().begin("t", await track("t"), 60.0)
 
-    await evict("t", EVERYONE)
+    await end_grace("t", EVERYONE)
 
     assert await present("t") == []
 

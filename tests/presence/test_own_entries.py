@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from presence.held_entries import HeldEntries, HeldEntry
+from presence.own_entries import OwnEntries, OwnEntry
 
-ADA = HeldEntry("ada:1", "ada", "{}")
-BOB = HeldEntry("bob:1", "bob", "[]")
+ADA = OwnEntry("ada:1", "ada", "{}")
+BOB = OwnEntry("bob:1", "bob", "[]")
 
 
 def test_only_the_first_entry_of_a_topic_is_reported_as_first() -> None:
-    held = HeldEntries()
+    held = OwnEntries()
 
     assert held.add("r", "1", ADA)
     assert not held.add("r", "2", BOB)
@@ -17,7 +17,7 @@ def test_only_the_first_entry_of_a_topic_is_reported_as_first() -> None:
 
 
 def test_a_topic_without_entries_is_not_listed() -> None:
-    held = HeldEntries()
+    held = OwnEntries()
     held.add("r", "1", ADA)
 
     held.remove("r", "1")
@@ -29,7 +29,7 @@ def test_a_topic_without_entries_is_not_listed() -> None:
 
 
 def test_a_topic_is_listed_until_its_last_grace_period_ends() -> None:
-    held = HeldEntries()
+    held = OwnEntries()
     held.add("r", "1", ADA)
 
     held.begin_grace("r", "1")
@@ -41,7 +41,7 @@ def test_a_topic_is_listed_until_its_last_grace_period_ends() -> None:
 
 
 def test_an_uncertain_topic_is_listed() -> None:
-    held = HeldEntries()
+    held = OwnEntries()
 
     held.uncertain.add("r")
 
@@ -50,7 +50,7 @@ def test_an_uncertain_topic_is_listed() -> None:
 
 
 def test_the_arguments_are_the_entries_then_the_refs_in_a_grace_period() -> None:
-    held = HeldEntries()
+    held = OwnEntries()
     held.add("r", "1", ADA)
     held.add("r", "2", BOB)
     held.add("r", "3", BOB)

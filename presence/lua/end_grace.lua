@@ -2,7 +2,7 @@
 -- ARGV[1] whose: 'closed' for all keys, 'group:' and the digest of a group, 'key:' and
 --         a key
 -- Returns {version of the change, 0 if nothing changed; {JSON of removed entries}}.
--- Caller: presence.redis_tracker.RedisTracker.evict
+-- Caller: presence.redis_tracker.RedisTracker.end_grace
 local gone, leaving = {}, redis.call('HGETALL', LEAVING)
 for i = 1, #leaving, 2 do
   local entry = redis.call('HGET', ENTRIES, leaving[i])

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from redis.asyncio import Redis
 
 from beam import redis
-from beam.redis.bundle import Message, bundle
 from beam.redis.exceptions import LIBRARY_ERRORS, NotSent, unavailable
+from beam.redis.message_bundle import Message, bundle
 
 Sent = asyncio.Future[None]
 
 
-class Outgoing:
+class PublishBatch:
     """The messages on their way to one Redis server."""
 
     def __init__(

@@ -45,9 +45,9 @@ async def until(condition: Any) -> None:
 
 async def test_a_subscription_that_delivers_is_kept(behind: Any, renewed: Any) -> None:
     for _ in range(20):
-        await behind.prover.verify()
+        await behind.subscription_check.verify()
 
-    assert behind.prover.proved
+    assert behind.subscription_check.proved
     assert (renewed(), behind.gaps) == ({}, 0)
 
 
@@ -59,12 +59,12 @@ async def test_a_frozen_subscription_is_replaced_and_the_gap_is_announced(
     line.freeze(**way)
 
     with pytest.raises(redis.SubscriptionLost):
-        await behind.prover.verify()
+        await behind.subscription_check.verify()
 
-    assert not behind.prover.proved
+    assert not behind.subscription_check.proved
     assert not behind.channel_layer.proved
-    await behind.prover.verify()
-    assert behind.prover.proved
+    await behind.subscription_check.verify()
+    assert behind.subscription_check.proved
     assert (renewed(), behind.gaps) == ({"silent": 1}, 1)
     assert redis.link().up
     await publish(1)
@@ -79,14 +79,14 @@ async def test_messages_that_waited_in_a_frozen_subscription_are_not_delivered(
     line.freeze()
     await publish(1)
     with pytest.raises(redis.SubscriptionLost):
-        await behind.prover.verify()
-    await behind.prover.verify()
+        await behind.subscription_check.verify()
+    await behind.subscription_check.verify()
 
     line.thaw()
     await publish(2)
 
     await until(lambda: received(behind) == [2])
-    await behind.prover.verify()
+    await behind.subscription_check.verify()
     assert received(behind) == [2]
 
 
@@ -94,13 +94,13 @@ async def test_a_frozen_subscription_is_detected_without_a_call(
     behind: Any, proxy: Proxy, settings: Settings
 ) -> None:
     settings.BEAM = settings.BEAM | {"lease_renew": 0.2}
-    behind.prover.doubt()
+    behind.subscription_check.doubt()
     [line] = proxy.that_sent(b"SUBSCRIBE")
 
     line.freeze()
 
     await until(lambda: behind.gaps == 1)
-    await until(lambda: behind.prover.proved)
+    await until(lambda: behind.subscription_check.proved)
 
 
 async def test_a_subscription_that_cannot_send_is_replaced_although_events_arrive(
@@ -116,7 +116,7 @@ async def test_a_subscription_that_cannot_send_is_replaced_although_events_arriv
     line.freeze(down=False)
 
     with pytest.raises(redis.SubscriptionLost):
-        await behind.prover.verify()
+        await behind.subscription_check.verify()
 
     publishing.cancel()
     assert renewed() == {"silent": 1}
@@ -133,7 +133,7 @@ async def test_a_join_without_a_confirmation_starts_a_proof(
 
     assert redis.link().up
     await until(lambda: behind.gaps == 1)
-    await until(lambda: behind.prover.proved)
+    await until(lambda: behind.subscription_check.proved)
     await hub().attach(FakeMember("new"))
 
 
@@ -145,12 +145,12 @@ async def test_a_frozen_publishing_connection_is_an_outage(
         line.freeze()
 
     with pytest.raises(redis.Unavailable):
-        await behind.prover.verify()
+        await behind.subscription_check.verify()
 
     assert not redis.link().up
     redis.link().answered()
     await publish(2)
-    await behind.prover.verify()
+    await behind.subscription_check.verify()
     assert received(behind) == [1, 2]
     assert renewed() == {}
 
@@ -164,7 +164,7 @@ async def test_a_subscription_is_kept_while_redis_itself_does_not_answer(
             line.freeze()
 
     with pytest.raises(redis.NoAnswer):
-        await behind.prover.verify()
+        await behind.subscription_check.verify()
 
     assert renewed() == {}
     assert not redis.link().up
@@ -180,9 +180,9 @@ async def test_a_channel_that_redis_lost_is_subscribed_to_again(
     await behind._pubsub.connection.send_command("UNSUBSCRIBE", channel)
 
     with pytest.raises(redis.SubscriptionLost):
-        await behind.prover.verify()
+        await behind.subscription_check.verify()
 
-    await behind.prover.verify()
+    await behind.subscription_check.verify()
     assert (renewed(), behind.gaps) == ({"forgotten": 1}, 1)
     await publish(1)
     await until(lambda: received(behind) == [1])
@@ -191,7 +191,7 @@ async def test_a_channel_that_redis_lost_is_subscribed_to_again(
 async def waiting_proof(shard: Any) -> asyncio.Task[None]:
     """A proof that has sent its UNSUBSCRIBE, and waits."""
     shard._proof._expected = 0
-    proving = asyncio.create_task(shard.prover.verify())
+    proving = asyncio.create_task(shard.subscription_check.verify())
     await until(lambda: shard._proof._expected)
     return proving
 
@@ -238,7 +238,7 @@ async def test_a_proof_waits_for_an_answer_behind_a_long_backlog(
         pipeline.execute()
 
     began = time.monotonic()
-    await behind.prover.verify()
+    await behind.subscription_check.verify()
 
     assert time.monotonic() - began > 2 * conf().redis_timeout
     assert slow == 300
@@ -256,7 +256,7 @@ async def test_members_may_join_and_leave_during_proofs(
 
     moving = [asyncio.create_task(join_and_leave(f"m{n}")) for n in range(10)]
     while not all(task.done() for task in moving):
-        await behind.prover.verify()
+        await behind.subscription_check.verify()
 
     await asyncio.gather(*moving)
     assert (renewed(), behind.gaps) == ({}, 0)
@@ -269,7 +269,7 @@ async def test_a_connection_that_was_closed_on_purpose_is_no_outage(
     await redis.reconnect()
 
     await until(lambda: behind.gaps == 1)
-    await behind.prover.verify()
+    await behind.subscription_check.verify()
     assert redis.link().up
     assert caplog.messages == []
 
@@ -288,5 +288,5 @@ async def test_a_proof_has_no_result_if_the_connection_is_cut(
     assert not isinstance(caught.value, redis.SubscriptionLost)
     redis.link().answered()
     await until(lambda: behind.gaps == 1)
-    await behind.prover.verify()
+    await behind.subscription_check.verify()
     assert renewed() == {}

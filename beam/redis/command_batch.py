@@ -15,7 +15,7 @@ from beam.loops import per_loop
 from beam.redis.client import client
 from beam.redis.exceptions import LIBRARY_ERRORS, NotSent, Unavailable, unavailable
 from beam.redis.link import Link, link
-from beam.redis.probe import probe
+from beam.redis.write_probe import probe
 
 CALLS_AT_ONCE = 500
 
@@ -60,7 +60,7 @@ class Batch:
         await self.call("SCRIPT", "LOAD", text)
 
     async def probe(self) -> bool:
-        """See `beam.redis.probe`."""
+        """See `beam.redis.write_probe`."""
         return await probe(self._redis, self._link)
 
     async def _send(self) -> None:

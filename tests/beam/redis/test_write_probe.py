@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from beam.redis.probe import PROBE
+from beam.redis.write_probe import PROBE
 from tests.processes import ROOT
 
 

@@ -1,4 +1,4 @@
-"""Owns which entries this process holds.
+"""Owns the entries of this process.
 
 `RedisTracker.reconcile` makes Redis agree with them.
 """
@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 
-class HeldEntry(NamedTuple):
+class OwnEntry(NamedTuple):
     """An entry as `reconcile` adds it: key, digest of the group, JSON."""
 
     key: str
@@ -18,7 +18,7 @@ class HeldEntry(NamedTuple):
     body: str
 
 
-class HeldEntries:
+class OwnEntries:
     """The entries that this process holds, by topic and ref.
 
     `replaced`: old ref -> new ref, while an update is under way. A caller that
@@ -28,18 +28,18 @@ class HeldEntries:
     """
 
     def __init__(self) -> None:
-        self._held: dict[str, dict[str, HeldEntry]] = {}
+        self._held: dict[str, dict[str, OwnEntry]] = {}
         # Refs in a grace period that this process will end. Until then only Redis
         # has the entry: a Redis that loses its data loses it.
         self._leaving: dict[str, set[str]] = {}
         self.replaced: dict[str, str] = {}
         self.uncertain: set[str] = set()
 
-    def get(self, topic: str, ref: str) -> HeldEntry | None:
+    def get(self, topic: str, ref: str) -> OwnEntry | None:
         """The entry with this ref; None if it is not held."""
         return self._held.get(topic, {}).get(ref)
 
-    def add(self, topic: str, ref: str, entry: HeldEntry) -> bool:
+    def add(self, topic: str, ref: str, entry: OwnEntry) -> bool:
         """Hold an entry. Returns whether it is the first of its topic."""
         is_first = topic not in self._held
         if is_first:

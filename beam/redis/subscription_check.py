@@ -13,7 +13,6 @@ from typing import Protocol
 from beam import redis
 from beam.config.conf import conf
 from beam.loops import not_cancelled
-from beam.redis.bundle import Message
 from beam.redis.exceptions import (
     NoAnswer,
     NotSent,
@@ -21,7 +20,8 @@ from beam.redis.exceptions import (
     Unavailable,
     translated,
 )
-from beam.redis.outgoing import Sent
+from beam.redis.message_bundle import Message
+from beam.redis.publish_batch import Sent
 from beam.redis.subscription_proof import Proof
 from beam.telemetry import metrics
 
@@ -58,7 +58,7 @@ class Subscriber(Protocol):
         """Close the subscribed connection, and open a new one."""
 
 
-class Prover:
+class SubscriptionCheck:
     """Checks one subscribed connection.
 
     `proved`: the last proof that ended has succeeded.
