@@ -13,7 +13,6 @@ from django.core.exceptions import ImproperlyConfigured
 
 from beam.config import environment
 from beam.config.secrets import size_of
-from beam.config.variables import from_environment
 from beam.telemetry import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -218,7 +217,7 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 
-BEAM: dict[str, Any] = from_environment(os.environ) | {
+BEAM: dict[str, Any] = environment.from_environment(os.environ) | {
     "api_secrets": API_SECRETS,
     "token_secrets": TOKEN_SECRETS,
     "backend_url": BACKEND_URL,

@@ -13,10 +13,17 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004
 from django.utils.module_loading import import_string
 
-from beam.config import environment, origins, public_keys, redis_url, secrets
+from beam.config import (
+    environment,
+    misspelled_variables,
+    origins,
+    public_keys,
+    redis_url,
+    secrets,
+)
 from beam.config.conf import Conf, networks
+from beam.config.environment import VARIABLES, variable_of
 from beam.config.ranges import wanted_number
-from beam.config.variables import VARIABLES, variable_of
 
 DEEPEST_MESSAGE: Final = 1_000
 # The names in `room_policies`, and the settings that they override.
@@ -66,7 +73,7 @@ def _check_given() -> list[CheckMessage]:
 
 def _check_environment(environ: Mapping[str, str]) -> Iterator[CheckMessage]:
     by_settings_only = {i.name for i in fields(Conf) if str(i.type).startswith("dict")}
-    for name, nearest in environment.unknown(environ, VARIABLES):
+    for name, nearest in misspelled_variables.unknown(environ, VARIABLES):
         field_name = name.removeprefix(environment.PREFIX).lower()
         if field_name in by_settings_only:
             hint = f"Only Django settings set it: settings.BEAM[{field_name!r}]."

@@ -1,4 +1,4 @@
-"""All settings of Beam, with types and defaults.
+"""The list of all settings of Beam, with types and defaults.
 
 `settings.BEAM` overrides them by name. `docs/settings.md` has a row for each.
 """

@@ -1,40 +1,66 @@
-"""Parses environment variables, and finds those that Beam does not know.
+"""Reads environment variables; `BEAM_<NAME>` sets a setting of `beam.config.conf`.
 
 An invalid value raises `ImproperlyConfigured`, with a line that says what is accepted.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
+
+from beam.config.conf import Conf
+from beam.config.ranges import wanted_number
 
 PREFIX: Final = "BEAM_"
 ON: Final = frozenset({"1", "true", "yes", "on"})
 OFF: Final = frozenset({"", "0", "false", "no", "off"})
 HIGHEST_PORT: Final = 65_535
 LONGEST_SHOWN: Final = 40
-# Variables that have no prefix `BEAM_`.
-PLAIN: Final = (
-    "HOST",
-    "PORT",
-    "DEBUG",
-    "SECRET_KEY",
-    "ALLOWED_HOSTS",
-    "CSRF_TRUSTED_ORIGINS",
-    "DATABASE_URL",
-    "REDIS_URL",
+
+
+def variable_of(name: str) -> str:
+    """The name of the variable for `settings.BEAM[name]`."""
+    return f"{PREFIX}{name.upper()}"
+
+
+# All variables that begin with `BEAM_` and have an effect.
+VARIABLES: Final = frozenset(
+    {
+        "BEAM_API_SECRET",
+        "BEAM_TOKEN_SECRET",
+        "BEAM_ALLOWED_ORIGINS",
+        "BEAM_LOG_TEXT",
+        *(
+            variable_of(item.name)
+            for item in fields(Conf)
+            if type(item.default) in (int, float, str) and item.name != "redis_url"
+        ),
+    }
 )
-# Variables that Kubernetes sets in containers for a service `beam` or `beam-...`.
-# `BEAM_PORT` is one of them only if its value is a URL; else it is a mistake.
-_SERVICE: Final = re.compile(
-    r"BEAM_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?"
-    r"|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
-)
-_SERVICE_PORT: Final = re.compile(r"BEAM_(?:\w+_)?PORT")
+
+
+def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """The numbers and strings that variables `BEAM_<NAME>` set.
+
+    Raises `ImproperlyConfigured` if a number is invalid.
+    """
+    given: dict[str, Any] = {}
+    for item in fields(Conf):
+        variable = variable_of(item.name)
+        text = environ.get(variable, "").strip()
+        kind = type(item.default)
+        if not text or variable not in VARIABLES or kind not in (int, float, str):
+            continue
+        try:
+            given[item.name] = kind(text)
+        except ValueError:
+            wanted = wanted_number(item.name, text)
+            message = f"{variable} must be {wanted}, not {shown(text)}."
+            raise ImproperlyConfigured(message) from None
+    return given
 
 
 def switch(environ: Mapping[str, str], name: str) -> bool:
@@ -71,31 +97,3 @@ def url_of(host: str, port: int) -> str:
 def shown(text: str) -> str:
     """The beginning of a value, quoted for a message."""
     return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}...")
-
-
-class Unknown(NamedTuple):
-    """A variable without effect, and the one that was probably meant."""
-
-    name: str
-    nearest: str
-
-
-def unknown(environ: Mapping[str, str], known: Iterable[str]) -> Iterator[Unknown]:
-    """Find variables that begin with `BEAM_` and have no effect."""
-    names = sorted(set(known))
-    for name in sorted(environ):
-        is_ours = name.startswith(PREFIX) and name not in names
-        if is_ours and not _is_of_kubernetes(name, environ[name]):
-            yield Unknown(name, _nearest(name, names))
-
-
-def _is_of_kubernetes(name: str, value: str) -> bool:
-    is_port = _SERVICE_PORT.fullmatch(name) and "://" in value
-    return bool(is_port or _SERVICE.fullmatch(name))
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    plain = name.removeprefix(PREFIX)
-    if plain in PLAIN:
-        return plain
-    return next(iter(get_close_matches(name, known, n=1)), "")
