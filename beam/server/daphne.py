@@ -1,4 +1,4 @@
-"""The server of one process: daphne with Beam's protocols, limits and drain.
+"""The server of one process: daphne with Beam's protocols and limits.
 
 Import this module before anything that imports Twisted's reactor.
 """
@@ -11,7 +11,6 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from daphne.endpoints import build_endpoint_description_strings
 from daphne.server import Server as DaphneServer
 from django.conf import settings
 
-from beam import redis
 from beam.config.conf import conf
 from beam.config.environment import url_of
 from beam.redis import startup_check
@@ -32,13 +30,12 @@ from beam.server.application_queue import ApplicationQueue
 from beam.server.http import OpeningFactory
 from beam.server.listening import BACKLOG, cannot_listen
 from beam.server.server_process import READY
+from beam.server.shutdown import Shutdown
 from beam.server.websocket import configured
 from beam.server.websocket_output import CLOSE_SECONDS
 from rooms.channels.refused_connect import HTTP_RESPONSE
-from rooms.messaging.connections import connections
-from rooms.messaging.observers import observers
 from rooms.messaging.outbound import EXTENSION
-from rooms.runtime import drain, runtime
+from rooms.runtime import runtime
 
 logger = logging.getLogger(__name__)
 
@@ -74,16 +71,8 @@ def _python() -> str:
     return str(path.relative_to(Path.cwd()) if Path.cwd() in path.parents else path)
 
 
-async def _in_time(work: Coroutine[Any, Any, None], seconds: float) -> None:
-    """Wait for a step of the drain up to a limit: the next step must run too."""
-    try:
-        await asyncio.wait_for(work, seconds)
-    except TimeoutError:
-        logger.warning("Some connections did not end in time")
-
-
 class Server(DaphneServer):  # type: ignore[misc]
-    """daphne's server with Beam's protocols, limits and drain."""
+    """daphne's server with Beam's protocols and limits."""
 
     def __init__(
         self,
@@ -106,7 +95,7 @@ class Server(DaphneServer):  # type: ignore[misc]
             server_name="beam",
         )
         self._address = host, port
-        self._draining: asyncio.Task[None] | None = None
+        self._shutdown = Shutdown(self)
         self._control = inherited and socket.socket(fileno=inherited[1])
         self.failed = False
 
@@ -125,7 +114,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         _collect_rarely()
         loop = asyncio.get_event_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal)
+            loop.add_signal_handler(number, self._shutdown.begin)
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         """Start an application; one for a WebSocket gets the frame writer."""
@@ -171,7 +160,7 @@ class Server(DaphneServer):  # type: ignore[misc]
     def _on_orphaned(self, control: socket.socket) -> None:
         twisted_loop.remove_reader(control)
         logger.warning("The supervisor has ended: draining")
-        self._on_signal()
+        self._shutdown.begin()
 
     def listen_error(self, failure: Any) -> None:
         """Log why the server cannot listen, and stop."""
@@ -180,32 +169,9 @@ class Server(DaphneServer):  # type: ignore[misc]
         logger.critical("%s", cannot_listen(*self._address, error))
         self.stop()
 
-    def _on_signal(self) -> None:
-        if self._draining is None:
-            self._draining = asyncio.get_event_loop().create_task(self._drain())
-
-    async def _drain(self) -> None:
-        """Close every socket with 1012, in batches, then stop.
-
-        Until then new joins are refused, and `/readyz` reports it. It takes at most
-        `drain_seconds` and the time of a close handshake.
-        """
-        connections().drain()
-        everyone = [*connections().everyone(), *observers().everyone()]
-        logger.info("Stopping: %d connections to close", len(everyone))
-        try:
-            await self._port.stopListening().asFuture(asyncio.get_event_loop())
-            await drain.close_all(everyone)
-            await _in_time(self._all_gone(), CLOSE_SECONDS + 1)
-            await _in_time(runtime().stop(), CLOSE_SECONDS)
-        finally:
-            await redis.close()
-            self.stop()
-
-    async def _all_gone(self) -> None:
-        # daphne records times and has no event to wait for.
-        while any("disconnected" not in known for known in self.connections.values()):  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+    async def stop_listening(self) -> None:
+        """Accept no more connections."""
+        await self._port.stopListening().asFuture(asyncio.get_event_loop())
 
     def kill_all_applications(self) -> Any:
         """Cancel all applications. A half-open request has none: daphne would raise."""

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
+from beam.server import shutdown
 from rooms.protocol.close_codes import Close
-from rooms.runtime import drain
 
 
 class FakeConnection:
@@ -25,7 +25,7 @@ class FakeConnection:
 async def close_all(count: int) -> list[tuple[float, Close]]:
     closed: list[tuple[float, Close]] = []
     connections: list[Any] = [FakeConnection(closed) for _ in range(count)]
-    await drain.close_all(connections)
+    await shutdown.close_all(connections)
     return closed
 
 
