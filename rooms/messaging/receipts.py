@@ -27,5 +27,9 @@ class Receipts:
         if not self._expected:
             return
         for delivery in batch:
-            if delivery.receipt in self._expected:
-                self._expected[delivery.receipt].set_result(None)
+            if delivery.receipt is None:
+                continue
+            future = self._expected.get(delivery.receipt)
+            # A cancelled future is removed only at the next turn of the loop.
+            if future is not None and not future.done():
+                future.set_result(None)

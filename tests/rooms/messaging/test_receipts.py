@@ -34,3 +34,13 @@ async def test_a_cancelled_receipt_is_forgotten() -> None:
     receipts.confirm([delivery("mine")])
 
     assert mine.cancelled()
+
+
+async def test_a_receipt_that_was_just_cancelled_does_not_stop_the_others() -> None:
+    receipts = Receipts()
+    mine, other = receipts.expect("mine"), receipts.expect("other")
+
+    mine.cancel()
+    receipts.confirm([delivery("mine"), delivery("other")])
+
+    assert other.done()
