@@ -69,6 +69,8 @@ class Runtime:
         await reporter().stop()
         # Late: a database that hangs must not delay the parts before.
         await self._upkeep.stop()
+        # Connections that ended during the stop started more.
+        await background_tasks().finish()
         await hub().stop()
 
     @property

@@ -76,6 +76,24 @@ async def test_a_stop_waits_for_background_tasks(running_hub: Hub) -> None:
     assert not running_hub.is_alive
 
 
+async def test_a_stop_waits_for_background_tasks_that_start_during_it(
+    running_hub: Hub,
+) -> None:
+    done = asyncio.Event()
+
+    async def work() -> None:
+        await asyncio.sleep(0.01)
+        done.set()
+
+    class LateUpkeep(CountedUpkeep):
+        async def stop(self) -> None:
+            background_tasks().spawn(work())
+
+    await runtime.put(Runtime(LateUpkeep())).stop()
+
+    assert done.is_set()
+
+
 async def test_an_event_of_the_control_topic_closes_the_connections_of_a_user(
     running_hub: Hub,
 ) -> None:
