@@ -26,7 +26,10 @@ until `FrameWriter.resume`.
 
 
 Ended = Callable[[str], None]
-"""Called once, when the connection has ended; with the reason, in snake case."""
+"""Called when the connection ends, with the reason in snake case.
+
+It may be called again: only the first reason counts.
+"""
 
 LOST = "lost"
 CLOSED_BY_CLIENT = "closed_by_client"
