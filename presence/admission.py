@@ -1,11 +1,14 @@
-"""Bans, limits, and the reasons for which a topic refuses a key. Pure.
+"""Decides whether a topic admits a key: bans, and limits, as of a full topic. Pure.
 
-A topic refuses a key that is banned, and a key for which it has no room left. The
-trackers apply both in the step that adds an entry.
+`presence.local_tracker` calls this in the step that adds an entry. In Redis,
+`presence/lua/track.lua` makes the same checks in the same order. `NotAdmitted` says
+why a key is refused.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 CLOSED: Final = "closed"
@@ -74,3 +77,44 @@ def group(name: str) -> Ban:
 def key(name: str) -> Ban:
     """The ban of one key."""
     return Ban("key", name)
+
+
+def check_bans(bans: Mapping[Ban, float], now: float, key_: str, group_: str) -> None:
+    """Raises `NotAdmitted` if the topic is closed, or the key or its group banned.
+
+    `bans`: of the topic, with their ends by the clock of `now`.
+    """
+    if bans.get(EVERYONE, 0.0) > now:
+        raise NotAdmitted(CLOSED)
+    if bans.get(group(group_), 0.0) > now or bans.get(key(key_), 0.0) > now:
+        raise NotAdmitted(BLOCKED)
+
+
+class Counts:
+    """What a topic has, as `Limits` count it."""
+
+    def __init__(self) -> None:
+        self.by_group: Counter[str] = Counter()
+        self.entries = self.size = 0
+
+    def add(self, group: str, size: int, sign: int = 1) -> None:
+        """Count an entry of a group with its bytes. `sign`: -1 if it was removed."""
+        self.entries += sign
+        self.size += sign * size
+        self.by_group[group] += sign
+        if not self.by_group[group]:
+            del self.by_group[group]
+
+    def check(self, group: str, size: int, limits: Limits) -> None:
+        """Raises `NotAdmitted` if the limits do not allow one more entry."""
+        if 0 < limits.entries <= self.entries:
+            raise NotAdmitted(FULL)
+        if 0 < limits.of_group <= self.by_group[group]:
+            raise NotAdmitted(GROUP_FULL)
+        if 0 < limits.size < self.size + size:
+            raise NotAdmitted(TOO_LARGE)
+
+    def check_growth(self, growth: int, limits: Limits) -> None:
+        """Raises `NotAdmitted` if an entry may not grow by so many bytes."""
+        if growth > 0 and 0 < limits.size < self.size + growth:
+            raise NotAdmitted(TOO_LARGE)

@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 from presence import admission
-from presence.admission import Ban, NotAdmitted, TooManyBans
+from presence.admission import Ban, TooManyBans
 
 # Topics with bans before those whose bans have all ended are removed.
 MIN_SWEPT: Final = 1_000
@@ -22,14 +22,8 @@ class LocalBans:
 
     def check(self, topic: str, key: str, group: str) -> None:
         """Raises `NotAdmitted` if the topic is closed, or the key or group banned."""
-        if topic not in self._bans:
-            return
-        if self.has(topic, admission.EVERYONE):
-            raise NotAdmitted(admission.CLOSED)
-        if self.has(topic, admission.group(group)) or self.has(
-            topic, admission.key(key)
-        ):
-            raise NotAdmitted(admission.BLOCKED)
+        if (bans := self._bans.get(topic)) is not None:
+            admission.check_bans(bans, time.monotonic(), key, group)
 
     def add(self, topic: str, ban: Ban, seconds: float | None) -> None:
         """Ban for some seconds; without `seconds`, until `remove`.

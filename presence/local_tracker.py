@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from presence import admission
-from presence.admission import UNLIMITED, Ban, Limits, NotAdmitted
+from presence.admission import UNLIMITED, Ban, Counts, Limits, NotAdmitted
 from presence.entry import body_of, new_ref
 from presence.local_bans import LocalBans
 from presence.state import Diff, Meta, Snapshot, state_of, with_refs
@@ -26,36 +25,12 @@ class _Entry(NamedTuple):
         return cls(key, meta, group, len(body_of(key, meta)))
 
 
-class _Counts:
-    """How much a topic has: entries, entries by group, and bytes."""
-
-    def __init__(self) -> None:
-        self.by_group: Counter[str] = Counter()
-        self.entries = self.size = 0
-
-    def add(self, entry: _Entry, sign: int) -> None:
-        self.entries += sign
-        self.size += sign * entry.size
-        self.by_group[entry.group] += sign
-        if not self.by_group[entry.group]:
-            del self.by_group[entry.group]
-
-    def check(self, entry: _Entry, limits: Limits) -> None:
-        """Raises `NotAdmitted` if the limits do not allow this entry."""
-        if 0 < limits.entries <= self.entries:
-            raise NotAdmitted(admission.FULL)
-        if 0 < limits.of_group <= self.by_group[entry.group]:
-            raise NotAdmitted(admission.GROUP_FULL)
-        if 0 < limits.size < self.size + entry.size:
-            raise NotAdmitted(admission.TOO_LARGE)
-
-
 class LocalTracker:
     """Presence of one process: see `presence.tracker.Tracker`."""
 
     def __init__(self) -> None:
         self._topics: dict[str, dict[str, _Entry]] = {}
-        self._counts: dict[str, _Counts] = {}
+        self._counts: dict[str, Counts] = {}
         self._leaving: dict[str, dict[str, str]] = {}
         self._bans = LocalBans()
         self._version = time.time_ns() // 1_000
@@ -74,20 +49,20 @@ class LocalTracker:
             return Tracked(ref, Diff(version=before.version), before)
         ref = new_ref()
         entry = _Entry.of(key, with_refs(meta, ref), group)
-        counts = self._counts.get(topic) or _Counts()
-        counts.check(entry, limits)
+        counts = self._counts.get(topic) or Counts()
+        counts.check(group, entry.size, limits)
         self._add(topic, ref, entry)
         return Tracked(ref, Diff(_state([entry]), {}, self._next()), before)
 
     def _add(self, topic: str, ref: str, entry: _Entry) -> None:
         self._topics.setdefault(topic, {})[ref] = entry
-        self._counts.setdefault(topic, _Counts()).add(entry, 1)
+        self._counts.setdefault(topic, Counts()).add(entry.group, entry.size)
 
     def _remove(self, topic: str, ref: str) -> _Entry:
         entry = self._topics[topic].pop(ref)
         self._stay(topic, ref)
         if self._topics[topic]:
-            self._counts[topic].add(entry, -1)
+            self._counts[topic].add(entry.group, entry.size, -1)
         else:
             del self._topics[topic], self._counts[topic]
         return entry
@@ -112,9 +87,7 @@ class LocalTracker:
             raise NotTracked(ref)
         old, fresh = self._topics[topic][ref], new_ref()
         new = _Entry.of(old.key, with_refs(meta, fresh, ref), old.group)
-        growth = new.size - old.size
-        if growth > 0 and 0 < limits.size < self._counts[topic].size + growth:
-            raise NotAdmitted(admission.TOO_LARGE)
+        self._counts[topic].check_growth(new.size - old.size, limits)
         self._add(topic, fresh, new)
         self._remove(topic, ref)
         return Updated(fresh, Diff(_state([new]), _state([old]), self._next()))
@@ -161,7 +134,7 @@ class LocalTracker:
         return Snapshot(_state(entries.values()), self._version)
 
     async def sizes(self, topics: Sequence[str]) -> Sequence[Size]:
-        counts = [self._counts.get(topic) or _Counts() for topic in topics]
+        counts = [self._counts.get(topic) or Counts() for topic in topics]
         return [Size(each.entries, len(each.by_group)) for each in counts]
 
     async def owners(self, topic: str) -> dict[str, str]:
