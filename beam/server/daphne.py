@@ -95,7 +95,7 @@ class Server(DaphneServer):  # type: ignore[misc]
             server_name="beam",
         )
         self._address = host, port
-        self._shutdown = Shutdown(self)
+        self._shutdown = Shutdown(self, CLOSE_SECONDS)
         self._control = inherited and socket.socket(fileno=inherited[1])
         self.failed = False
 

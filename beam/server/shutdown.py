@@ -19,7 +19,6 @@ from typing import Any, Protocol
 
 from beam import redis
 from beam.config.conf import conf
-from beam.server.websocket_output import CLOSE_SECONDS
 from rooms.messaging.connections import Closeable, connections
 from rooms.messaging.observers import observers
 from rooms.protocol.close_codes import Close
@@ -45,9 +44,10 @@ class Stoppable(Protocol):
 class Shutdown:
     """Ends a server, once."""
 
-    def __init__(self, server: Stoppable) -> None:
-        """`server`: see `Stoppable`."""
+    def __init__(self, server: Stoppable, close_seconds: float) -> None:
+        """`close_seconds`: of a close handshake."""
         self._server = server
+        self._close_seconds = close_seconds
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -63,8 +63,8 @@ class Shutdown:
         try:
             await self._server.stop_listening()
             await close_all(everyone)
-            await _in_time(self._all_gone(), CLOSE_SECONDS + 1)
-            await _in_time(runtime().stop(), CLOSE_SECONDS)
+            await _in_time(self._all_gone(), self._close_seconds + 1)
+            await _in_time(runtime().stop(), self._close_seconds)
         finally:
             await redis.close()
             self._server.stop()
