@@ -1,1 +1,4 @@
-"""Django's PostgreSQL backend with a limit of time on every answer."""
+"""Django's PostgreSQL backend with a limit of time on every answer.
+
+- `base`: closes connections on which PostgreSQL does not answer
+"""

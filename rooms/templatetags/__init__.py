@@ -1,0 +1,4 @@
+"""Template filters.
+
+- `beam_time`: Unix times
+"""
