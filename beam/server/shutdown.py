@@ -56,15 +56,17 @@ class Shutdown:
             self._task = asyncio.get_event_loop().create_task(self._run())
 
     async def _run(self) -> None:
-        """Takes at most `drain_seconds` and the time of a close handshake."""
+        """Takes at most `drain_seconds`, twice `close_seconds`, and 1 s."""
         connections().drain()
         everyone = [*connections().everyone(), *observers().everyone()]
         logger.info("Stopping: %d connections to close", len(everyone))
         try:
             await self._server.stop_listening()
             await close_all(everyone)
-            await _in_time(self._all_gone(), self._close_seconds + 1)
-            await _in_time(runtime().stop(), self._close_seconds)
+            limit = self._close_seconds
+            await _in_time(self._all_gone(), limit + 1, "Some connections")
+            # It waits for Redis and the database.
+            await _in_time(runtime().stop(), limit, "Some tasks")
         finally:
             await redis.close()
             self._server.stop()
@@ -93,9 +95,12 @@ async def close_all(connections: Sequence[Closeable]) -> None:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
 
 
-async def _in_time(work: Coroutine[Any, Any, None], seconds: float) -> None:
-    """Wait for a step of the drain up to a limit: the next step must run too."""
+async def _in_time(work: Coroutine[Any, Any, None], seconds: float, what: str) -> None:
+    """Wait for a step of the drain up to a limit: the next step must run too.
+
+    `what`: what the step waits for, for the log.
+    """
     try:
         await asyncio.wait_for(work, seconds)
     except TimeoutError:
-        logger.warning("Some connections did not end in time")
+        logger.warning("%s did not end in time", what)

@@ -1,4 +1,4 @@
-"""The connections of a process that stops are closed in batches."""
+"""A process that stops closes its connections in batches, and waits up to limits."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pytest_django.fixtures import Settings
 
 from beam.server import shutdown
 from rooms.protocol.close_codes import Close
+from rooms.runtime import Runtime, runtime
+from tests.clients import until
+from tests.fakes import IdleUpkeep
 
 
 class FakeConnection:
@@ -53,3 +56,51 @@ async def test_one_batch_needs_no_pause(settings: Settings, count: int) -> None:
 
     async with asyncio.timeout(1):
         assert len(await close_all(count)) == count
+
+
+class FakeServer:
+    """A server that logs what it does. `ended`: its connections have ended."""
+
+    def __init__(self, *, ended: bool) -> None:
+        known = {"disconnected": 1.0} if ended else {}
+        self.connections: dict[Any, dict[str, Any]] = {"one": known}
+        self.log: list[str] = []
+
+    async def stop_listening(self) -> None:
+        self.log.append("stop_listening")
+
+    def stop(self) -> None:
+        self.log.append("stop")
+
+
+class HangingRuntime(Runtime):
+    """A runtime that waits for a database or a Redis that does not answer."""
+
+    async def stop(self) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("ended", "kind", "lines"),
+    [
+        (True, Runtime, []),
+        (False, Runtime, ["Some connections did not end in time"]),
+        (True, HangingRuntime, ["Some tasks did not end in time"]),
+    ],
+)
+async def test_a_step_that_takes_too_long_is_logged_and_the_process_ends(
+    caplog: pytest.LogCaptureFixture,
+    ended: bool,
+    kind: type[Runtime],
+    lines: list[str],
+) -> None:
+    runtime.put(kind(IdleUpkeep()))
+    server = FakeServer(ended=ended)
+    ending = shutdown.Shutdown(server, close_seconds=0.1)
+
+    ending.begin()
+    ending.begin()
+    await until(lambda: "stop" in server.log)
+
+    assert server.log == ["stop_listening", "stop"]
+    assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == lines
