@@ -1,4 +1,4 @@
-"""Owns what waits of one client, and decides when no more is read from it."""
+"""Owns the messages of one client that wait: applies `inbound_rate`, pauses reading."""
 
 from __future__ import annotations
 
