@@ -71,5 +71,5 @@ def check_rate(caller: Caller) -> None:
 
 @per_settings
 def _rate_limits() -> dict[str, RateLimit]:
-    """The rate_limit of each caller, by its name."""
+    """The rate limit of each caller, by its name."""
     return {}

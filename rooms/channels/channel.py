@@ -187,16 +187,14 @@ class Channel:
     def handle_out(self, delivery: Delivery) -> None:
         """Take an intercepted event: an urgent one at once, others in order.
 
-        The channel ends if more than `outbound_limit` bytes of them wait.
+        The channel ends if more than `outbound_limit` bytes of them would wait; a
+        single one may be larger.
         """
         if delivery.name in self.urgent:
             self.interrupted(delivery.name, _payload(delivery))
             return
         size = len(delivery.data) + OVERHEAD
-        if (
-            self._channel_task
-            and self._channel_task.outbound + size > conf().outbound_limit
-        ):
+        if self._channel_task is not None and not self._channel_task.has_room(size):
             self.overflowed()
             return
         self._enqueue(Item(partial(self._intercept, delivery), size, is_inbound=False))

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Final
 
+from beam.config.conf import conf
 from beam.telemetry import metrics
 from rooms.channels.results import Refused
 from rooms.messaging.channel_queue import ChannelQueue, Item, Message, Work
@@ -37,10 +38,14 @@ class ChannelTask:
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(self._run(pending, ref))
 
-    @property
-    def outbound(self) -> int:
-        """Bytes of intercepted events that wait."""
-        return 0 if self._queue is None else self._queue.outbound
+    def has_room(self, size: int) -> bool:
+        """Whether an intercepted event of so many bytes may wait.
+
+        It always may if nothing else waits.
+        """
+        if not self._queue:
+            return True
+        return self._queue.outbound + size <= conf().outbound_limit
 
     def put(self, item: Item) -> None:
         """Let an item wait behind the others; a stopped channel drops it."""

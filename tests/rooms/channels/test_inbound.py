@@ -176,6 +176,22 @@ async def test_a_channel_too_slow_for_intercepted_events_ends() -> None:
         assert await bob.event("heard") == {}
 
 
+async def test_one_intercepted_event_above_the_limit_waits_for_a_busy_channel() -> None:
+    [ada] = await connected("ada")
+    await ada.ask("slow:1", "phx_join", {})
+    await ada.send("j", "busy", "slow:1", "slow", {})
+    overflows = metrics.OVERFLOWS.value
+    text = "y" * 2 * LIMIT
+    event = Event(topic="slow:1", name="intercepted", payload={"x": text})
+
+    await publisher.publish_and_deliver(event)
+    Slow.go_on.set()
+
+    assert await refs_of(ada, 1) == ["busy"]
+    assert await ada.event("heard") == {}
+    assert metrics.OVERFLOWS.value == overflows
+
+
 async def test_a_join_too_slow_for_the_events_of_its_topic_ends() -> None:
     [ada] = await connected("ada")
     await ada.send("j", "join", "slow:1", "phx_join", {"wait": True})
