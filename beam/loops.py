@@ -1,6 +1,7 @@
 """Keeps one object per event loop, or per `settings.BEAM`.
 
-A process has one event loop, but each test has its own. State of a loop ends with it.
+A process has one event loop, but each test has its own. Objects that refer to their
+loop, as most do, are kept until the process ends.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Starts, connects, recovers and drains the parts of one process.
+"""Starts, connects, recovers and stops the parts of one process.
 
 - `close_again`: closes rooms again that the tracker forgot
 - `coordinator`: lease renewals and recovery over Redis
