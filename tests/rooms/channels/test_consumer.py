@@ -686,3 +686,15 @@ async def test_a_join_with_a_long_topic_or_ref_is_refused(
     assert reply[4]["response"]["reason"] == "invalid_payload"
     assert "at most" in reply[4]["response"]["message"]
     assert (await ada.try_join("r"))["status"] == "ok"
+
+
+async def test_a_join_of_an_unknown_topic_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "rooms.monitoring.client_log")
+    [ada] = await connected("ada")
+
+    response = (await ada.ask("nowhere", "phx_join", {}))["response"]
+
+    assert response == {"reason": "unmatched topic"}
+    assert caplog.messages == ["Refused ada to join nowhere: unmatched topic"]
