@@ -62,7 +62,7 @@ class Leases:
         self._clock = clock
         self._silence = Silence(renew)
         self._renew = redis.Script(batch, (_LUA / "renew.lua").read_text())
-        self._claim = redis.Script(batch, (_LUA / "claim.lua").read_text())
+        self._claim = redis.Script(batch, (_LUA / "claim_dead_process.lua").read_text())
         self._renewed: float | None = None
         self._info = b"{}"
         self.process = new_process_id()

@@ -67,7 +67,7 @@ class RedisTracker:
         self._reap = self._script("reap")
         self._reconcile = self._script("reconcile")
         self._ban = self._script("ban")
-        self._admit = self._script("admit")
+        self._admit = self._script("check_bans")
 
     def _script(self, name: str) -> redis.Script:
         text = (_LUA / "prelude.lua").read_text() + (_LUA / f"{name}.lua").read_text()

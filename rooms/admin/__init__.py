@@ -6,8 +6,8 @@
 - `consumer`: the WebSocket of the admin's pages
 - `forms`: the forms of actions
 - `keys`: the pages of API keys
-- `live_channels`: what the live view shows: events of a room, statistics
 - `live_rows`: creates database rows of live rooms
+- `live_view`: what the live view shows: events of a room, statistics
 - `login_limits`: how often logins are tried, and how many at once
 - `logins`: forms that check a password
 - `page_data`: numbers and members on ordinary pages

@@ -1,7 +1,7 @@
 """The WebSocket of the pages of Django admin: `/admin/live/websocket`.
 
 Admins that are logged in and may view rooms join the channels of
-`rooms.admin.live_channels`.
+`rooms.admin.live_view`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 
 from beam.redis import Unavailable
 from beam.telemetry.metrics import Counter
-from rooms.admin.live_channels import PATTERNS
+from rooms.admin.live_view import PATTERNS
 from rooms.auth.grants import Identity
 from rooms.channels.asgi_scope import handshake_of
 from rooms.channels.consumer import Consumer

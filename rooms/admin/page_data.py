@@ -1,6 +1,6 @@
 """The numbers and members on the pages of the admin, which run in threads.
 
-The live view gets its data over WebSocket: see `rooms.admin.live_channels`.
+The live view gets its data over WebSocket: see `rooms.admin.live_view`.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ from beam.config.conf import conf
 from beam.telemetry import metrics
 from rooms.api.view import BackendView
 from rooms.auth.client_ip import client_ip, is_in_networks
+from rooms.monitoring.host_stats import host_processes
 from rooms.monitoring.process_stats import GAUGES, Buckets, ProcessStats
-from rooms.monitoring.shared_stats import host_processes
 
 LABELS = ("process",)
 REASON = "reason"

@@ -21,8 +21,8 @@ from rooms.messaging import publisher
 from rooms.monitoring import process_stats
 from rooms.monitoring.activity import activity
 from rooms.monitoring.activity_buffer import take_buffer
+from rooms.monitoring.host_stats import host_processes
 from rooms.monitoring.process_stats import ProcessStats
-from rooms.monitoring.shared_stats import host_processes
 from rooms.monitoring.warnings import ERROR_COUNTERS, counter_warnings, recorder
 from rooms.protocol.event import Event
 

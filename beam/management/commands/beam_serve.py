@@ -18,8 +18,8 @@ from beam import database, redis
 from beam.config import command_line, environment
 from beam.config.conf import conf
 from beam.redis import startup_check
+from rooms.monitoring.host_stats import host_processes
 from rooms.monitoring.process_stats import supervised
-from rooms.monitoring.shared_stats import host_processes
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from beam.asgi import application
 from beam.telemetry import metrics
 from rooms.auth import api_keys
 from rooms.monitoring import process_stats
+from rooms.monitoring.host_stats import host_processes
 from rooms.monitoring.process_stats import GAUGES
-from rooms.monitoring.shared_stats import host_processes
 from rooms.protocol.close_codes import Close
 from rooms.protocol.reasons import Reason
 from tests.clients import connected

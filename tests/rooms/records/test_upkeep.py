@@ -10,8 +10,8 @@ from pytest_django.fixtures import Settings
 
 from rooms.auth import api_keys
 from rooms.models import Room
+from rooms.monitoring import host_stats
 from rooms.monitoring import reporter as reporter_module
-from rooms.monitoring import shared_stats
 from rooms.monitoring.process_stats import ProcessStats
 from rooms.monitoring.reporter import Reporter
 from rooms.records import cleanup, room_overrides
@@ -58,7 +58,7 @@ async def test_a_database_that_hangs_does_not_delay_reports(
     held = asyncio.Event()
     monkeypatch.setattr(reporter_module, "INTERVAL_SECONDS", 0.01)
     monkeypatch.setattr(room_overrides, "load", held.wait)
-    monkeypatch.setattr(shared_stats.host_processes, "write", written.append)
+    monkeypatch.setattr(host_stats.host_processes, "write", written.append)
     upkeep, reporter = Upkeep(), Reporter()
 
     upkeep.start()

@@ -11,8 +11,8 @@ import pytest
 from beam.telemetry import metrics
 from rooms.messaging.connections import connections
 from rooms.monitoring import process_stats
+from rooms.monitoring.host_stats import OLD_SECONDS, STALE_SECONDS, HostProcesses
 from rooms.monitoring.reporter import Reporter
-from rooms.monitoring.shared_stats import OLD_SECONDS, STALE_SECONDS, HostProcesses
 
 pytestmark = pytest.mark.usefixtures("running_hub")
 
