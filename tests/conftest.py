@@ -15,6 +15,8 @@ from pytest_django.fixtures import Settings
 
 from beam import redis
 from beam.telemetry import log_summary
+from rooms.api import authentication
+from rooms.auth import api_keys
 from rooms.messaging.hub import Hub, hub
 from rooms.runtime import Runtime, runtime
 from tests.fakes import IdleUpkeep
@@ -130,3 +132,10 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run journeys first: a long file at the end would leave the other worker idle."""
     items.sort(key=lambda item: "journeys" not in item.path.parts)
+
+
+@pytest.fixture
+def fresh_keyring() -> None:
+    """No key is cached from other tests, which may have changed the clock."""
+    api_keys.keyring.clear()
+    authentication._rate_limits().clear()

@@ -7,21 +7,13 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from rooms.api import authentication
 from rooms.auth import api_keys
 from rooms.models import ApiKey
 
 pytestmark = [
-    pytest.mark.usefixtures("running_hub"),
+    pytest.mark.usefixtures("running_hub", "fresh_keyring"),
     pytest.mark.django_db(transaction=True),
 ]
-
-
-@pytest.fixture(autouse=True)
-def fresh_keyring() -> None:
-    """No key is cached from other tests, which may have changed the clock."""
-    api_keys.keyring.clear()
-    authentication._rate_limits().clear()
 
 
 def run(*args: str) -> tuple[str, str]:

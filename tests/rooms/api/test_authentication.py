@@ -5,39 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
 from django.test import AsyncClient
 from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
-from rooms.api import authentication
 from rooms.auth import api_keys
+from tests.keys import bearer, create, get
 
 pytestmark = [
-    pytest.mark.usefixtures("running_hub"),
+    pytest.mark.usefixtures("running_hub", "fresh_keyring"),
     pytest.mark.django_db(transaction=True),
 ]
-
-create = sync_to_async(api_keys.create)
-revoke = sync_to_async(api_keys.revoke)
-
-
-@pytest.fixture(autouse=True)
-def fresh_keyring() -> None:
-    """No key is cached from other tests, which may have changed the clock."""
-    api_keys.keyring.clear()
-    authentication._rate_limits().clear()
-
-
-def bearer(key: str) -> dict[str, str]:
-    """The header with a key."""
-    return {"Authorization": f"Bearer {key}"}
-
-
-async def get(http: AsyncClient, key: str, path: str = "rooms") -> Any:
-    """GET with a key."""
-    return await http.get(f"/api/v1/{path}", headers=bearer(key))
 
 
 async def test_a_key_may_do_what_its_scopes_allow(async_client: AsyncClient) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-from asgiref.sync import sync_to_async
 from pytest_django.fixtures import Settings
 
 from beam.telemetry import metrics
@@ -18,6 +17,7 @@ from rooms.api import health
 from rooms.api.errors import unavailable_log
 from rooms.auth import api_keys
 from rooms.messaging import publisher
+from tests.keys import create
 from tests.rooms.api.requests import (
     EVENT,
     OPEN,
@@ -71,7 +71,6 @@ async def test_missing_or_wrong_credentials_are_a_401(
 async def test_a_key_without_the_scope_is_a_403(
     api: httpx.AsyncClient, method: str, path: str, body: Any, scope: str | None
 ) -> None:
-    create = sync_to_async(api_keys.create)
     others = [known for known in api_keys.SCOPES if known != scope]
     for scopes in ([scope or api_keys.SCOPES[0]], others):
         key = await create(str(scopes), scopes)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from asgiref.sync import sync_to_async
 from django.test import AsyncClient
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django.fixtures import Settings
 
 from beam.asgi import application
 from beam.telemetry import metrics
-from rooms.auth import api_keys
 from rooms.monitoring import process_stats
 from rooms.monitoring.host_stats import host_processes
 from rooms.monitoring.process_stats import GAUGES
@@ -19,6 +17,7 @@ from rooms.protocol.close_codes import Close
 from rooms.protocol.reasons import Reason
 from tests.clients import connected
 from tests.conftest import Serve
+from tests.keys import create
 from tests.processes import RedisServer, wait_until
 
 pytestmark = [
@@ -165,7 +164,6 @@ async def test_missing_or_wrong_credentials_are_refused(
 
 
 async def test_a_key_needs_the_scope(async_client: AsyncClient) -> None:
-    create = sync_to_async(api_keys.create)
     good = await create("prometheus", ["metrics:read"])
     other = await create("other", ["rooms:read"])
 

@@ -12,35 +12,14 @@ from django.db import DatabaseError
 from django.test import AsyncClient
 from django.utils import timezone
 
-from rooms.api import authentication
 from rooms.auth import api_keys
 from rooms.models import ApiKey
+from tests.keys import create, get, revoke
 
 pytestmark = [
-    pytest.mark.usefixtures("running_hub"),
+    pytest.mark.usefixtures("running_hub", "fresh_keyring"),
     pytest.mark.django_db(transaction=True),
 ]
-
-create = sync_to_async(api_keys.create)
-
-revoke = sync_to_async(api_keys.revoke)
-
-
-@pytest.fixture(autouse=True)
-def fresh_keyring() -> None:
-    """No key is cached from other tests, which may have changed the clock."""
-    api_keys.keyring.clear()
-    authentication._rate_limits().clear()
-
-
-def bearer(key: str) -> dict[str, str]:
-    """The header with a key."""
-    return {"Authorization": f"Bearer {key}"}
-
-
-async def get(http: AsyncClient, key: str, path: str = "rooms") -> Any:
-    """GET with a key."""
-    return await http.get(f"/api/v1/{path}", headers=bearer(key))
 
 
 async def test_only_the_hash_of_a_key_is_kept() -> None:
