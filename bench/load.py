@@ -28,7 +28,7 @@ class Member(WSListener):
         self.dialect = dialect
         self.crowd = crowd
         self.joined = asyncio.get_running_loop().create_future()
-        self.heard: dict[bytes, int] = {}
+        self.received: dict[bytes, int] = {}
         self.transport: WSTransport | None = None
         self.stuck = False
 
@@ -75,10 +75,10 @@ class Member(WSListener):
         comma = data.index(b",", at)
         end = data.index(b",", comma + 1)
         sender, number = data[at + 4 : comma], int(data[comma + 5 : end])
-        expected = self.heard.get(sender, -1) + 1
+        expected = self.received.get(sender, -1) + 1
         if number != expected:
             self.crowd.fail(f"{number} from {sender!r} where {expected} was due")
-        self.heard[sender] = number
+        self.received[sender] = number
         self.crowd.delivered(number)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
@@ -232,12 +232,12 @@ class Crowd:
 
     async def heartbeats(self, seconds: float, every: float) -> None:
         """All members are idle, and send heartbeats as the official client does."""
-        everybody = [m for members in self.rooms.values() for m in members]
+        everyone = [m for members in self.rooms.values() for m in members]
         began = time.perf_counter()
-        for number in range(int(len(everybody) * seconds / every)):
-            due = began + number * every / len(everybody)
+        for number in range(int(len(everyone) * seconds / every)):
+            due = began + number * every / len(everyone)
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            member = everybody[number % len(everybody)]
+            member = everyone[number % len(everyone)]
             if member.transport is not None and (beat := member.dialect.heartbeat()):
                 member.transport.send(WSMsgType.TEXT, beat)
         await asyncio.sleep(max(0.0, began + seconds - time.perf_counter()))
@@ -247,10 +247,10 @@ class Crowd:
     async def leave(self) -> None:
         """Close all connections."""
         self.closing = True
-        everybody = [m for members in self.rooms.values() for m in members]
-        for member in everybody:
+        everyone = [m for members in self.rooms.values() for m in members]
+        for member in everyone:
             if member.transport is not None:
                 member.transport.disconnect(graceful=not member.stuck)
-        for member in everybody:
+        for member in everyone:
             if member.transport is not None:
                 await member.transport.wait_disconnected()

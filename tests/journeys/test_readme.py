@@ -121,7 +121,7 @@ async def test_the_javascript_example_talks_to_others(
 
 @pytest.mark.node
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "printed"),
     [
         ({"PORT": "1"}, "cannot connect to ws://127.0.0.1:1/socket: "),
         ({"SOCKET_URL": "ws://127.0.0.1:1/socket"}, "ECONNREFUSED: no server listens"),
@@ -134,7 +134,7 @@ async def test_the_javascript_example_talks_to_others(
     ],
 )
 async def test_the_javascript_example_reports_what_is_wrong(
-    beam_server: Serve, hello: Path, changes: dict[str, str], told: str
+    beam_server: Serve, hello: Path, changes: dict[str, str], printed: str
 ) -> None:
     env = environment(beam_server(), **changes)
 
@@ -148,7 +148,7 @@ async def test_the_javascript_example_reports_what_is_wrong(
     )
 
     assert done.returncode == 1
-    assert told in done.stderr
+    assert printed in done.stderr
 
 
 def test_the_shell_makes_the_tokens_of_the_example(settings: Settings) -> None:

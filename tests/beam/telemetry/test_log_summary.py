@@ -30,9 +30,9 @@ def end(ends: Tally, count: int, reason: str = "lost") -> None:
 
 def written(caplog: pytest.LogCaptureFixture, level: int = logging.INFO) -> list[str]:
     """The lines of this level since the last call."""
-    told = [one.getMessage() for one in caplog.records if one.levelno == level]
+    written_lines = [one.getMessage() for one in caplog.records if one.levelno == level]
     caplog.clear()
-    return told
+    return written_lines
 
 
 def test_at_a_low_rate_each_has_a_line(
@@ -53,10 +53,10 @@ async def test_a_flood_is_summed_up_by_reason(
 
     await until(lambda: "more connections ended" in caplog.text)
     [summary] = [r for r in caplog.records if "count" in vars(r)]
-    told = written(caplog)
-    assert told[:3] == ["Connection of ada ended: lost"] * 3
+    written_lines = written(caplog)
+    assert written_lines[:3] == ["Connection of ada ended: lost"] * 3
     text = "5,017 more connections ended within 1 s: 4,997 lost, 20 idle"
-    assert told[3:] == [text]
+    assert written_lines[3:] == [text]
     assert vars(summary)["reasons"] == {"lost": 4_997, "idle": 20}
 
 
@@ -76,9 +76,9 @@ def test_a_flood_that_lasts_has_one_line_per_second(
         clock(1.001)
     end(ends, 1)
 
-    told = written(caplog)
-    assert len(told) == 3 + 60
-    assert sum(int(line.split()[0]) for line in told[3:]) == 60 * 40 - 3
+    written_lines = written(caplog)
+    assert len(written_lines) == 3 + 60
+    assert sum(int(line.split()[0]) for line in written_lines[3:]) == 60 * 40 - 3
     clock(1.001)
     end(ends, 1)
     # The flood is over, and nothing is missing.
@@ -96,5 +96,5 @@ def test_the_summary_is_written_at_the_end(
     log_summary.flush()
     log_summary.flush()
 
-    told = written(caplog)
-    assert told[3:] == ["2 more connections ended within 1 s: 2 lost"]
+    written_lines = written(caplog)
+    assert written_lines[3:] == ["2 more connections ended within 1 s: 2 lost"]

@@ -124,10 +124,10 @@ async def test_a_response_has_the_id_of_its_request(
     async with httpx.AsyncClient(transport=transport, base_url="http://beam") as http:
         answer = await http.get(path, headers={"x-request-id": given})
 
-    told = answer.headers.get_list("x-request-id")
-    assert len(told) == 1
-    assert (told[0] == given) == accepted
-    assert accepted or re.fullmatch("[0-9a-f]{16}", told[0])
+    ids = answer.headers.get_list("x-request-id")
+    assert len(ids) == 1
+    assert (ids[0] == given) == accepted
+    assert accepted or re.fullmatch("[0-9a-f]{16}", ids[0])
 
 
 @pytest.mark.usefixtures("running_hub")
@@ -213,10 +213,12 @@ def test_in_production_every_line_is_json_without_secrets(
 
     found = lines(server)
     assert {"time", "level", "logger", "message"} <= found[0].keys()
-    [told] = [line for line in found if line["message"].startswith("Closed room lobby")]
-    assert told["by"] == "secret"
-    assert told["room_id"] == "lobby"
-    assert told["request_id"] == "abc-1"
+    [entry] = [
+        line for line in found if line["message"].startswith("Closed room lobby")
+    ]
+    assert entry["by"] == "secret"
+    assert entry["room_id"] == "lobby"
+    assert entry["request_id"] == "abc-1"
     assert "GET /socket/longpoll" in [line.get("request") for line in found]
     assert "POST /admin/login/" in [line.get("request") for line in found]
     text = server.text()

@@ -72,14 +72,18 @@ async def test_a_batch_can_include_and_exclude_members(
     )
 
     assert answer.status_code == 200
-    heard: dict[str, list[str]] = {}
+    received: dict[str, list[str]] = {}
     for name, client in {"ada": ada, "bob": bob, "eve": eve}.items():
-        heard[name] = []
-        while "all" not in heard[name]:
-            heard[name].append((await client.get())[3])
-    assert [n for n in heard["ada"] if n != "presence_diff"] == ["some", "all"]
-    assert [n for n in heard["bob"] if n != "presence_diff"] == ["rest", "one", "all"]
-    assert [n for n in heard["eve"] if n != "presence_diff"] == ["rest", "all"]
+        received[name] = []
+        while "all" not in received[name]:
+            received[name].append((await client.get())[3])
+    assert [n for n in received["ada"] if n != "presence_diff"] == ["some", "all"]
+    assert [n for n in received["bob"] if n != "presence_diff"] == [
+        "rest",
+        "one",
+        "all",
+    ]
+    assert [n for n in received["eve"] if n != "presence_diff"] == ["rest", "all"]
 
 
 async def test_invalid_items_of_a_batch_do_not_stop_the_others(

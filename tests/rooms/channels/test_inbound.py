@@ -38,7 +38,7 @@ class Slow(Channel):
         return self._answer(ref)
 
     def intercepted(self, event: str, payload: Any) -> None:
-        self.push("heard", {})
+        self.push("received", {})
 
     async def _answer(self, ref: Any) -> None:
         await self.go_on.wait()
@@ -173,7 +173,7 @@ async def test_a_channel_too_slow_for_intercepted_events_ends() -> None:
     assert await ada.event("phx_error") == {"reason": "channel_crash"}
     assert metrics.OVERFLOWS.value == overflows + 1
     for _ in range(15):
-        assert await bob.event("heard") == {}
+        assert await bob.event("received") == {}
 
 
 async def test_one_intercepted_event_above_the_limit_waits_for_a_busy_channel() -> None:
@@ -188,7 +188,7 @@ async def test_one_intercepted_event_above_the_limit_waits_for_a_busy_channel() 
     Slow.go_on.set()
 
     assert await refs_of(ada, 1) == ["busy"]
-    assert await ada.event("heard") == {}
+    assert await ada.event("received") == {}
     assert metrics.OVERFLOWS.value == overflows
 
 

@@ -190,12 +190,12 @@ async def test_few_replies_to_bad_tokens_are_delayed_at_a_time(room: str) -> Non
         await ada.send("j", str(n), room_topic(room), "access_token", bad)
 
     refs = {str(n) for n in range(MOST_DELAYED + 1, MOST_DELAYED + 3)}
-    told: dict[str, Any] = {}
-    while refs - told.keys():
+    replies: dict[str, Any] = {}
+    while refs - replies.keys():
         frame = await ada.get()
-        told[frame[1]] = frame[4]["response"]
-    assert {told[ref]["reason"] for ref in refs} == {"rate_limited"}
-    assert told[str(MOST_DELAYED + 2)]["retry_after_ms"] == LONGEST_DELAY * 1_000
+        replies[frame[1]] = frame[4]["response"]
+    assert {replies[ref]["reason"] for ref in refs} == {"rate_limited"}
+    assert replies[str(MOST_DELAYED + 2)]["retry_after_ms"] == LONGEST_DELAY * 1_000
 
 
 @pytest.fixture

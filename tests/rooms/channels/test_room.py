@@ -62,7 +62,7 @@ async def test_a_broadcast_reaches_all_but_the_sender(room: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "hears"),
+    ("entry", "expected"),
     [
         ({"session": "bob:1"}, {"bob:1"}),
         ({"userId": "bob"}, {"bob:1", "bob:2"}),
@@ -73,7 +73,7 @@ async def test_a_broadcast_reaches_all_but_the_sender(room: str) -> None:
     ],
 )
 async def test_a_direct_message_reaches_exactly_its_recipients(
-    room: str, entry: Any, hears: set[str]
+    room: str, entry: Any, expected: set[str]
 ) -> None:
     ada, one, two, eve = await connected("ada", "bob", "bob", "eve")
     for client, session in ((ada, "1"), (one, "1"), (two, "2"), (eve, "1")):
@@ -82,13 +82,13 @@ async def test_a_direct_message_reaches_exactly_its_recipients(
     await ada.ask(f"room:{room}", "new_msg", {"to": [entry], "n": 1})
     await ada.ask(f"room:{room}", "last", {"broadcast": True})
 
-    heard = set()
+    received = set()
     for client, session in ((one, "bob:1"), (two, "bob:2"), (eve, "eve:1")):
         while (frame := await client.get())[3] != "last":
             if frame[3] == "new_msg":
-                heard.add(session)
+                received.add(session)
                 assert frame[4]["to"] == [entry]
-    assert heard == hears
+    assert received == expected
 
 
 async def test_the_recipients_of_a_direct_message_are_limited(
@@ -200,10 +200,10 @@ async def test_a_member_cannot_forge_its_sender(room: str) -> None:
         {"broadcast": True, "status": "ok", "response": inner, "from": forged},
     )
 
-    heard = await bob.event("m")
+    received = await bob.event("m")
     true = {"user_id": "ada", "session": "ada:1"}
-    assert heard["from"] == heard["response"]["from"] == true
-    assert heard["response"]["text"] == "x"
+    assert received["from"] == received["response"]["from"] == true
+    assert received["response"]["text"] == "x"
 
 
 @pytest.mark.parametrize("event", ["phx_reply", "phx_close", "chan_reply_8", "PHX_x"])

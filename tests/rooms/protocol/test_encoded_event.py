@@ -161,7 +161,7 @@ def test_a_member_ends_with_the_last_state_from_any_state_before(
         if event is None:
             continue
         if (rest := Delivery(pack(event)).after(known)) is not None:
-            told = json.loads(rest.payload)
-            state = apply(state, Diff(told["joins"], told["leaves"]))
+            sent = json.loads(rest.payload)
+            state = apply(state, Diff(sent["joins"], sent["leaves"]))
 
     assert by_ref(state) == by_ref(states[-1])

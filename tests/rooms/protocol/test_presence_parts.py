@@ -101,8 +101,8 @@ def test_changes_that_do_not_fit_are_spread_in_order() -> None:
     assert [v for event in events for v in event.versions()] == [*range(1, 21)]
     assert not any(event.more for event in events)
     assert all(len(event.payload) <= MOST + 50 for event in events)
-    told = [pair for event in events for pair in metas_of(joins_in(event))]
-    assert state_of(told) == metas(20)
+    sent = [pair for event in events for pair in metas_of(joins_in(event))]
+    assert state_of(sent) == metas(20)
 
 
 def test_one_change_that_does_not_fit_is_split_and_counts_once() -> None:
