@@ -145,6 +145,8 @@ async def test_the_page_reconnects_after_a_restart(
         await expect(window.page.locator("#state")).to_have_text(
             "online", timeout=15_000
         )
+    # Both are back now: each waits up to 5 s between its attempts.
+    for window in (ada, grace):
         await window.sees("Ada", "Grace")
     await ada.say("back")
     await grace.receives("back")
